@@ -1,0 +1,115 @@
+"""Projected gradient descent (Madry et al. 2018): one loop with three hooks, start, direction, projection."""
+
+import math
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+from torch.nn import functional as F
+
+__all__ = ["LOSSES", "Attack", "Linf", "frozen", "pgd"]
+
+
+def cross_entropy(logits, labels):
+    return F.cross_entropy(logits, labels, reduction="none")
+
+
+def margin(logits, labels):
+    """max_{j != y} f_j - f_y, one value a sample."""
+    true = F.one_hot(labels, logits.shape[1]).bool()
+    return logits.masked_fill(true, -torch.inf).amax(1) - logits.gather(1, labels[:, None])[:, 0]
+
+
+LOSSES = {"cross-entropy": cross_entropy, "margin": margin}  # each maps (n, K), (n,) to (n,), float32
+
+
+@dataclass(frozen=True)
+class Attack:
+    """An linf attack. eps: radius; step: step size; steps: their number; box: the pixels' range, or None.
+
+    eps and step are exact fractions of the pixel range. loss: the name of the loss that is maximised.
+    mode: "eval" or "train", the mode the network is in while it is attacked.
+    """
+
+    eps: Fraction
+    step: Fraction
+    steps: int
+    random_start: bool = True
+    box: tuple[float, float] | None = (0.0, 1.0)
+    loss: str = "cross-entropy"
+    mode: str = "eval"
+
+
+class Linf:
+    """The ball {z: |z - x| <= eps} within the box, and the three hooks of PGD in it.
+
+    Its bounds are rounded towards x, so that what is returned lies in the ball exactly, not up to rounding:
+    x + eps in float32 is above the real sum for about half of all pixels.
+    """
+
+    def __init__(self, x, eps, box):
+        radius = float(eps)
+        if Fraction(radius) > Fraction(eps):
+            radius = math.nextafter(radius, 0)
+        wide = x.double()
+        self.x = x
+        self.low, self.high = (self.inward(wide + sign * radius, wide, radius, x.dtype) for sign in (-1, 1))
+        if box is not None:
+            self.low, self.high = self.low.clamp(min=box[0]), self.high.clamp(max=box[1])
+
+    @staticmethod
+    def inward(bound, centre, radius, dtype):
+        rounded = bound.to(dtype)
+        outside = (rounded.double() - centre).abs() > radius
+        return torch.where(outside, torch.nextafter(rounded, centre.to(dtype)), rounded)
+
+    def start(self, generator):
+        """A uniform point of the ball, or x itself without a generator."""
+        if generator is None:
+            return self.x.clone()
+        u = torch.rand(self.x.shape, generator=generator, device=self.x.device, dtype=self.x.dtype)
+        return self.project(self.low + u * (self.high - self.low))
+
+    def direction(self, gradient):
+        """The steepest ascent of a linear function in linf."""
+        return gradient.sign()
+
+    def project(self, z):
+        return torch.maximum(torch.minimum(z, self.high), self.low)
+
+
+@contextmanager
+def frozen(model, mode="eval"):
+    """The model in `mode` with no parameter asking for gradients; modes and flags come back, even after an error."""
+    modes = {module: module.training for module in model.modules()}
+    flags = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    try:
+        model.train(mode == "train")
+        for parameter in flags:
+            parameter.requires_grad_(False)
+        yield model
+    finally:
+        for module, training in modes.items():
+            module.training = training
+        for parameter, flag in flags.items():
+            parameter.requires_grad_(flag)
+
+
+def pgd(model, x, y, attack, generator=None):
+    """Adversarial examples for (x, y): `steps` steps of ascent of the loss inside the ball.
+
+    x: (n, c, h, w) float; y: (n,). generator: of the random start, on x's device (needed if attack.random_start).
+    The gradient is taken with respect to the images alone: no weight gradient is computed, none is touched.
+    """
+    if attack.random_start and generator is None:
+        raise ValueError("a random start was asked for without a generator: pass one, or set random_start=False.")
+    ball = Linf(x, attack.eps, attack.box)
+    loss = LOSSES[attack.loss]
+    with frozen(model, attack.mode), torch.enable_grad():
+        z = ball.start(generator if attack.random_start else None)
+        for _ in range(attack.steps):
+            z.requires_grad_()
+            (gradient,) = torch.autograd.grad(loss(model(z), y).sum(), z)
+            z = ball.project(z.detach() + float(attack.step) * ball.direction(gradient))
+    return z.detach()

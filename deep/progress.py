@@ -1,0 +1,55 @@
+"""Progress bars (rich); plain lines, one an epoch, where the output is no terminal."""
+
+import time
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+__all__ = ["bar", "training_progress"]
+
+
+def columns():
+    return (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.completed}/{task.total}"),
+            TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+
+
+@contextmanager
+def bar(description, total):
+    """Yield advance(n), which moves a bar on standard error; nothing is shown where that is no terminal."""
+    console = Console(stderr=True)
+    with Progress(*columns(), console=console, disable=not console.is_terminal) as shown:
+        task = shown.add_task(description, total=total, note="")
+        yield lambda n: shown.advance(task, n)
+
+
+def epoch_note(line):
+    """One epoch's metrics in words."""
+    note = f"loss {line['train_loss']:.3f}  train robust {100 * line['train_robust']:.1f} %"
+    if "robust" in line:
+        note += (f"  test clean {100 * line['clean']:.1f} %, robust {100 * line['robust']:.1f} %"
+                 f"  CAS {line['cas']:.2f}")
+    return note + f"  {line['images_per_second']:.0f} images/s"
+
+
+@contextmanager
+def training_progress(recipe):
+    """Yield progress(training) for `deep.train.train`: epoch, loss, accuracies, images per second, time left."""
+    console = Console(stderr=True)
+    began = time.perf_counter()
+    with Progress(*columns(), console=console, disable=not console.is_terminal) as shown:
+        task = shown.add_task("epoch 1", total=None, note="")
+        seen = None
+
+        def progress(training):
+            nonlocal seen
+            done = training.epoch * training.batches + training.step
+            note = epoch_note(training.history[-1]) if training.history else ""
+            shown.update(task, total=recipe.epochs * training.batches, completed=done, note=note,
+                         description=f"epoch {min(training.epoch + 1, recipe.epochs)}/{recipe.epochs}")
+            if training.step == 0 and training.epoch != seen and not console.is_terminal:
+                seconds = time.perf_counter() - began
+                console.print(f"epoch {training.epoch}/{recipe.epochs}  {note}  {seconds:.0f} s", soft_wrap=True)
+            seen = training.epoch
+
+        yield progress

@@ -1,0 +1,32 @@
+"""What a solver returns: the weights with the evidence that they are optimal, or an exception."""
+
+from dataclasses import dataclass
+
+__all__ = ["NotConverged", "Solution"]
+
+
+class NotConverged(RuntimeError):
+    """The solver did not reach its tolerance; the message says how far it got. No number is returned."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A minimiser of E max_delta loss + (lam/2)(w1^2 + w2^2).
+
+    w1, w2: the optimal weights of the exclusive and of each cross-class feature.
+    risk: the minimum, regulariser included.
+    residual: the Euclidean distance of 0 from the subdifferential of the risk at (w1, w2), in units of mu.
+    method: "closed" or "numeric".  iterations: of the numerical method, 0 for a closed form.
+    """
+
+    w1: float
+    w2: float
+    risk: float
+    residual: float
+    method: str
+    iterations: int = 0
+
+    @property
+    def ratio(self):
+        """r = w2/w1, or None where w1 = 0 (no weight is left and the ratio means nothing)."""
+        return self.w2 / self.w1 if self.w1 else None

@@ -1,0 +1,219 @@
+"""Training: the loop's mathematics, resuming to the last bit, and what happens when things go wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from deep.data import Split
+from deep.recipe import recipe_named, run_name
+from deep.run import RunFolder
+from deep.train import Training, load_data, load_network, train
+
+TINY = ["width=4", "steps=2", "epochs=4", "batch=32", "train_size=128", "val_size=32", "eval_every=2", "eval_steps=2"]
+PLANTED = ["epochs=4", "train_size=2000", "val_size=300", "batch=250", "eval_every=2"]
+
+
+def weights(run, which="last"):
+    return run.model_state(which)["model"]
+
+
+def assert_same(first, second):
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def without_clock(history):
+    return [{key: value for key, value in line.items() if "second" not in key} for line in history]
+
+
+@pytest.fixture(scope="module")
+def tiny(cifar):
+    """Twelve dozen real images, with a small test split so that evaluation is fast."""
+    recipe = recipe_named("at-cpu", TINY)
+    data = load_data(recipe, cifar)
+    return recipe, replace(data, test=Split(data.test.images[:100], data.test.labels[:100]))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tiny, tmp_path_factory):
+    recipe, data = tiny
+    return train(recipe, data, tmp_path_factory.mktemp("runs"))
+
+
+def test_two_and_two_epochs_are_four(tiny, uninterrupted, tmp_path):
+    recipe, data = tiny
+    assert train(recipe, data, tmp_path, stop_after=2).resume()[0]["epoch"] == 2
+    run = train(recipe, data, tmp_path)
+    assert_same(weights(run), weights(uninterrupted))
+    assert_same(weights(run, "best"), weights(uninterrupted, "best"))
+    assert without_clock(run.metrics()) == without_clock(uninterrupted.metrics())
+    assert [line["epoch"] for line in run.metrics()] == [1, 2, 3, 4]
+
+
+def test_another_seed_is_another_network(tiny, uninterrupted, tmp_path):
+    recipe, data = recipe_named("at-cpu", [*TINY, "seed=1"]), tiny[1]
+    run = train(recipe, data, tmp_path)
+    assert run.path.name != uninterrupted.path.name
+    assert any(not torch.equal(value, weights(uninterrupted)[key]) for key, value in weights(run).items())
+
+
+def test_signal_in_mid_epoch_leaves_a_checkpoint_that_continues_exactly(tiny, uninterrupted, tmp_path):
+    recipe, data = tiny
+    steps = []
+
+    def interrupt(training):
+        steps.append(training.step)
+        if len(steps) == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Exception, match="signal 15 stopped the training"):
+        train(recipe, data, tmp_path, progress=interrupt)
+    state, _ = RunFolder(tmp_path / run_name(recipe)).resume()
+    assert (state["epoch"], state["step"]) == (1, 2)  # four steps an epoch, and one call for the epoch's end
+    assert_same(weights(train(recipe, data, tmp_path)), weights(uninterrupted))
+
+
+def command(*words):
+    return [sys.executable, "-m", "deep", *words]
+
+
+def test_sigkill_in_mid_epoch_loses_no_finished_epoch(tmp_path):
+    # Planted images, so that the command line needs no data folder.
+    words = ["train", "planted-linear", *PLANTED, "epochs=40", "eval_every=1", "--threads", "1"]
+    subprocess.run(command(*words, "--out", str(tmp_path / "whole")), check=True, capture_output=True)
+    whole = RunFolder(next((tmp_path / "whole").iterdir()))
+    for kill in range(3):
+        process = subprocess.Popen(command(*words, "--out", str(tmp_path / "killed")), stderr=subprocess.DEVNULL)
+        metrics = tmp_path / "killed" / whole.path.name / "metrics.jsonl"
+        done = 0
+        while process.poll() is None and done < 10 * (kill + 1):
+            time.sleep(0.01)
+            done = len(metrics.read_text().splitlines()) if metrics.exists() else 0
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() in (-signal.SIGKILL, 0)
+        assert len(metrics.read_text().splitlines()) >= done
+    subprocess.run(command(*words, "--out", str(tmp_path / "killed")), check=True, capture_output=True)
+    killed = RunFolder(metrics.parent)
+    assert_same(weights(killed), weights(whole))
+    assert without_clock(killed.metrics()) == without_clock(whole.metrics())
+    assert len(killed.metrics()) == 40
+
+
+def test_sigterm_exits_with_143(tmp_path):
+    words = ["train", "planted-linear", "epochs=2000", "--threads", "1", "--out", str(tmp_path)]
+    process = subprocess.Popen(command(*words), stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob("*/metrics.jsonl")):
+        time.sleep(0.02)
+    process.terminate()
+    _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "the same command continues it" in complaint
+    assert list(tmp_path.glob("*/last.pt"))
+
+
+def planted_run(tmp_path, *overrides, **options):
+    recipe = recipe_named("planted-linear", [*PLANTED, *overrides])
+    return train(recipe, load_data(recipe), tmp_path, **options)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, capsys):
+    good = planted_run(tmp_path / "good")
+    run = planted_run(tmp_path / "damaged", stop_after=3)
+    content = (run.path / "last.pt").read_bytes()
+    (run.path / "last.pt").write_bytes(content[:len(content) // 2])
+    assert_same(weights(planted_run(tmp_path / "damaged")), weights(good))
+    assert "last.pt is not a readable checkpoint" in capsys.readouterr().out
+    for name in ("last.pt", "previous.pt"):
+        (run.path / name).write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"last\.pt is not a readable checkpoint"):
+        planted_run(tmp_path / "damaged")
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
+    run = planted_run(tmp_path, stop_after=1)
+    torch.save({"model": os.system}, run.path / "best.pt")
+    with pytest.raises(ValueError, match=r"best\.pt is not a readable checkpoint"):
+        run.model_state("best")
+
+
+def test_a_folder_of_another_recipe_is_not_touched(tmp_path):
+    run = planted_run(tmp_path, stop_after=1)
+    other = recipe_named("planted-linear", [*PLANTED, "lr=0.01"])
+    with pytest.raises(ValueError, match="holds a run of another recipe"):
+        train(other, load_data(other), tmp_path, folder=run.path)
+
+
+def test_a_folder_in_use_is_refused(tmp_path):
+    recipe = recipe_named("planted-linear", PLANTED)
+    run = RunFolder(tmp_path / run_name(recipe))
+    run.open_for_training(recipe)
+    with pytest.raises(ValueError, match="is being trained by another process"):
+        train(recipe, load_data(recipe), tmp_path)
+    run.close()
+    train(recipe, load_data(recipe), tmp_path, stop_after=1)
+
+
+def test_a_nan_stops_the_run_and_names_the_step(tmp_path):
+    run = planted_run(tmp_path, stop_after=2)
+    state, _ = run.resume()
+    state["model"]["linear.weight"][0, 0] = torch.nan
+    torch.save(state, run.path / "last.pt")
+    with pytest.raises(FloatingPointError, match="not finite at step 1 of epoch 3"):
+        planted_run(tmp_path)
+    assert run.resume()[0]["epoch"] == 2
+
+
+def test_the_loop_is_sgd_on_adversarial_examples(tmp_path):
+    """One step of the loop against the formulas, written out for a linear network and the exact attack."""
+    recipe = recipe_named("planted-linear", ["train_size=60", "val_size=9", "batch=60", "momentum=0", "eps=0.1",
+                                             "step=0.1", "lr=0.05", "weight_decay=0.3"])
+    training = Training(recipe, load_data(recipe), "cpu")
+    weight = training.model.linear.weight.detach().double().clone()
+    x = training.data.train.images.double().flatten(1)
+    y = torch.nn.functional.one_hot(training.data.train.labels, 3).double()
+    p = torch.softmax(x @ weight.T, 1)
+    z = x + 0.1 * torch.sign((p - y) @ weight)  # the gradient of the cross-entropy in x is (p - y) W
+    p = torch.softmax(z @ weight.T, 1)
+    expected = weight - 0.05 * ((p - y).T @ z / 60 + 0.3 * weight)
+    training.train_batch()
+    torch.testing.assert_close(training.model.linear.weight.detach().double(), expected, rtol=0, atol=1e-7)
+
+
+def test_learning_rate_drops_at_half_and_three_quarters(tmp_path):
+    run = planted_run(tmp_path)
+    assert [round(line["learning_rate"], 9) for line in run.metrics()] == [0.02, 0.02, 0.002, 0.0002]
+
+
+def test_metrics_hold_what_is_promised(uninterrupted):
+    lines = uninterrupted.metrics()
+    for line in lines:
+        assert {"epoch", "learning_rate", "seconds", "images_per_second", "train_loss"} <= line.keys()
+    for line in lines[1::2]:
+        assert {"clean", "robust", "cas", "cas_null", "margin_cas", "n_test"} <= line.keys()
+        assert line["robust"] <= line["clean"]
+    environment = json.loads((uninterrupted.path / "environment.json").read_text())
+    assert environment["n"] == {"train": 128, "val": 32, "test": 100}
+    assert environment["data"] == "CIFAR-10 (not the official files)"
+
+
+def test_radius_fixes_the_norm_of_every_weight(tmp_path):
+    run = planted_run(tmp_path, "model=cnn", "width=2", "loss=margin", "weight_decay=0", "radius=1.5", stop_after=1)
+    for value in run.model_state("last")["model"].values():
+        if value.numel() > 1:
+            assert value.norm().item() == pytest.approx(1.5, rel=1e-5)
+
+
+def test_best_is_chosen_on_the_validation_split(uninterrupted, tiny):
+    best = uninterrupted.model_state("best")
+    evaluated = [line for line in uninterrupted.metrics() if "robust" in line]
+    assert best["selected_on"] == "val"
+    assert best["epoch"] == max(evaluated, key=lambda line: line["val_robust"])["epoch"]
+    network = load_network(uninterrupted, tiny[1], "best")
+    assert torch.equal(network.linear.weight, best["model"]["linear.weight"])
