@@ -90,7 +90,7 @@ class Recipe:
             if value is not None and not value >= least:  # `not >=` refuses NaN too
                 raise ValueError(f"{name} = {value} was given, but it must be at least {least}: choose such a {name}.")
         planted = [self.mu, self.sigma, self.patch]
-        if (self.data == "planted") == any(value is None for value in planted):
+        if [value is None for value in planted] != [self.data != "planted"] * 3:
             raise ValueError(f"mu, sigma, patch = {planted} were given with data = {self.data}, but they belong to "
                              "planted images and to nothing else: set all three for planted, none otherwise.")
         if (self.model == "linear") != (self.width is None):
@@ -119,9 +119,10 @@ def plain(value):
     return str(value) if isinstance(value, Fraction) else value
 
 
+# One full step is the exact worst case of a linear network; lam of the theory is 2 weight_decay/patch^2 = 0.1 (T1-W).
 PLANTED = Recipe(data="planted", mu=1.0, sigma=0.5, patch=4, model="linear", width=None, eps=Fraction(1, 5),
-                 step=Fraction(1, 5), steps=1, random_start=False, epochs=8, batch=1000, lr=0.02,
-                 weight_decay=0.8, padding=0, flip=False, train_size=20_000, val_size=2000, eval_every=8,
+                 step=Fraction(1, 5), steps=1, random_start=False, epochs=16, batch=1000, lr=0.02,
+                 weight_decay=0.8, padding=0, flip=False, train_size=20_000, val_size=2000, eval_every=16,
                  eval_steps=5, bf16=False, channels_last=False)
 
 RECIPES = {
@@ -129,7 +130,7 @@ RECIPES = {
     # Narrow and short enough for two CPU cores; PGD-7 as Madry et al. 2018 train on CIFAR-10.
     "at-cpu": Recipe(width=16, steps=7, epochs=80, train_size=2000, val_size=500, eval_every=4),
     "planted-linear": PLANTED,
-    "planted-cnn": replace(PLANTED, model="cnn", width=8),
+    "planted-cnn": replace(PLANTED, model="cnn", width=8, lr=0.1, weight_decay=1e-3, steps=3, step=Fraction(1, 10)),
 }
 
 

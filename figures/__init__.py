@@ -1,0 +1,1 @@
+"""One script per figure: `compute` writes a CSV, `draw` makes the picture from that CSV and nothing else."""

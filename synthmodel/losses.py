@@ -31,7 +31,8 @@ class CrossEntropy:
 
     delta* is the monotone attack, the worst case for the hard label (claim A1): E_i - eps, E_j + eps,
     C_i + eps, C_j - eps. It is what adversarial training on the hard label uses; for b > 0 it is not the
-    worst case of the smoothed loss itself. 0 <= b < 1; for b >= 2/3 the minimiser is w = 0.
+    worst case of the smoothed loss itself. 0 <= b < 1. The minimiser is w = 0 at b = 2/3; above it the label
+    prefers the wrong classes, delta* is no attack, and the solver refuses.
     """
 
     b: float = 0.0
@@ -49,7 +50,7 @@ def loss_named(name, b=None):
     SmoothedMargin(b=0.1)
     """
     if name == "margin":
-        if b:
+        if b is not None and checked("b", b, least=0, below=1) != 0:
             raise ValueError(f"b = {b} was given for the margin loss, which has no smoothing: "
                              "use smoothed-margin or leave b out.")
         return Margin()
@@ -58,5 +59,5 @@ def loss_named(name, b=None):
             raise ValueError("no b was given for smoothed-margin, which needs 0 <= b < 1: add one, e.g. b = 0.1.")
         return SmoothedMargin(b)
     if name == "cross-entropy":
-        return CrossEntropy(b or 0.0)
+        return CrossEntropy(0.0 if b is None else b)
     raise ValueError(f"the loss {name!r} is unknown: choose margin, smoothed-margin or cross-entropy.")

@@ -15,7 +15,7 @@ def checked(name, value, *, above=None, least=None, below=None):
     0.5
     >>> checked("sigma", 0, above=0)
     Traceback (most recent call last):
-    ValueError: sigma = 0 was given, but it must be a finite number > 0: choose such a sigma.
+    ValueError: sigma = 0 was given, but it must be a finite number > 0: choose another value.
     """
     bounds = [f"> {above}" if above is not None else "", f">= {least}" if least is not None else "",
               f"< {below}" if below is not None else ""]
@@ -27,7 +27,7 @@ def checked(name, value, *, above=None, least=None, below=None):
     if (not math.isfinite(number) or (above is not None and number <= above)
             or (least is not None and number < least) or (below is not None and number >= below)):
         raise ValueError(f"{name} = {value} was given, but it must be a finite number {allowed}".rstrip()
-                         + f": choose such a {name}.")
+                         + ": choose another value.")
     return number
 
 

@@ -1,0 +1,127 @@
+"""Figure 5: adversarial training on real CIFAR-10 images: robust accuracy and CAS against the epoch.
+
+`python -m figures.real_run RUN [RUN ...]` collects finished runs (after `deep evaluate` and `deep cas` of each)
+into figures/data/cifar10.json; without arguments it draws the figure from that file.
+"""
+
+import json
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, save
+
+__all__ = ["DATA", "collect", "draw", "summary"]
+
+DATA = Path(__file__).parent / "data" / "cifar10.json"
+
+
+def command(recipe):
+    """The shortest `deep train` line that trains this recipe."""
+    from deep.recipe import RECIPES
+
+    def changes(base):
+        return [f"{field.name}={getattr(recipe, field.name)}" for field in fields(recipe)
+                if getattr(recipe, field.name) != getattr(base, field.name)]
+    name = min(RECIPES, key=lambda name: len(changes(RECIPES[name])))
+    return " ".join(["deep train", name, *changes(RECIPES[name])])
+
+
+def collect(paths, out=DATA):
+    """Write recipe, command, environment, metrics, evaluations and C matrices of the runs to one file."""
+    from deep.run import RunFolder
+    runs = []
+    for path in paths:
+        run = RunFolder(path)
+        recipe = run.recipe()
+        extra = {f"{kind}_{which}": json.loads((run.path / f"{kind}-{which}.json").read_text())
+                 for kind in ("evaluate", "cas") for which in ("best", "last")}
+        for values in extra.values():
+            values["run"] = run.path.name
+        runs.append({"command": command(recipe), "recipe": recipe.as_dict(), "metrics": run.metrics(), **extra,
+                     "environment": json.loads((run.path / "environment.json").read_text())})
+    if any({**run["recipe"], "seed": 0} != {**runs[0]["recipe"], "seed": 0} for run in runs):
+        raise ValueError("the runs differ in more than their seed: collect runs of one recipe.")
+    runs.sort(key=lambda run: run["recipe"]["seed"])
+    out.write_text(json.dumps(runs, indent=1) + "\n")
+
+
+def evaluated(run, key):
+    """(epochs, values) of a metric at the evaluated epochs."""
+    lines = [line for line in run["metrics"] if "robust" in line]
+    return [line["epoch"] for line in lines], [line[key] for line in lines]
+
+
+def summary(source=DATA):
+    """Rows (quantity, best, last, change) as mean and range over the seeds, for the README and the report."""
+    runs = json.loads(source.read_text())
+    rows = []
+    for name, kind, pick in (("robust accuracy, %", "evaluate", lambda v: 100 * v["robust"]["value"]),
+                             ("clean accuracy, %", "evaluate", lambda v: 100 * v["clean"]["value"]),
+                             ("CAS (paper)", "cas", lambda v: v["cas"]), ("null level of CAS", "cas",
+                                                                          lambda v: v["cas_null"]),
+                             ("CAS above its null level", "cas", lambda v: v["cas_excess"]),
+                             ("CAS, rows of W centred", "cas", lambda v: v["cas_gauge_fixed"]),
+                             ("margin-CAS", "cas", lambda v: v["margin_cas"])):
+        best, last = (np.array([pick(run[f"{kind}_{which}"]) for run in runs]) for which in ("best", "last"))
+        rows.append({"quantity": name, **{key: f"{v.mean():.2f} [{v.min():.2f}, {v.max():.2f}]" for key, v in
+                                          (("best", best), ("last", last), ("last - best", last - best))}})
+    return rows
+
+
+def curve(axis, runs, key, color, style, label, scale=1.0):
+    columns = [evaluated(run, key) for run in runs]
+    values = scale * np.array([column[1] for column in columns])
+    axis.plot(columns[0][0], values.mean(0), color=color, linestyle=style, label=label)
+    axis.fill_between(columns[0][0], values.min(0), values.max(0), color=color, alpha=0.18, linewidth=0)
+
+
+def draw(folder, source=DATA):
+    """cifar10.png and cifar10.svg: lines are means over seeds, bands their range; matrices of the first seed."""
+    runs = json.loads(source.read_text())
+    first = runs[0]
+    figure, axes = new_figure(2, 2, 8.6, 7.0, width_ratios=[1.15, 1])
+    top, bottom = axes[0, 0], axes[1, 0]
+    curve(top, runs, "train_robust", GREY, ":", "training images", 100)
+    curve(top, runs, "robust", BLUE, "-", f"test images (n = {first['evaluate_best']['n_test']})", 100)
+    top.set(ylabel="robust accuracy, %", ylim=(0, None))
+    curve(bottom, runs, "cas", RED, "-", "CAS (paper)")
+    curve(bottom, runs, "cas_null", GREY, ":", "its null level, random rows of W")
+    curve(bottom, runs, "cas_excess", GREEN, "--", "the excess over it")
+    bottom.set(ylabel="CAS", xlabel="epoch", ylim=(0, None))
+    for axis, key in ((top, "robust"), (bottom, "cas")):
+        for run in runs:
+            epochs, values = evaluated(run, key)
+            epoch = run["evaluate_best"]["epoch"]
+            scale = 100 if key == "robust" else 1
+            axis.plot(epoch, scale * values[epochs.index(epoch)], "*", color=BLACK, markersize=7, zorder=4,
+                      label="best checkpoint of each seed" if run is first else None)
+            axis.plot(epochs[-1], scale * values[-1], "s", color=BLACK, markersize=4, zorder=4,
+                      label="last" if run is first else None)
+        for drop in first["recipe"]["drops"]:
+            numerator, denominator = map(int, drop.split("/"))
+            axis.axvline(first["recipe"]["epochs"] * numerator / denominator, color=GREY, linewidth=0.7, linestyle=":")
+    top.legend(loc="upper left")
+    bottom.legend(loc="upper right")
+    top.set_title(f"{len(runs)} seeds; dotted verticals: learning-rate drops")
+    matrices = [np.array(first[f"cas_{which}"]["correlation"]) for which in ("best", "last")]
+    names = first["cas_best"]["classes"]
+    for matrix in matrices:
+        np.fill_diagonal(matrix, np.nan)
+    highest = max(np.nanmax(matrix) for matrix in matrices)
+    for axis, matrix, which in zip(axes[:, 1], matrices, ("best", "last"), strict=True):
+        image = axis.imshow(matrix.clip(0), cmap="viridis", vmin=0, vmax=highest)
+        axis.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=7.5)
+        axis.set_yticks(range(len(names)), names, fontsize=7.5)
+        values = first[f"cas_{which}"]
+        axis.set_title(f"{which} (epoch {values['epoch']}, seed {first['recipe']['seed']}): CAS {values['cas']:.1f}")
+    figure.colorbar(image, ax=list(axes[:, 1]), label="max(C[i, j], 0), diagonal left out", shrink=0.6)
+    save(figure, folder, "cifar10")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        collect(sys.argv[1:])
+    draw(DATA.parent)

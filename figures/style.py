@@ -1,0 +1,49 @@
+"""What all figures share: colours, sizes, tables beside pictures."""
+
+import csv
+
+__all__ = ["BLACK", "BLUE", "GREEN", "GREY", "RED", "new_figure", "read_csv", "save", "write_csv"]
+
+# Okabe and Ito's palette: distinct for the colour-blind; line styles and markers repeat every difference in grey.
+BLUE, RED, GREEN, BLACK, GREY = "#0072B2", "#D55E00", "#009E73", "#000000", "#8a8a8a"
+SETTINGS = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 9.5,
+            "axes.titlelocation": "left", "legend.frameon": False, "legend.fontsize": 8, "lines.linewidth": 1.6,
+            "lines.markersize": 5, "svg.hashsalt": "synthmodel", "figure.dpi": 100, "savefig.dpi": 200}
+
+
+def new_figure(rows, columns, width, height, **options):
+    """(figure, axes as a 2-d array), without a screen: the Agg canvas is used directly."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    matplotlib.rcParams.update(SETTINGS)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def save(figure, folder, name):
+    """`name`.png and `name`.svg; the same data gives the same bytes."""
+    figure.savefig(folder / f"{name}.png")
+    figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+
+
+def write_csv(path, rows):
+    """rows: dictionaries with the same keys; None becomes an empty cell."""
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_csv(path):
+    """The rows of a CSV: numbers as float, empty cells as NaN, words as they are."""
+    def value(text):
+        if text == "":
+            return float("nan")
+        try:
+            return float(text)
+        except ValueError:
+            return text
+    with open(path, newline="") as file:
+        return [{key: value(text) for key, text in row.items()} for row in csv.DictReader(file)]

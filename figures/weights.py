@@ -1,0 +1,46 @@
+"""Figure 1: the optimal robust weights against eps, for AT and with smoothing; eps0 and eps1 (claims T1, T3)."""
+
+import numpy as np
+
+from figures.style import BLACK, BLUE, GREY, RED, new_figure, read_csv, save, write_csv
+from synthmodel import Margin, Setting, SmoothedMargin, eps0, eps1, eps_max, solve
+
+__all__ = ["compute", "draw"]
+
+SETTING, LAM, B = Setting(1.0, 0.5), 0.1, 0.3
+
+
+def compute(folder):
+    """weights.csv: eps, w1, w2 for the margin loss, w2 with smoothing B; closed form and numerical solver."""
+    rows = []
+    for eps in sorted([*np.linspace(0, 0.52, 105), eps0(SETTING), eps1(SETTING, B)]):
+        margin, smoothed = (solve(SETTING, loss, eps, LAM) for loss in (Margin(), SmoothedMargin(B)))
+        on_grid = abs(eps * 20 - round(eps * 20)) < 1e-9
+        brute = solve(SETTING, SmoothedMargin(B), eps, LAM, method="numeric") if on_grid else None
+        rows.append({"eps": eps, "w1": margin.w1, "w2_at": margin.w2, "w2_smoothed": smoothed.w2,
+                     "w2_smoothed_numeric": brute.w2 if brute else None})
+    write_csv(folder / "weights.csv", rows)
+
+
+def draw(folder):
+    """weights.png and weights.svg from weights.csv."""
+    rows = read_csv(folder / "weights.csv")
+    column = {key: np.array([row[key] for row in rows]) for key in rows[0]}
+    figure, ((axis,),) = new_figure(1, 1, 5.6, 3.6)
+    axis.plot(column["eps"], column["w1"], color=BLACK, label="$w_1$, class-specific")
+    axis.plot(column["eps"], column["w2_at"], color=BLUE, label="$w_2$, cross-class, AT")
+    axis.plot(column["eps"], column["w2_smoothed"], color=RED, linestyle="--",
+              label=f"$w_2$, smoothed margin, $b={B}$")
+    axis.plot(column["eps"], column["w2_smoothed_numeric"], "o", markersize=3.5, color=RED, markerfacecolor="none",
+              label="the same, by brute force")
+    top = column["w1"].max()
+    for value, name, color in ((eps0(SETTING), r"$\epsilon_0$", BLUE), (eps1(SETTING, B), r"$\epsilon_1$", RED),
+                               (eps_max(SETTING), r"$\mu/2$", BLACK)):
+        axis.axvline(value, color=color, linewidth=0.8, linestyle=":")
+        axis.text(value, top * 1.02, name, color=color, ha="center", va="bottom", fontsize=10)
+    axis.set(xlabel=r"attack size $\epsilon$", ylabel="optimal weight", xlim=(0, 0.52), ylim=(-0.02 * top, top))
+    axis.set_title(rf"The cross-class weight dies first, later with smoothing"
+                   "\n" rf"($\mu={SETTING.mu:g}$, $\sigma={SETTING.sigma:g}$, $\lambda={LAM:g}$)", pad=16)
+    axis.legend(loc="lower left", borderaxespad=0.3, handlelength=1.8)
+    axis.tick_params(color=GREY)
+    save(figure, folder, "weights")

@@ -1,0 +1,144 @@
+"""Robust accuracy of the ratio r = w2/w1 and its best value (claims T2-pair, T2-joint', N2, N3).
+
+Everything depends on k = (mu - 2 eps)/sigma and r >= 0 alone. The robust margins m_j = w1 e + w2 c_j have
+(e, c_j, c_k) ~ N(k, 1)^3 in units of sigma.
+"""
+
+import math
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import log_ndtr, ndtr, owens_t
+
+from synthmodel.closed import GAP, ratio_closed
+from synthmodel.setting import checked
+
+__all__ = ["b_star", "crossover", "imr", "joint_accuracy", "joint_slope", "pairwise_accuracy", "r_acc", "r_acc_cubic",
+           "slope_sign"]
+
+K0 = GAP  # k at eps0: below it no positive ratio helps
+TIGHT = {"xtol": 1e-300, "rtol": 4 * np.finfo(float).eps}  # brentq to the last bits, also for tiny roots
+
+
+def imr(u):
+    """Inverse Mills ratio phi(u)/Phi(u), without cancellation for u << 0."""
+    return np.exp(-np.square(u) / 2 - 0.5 * math.log(2 * math.pi) - log_ndtr(u))
+
+
+def nonnegative(r):
+    r = np.asarray(r, dtype=float)
+    if not (r >= 0).all():
+        raise ValueError(f"ratio = {r} was given, but it must be >= 0: a negative weight never helps (T2-joint').")
+    return r
+
+
+def pairwise_accuracy(r, k):
+    """Pr(m_j > 0) = Phi(k (1+r)/sqrt(1+r^2)): right against any one other class (T2-pair). Broadcasts.
+
+    >>> round(float(pairwise_accuracy(0.5, 1.2)), 6)
+    0.946298
+    """
+    r = nonnegative(r)
+    return ndtr(np.asarray(k) * (1 + r) / np.sqrt(1 + r * r))
+
+
+def joint_accuracy(r, k):
+    """P(r, k) = Pr(m_j > 0 and m_k > 0) = Phi(h) - 2 T(h, a): the class is right (T2-joint). Broadcasts.
+
+    h = k (1+r)/sqrt(1+r^2), a = r/sqrt(2+r^2), T Owen's function.
+
+    >>> round(float(joint_accuracy(0, 1.2) - ndtr(1.2)), 15)  # P(0, k) = Phi(k)
+    0.0
+    """
+    r = nonnegative(r)
+    h = np.asarray(k) * (1 + r) / np.sqrt(1 + r * r)
+    return ndtr(h) - 2 * owens_t(h, r / np.sqrt(2 + r * r))
+
+
+def parts(r, k):
+    """g and u of T2-joint."""
+    square = r * r
+    return np.sqrt((2 + square) / (1 + square)), k * r * (1 + r) / np.sqrt((1 + square) * (2 + square))
+
+
+def slope_sign(r, k):
+    """F(r, k) = k (1-r) g(r) - imr(u), which has the sign of dP/dr (T2-joint). Broadcasts.
+
+    g = sqrt((2+r^2)/(1+r^2)), u = k r (1+r)/sqrt((1+r^2)(2+r^2)). For k > 0, F(., k) is strictly decreasing on
+    [0, 1] and negative from 1 on (T2-joint').
+    """
+    g, u = parts(nonnegative(r), k)
+    return k * (1 - r) * g - imr(u)
+
+
+def joint_slope(r, k):
+    """dP/dr = 2 phi(h) Phi(u) F(r, k)/((1+r^2) sqrt(2+r^2)) (T2-joint). Broadcasts."""
+    r = nonnegative(r)
+    _, u = parts(r, k)
+    h = k * (1 + r) / np.sqrt(1 + r * r)
+    density = np.exp(-h * h / 2) / math.sqrt(2 * math.pi)
+    return 2 * density * ndtr(u) * slope_sign(r, k) / ((1 + r * r) * np.sqrt(2 + r * r))
+
+
+def below_best(k):
+    """1 - r_acc(k) for k > k0: the root of F in q = 1 - r, which keeps its digits where r_acc is close to 1."""
+    def excess(q):
+        g, u = parts(1 - q, k)
+        return k * q * g - imr(u)
+    return brentq(excess, 0.0, 1.0, **TIGHT)
+
+
+def r_acc(k):
+    """The ratio of the highest joint robust accuracy (T2-joint'): 0 for k <= k0 = 1/sqrt(pi), else the root of F(., k).
+
+    Raises ValueError unless k > 0 (for k <= 0 there is no maximiser to speak of: no ratio beats chance).
+
+    >>> round(r_acc(1.2), 6)
+    0.759052
+    """
+    k = checked("k", k, above=0)
+    return float(brentq(slope_sign, 0.0, 1.0, args=(k,), **TIGHT)) if k > K0 else 0.0
+
+
+def r_acc_cubic(k):
+    """r_acc by its closed parametrisation (T2-joint'), a second way that tests set against `r_acc`.
+
+    With l = imr(u)/u, r is the root in (0, 1) of r^3 + (l-1) r^2 + (l+2) r - 2, and
+    k = u sqrt((1+r^2)(2+r^2))/(r (1+r)), which increases with u; u is found so that k is the one asked for.
+    """
+    k = checked("k", k, above=0)
+    if k <= K0:
+        return 0.0
+
+    def ratio(u):
+        level = imr(u) / u
+        roots = np.roots([1, level - 1, level + 2, -2])
+        # the cubic is -2 at 0 and 2 l > 0 at 1; for large k its root rounds to 1
+        return min(next(root.real for root in roots if abs(root.imag) < 1e-9 and 0 < root.real < 1 + 1e-12), 1.0)
+
+    def excess(u):
+        r = ratio(u)
+        return u * math.sqrt((1 + r * r) * (2 + r * r)) / (r * (1 + r)) - k
+
+    # u < 2 k/sqrt(6), its value at r = 1; for large k it comes as close as rounding allows
+    return ratio(brentq(excess, 1e-12, 2 * k / math.sqrt(6) * (1 + 1e-12), xtol=1e-15))
+
+
+def b_star(k):
+    """b*(k) = 1 - sqrt(pi) k (1 - r_acc(k)): the smoothing that maximises joint robust accuracy (N3).
+
+    In (0, 1) and increasing for k > k0. Raises ValueError for k <= k0, where every smoothing that revives w2
+    lowers the accuracy.
+
+    >>> round(b_star(1.2), 6)
+    0.487518
+    """
+    k = checked("k", k, above=K0)
+    return 1 - k * below_best(k) / GAP
+
+
+def crossover():
+    """k_x: above it every smoothing 0 < b <= 1 beats b = 0; P(1, k_x) = P(r_AT(k_x), k_x) (N3)."""
+    def gain(k):
+        return float(joint_accuracy(1.0, k) - joint_accuracy(ratio_closed(k), k))
+    return brentq(gain, 0.6, 3.0, **TIGHT)

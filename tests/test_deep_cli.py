@@ -1,0 +1,102 @@
+"""The command line of `deep` from training to CAS, and what it answers when it cannot."""
+
+import json
+
+import pytest
+import torch
+
+from deep.__main__ import main
+from deep.attribution import cas
+from deep.evaluate import accuracy, cas_interval
+
+SMALL = ["train_size=600", "val_size=60", "batch=100", "epochs=3", "eval_every=3"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs")
+    assert main(["train", "planted-linear", *SMALL, "--out", str(out)]) == 0
+    return next(out.iterdir())
+
+
+def results(capsys, *words):
+    assert main([*words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_run_folder(run):
+    assert {path.name for path in run.iterdir()} >= {"recipe.json", "metrics.jsonl", "last.pt", "best.pt",
+                                                    "environment.json"}
+    assert not list(run.glob("*.tmp"))
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+def test_evaluate(run, capsys):
+    best, last = results(capsys, "evaluate", str(run))
+    assert (best["checkpoint"], last["checkpoint"], last["epoch"]) == ("best", "last", 3)
+    for result in (best, last):
+        for kind in ("clean", "robust"):
+            value = result[kind]
+            assert value["value"] == value["correct"] / value["n"]
+            assert value["n"] == 6000
+            assert value["interval"][0] < value["value"] < value["interval"][1]
+        assert result["robust"]["value"] < result["clean"]["value"]
+    assert json.loads((run / "evaluate-last.json").read_text()) == last
+
+
+def test_cas(run, capsys):
+    (last,) = results(capsys, "cas", str(run), "--checkpoint", "last", "--attack-seeds", "2")
+    correlation = torch.tensor(last["correlation"])
+    assert correlation.shape == (3, 3)
+    torch.testing.assert_close(correlation.diagonal(), torch.ones(3))
+    assert cas(correlation) == pytest.approx(last["cas"])
+    assert last["cas_interval"][0] <= last["cas_interval"][1]
+    assert last["cas_excess"] == pytest.approx(last["cas"] - last["cas_null"])
+
+
+def test_readable_output(run, capsys):
+    assert main(["evaluate", str(run), "--checkpoint", "last", "--attack-steps", "2"]) == 0
+    assert main(["cas", str(run), "--checkpoint", "last"]) == 0
+    out = capsys.readouterr().out
+    assert "95 % Wilson interval" in out
+    assert "PGD-2 linf eps 1/5" in out
+    assert "null level" in out
+
+
+@pytest.mark.parametrize(("words", "sentence"), [
+    (["train", "at", "eps=8"], "write 8/255"),
+    (["train", "at-cpu", "--data", "/nowhere"], "no CIFAR-10 was found in"),
+    (["train", "planted-linear", "--device", "cuda:99"], "cannot be used here"),
+    (["train", "planted-linear", "--threads", "0"], "--threads = 0 was given"),
+    (["train", "planted-linear", "--stop-after", "0"], "--stop-after = 0 was given"),
+    (["evaluate", "/nowhere"], "is not a run folder"),
+    (["cas", "/nowhere", "--attack-steps", "0"], "--attack-steps = 0 was given"),
+])
+def test_refusals(words, sentence, capsys, tmp_path):
+    extra = ["--out", str(tmp_path)] if words[0] == "train" else []
+    assert main([*words, *extra]) == 2
+    err = capsys.readouterr().err
+    assert sentence in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_wilson_interval_by_its_formula():
+    result = accuracy(torch.arange(200) < 150)
+    z, n, p = 1.959963984540054, 200, 0.75
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
+    assert result["interval"] == pytest.approx([centre - half, centre + half], abs=1e-12)
+
+
+def test_interval_of_cas_shrinks_with_the_number_of_images():
+    from deep.evaluate import Outcome
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(4, 6, generator=generator)
+    widths = []
+    for n in (100, 6400):
+        labels = torch.arange(n) % 4
+        features = torch.rand(n, 6, generator=generator) + torch.eye(4, 6)[labels]
+        nothing = torch.zeros(n)
+        low, high = cas_interval([Outcome(labels, nothing, nothing, features, features)], weight)
+        widths.append(high - low)
+    assert widths[0] / widths[1] == pytest.approx(8, rel=0.5)  # the square root of 64

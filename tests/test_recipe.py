@@ -1,0 +1,78 @@
+"""Recipes: what is accepted, what is refused in one sentence, and names that tell runs apart."""
+
+from dataclasses import fields, replace
+from fractions import Fraction
+
+import pytest
+
+from deep.recipe import RECIPES, Recipe, parse_eps, recipe_from_dict, recipe_named, run_name
+
+
+def test_the_papers_recipe():
+    """Rice et al. 2020 and the paper, as design.md, section 3, lists them."""
+    recipe = RECIPES["at"]
+    assert (recipe.model, recipe.width, recipe.epochs, recipe.batch) == ("preactresnet18", 64, 200, 128)
+    assert (recipe.lr, recipe.momentum, recipe.weight_decay) == (0.1, 0.9, 5e-4)
+    assert (recipe.eps, recipe.step, recipe.steps) == (Fraction(8, 255), Fraction(2, 255), 10)
+    rates = [recipe.learning_rate(epoch) for epoch in (0, 99, 100, 149, 150, 199)]
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_round_trip(name):
+    recipe = RECIPES[name]
+    assert recipe_from_dict(recipe.as_dict()) == recipe
+
+
+def test_every_field_tells_runs_apart():
+    base = RECIPES["at"]
+    other = {"mu": 1.0, "sigma": 1.0, "patch": 2, "data": "planted", "model": "cnn", "width": 8, "loss": "margin",
+             "attack_mode": "train", "select": "test", "eps": Fraction(4, 255), "step": Fraction(1, 255),
+             "drops": (Fraction(1, 3),), "radius": 1.0, "train_size": 5}
+    for field in fields(Recipe):
+        if field.name in ("mu", "sigma", "patch", "data"):
+            continue  # they change together, below
+        value = getattr(base, field.name)
+        changed = (other[field.name] if field.name in other else
+                   not value if isinstance(value, bool) else (value or 0) + 1)
+        assert run_name(replace(base, **{field.name: changed})) != run_name(base), field.name
+    planted = replace(base, data="planted", mu=1.0, sigma=0.5, patch=4)
+    names = {run_name(replace(planted, **change)) for change in ({}, {"mu": 2.0}, {"sigma": 1.0}, {"patch": 2})}
+    assert len(names) == 4
+
+
+@pytest.mark.parametrize(("text", "value"), [("8/255", Fraction(8, 255)), ("0.2", Fraction(1, 5)), ("0", 0), ("1", 1)])
+def test_eps_is_exact(text, value):
+    assert parse_eps(text) == value
+
+
+@pytest.mark.parametrize(("words", "sentence"), [
+    (["eps=8"], "write 8/255 for 8 levels"),
+    (["step=2"], "write 2/255 for 2 levels"),
+    (["eps=-1/255"], "between 0 and 1"),
+    (["eps=nan"], "must be a fraction"),
+    (["eps=1/0"], "must be a fraction"),
+    (["epsilon=8/255"], "choose among data, mu"),
+    (["seed"], "key=value"),
+    (["seed=x"], "must be of type int"),
+    (["lr=-1"], "lr = -1.0 was given, but it must be at least 0"),
+    (["lr=nan"], "lr = nan was given"),
+    (["epochs=0"], "epochs = 0 was given, but it must be at least 1"),
+    (["flip=yes"], "write true or false"),
+    (["loss=hinge"], "the choices are cross-entropy, margin"),
+    (["data=planted"], "set all three for planted"),
+    (["mu=1"], "set all three for planted"),
+    (["model=linear"], "a linear network has no width"),
+    (["width=none"], "a linear network has no width"),
+])
+def test_refusals(words, sentence):
+    with pytest.raises(ValueError, match="given") as error:
+        recipe_named("at", words)
+    assert sentence in str(error.value)
+
+
+def test_unknown_names():
+    with pytest.raises(ValueError, match="choose one of at, at-cpu"):
+        recipe_named("paper")
+    with pytest.raises(ValueError, match="unknown keys"):
+        recipe_from_dict({"colour": 1})
