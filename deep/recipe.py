@@ -130,7 +130,8 @@ RECIPES = {
     # Narrow and short enough for two CPU cores; PGD-7 as Madry et al. 2018 train on CIFAR-10.
     "at-cpu": Recipe(width=16, steps=7, epochs=80, train_size=2000, val_size=500, eval_every=4),
     "planted-linear": PLANTED,
-    "planted-cnn": replace(PLANTED, model="cnn", width=8, lr=0.1, weight_decay=1e-3, steps=3, step=Fraction(1, 10)),
+    "planted-cnn": replace(PLANTED, model="cnn", width=8, lr=0.1, weight_decay=1e-3, steps=3, step=Fraction(1, 10),
+                           epochs=8, eval_every=8),
 }
 
 

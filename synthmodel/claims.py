@@ -35,11 +35,12 @@ CLAIMS = (
     Claim("T3", "paper", "Smoothed margin: w2 dies at eps1 = mu/2 - (1-b) sigma/(2 sqrt(pi)) > eps0, and is larger "
           "than without smoothing below eps1", "symbolic", "0 < b < 1"),
     Claim("N1", "new", "The loss drops w2 exactly where an infinitesimal w2 stops raising joint accuracy: "
-          "P'(0+) = p_e(0) E[M], eps0 = E[min C]/2", "symbolic", "any noise with a density; M independent of e"),
+          "P'(0+) = p_e(0) E[M], eps0 = E[min C]/2", "symbolic",
+          "M independent of e; E|M| finite; p_e bounded, continuous and positive at 0"),
     Claim("N2", "new", "The margin loss uses the cross-class feature too little: r_AT < r_acc", "symbolic",
           "equal noise; eps < eps0"),
     Claim("N3", "new", "b* = 1 - sqrt(pi) k (1 - r_acc) maximises joint accuracy, lies in (0, 1) and increases "
-          "with k; above eps0 every smoothing that revives w2 lowers it", "tested", "smoothed margin; equal noise"),
+          "with k; above eps0 every smoothing that revives w2 lowers it", "symbolic", "smoothed margin; equal noise"),
 )
 
 

@@ -209,7 +209,8 @@ def check_n3():
         shape &= max(joint_by_quadrature(r, k) for r in revived) < joint_by_quadrature(0.0, k)
     slope = b_star(k0 + 1e-6) / 1e-6 / (math.sqrt(math.pi) / (math.pi - 1)) - 1
     shape &= bool(best.min() > 0 and best.max() < 1 and abs(slope) < 1e-4)
-    return Evidence(bool(shape and smallest > 0), f"k - k0 from 6e-6 to 4.5; crossover k_x = {crossover():.6f}", smallest,
+    return Evidence(bool(shape and smallest > 0),
+                    f"k - k0 from 6e-6 to 4.5; crossover k_x = {crossover():.6f}", smallest,
                     "smallest relative rise of b* over a step of 12 % in k - k0")
 
 

@@ -47,12 +47,13 @@ def fake_measurements(folder, bend):
     for loss, level in (("cross-entropy", 0.8), ("margin", 0.0)):
         for eps in (0.2, 0.44):
             value = level if eps > 0.36 else 0.9
-            curves.append({"loss": loss, "eps": eps, "ratio": value, "margin_cas": value, "cas_clean_gauge_fixed": value})
+            measures = ("ratio", "margin_cas", "cas_clean_gauge_fixed")
+            curves.append({"loss": loss, "eps": eps} | dict.fromkeys(measures, value))
             for network in ("linear", "cnn"):
                 for seed in range(2):
                     measured = value * (bend if loss == "cross-entropy" else 1)
-                    rows.append({"network": network, "loss": loss, "eps": eps, "seed": seed, "ratio": measured,
-                                 "cas_clean_gauge_fixed": measured, "margin_cas": measured})
+                    rows.append({"network": network, "loss": loss, "eps": eps, "seed": seed}
+                                | dict.fromkeys(measures, measured))
     write_csv(folder / "planted.csv", rows)
     write_csv(folder / "planted-theory.csv", curves)
 

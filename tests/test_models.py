@@ -1,6 +1,6 @@
 """The networks: the right PreActResNet-18 of the two that carry this name, and normalisation inside."""
 
-import itertools
+from itertools import pairwise
 
 import pytest
 import torch
@@ -12,13 +12,13 @@ from deep.models import Classifier, PreActBlock, PreActResNet18
 
 @pytest.mark.parametrize(("width", "parameters"), [(64, 11_167_040), (16, 699_728)])
 def test_size(width, parameters):
-    """Convolutions 3->w, 4 x (w, w), then (w, 2w), (2w, 2w) x 3 and so on, shortcuts and batch norms, no linear layer."""
+    """Convolutions 3->w, 4 x (w, w), then (w, 2w), (2w, 2w) x 3 and so on, shortcuts and norms; no linear layer."""
     body = PreActResNet18(width)
     counted = sum(parameter.numel() for parameter in body.parameters())
     w = [width, 2 * width, 4 * width, 8 * width]
     convolutions = 27 * w[0] + 4 * 9 * w[0] ** 2 + sum(9 * a * b + 3 * 9 * b * b + a * b
-                                                       for a, b in itertools.pairwise(w))
-    norms = 2 * (4 * w[0] + sum(a + 3 * b for a, b in itertools.pairwise(w)) + w[3])
+                                                       for a, b in pairwise(w))
+    norms = 2 * (4 * w[0] + sum(a + 3 * b for a, b in pairwise(w)) + w[3])
     assert counted == convolutions + norms == parameters
     assert body(torch.zeros(2, 3, 32, 32)).shape == (2, 8 * width)
 

@@ -1,0 +1,131 @@
+"""What a derivation is: a chain of steps, each decided by sympy when it is made.
+
+`check` is the only place where a step's truth is decided; `synthmodel.symbolic` states the steps of each claim.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import sympy as sp
+from sympy.core.function import Application
+
+__all__ = ["Derivation", "Step", "check"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a derivation: `lhs relation rhs`, and whether sympy decided it.
+
+    text: what is shown, in words.  relation: one of = < <= > >=.  holds: the decision of `check`.
+    cases: substitutions that together cover the step's domain; it must hold in each of them.
+    on: (variable, low, high), the open interval on which a rational inequality was decided by its real roots.
+    """
+
+    text: str
+    lhs: sp.Basic
+    relation: str
+    rhs: sp.Basic
+    holds: bool
+    cases: tuple = ()
+    on: tuple = ()
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """A claim (its ID in theory.md), the steps that show it, and the formulas they give.
+
+    carried_by: facts used that sympy was not asked to decide.  results: name -> sympy expression.
+    """
+
+    claim: str
+    steps: tuple[Step, ...]
+    carried_by: tuple[str, ...]
+    results: Mapping[str, sp.Basic]
+
+    @property
+    def holds(self):
+        """True iff sympy decided every step."""
+        return all(step.holds for step in self.steps)
+
+    def text(self):
+        """The derivation as plain text, two lines a step.
+
+        >>> from synthmodel.symbolic import derive
+        >>> print("\\n".join(derive("T1").text().splitlines()[:3]))
+        T1: every step holds
+        1. A term x y with |y| <= eps is at most eps |x|.
+           x*y <= epsilon*Abs(x)
+        """
+        lines = [f"{self.claim}: {'every step holds' if self.holds else 'NOT every step holds'}"]
+        for number, step in enumerate(self.steps, 1):
+            lines += [f"{number}. {step.text}" + ("" if step.holds else " [NOT DECIDED]"),
+                      f"   {step.lhs} {step.relation} {step.rhs}"]
+        return "\n".join([*lines, "Carried by: " + ("; ".join(self.carried_by) or "nothing")])
+
+    def latex(self):
+        r"""The derivation as one LaTeX align* environment, two rows a step.
+
+        >>> from synthmodel.symbolic import derive
+        >>> derive("T2-pair").latex().splitlines()[0]
+        '\\begin{align*}'
+        """
+        signs = {"<=": r"\le", ">=": r"\ge"}
+        escape = str.maketrans({"_": r"\_", "^": r"\^{}", "<": r"\textless{}", ">": r"\textgreater{}"})
+        rows = [row for step in self.steps for row in (
+            rf"&\text{{{step.text.translate(escape)}}}\\",
+            rf"&{sp.latex(step.lhs)} {signs.get(step.relation, step.relation)} {sp.latex(step.rhs)}\\")]
+        return "\n".join([r"\begin{align*}", *rows, r"\end{align*}"])
+
+
+def _is_zero(expr):
+    """Whether expr is 0 as a rational function of its square roots and its exp, erf, ... as unknowns."""
+    top = sp.expand(sp.numer(sp.together(expr)), power_exp=False)
+    # One exponential a term, its exponent in lowest terms, so that equal ones become one unknown.
+    top = sp.powsimp(top, combine="exp").replace(sp.exp, lambda e: sp.exp(sp.cancel(e)))
+    top = top.xreplace({e: sp.Dummy() for e in top.atoms(Application, sp.Integral, sp.Derivative, sp.Limit)})
+    roots = defaultdict(sp.Dummy)
+    top = sp.expand(top).replace(lambda e: e.is_Pow and sp.frac(e.exp) == sp.S.Half,
+                                 lambda e: e.base**sp.floor(e.exp) * roots[e.base])
+    for base, root in roots.items():
+        top = sp.rem(top, root**2 - base, root)
+    return sp.expand(top) == 0
+
+
+def _is_positive(expr, strict):
+    forms = (form(expr) for form in (sp.expand, sp.factor, sp.simplify))
+    return any((e.is_positive if strict else e.is_nonnegative) is True for e in forms)
+
+
+def _is_positive_on(expr, variable, low, high):
+    """A rational function over the rationals: no root or pole in (low, high), positive at the midpoint."""
+    poly = sp.Poly(sp.prod(sp.fraction(sp.cancel(expr))), variable, domain="QQ")
+    middle = (low + high) / sp.Integer(2)
+    return not any(low < root < high for root in sp.real_roots(poly)) and bool(poly.eval(middle) > 0)
+
+
+def check(text, lhs, relation, rhs, cases=(), on=()):
+    """The Step `lhs relation rhs`, with `holds` decided by sympy now.
+
+    "=" asks whether lhs - rhs reduces to 0; an inequality, whether the sign of the difference follows from
+    the assumptions on the symbols or, given on = (variable, low, high), from the real roots of a rational
+    function.  cases: substitutions (dicts), in each of which the relation must hold.  False means undecided
+    or false.  Raises ValueError for a relation other than = < <= > >=.
+
+    >>> k, r = sp.symbols("k r", positive=True)
+    >>> check("a square", (k - r)**2, "=", k**2 - 2*k*r + r**2).holds, check("a sign", k, "<", 0).holds
+    (True, False)
+    """
+    if relation not in ("=", "<", "<=", ">", ">="):
+        raise ValueError(f"the relation {relation!r} is unknown: choose one of = < <= > >=.")
+    lhs, rhs = sp.sympify(lhs), sp.sympify(rhs)
+    decided = []
+    for case in cases or ({},):
+        # One doit may only take the constants out of an integral.
+        gap = (lhs - rhs).xreplace(case).doit().doit().replace(sp.erfc, lambda e: 1 - sp.erf(e))
+        if relation == "=":
+            decided += map(_is_zero, gap if isinstance(gap, sp.MatrixBase) else [gap])
+        else:
+            gap = gap if relation[0] == ">" else -gap
+            decided.append(_is_positive_on(gap, *on) if on else _is_positive(gap, "=" not in relation))
+    return Step(text, lhs, relation, rhs, all(decided), tuple(cases), tuple(on))
