@@ -81,7 +81,15 @@ class Linf:
 
 @contextmanager
 def frozen(model, mode="eval"):
-    """The model in `mode` with no parameter asking for gradients; modes and flags come back, even after an error."""
+    """The model in `mode` with no parameter asking for gradients; modes and flags come back, even after an error.
+
+    >>> model = torch.nn.Linear(1, 1)
+    >>> with frozen(model):
+    ...     model.training, model.weight.requires_grad
+    (False, False)
+    >>> model.training, model.weight.requires_grad
+    (True, True)
+    """
     modes = {module: module.training for module in model.modules()}
     flags = {parameter: parameter.requires_grad for parameter in model.parameters()}
     try:
@@ -101,6 +109,13 @@ def pgd(model, x, y, attack, generator=None):
 
     x: (n, c, h, w) float; y: (n,). generator: of the random start, on x's device (needed if attack.random_start).
     The gradient is taken with respect to the images alone: no weight gradient is computed, none is touched.
+    Raises ValueError for a random start without a generator.
+
+    >>> model = torch.nn.Linear(2, 2, bias=False)
+    >>> model.weight.data = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    >>> x, y = torch.tensor([[0.5, 0.5]]), torch.tensor([0])
+    >>> pgd(model, x, y, Attack(Fraction(1, 4), Fraction(1, 4), 1, random_start=False)).tolist()
+    [[0.25, 0.75]]
     """
     if attack.random_start and generator is None:
         raise ValueError("a random start was asked for without a generator: pass one, or set random_start=False.")

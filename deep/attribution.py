@@ -66,7 +66,11 @@ def cas(correlation):
 
 
 def gauge_fixed(weight):
-    """W with its mean row taken away: a common row changes no prediction, but it changes CAS (theory.md, 7)."""
+    """W (K, d) with its mean row taken away: a common row changes no prediction, but it changes CAS (theory.md, 7).
+
+    >>> gauge_fixed(torch.tensor([[1.0, 2.0], [3.0, 2.0]])).tolist()
+    [[-1.0, 0.0], [1.0, 0.0]]
+    """
     weight = torch.as_tensor(weight)
     return weight - weight.mean(0)
 
@@ -75,6 +79,9 @@ def instance_correlation(features, labels, weight):
     """C[i, j] = mean of cos(h(x) * W[i], h(x') * W[j]) over x in class i, x' in class j (per-instance CAS).
 
     For i = j the mean includes the pairs x = x'. Shapes and errors as `class_correlation`.
+
+    >>> instance_correlation(torch.eye(2), [0, 1], torch.ones(2, 2)).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
     """
     features, labels, weight = checked_shapes(features, labels, weight)
     means = class_means(unit(features * weight[labels]), labels, len(weight))
@@ -107,7 +114,10 @@ def null_cas(features, labels, weight, draws=50, seed=0):
     """CAS with random rows in place of W, of the same norms: (mean, standard deviation) over `draws`.
 
     An untrained network already has a large CAS, because features are positive (design.md, section 2): only
-    what lies above this level says anything about shared features.
+    what lies above this level says anything about shared features. Errors as `class_correlation`.
+
+    >>> null_cas(torch.eye(2), [0, 1], torch.ones(2, 2))  # features without overlap
+    (0.0, 0.0)
     """
     features, labels, weight = checked_shapes(features, labels, weight)
     means = class_means(features, labels, len(weight))

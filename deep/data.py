@@ -57,7 +57,11 @@ class Data:
 
 
 def as_float(images):
-    """uint8 pixels as float32 in [0, 1]; float images as they are."""
+    """uint8 pixels (any shape) as float32 in [0, 1]; float images as they are.
+
+    >>> as_float(torch.tensor([0, 51, 255], dtype=torch.uint8)).tolist()
+    [0.0, 0.2..., 1.0]
+    """
     return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
@@ -79,6 +83,10 @@ def read_cifar_pickle(path):
     """The dictionary in one CIFAR pickle (keys as str). Raises ValueError naming the file if it is not one.
 
     Layout: https://www.cs.toronto.edu/~kriz/cifar.html, protocol 2, strings of Python 2.
+
+    >>> read_cifar_pickle("/nowhere")
+    Traceback (most recent call last):
+    ValueError: /nowhere cannot be read as a CIFAR pickle (...): copy the file again.
     """
     try:
         with open(path, "rb") as file:
@@ -101,7 +109,14 @@ def read_batch(path):
 
 
 def held_out(total, val_size, train_size):
-    """Indices (train, val) of one fixed split of `total` images: the same for every run and seed."""
+    """Indices (train, val), int64, of one fixed split of `total` images: the same for every run and seed.
+
+    val has val_size of them, train train_size of the rest (None: all). ValueError if they do not fit.
+
+    >>> train, val = held_out(10, 3, 4)
+    >>> len(train), len(val), len(set(train.tolist()) & set(val.tolist()))
+    (4, 3, 0)
+    """
     order = torch.randperm(total, generator=torch.Generator().manual_seed(SPLIT_SEED))
     available = total - val_size
     if available < 1 or (train_size or 1) > available:
@@ -149,6 +164,10 @@ def augment(images, generator, padding, flip):
 
     images (n, c, h, w) of any type. Both are one gather by index, so nothing is padded or copied image by
     image; the generator lives on the CPU, so that a run draws the same crops on every device.
+
+    >>> images = torch.arange(16).view(1, 1, 4, 4)
+    >>> augment(images, torch.Generator().manual_seed(0), padding=1, flip=True).shape
+    torch.Size([1, 1, 4, 4])
     """
     n, _, height, width = images.shape
     shift = torch.randint(-padding, padding + 1, (2, n, 1), generator=generator)

@@ -52,7 +52,13 @@ class PreActBlock(nn.Module):
 
 
 class PreActResNet18(nn.Sequential):
-    """The body of PreActResNet-18 for small images: (n, 3, h, w) -> (n, 8 width); width 64 is the paper's."""
+    """The body of PreActResNet-18 for small images: (n, 3, h, w) -> (n, 8 width); width 64 is the paper's.
+
+    Eight pre-activation blocks in four stages (He et al. 2016), then batch norm, ReLU and the mean over pixels.
+
+    >>> PreActResNet18(4)(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 32])
+    """
 
     def __init__(self, width=64):
         widths = [width, width, 2 * width, 4 * width, 8 * width]
@@ -64,7 +70,14 @@ class PreActResNet18(nn.Sequential):
 
 
 def build(recipe, data, seed):
-    """The network of a recipe for a data set, its weights drawn from `seed` (torch's default initialisation)."""
+    """The network of a recipe for a data set, its weights drawn from `seed` (torch's default initialisation).
+
+    >>> from deep.recipe import recipe_named
+    >>> from deep.train import load_data
+    >>> recipe = recipe_named("planted-cnn", ["train_size=30", "val_size=3"])
+    >>> build(recipe, load_data(recipe), 0)(torch.zeros(5, 1, 8, 12)).shape
+    torch.Size([5, 3])
+    """
     _, channels, height, width = data.train.images.shape
     classes = len(data.classes)
     with torch.random.fork_rng(devices=[]):

@@ -31,7 +31,11 @@ def sample_features(n, mu, sigma, generator):
 
 
 def sign_patterns(patch):
-    """(6, h, w): +1 or -1 on the pixels of each feature's patch, 0 elsewhere; h = 2 patch, w = 3 patch."""
+    """(6, h, w): +1 or -1 on the pixels of each feature's patch, 0 elsewhere; h = 2 patch, w = 3 patch.
+
+    >>> sign_patterns(4).abs().sum((1, 2)).tolist()
+    [16.0, 16.0, 16.0, 16.0, 16.0, 16.0]
+    """
     generator = torch.Generator().manual_seed(PATTERN_SEED)
     signs = torch.randint(2, (2 * CLASSES, patch, patch), generator=generator) * 2.0 - 1
     images = torch.zeros(2 * CLASSES, 2 * patch, CLASSES * patch)
@@ -42,7 +46,13 @@ def sign_patterns(patch):
 
 
 def planted_images(mu, sigma, patch, train_size, val_size, seed, test_size=6000):
-    """The data set: train, val and test drawn independently from `seed`; images (n, 1, 2 patch, 3 patch)."""
+    """The data set: train, val and test drawn independently from `seed`; images (n, 1, 2 patch, 3 patch).
+
+    mu, sigma: mean and standard deviation of an active feature, in pixel units (theory.md, sections 0 and 8).
+
+    >>> planted_images(1.0, 0.5, patch=2, train_size=9, val_size=3, seed=0).train.images.shape
+    torch.Size([9, 1, 4, 6])
+    """
     patterns = sign_patterns(patch)
     generator = torch.Generator().manual_seed(seed)
 
@@ -61,6 +71,14 @@ def reliance(model, split, patch):
 
     Means over the images of `split` (class i) and over j != i. A linear network with the theory's weights has
     exclusive = w1 and shared = w2; the measured ratio is shared/exclusive.
+
+    >>> from deep.models import Classifier
+    >>> split = planted_images(1.0, 0.5, patch=1, train_size=3, val_size=3, seed=0).train
+    >>> model = Classifier(torch.nn.Flatten(), torch.nn.Linear(6, 3, bias=False), (0.0,), (1.0,))
+    >>> weight = torch.cat([torch.eye(3), 0.5 * (1 - torch.eye(3))], 1) * sign_patterns(1).flatten(1).sum(1)
+    >>> model.linear.weight.data = weight
+    >>> reliance(model, split, patch=1)
+    (1.0, 0.5)
     """
     patterns = sign_patterns(patch).to(split.images.device)
     images = split.images.detach().requires_grad_()

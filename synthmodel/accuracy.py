@@ -21,7 +21,11 @@ TIGHT = {"xtol": 1e-300, "rtol": 4 * np.finfo(float).eps}  # brentq to the last 
 
 
 def imr(u):
-    """Inverse Mills ratio phi(u)/Phi(u), without cancellation for u << 0."""
+    """Inverse Mills ratio imr(u) = phi(u)/Phi(u), without cancellation for u << 0. Broadcasts.
+
+    >>> round(float(imr(0.0)), 6), round(float(imr(-30.0)), 4)  # sqrt(2/pi); close to -u
+    (0.797885, 30.0333)
+    """
     return np.exp(-np.square(u) / 2 - 0.5 * math.log(2 * math.pi) - log_ndtr(u))
 
 
@@ -66,13 +70,20 @@ def slope_sign(r, k):
 
     g = sqrt((2+r^2)/(1+r^2)), u = k r (1+r)/sqrt((1+r^2)(2+r^2)). For k > 0, F(., k) is strictly decreasing on
     [0, 1] and negative from 1 on (T2-joint').
+
+    >>> round(float(slope_sign(0.0, 1.0)), 6)  # sqrt(2) (k - 1/sqrt(pi))
+    0.616329
     """
     g, u = parts(nonnegative(r), k)
     return k * (1 - r) * g - imr(u)
 
 
 def joint_slope(r, k):
-    """dP/dr = 2 phi(h) Phi(u) F(r, k)/((1+r^2) sqrt(2+r^2)) (T2-joint). Broadcasts."""
+    """dP/dr = 2 phi(h) Phi(u) F(r, k)/((1+r^2) sqrt(2+r^2)) (T2-joint); h = k (1+r)/sqrt(1+r^2). Broadcasts.
+
+    >>> round(float(joint_slope(0.0, 1.0)), 6)  # phi(k) (k - 1/sqrt(pi))
+    0.105453
+    """
     r = nonnegative(r)
     _, u = parts(r, k)
     h = k * (1 + r) / np.sqrt(1 + r * r)
@@ -105,6 +116,9 @@ def r_acc_cubic(k):
 
     With l = imr(u)/u, r is the root in (0, 1) of r^3 + (l-1) r^2 + (l+2) r - 2, and
     k = u sqrt((1+r^2)(2+r^2))/(r (1+r)), which increases with u; u is found so that k is the one asked for.
+
+    >>> round(float(r_acc_cubic(1.2)), 6)
+    0.759052
     """
     k = checked("k", k, above=0)
     if k <= K0:
@@ -138,7 +152,11 @@ def b_star(k):
 
 
 def crossover():
-    """k_x: above it every smoothing 0 < b <= 1 beats b = 0; P(1, k_x) = P(r_AT(k_x), k_x) (N3)."""
+    """k_x: above it every smoothing 0 < b <= 1 beats b = 0; P(1, k_x) = P(r_AT(k_x), k_x) (N3).
+
+    >>> round(crossover(), 6)
+    1.145372
+    """
     def gain(k):
         return float(joint_accuracy(1.0, k) - joint_accuracy(ratio_closed(k), k))
     return brentq(gain, 0.6, 3.0, **TIGHT)

@@ -20,7 +20,11 @@ def smoothing(loss):
 
 
 def eps_max(setting):
-    """mu/2: the attack size at which both weights are 0 for every loss (claims T1, T1-CE)."""
+    """mu/2: the attack size at which both weights are 0 for every loss (claims T1, T1-CE).
+
+    >>> eps_max(Setting(1, 0.5))
+    0.5
+    """
     return setting.mu / 2
 
 

@@ -13,7 +13,12 @@ OTHERS = {0: (1, 2), 1: (0, 2), 2: (0, 1)}
 
 
 def sample(setting, n, rng):
-    """x (n, 6) = (E_1..E_3, C_1..C_3) and classes y (n,) in 0..2, uniform, drawn as theory.md, section 0 states."""
+    """x (n, 6) = (E_1..E_3, C_1..C_3) and classes y (n,) in 0..2, uniform, drawn as theory.md, section 0 states.
+
+    >>> x, y = sample(Setting(1, 0.5), 5, np.random.default_rng(0))
+    >>> (x != 0).sum(1).tolist()
+    [3, 3, 3, 3, 3]
+    """
     y = rng.integers(3, size=n)
     x = np.zeros((n, 6))
     for i, (j, k) in OTHERS.items():
@@ -24,7 +29,11 @@ def sample(setting, n, rng):
 
 
 def scores(x, w1, w2):
-    """f_i(x) = w1 x_{E,i} + w2 (x_{C,j} + x_{C,k}); x (..., 6) -> (..., 3)."""
+    """f_i(x) = w1 x_{E,i} + w2 (x_{C,j} + x_{C,k}); x (..., 6) -> (..., 3).
+
+    >>> scores(np.array([1.0, 0, 0, 0, 1, 1]), w1=2.0, w2=0.5).tolist()
+    [3.0, 0.5, 0.5]
+    """
     return np.stack([w1 * x[..., i] + w2 * (x[..., 3 + j] + x[..., 3 + k]) for i, (j, k) in OTHERS.items()], -1)
 
 
@@ -32,6 +41,10 @@ def attacked_scores(x, w1, w2, eps):
     """The scores at all 64 vertices of the box ||delta||_inf <= eps on six coordinates: (64, n, 3).
 
     The worst case of a loss that is convex in x lies at one of them.
+
+    >>> f = attacked_scores(np.array([[1.0, 0, 0, 0, 1, 1]]), 2.0, 0.5, eps=0.1)
+    >>> round(float((f[:, 0, 1] - f[:, 0, 0]).max()), 12)  # -2.5 + 2 eps (w1 + w2)
+    -2.0
     """
     vertices = eps * np.array(list(itertools.product((-1, 1), repeat=6)))
     return scores(x[None] + vertices[:, None], w1, w2)
