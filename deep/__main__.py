@@ -1,14 +1,15 @@
 """The command line of `deep`: train, evaluate, cas."""
 
-import argparse
 import json
 import sys
+
+from synthmodel.command_line import OneSentenceParser
 
 __all__ = ["main"]
 
 
 def parser():
-    top = argparse.ArgumentParser(prog="deep", description="Adversarial training of networks, robust accuracy and CAS.")
+    top = OneSentenceParser(prog="deep", description="Adversarial training of networks, robust accuracy and CAS.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     train = commands.add_parser("train", help="train a recipe, or continue it",
                                 description="Train a recipe, or continue its run folder OUT/NAME.")
@@ -31,14 +32,14 @@ def parser():
     return top
 
 
-def positive(name, value):
-    if value is not None and value < 1:
-        raise ValueError(f"{name} = {value} was given, but it must be at least 1: choose such a number.")
+def positive(name, value, most=10**6):
+    if value is not None and not 1 <= value <= most:
+        raise ValueError(f"{name} = {value} was given, but it must be from 1 to {most}: choose such a number.")
 
 
 def use_device(name, threads):
     import torch
-    positive("--threads", threads)
+    positive("--threads", threads, most=1024)
     if threads:
         torch.set_num_threads(threads)
     try:
@@ -86,7 +87,8 @@ def outcome_of(run, recipe, data, device, name, steps, seed):
 
 def heading(run, recipe, data, attack, name):
     return {"run": str(run.path), "checkpoint": name, "epoch": run.model_state(name)["epoch"], "data": data.name,
-            "n_test": len(data.test), "attack": f"PGD-{attack.steps} linf eps {attack.eps} step {attack.step}",
+            "n_test": len(data.test),
+            "attack": f"PGD-{attack.steps} linf eps {attack.eps} step {attack.step} on {attack.loss}",
             "seed": recipe.seed}
 
 
@@ -146,16 +148,30 @@ def run_cas(options):
 
 def main(arguments=None):
     """Exit status 0; 2 for input that is refused, with one sentence; 1 for a failed training; 128 + signal."""
-    options = parser().parse_args(arguments)
+    words = parser()
+    options, rest = words.parse_known_args(arguments)
+    # argparse loses key=value words that follow an option
+    if options.command == "train":
+        options.overrides += [word for word in rest if "=" in word and not word.startswith("-")]
+        rest = [word for word in rest if word not in options.overrides]
+    if rest:
+        words.error(f"{' '.join(rest)} was not understood")
     command = {"train": run_training, "evaluate": run_evaluate, "cas": run_cas}[options.command]
     try:
         command(options)
     except ValueError as error:
         print(f"deep: {error}", file=sys.stderr)
         return 2
-    except (FloatingPointError, OSError) as error:
+    except FloatingPointError as error:
         print(f"deep: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"deep: {error.filename or 'the output'} cannot be read or written ({error.strerror}): choose another "
+              "place.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("deep: interrupted; the same command continues.", file=sys.stderr)
+        return 130
     except Exception as error:
         number = getattr(error, "signal", None)
         if number is None:

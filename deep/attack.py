@@ -61,7 +61,13 @@ class Linf:
     @staticmethod
     def inward(bound, centre, radius, dtype):
         rounded = bound.to(dtype)
-        outside = (rounded.double() - centre).abs() > radius
+        a = rounded.double()
+        difference = a - centre
+        # what that subtraction rounded away (Knuth's two-sum): the sum of both is exact
+        back = difference - a
+        rest = (a - (difference - back)) - (centre + back)
+        side = difference.sign()
+        outside = (difference.abs() > radius) | ((difference.abs() == radius) & (side * rest > 0))
         return torch.where(outside, torch.nextafter(rounded, centre.to(dtype)), rounded)
 
     def start(self, generator):

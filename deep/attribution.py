@@ -11,6 +11,9 @@ __all__ = ["cas", "class_correlation", "gauge_fixed", "instance_correlation", "m
 def checked_shapes(features, labels, weight):
     features, weight = torch.as_tensor(features).double(), torch.as_tensor(weight).double()
     labels = torch.as_tensor(labels)
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise ValueError(f"labels of type {labels.dtype} were given: they must be whole numbers 0..K-1, one a sample.")
+    labels = labels.long()
     if features.ndim != 2 or weight.ndim != 2 or labels.ndim != 1 or features.shape[1] != weight.shape[1] \
             or len(features) != len(labels):
         raise ValueError(f"features {tuple(features.shape)}, labels {tuple(labels.shape)} and weight "
@@ -32,8 +35,9 @@ def class_means(values, labels, classes):
 
 def unit(vectors):
     """Vectors over their length; a zero vector stays zero, so that its cosine with anything is 0, never NaN."""
-    length = vectors.norm(dim=-1, keepdim=True)
-    return torch.where(length > 0, vectors / length.where(length > 0, torch.ones_like(length)), 0.0)
+    size = vectors.abs().amax(-1, keepdim=True)  # dividing by it first keeps the squares from overflowing
+    vectors = vectors / torch.where(size > 0, size, 1.0)
+    return vectors / torch.where(size > 0, vectors.norm(dim=-1, keepdim=True), 1.0)
 
 
 def class_correlation(features, labels, weight):
@@ -111,7 +115,9 @@ def margin_cas(features, labels, weight):
 
 
 def null_cas(features, labels, weight, draws=50, seed=0):
-    """CAS with random rows in place of W, of the same norms: (mean, standard deviation) over `draws`.
+    """CAS with random rows in place of W: (mean, standard deviation) over `draws`.
+
+    The rows are Gaussian; whether they are given the norms of W's rows makes no difference to a cosine.
 
     An untrained network already has a large CAS, because features are positive (design.md, section 2): only
     what lies above this level says anything about shared features. Errors as `class_correlation`.
@@ -125,7 +131,7 @@ def null_cas(features, labels, weight, draws=50, seed=0):
     values = []
     for _ in range(draws):
         rows = torch.randn(weight.shape, generator=generator, dtype=weight.dtype).to(weight.device)
-        attributions = unit(means * unit(rows) * weight.norm(dim=1, keepdim=True))
+        attributions = unit(means * rows)
         values.append(cas(attributions @ attributions.T))
     values = torch.tensor(values, dtype=torch.float64)
     return values.mean().item(), values.std().item()

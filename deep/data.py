@@ -51,6 +51,13 @@ class Data:
     box: tuple[float, float] | None
     provenance: dict
 
+    def fingerprint(self):
+        """SHA-256 of the training images and labels: a run must not go on with others."""
+        digest = hashlib.sha256()
+        for tensor in (self.train.images, self.train.labels):
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
     def to(self, device):
         parts = {name: getattr(self, name).to(device) for name in ("train", "val", "test")}
         return Data(**{**self.__dict__, **parts})
@@ -92,8 +99,7 @@ def read_cifar_pickle(path):
         with open(path, "rb") as file:
             content = RestrictedUnpickler(file, encoding="bytes").load()
         return {key.decode() if isinstance(key, bytes) else key: value for key, value in content.items()}
-    except (OSError, EOFError, pickle.UnpicklingError, ValueError, AttributeError, KeyError, IndexError,
-            TypeError, MemoryError, UnicodeDecodeError) as error:
+    except Exception as error:  # damaged bytes make the unpickler raise nearly anything
         raise ValueError(f"{path} cannot be read as a CIFAR pickle ({error}): copy the file again.") from error
 
 
@@ -106,6 +112,14 @@ def read_batch(path):
     if not all(isinstance(label, int) and 0 <= label < 10 for label in labels):
         raise ValueError(f"{path} holds a label outside 0..9, which CIFAR-10 does not have: copy the file again.")
     return torch.from_numpy(pixels.reshape(-1, 3, 32, 32).copy()), torch.tensor(labels)
+
+
+def class_names(meta):
+    """The ten names in `batches.meta`, or the numbers 0..9 where that file is missing."""
+    names = read_cifar_pickle(meta).get("label_names") if meta.is_file() else [str(label) for label in range(10)]
+    if not isinstance(names, list) or len(names) != 10:
+        raise ValueError(f"{meta} does not hold ten label_names: copy the file again, or remove it.")
+    return tuple(name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in names)
 
 
 def held_out(total, val_size, train_size):
@@ -146,16 +160,21 @@ def load_cifar10(folder, val_size, train_size=None):
     parts = [read_batch(path) for path in batches]
     images, labels = torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
     train, val = held_out(len(labels), val_size, train_size)
-    meta = base / "batches.meta"
-    names = read_cifar_pickle(meta).get("label_names", range(10)) if meta.is_file() else range(10)
-    complete = len(official) == len(CIFAR10_MD5) and all(official.values())
+    test = Split(*read_batch(base / "test_batch"))
+    if len(test.labels.unique()) < 10:
+        raise ValueError(f"{base / 'test_batch'} lacks images of a class, without which CAS is undefined: "
+                         "copy the file again.")
     pixels = as_float(images[train])
+    std = pixels.std((0, 2, 3))
+    if not (std > 0).all():
+        raise ValueError(f"the training images in {base} have a constant channel: copy the files again.")
+    note = "" if all(official.values()) else " (not the official files)"
+    if not note and len(batches) < 5:
+        note = f" ({len(batches)} of 5 official training batches)"
     return Data(
-        name="CIFAR-10" if complete else "CIFAR-10 (not the official files)",
-        classes=tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names),
-        train=Split(images[train], labels[train]), val=Split(images[val], labels[val]),
-        test=Split(*read_batch(base / "test_batch")),
-        mean=tuple(pixels.mean((0, 2, 3)).tolist()), std=tuple(pixels.std((0, 2, 3)).tolist()), box=(0.0, 1.0),
+        name="CIFAR-10" + note, classes=class_names(base / "batches.meta"),
+        train=Split(images[train], labels[train]), val=Split(images[val], labels[val]), test=test,
+        mean=tuple(pixels.mean((0, 2, 3)).tolist()), std=tuple(std.tolist()), box=(0.0, 1.0),
         provenance={"layout": "cifar-10-batches-py", "official_md5": official, "training_images_on_disk": len(labels)})
 
 

@@ -20,7 +20,13 @@ __all__ = ["Outcome", "accuracy", "attributions", "cas_interval", "evaluation_at
 
 
 def evaluation_attack(recipe, box, steps=None):
-    """PGD of step eps/4 on cross-entropy with a random start, the network in eval mode (design.md, section 3)."""
+    """PGD of step eps/4 on the recipe's loss and start, the network in eval mode (design.md, section 3).
+
+    >>> from deep.recipe import recipe_named
+    >>> attack = evaluation_attack(recipe_named("at"), (0.0, 1.0))
+    >>> attack.step, attack.steps, attack.loss
+    (Fraction(2, 255), 20, 'cross-entropy')
+    """
     return Attack(recipe.eps, recipe.eps / 4, steps or recipe.eval_steps, recipe.random_start, box, recipe.loss)
 
 
@@ -36,7 +42,11 @@ class Outcome:
 
 
 def measure(model, split, attack, seed, batch=256, progress=None):
-    """Attack every image of `split` once. `seed` starts a generator of its own: no training draw is used up."""
+    """The `Outcome` of attacking every image of `split` once; progress(n) is called after n images.
+
+    `seed` starts a generator of its own: no training draw is used up, and the network is left as it was.
+    Raises ValueError if a score is not finite.
+    """
     generator = torch.Generator(split.images.device).manual_seed(seed)
     parts = []
     for begin in range(0, len(split), batch):
@@ -44,7 +54,11 @@ def measure(model, split, attack, seed, batch=256, progress=None):
         z = pgd(model, x, y, attack, generator)
         with frozen(model), torch.no_grad():
             clean, adversarial = model.features(x), model.features(z)
-            correct = [model.linear(features).argmax(1) == y for features in (clean, adversarial)]
+            logits = [model.linear(features) for features in (clean, adversarial)]
+        if not all(values.isfinite().all() for values in logits):
+            raise ValueError("the network's scores are not finite numbers, so it has no accuracy: evaluate another "
+                             "checkpoint.")
+        correct = [values.argmax(1) == y for values in logits]
         parts.append([y, *correct, clean, adversarial])
         if progress:
             progress(len(y))
@@ -63,7 +77,11 @@ def accuracy(correct):
 
 
 def attributions(outcome, weight, draws=50):
-    """Every CAS of design.md's table from one outcome; `cas` is the paper's, on adversarial inputs."""
+    """Every CAS of design.md's table (section 2) from one outcome and W (K, d); keys as in metrics.jsonl.
+
+    `cas` is the paper's, on adversarial inputs; `cas_null` its level for random rows over `draws`, `cas_excess`
+    the difference. Errors as `class_correlation`.
+    """
     adversarial, labels = outcome.features, outcome.labels
     weight = weight.detach().cpu()
     value = cas(class_correlation(adversarial, labels, weight))

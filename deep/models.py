@@ -52,20 +52,21 @@ class PreActBlock(nn.Module):
 
 
 class PreActResNet18(nn.Sequential):
-    """The body of PreActResNet-18 for small images: (n, 3, h, w) -> (n, 8 width); width 64 is the paper's.
+    """The body of PreActResNet-18 for small images: (n, channels, h, w) -> (n, 8 width).
 
     Eight pre-activation blocks in four stages (He et al. 2016), then batch norm, ReLU and the mean over pixels.
+    width: channels of the first stage; 64 is the paper's.
 
     >>> PreActResNet18(4)(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 32])
     """
 
-    def __init__(self, width=64):
+    def __init__(self, width=64, channels=3):
         widths = [width, width, 2 * width, 4 * width, 8 * width]
         stages = []
         for stage, (inputs, outputs) in enumerate(pairwise(widths)):
             stages += [PreActBlock(inputs, outputs, 1 if stage == 0 else 2), PreActBlock(outputs, outputs, 1)]
-        super().__init__(nn.Conv2d(3, width, 3, 1, 1, bias=False), *stages, nn.BatchNorm2d(8 * width), nn.ReLU(),
+        super().__init__(nn.Conv2d(channels, width, 3, 1, 1, bias=False), *stages, nn.BatchNorm2d(8 * width), nn.ReLU(),
                          nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
@@ -83,7 +84,7 @@ def build(recipe, data, seed):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if recipe.model == "preactresnet18":
-            body, linear = PreActResNet18(recipe.width), nn.Linear(8 * recipe.width, classes)
+            body, linear = PreActResNet18(recipe.width, channels), nn.Linear(8 * recipe.width, classes)
         elif recipe.model == "linear":
             body, linear = nn.Flatten(), nn.Linear(channels * height * width, classes, bias=False)
         else:

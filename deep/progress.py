@@ -10,7 +10,7 @@ __all__ = ["bar", "training_progress"]
 
 
 def columns():
-    return (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.completed}/{task.total}"),
+    return (TextColumn("{task.description}"), BarColumn(bar_width=16), TextColumn("{task.completed}/{task.total}"),
             TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
 
 
@@ -23,13 +23,16 @@ def bar(description, total):
         yield lambda n: shown.advance(task, n)
 
 
-def epoch_note(line):
-    """One epoch's metrics in words."""
-    note = f"loss {line['train_loss']:.3f}  train robust {100 * line['train_robust']:.1f} %"
-    if "robust" in line:
-        note += (f"  test clean {100 * line['clean']:.1f} %, robust {100 * line['robust']:.1f} %"
-                 f"  CAS {line['cas']:.2f}")
-    return note + f"  {line['images_per_second']:.0f} images/s"
+def epoch_note(history):
+    """The last epoch in words, short enough for a terminal, with the last evaluation there was."""
+    line = history[-1]
+    note = (f"{line['images_per_second']:.0f} images/s  loss {line['train_loss']:.3f}  "
+            f"robust: train {100 * line['train_robust']:.1f} %")
+    evaluated = next((line for line in reversed(history) if "robust" in line), None)
+    if evaluated:
+        note += (f", test {100 * evaluated['robust']:.1f} %  clean {100 * evaluated['clean']:.1f} %  "
+                 f"CAS {evaluated['cas']:.2f}")
+    return note
 
 
 @contextmanager
@@ -44,7 +47,7 @@ def training_progress(recipe):
         def progress(training):
             nonlocal seen
             done = training.epoch * training.batches + training.step
-            note = epoch_note(training.history[-1]) if training.history else ""
+            note = epoch_note(training.history) if training.history else ""
             shown.update(task, total=recipe.epochs * training.batches, completed=done, note=note,
                          description=f"epoch {min(training.epoch + 1, recipe.epochs)}/{recipe.epochs}")
             if training.step == 0 and training.epoch != seen and not console.is_terminal:

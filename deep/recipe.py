@@ -24,6 +24,9 @@ def parse_eps(text, name="eps"):
     except (ValueError, ZeroDivisionError):
         raise ValueError(f"{name} = {text} was given, but it must be a fraction such as 8/255 or 0.2: "
                          "write it so.") from None
+    if value.denominator > 10**9:
+        raise ValueError(f"{name} = {text} was given, but no image resolves so fine a number: write a fraction such "
+                         "as 8/255.")
     if not 0 <= value <= 1:
         raise ValueError(f"{name} = {text} was given, but it is a fraction of the pixel range between 0 and 1: "
                          f"write {text}/255 for {text} levels.")
@@ -87,8 +90,9 @@ class Recipe:
                                  f"{', '.join(allowed)}: choose one of them.")
         for name, least in LEAST.items():
             value = getattr(self, name)
-            if value is not None and not value >= least:  # `not >=` refuses NaN too
-                raise ValueError(f"{name} = {value} was given, but it must be at least {least}: choose such a {name}.")
+            if value is not None and not least <= value <= MOST[name]:  # `not <=` refuses NaN too
+                raise ValueError(f"{name} = {value} was given, but it must be at least {least} and at most "
+                                 f"{MOST[name]}: choose such a value.")
         planted = [self.mu, self.sigma, self.patch]
         if [value is None for value in planted] != [self.data != "planted"] * 3:
             raise ValueError(f"mu, sigma, patch = {planted} were given with data = {self.data}, but they belong to "
@@ -110,7 +114,9 @@ CHOICES = {"data": ("cifar10", "planted"), "model": ("preactresnet18", "linear",
            "loss": ("cross-entropy", "margin"), "attack_mode": ("eval", "train"), "select": ("val", "test")}
 LEAST = {"sigma": 1e-9, "patch": 1, "width": 1, "eps": 0, "step": 0, "steps": 0, "epochs": 1, "batch": 1, "lr": 0,
          "momentum": 0, "weight_decay": 0, "radius": 1e-9, "padding": 0, "train_size": 1, "val_size": 1,
-         "eval_every": 1, "eval_steps": 1, "seed": 0}
+         "eval_every": 1, "eval_steps": 1, "seed": 0, "mu": 1e-9}
+MOST = dict.fromkeys(LEAST, 10**9) | {"eps": 1, "step": 1, "momentum": 1, "lr": 1e6, "weight_decay": 1e6, "patch": 64,
+                                      "width": 4096, "padding": 1000, "seed": 2**63}
 
 
 def plain(value):
@@ -179,7 +185,8 @@ def recipe_from_dict(values):
     """The recipe that `Recipe.as_dict` wrote; ValueError names keys that no recipe has."""
     unknown = set(values) - {field.name for field in fields(Recipe)}
     if unknown:
-        raise ValueError(f"the recipe has unknown keys {sorted(unknown)}: it was written by another version.")
+        raise ValueError(f"the recipe has unknown keys {sorted(unknown)}, written by another version: use that "
+                         "version, or train again.")
     exact = {key: Fraction(values[key]) for key in ("eps", "step") if key in values}
     drops = {"drops": tuple(map(Fraction, values["drops"]))} if "drops" in values else {}
     return Recipe(**{**values, **exact, **drops})

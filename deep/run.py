@@ -82,7 +82,7 @@ class RunFolder:
     def recipe(self):
         try:
             return recipe_from_dict(json.loads((self.path / "recipe.json").read_text()))
-        except (OSError, json.JSONDecodeError, TypeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError, ZeroDivisionError) as error:
             raise ValueError(f"{self.path} is not a run folder: it has no readable recipe.json; pass a folder that "
                              "`deep train` made.") from error
 
@@ -90,13 +90,17 @@ class RunFolder:
         text = json.dumps(values, indent=1) + "\n"
         write_atomically(self.path / name, lambda file: file.write(text.encode()))
 
-    def write_environment(self, data, device):
-        """What the recipe does not say: versions, threads, device, data, the code's commit."""
+    def write_environment(self, data, device, epoch):
+        """What the recipe does not say: the data, and for each session its first epoch, versions and commit."""
+        path = self.path / "environment.json"
+        known = json.loads(path.read_text()) if path.exists() else {}
+        session = {"from_epoch": epoch, "commit": commit(), "python": platform.python_version(),
+                   "torch": torch.__version__, "device": str(device), "threads": torch.get_num_threads(),
+                   "machine": platform.machine()}
         self.write_json("environment.json", {
-            "commit": commit(), "python": platform.python_version(), "torch": torch.__version__,
-            "device": str(device), "threads": torch.get_num_threads(), "machine": platform.machine(),
             "data": data.name, "data_provenance": data.provenance,
-            "n": {"train": len(data.train), "val": len(data.val), "test": len(data.test)}})
+            "n": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
+            "sessions": [*known.get("sessions", []), session]})
 
     def save(self, state, best):
         """Write `last`, keeping the one before as `previous`; and `best`, when it is given."""
@@ -132,6 +136,10 @@ class RunFolder:
 
     def model_state(self, which):
         """The weights of checkpoint "best" or "last"."""
-        if not (self.path / f"{which}.pt").exists():
-            raise ValueError(f"{self.path} has no checkpoint {which!r}: train it first, or ask for best or last.")
-        return load_checkpoint(self.path / f"{which}.pt")
+        path = self.path / f"{which}.pt"
+        if not path.exists():
+            raise ValueError(f"{self.path} has no checkpoint {which!r}: train it to its first evaluated epoch.")
+        state = load_checkpoint(path)
+        if not isinstance(state, dict) or not {"model", "epoch"} <= state.keys():
+            raise ValueError(f"{path} is a file of torch but no checkpoint of a run: restore it from a copy.")
+        return state

@@ -33,11 +33,20 @@ def seeds(recipe):
 
 
 def load_data(recipe, folder=None):
-    """The data set that a recipe names; `folder` holds the images (planted images need none)."""
+    """The `Data` that a recipe names; `folder` holds the images (planted images need none); ValueError without them.
+
+    >>> from deep.recipe import recipe_named
+    >>> len(load_data(recipe_named("planted-linear", ["train_size=12", "val_size=3"])).train)
+    12
+    """
     if recipe.data == "planted":
         size = recipe.train_size or 20_000
         return planted_images(recipe.mu, recipe.sigma, recipe.patch, size, recipe.val_size, seeds(recipe)["data"])
-    return load_cifar10(folder, recipe.val_size, recipe.train_size)
+    data = load_cifar10(folder, recipe.val_size, recipe.train_size)
+    if recipe.padding >= min(data.train.images.shape[2:]):
+        raise ValueError(f"padding = {recipe.padding} was given, but reflection needs less than the image's size "
+                         f"{tuple(data.train.images.shape[2:])}: choose a smaller padding.")
+    return data
 
 
 class Training:
@@ -45,7 +54,7 @@ class Training:
 
     def __init__(self, recipe, data, device):
         self.recipe, self.device = recipe, torch.device(device)
-        self.data = data.to(self.device)
+        self.data, self.fingerprint = data.to(self.device), data.fingerprint()
         seed = seeds(recipe)
         self.model = build(recipe, data, seed["init"]).to(self.device)
         self.optimiser = torch.optim.SGD(self.model.parameters(), lr=recipe.lr, momentum=recipe.momentum,
@@ -61,7 +70,7 @@ class Training:
         self.seconds = 0.0
 
     def state(self):
-        return {"recipe": self.recipe.as_dict(), "model": self.model.state_dict(),
+        return {"recipe": self.recipe.as_dict(), "data": self.fingerprint, "model": self.model.state_dict(),
                 "optimiser": self.optimiser.state_dict(), "epoch": self.epoch, "step": self.step,
                 "order": self.order, "totals": self.totals, "seconds": self.seconds, "history": self.history,
                 "best": self.best,
@@ -70,6 +79,9 @@ class Training:
     def load(self, state):
         if state.get("recipe") != self.recipe.as_dict():
             raise ValueError("the checkpoint belongs to another recipe: choose another run folder.")
+        if state.get("data") != self.fingerprint:
+            raise ValueError("the training images are not those that this run began with: give it the same --data, "
+                             "or choose another folder.")
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         for name, generator in self.generators.items():
@@ -110,13 +122,21 @@ class Training:
         correct = (logits.detach().argmax(1) == y).sum()
         self.totals += torch.stack([value * len(y), correct.double(), bad.double()])
 
+    def check_finite(self):
+        """FloatingPointError if a loss or a weight is not finite: nothing of such a network is ever saved."""
+        step = int(self.totals[2].item())
+        if not step and not all(weight.isfinite().all() for weight in self.model.parameters()):
+            step = self.step
+        if step:
+            saved = f"that of epoch {self.epoch} is the last good one" if self.epoch else "none was good"
+            raise FloatingPointError(f"the training diverged (no finite loss) at step {step} of epoch "
+                                     f"{self.epoch + 1}: of its checkpoints {saved}; lower lr or turn bf16 off.")
+
     def finish_epoch(self):
         """Close the epoch: refuse a NaN, evaluate when it is due, and return the weights if they are the best."""
+        self.check_finite()
         recipe, n = self.recipe, len(self.data.train)
-        loss, correct, bad = self.totals.tolist()
-        if bad:
-            raise FloatingPointError(f"the loss was not finite at step {int(bad)} of epoch {self.epoch + 1}: the last "
-                                     f"good checkpoint is that of epoch {self.epoch}; lower lr or turn bf16 off.")
+        loss, correct, _ = self.totals.tolist()
         self.epoch += 1
         line = {"epoch": self.epoch, "learning_rate": recipe.learning_rate(self.epoch - 1), "train_loss": loss / n,
                 "train_robust": correct / n, "seconds": round(self.seconds, 3),
@@ -159,7 +179,8 @@ def train(recipe, data, out, *, device="cpu", stop_after=None, progress=None, fo
         if state is not None:
             training.load(state)
             run.write_metrics(training.history)
-        run.write_environment(data, device)
+        if training.epoch < recipe.epochs:
+            run.write_environment(data, device, training.epoch)
         last = min(recipe.epochs, stop_after or recipe.epochs)
         while training.epoch < last:
             begin = time.perf_counter()
@@ -170,6 +191,7 @@ def train(recipe, data, out, *, device="cpu", stop_after=None, progress=None, fo
                     progress(training)
             training.seconds += time.perf_counter() - begin
             if received:
+                training.check_finite()
                 run.save(training.state(), None)
                 raise Interrupted(received[0])
             best = training.finish_epoch()
@@ -184,10 +206,16 @@ def train(recipe, data, out, *, device="cpu", stop_after=None, progress=None, fo
         run.close()
 
 
-def load_network(run, data, which="best", device="cpu", exact=True):
-    """The network of a run folder's checkpoint; exact: in float32 whatever the training's arithmetic was."""
-    recipe = run.recipe()
-    model = build(recipe, data, 0)
-    model.load_state_dict(run.model_state(which)["model"])
-    model.bf16 = recipe.bf16 and not exact
+def load_network(run, data, which="best", device="cpu"):
+    """The network of a run folder's checkpoint, in float32 whatever the training's arithmetic was.
+
+    Raises ValueError if the checkpoint is missing, damaged or of another network.
+    """
+    model = build(run.recipe(), data, 0)
+    try:
+        model.load_state_dict(run.model_state(which)["model"])
+    except RuntimeError as error:
+        raise ValueError(f"the weights in {run.path / which}.pt do not fit the network of its recipe: restore the file "
+                         "from a copy.") from error
+    model.bf16 = False
     return model.to(device).eval()

@@ -6,6 +6,7 @@ and margin-CAS. The curves are the theory's for its two-weight classifier: r_CE 
 and 6 r^2/(4 + 2 r^2) and r^2/(1 + r^2) of them.
 """
 
+import json
 import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -57,17 +58,23 @@ def measured(network, words, runs):
             "cas_clean_gauge_fixed": line["cas_clean_gauge_fixed"], "margin_cas": line["margin_cas"],
             "cas_adversarial": line["cas"], "robust": line["robust"], "n_test": line["n_test"],
             "n_train": len(data.train), "weight_decay": recipe.weight_decay, "patch": recipe.patch,
-            "run": run.path.name}
+            "run": run.path.name,
+            "commit": json.loads((run.path / "environment.json").read_text())["sessions"][-1]["commit"]}
 
 
 def compute(folder, advance=lambda: None):
     """planted.csv (one row a network) and planted-theory.csv (the curves); run folders in `folder`/runs."""
     rows = []
-    with ProcessPoolExecutor(os.cpu_count() or 1, get_context("spawn")) as pool:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with ProcessPoolExecutor(cores, get_context("spawn")) as pool:
         futures = [pool.submit(measured, network, words, folder / "runs") for network, words in jobs()]
-        for future in as_completed(futures):
-            rows.append(future.result())
-            advance()
+        try:
+            for future in as_completed(futures):
+                rows.append(future.result())
+                advance()
+        except BaseException:  # an interrupted report must not wait for the whole queue
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     rows.sort(key=lambda row: (row["network"], row["loss"], row["eps"], row["seed"]))
     write_csv(folder / "planted.csv", rows)
     linear = next(row for row in rows if row["network"] == "linear")

@@ -3,8 +3,9 @@
 import numpy as np
 
 from figures.style import BLACK, BLUE, GREEN, RED, new_figure, read_csv, save, write_csv
-from synthmodel import CrossEntropy, Setting, eps0, eps1, r_acc, solve
+from synthmodel import Setting, eps0, eps1, r_acc
 from synthmodel.closed import ratio_closed
+from synthmodel.crossentropy import cross_entropy_ratio
 
 __all__ = ["compute", "draw"]
 
@@ -17,7 +18,7 @@ def compute(folder):
     for eps in sorted([*np.linspace(0, 0.495, 100), eps0(SETTING), eps1(SETTING, B)]):
         k = SETTING.k(eps)
         rows.append({"eps": eps, "k": k, "r_at": ratio_closed(k), "r_smoothed": ratio_closed(k, B), "r_acc": r_acc(k),
-                     "r_ce": solve(SETTING, CrossEntropy(), eps, LAM).ratio})
+                     "r_ce": cross_entropy_ratio(SETTING, eps, LAM)})
     write_csv(folder / "ratios.csv", rows)
 
 

@@ -6,7 +6,6 @@ into figures/data/cifar10.json; without arguments it draws the figure from that 
 
 import json
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +22,9 @@ def command(recipe):
     from deep.recipe import RECIPES
 
     def changes(base):
-        return [f"{field.name}={getattr(recipe, field.name)}" for field in fields(recipe)
-                if getattr(recipe, field.name) != getattr(base, field.name)]
+        values = recipe.as_dict()
+        return [f"{name}={','.join(value) if isinstance(value, list) else value}".lower()
+                for name, value in values.items() if value != base.as_dict()[name]]
     name = min(RECIPES, key=lambda name: len(changes(RECIPES[name])))
     return " ".join(["deep train", name, *changes(RECIPES[name])])
 

@@ -140,6 +140,10 @@ def report(out):
     if real_run.DATA.exists():
         sections.append(("Real images (committed runs, not trained by this report)",
                          "![cifar10](cifar10.png)\n\n" + markdown(real_run.summary())))
+    others = {row["commit"] for row in read_csv(folder / "planted.csv") if row["commit"] != made["commit"]}
+    if others:
+        sections.append(("Mind", f"Some networks in {folder} were trained by other versions of the code "
+                         f"({', '.join(sorted(map(str, others)))}): choose an empty folder to train them anew."))
     text = "\n\n".join(f"## {title}\n\n{body}" for title, body in sections)
     (folder / "report.md").write_text(f"# Report\n\nCommit {made['commit']}, torch {made['torch']}, "
                                       f"{made['seconds']:.0f} s on {made['cores']} cores.\n\n{text}\n")

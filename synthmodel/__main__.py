@@ -3,10 +3,12 @@
 import argparse
 import csv
 import json
+import os
 import sys
 
 from synthmodel.accuracy import b_star, joint_accuracy, pairwise_accuracy, r_acc
 from synthmodel.closed import eps0, eps1, eps_max, ratio_closed
+from synthmodel.command_line import OneSentenceParser
 from synthmodel.losses import loss_named
 from synthmodel.setting import Setting, checked
 from synthmodel.solution import NotConverged
@@ -14,12 +16,7 @@ from synthmodel.solver import solve
 
 __all__ = ["main"]
 
-
-class OneSentenceParser(argparse.ArgumentParser):
-    """Bad words on the command line get one sentence and status 2, without the usage block."""
-
-    def error(self, message):
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help.\n")
+MOST_POINTS = 100_000  # of a curve
 
 
 def parser():
@@ -38,8 +35,9 @@ def parser():
     training.add_argument("--b", help="smoothing: 1-b on the true class, b/2 on each other")
     training.add_argument("--method", default="auto", help="closed, numeric or auto (default: auto)")
 
-    def command(name, parents, text):
-        return commands.add_parser(name, parents=[*parents, output], help=text, description=text[0].upper() + text[1:])
+    def command(name, parents, text, output=output):
+        parents = [*parents, output] if output else parents
+        return commands.add_parser(name, parents=parents, help=text, description=text[0].upper() + text[1:])
 
     solved = command("solve", [model, training], "the optimal robust weights for one attack size")
     solved.add_argument("--eps", required=True, help="attack size, >= 0")
@@ -49,9 +47,11 @@ def parser():
     accuracy.add_argument("--ratio", required=True, help="w2/w1, >= 0")
     command("best", [model], "the ratio and the smoothing of the highest robust accuracy").add_argument(
         "--eps", required=True)
-    curve = command("curve", [model, training], "the threshold curves as data")
+    curve = command("curve", [model, training], "the threshold curves as data", output=None)
     curve.add_argument("--eps", metavar="START:STOP:COUNT", help="default: 101 sizes from 0 to mu/2")
-    curve.add_argument("--csv", action="store_true", help="print CSV")
+    form = curve.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="print CSV")
+    form.add_argument("--json", action="store_true", help="print JSON")
     command("verify", [], "every claim with its status and how near it came to failing")
     report = commands.add_parser("report", help="the main job: claims, figures, networks on planted images")
     report.add_argument("--out", default="report", metavar="DIR", help="output folder (default: report)")
@@ -105,9 +105,9 @@ def run_curve(options):
     except ValueError:
         raise ValueError(f"eps = {words} was given, but a curve needs START:STOP:COUNT: write 0:0.5:101.") from None
     start, stop = checked("eps", start, least=0), checked("eps", stop, least=0)
-    if count < 2 or stop <= start:
-        raise ValueError(f"eps = {words} was given, but a curve needs STOP > START and COUNT >= 2: "
-                         "write 0:0.5:101.")
+    if not 2 <= count <= MOST_POINTS or stop <= start:
+        raise ValueError(f"eps = {words} was given, but a curve needs STOP > START and a COUNT from 2 to "
+                         f"{MOST_POINTS}: write 0:0.5:101.")
     rows = []
     for index in range(count):
         eps = start + (stop - start) * index / (count - 1)
@@ -159,17 +159,32 @@ def main(arguments=None):
     """Exit status 0; 2 for bad input, with one sentence; 1 where a claim or a solver fails."""
     options = parser().parse_args(arguments)
     try:
-        if options.command == "report":
-            from figures.report import report
-            return report(options.out)
-        result = {"solve": run_solve, "thresholds": run_thresholds, "accuracy": run_accuracy, "best": run_best,
-                  "curve": run_curve, "verify": run_verify}[options.command](options)
+        return run(options)
     except ValueError as error:
         print(f"synthmodel: {error}", file=sys.stderr)
         return 2
     except NotConverged as error:
         print(f"synthmodel: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        print(f"synthmodel: {error.filename or 'the output'} cannot be written ({error.strerror}): choose another "
+              "place.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("synthmodel: interrupted; the same command goes on from what is finished.", file=sys.stderr)
+        return 130
+
+
+def run(options):
+    """Carry out one command; its exit status."""
+    if options.command == "report":
+        from figures.report import report
+        return report(options.out)
+    result = {"solve": run_solve, "thresholds": run_thresholds, "accuracy": run_accuracy, "best": run_best,
+              "curve": run_curve, "verify": run_verify}[options.command](options)
     if options.json:
         print(json.dumps(result, indent=1))
     elif getattr(options, "csv", False):
@@ -180,6 +195,7 @@ def main(arguments=None):
         print_claims(result)
     else:
         print_result(result)
+    sys.stdout.flush()
     return 1 if options.command == "verify" and not all(row["holds"] for row in result) else 0
 
 

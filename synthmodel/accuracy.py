@@ -31,8 +31,9 @@ def imr(u):
 
 def nonnegative(r):
     r = np.asarray(r, dtype=float)
-    if not (r >= 0).all():
-        raise ValueError(f"ratio = {r} was given, but it must be >= 0: a negative weight never helps (T2-joint').")
+    if not ((r >= 0) & np.isfinite(r)).all():
+        raise ValueError(f"ratio = {r} was given, but it must be a finite number >= 0: choose such a ratio "
+                         "(a negative weight never helps).")
     return r
 
 
@@ -43,7 +44,7 @@ def pairwise_accuracy(r, k):
     0.946298
     """
     r = nonnegative(r)
-    return ndtr(np.asarray(k) * (1 + r) / np.sqrt(1 + r * r))
+    return ndtr(np.asarray(k) * (1 + r) / np.hypot(1, r))
 
 
 def joint_accuracy(r, k):
@@ -55,14 +56,14 @@ def joint_accuracy(r, k):
     0.0
     """
     r = nonnegative(r)
-    h = np.asarray(k) * (1 + r) / np.sqrt(1 + r * r)
-    return ndtr(h) - 2 * owens_t(h, r / np.sqrt(2 + r * r))
+    h = np.asarray(k) * (1 + r) / np.hypot(1, r)
+    return ndtr(h) - 2 * owens_t(h, r / np.hypot(math.sqrt(2), r))
 
 
 def parts(r, k):
     """g and u of T2-joint."""
-    square = r * r
-    return np.sqrt((2 + square) / (1 + square)), k * r * (1 + r) / np.sqrt((1 + square) * (2 + square))
+    one, two = np.hypot(1, r), np.hypot(math.sqrt(2), r)
+    return two / one, k * (r / two) * ((1 + r) / one)
 
 
 def slope_sign(r, k):
@@ -86,9 +87,10 @@ def joint_slope(r, k):
     """
     r = nonnegative(r)
     _, u = parts(r, k)
-    h = k * (1 + r) / np.sqrt(1 + r * r)
+    one = np.hypot(1, r)
+    h = k * (1 + r) / one
     density = np.exp(-h * h / 2) / math.sqrt(2 * math.pi)
-    return 2 * density * ndtr(u) * slope_sign(r, k) / ((1 + r * r) * np.sqrt(2 + r * r))
+    return 2 * density * ndtr(u) * slope_sign(r, k) / one / one / np.hypot(math.sqrt(2), r)
 
 
 def below_best(k):
@@ -112,7 +114,7 @@ def r_acc(k):
 
 
 def r_acc_cubic(k):
-    """r_acc by its closed parametrisation (T2-joint'), a second way that tests set against `r_acc`.
+    """r_acc by its closed parametrisation (T2-joint'), a second way that tests set against `r_acc`; k > 1.000001 k0.
 
     With l = imr(u)/u, r is the root in (0, 1) of r^3 + (l-1) r^2 + (l+2) r - 2, and
     k = u sqrt((1+r^2)(2+r^2))/(r (1+r)), which increases with u; u is found so that k is the one asked for.
@@ -123,6 +125,8 @@ def r_acc_cubic(k):
     k = checked("k", k, above=0)
     if k <= K0:
         return 0.0
+    if k < 1.000001 * K0:  # u would be too small for the cubic's coefficients
+        raise ValueError(f"k = {k} was given, but the cubic needs k > 1.000001/sqrt(pi): use r_acc.")
 
     def ratio(u):
         level = imr(u) / u
@@ -141,8 +145,8 @@ def r_acc_cubic(k):
 def b_star(k):
     """b*(k) = 1 - sqrt(pi) k (1 - r_acc(k)): the smoothing that maximises joint robust accuracy (N3).
 
-    In (0, 1) and increasing for k > k0. Raises ValueError for k <= k0, where every smoothing that revives w2
-    lowers the accuracy.
+    In (0, 1) and increasing for k > k0 (it rounds to 1 from about k = 12 on). Raises ValueError for k <= k0,
+    where every smoothing that revives w2 lowers the accuracy.
 
     >>> round(b_star(1.2), 6)
     0.487518

@@ -1,8 +1,8 @@
-"""The claims as data: `verify`, the README's table and the figures' captions are all made from this list."""
+"""The claims as data: `verify`, the report and the README's table are all made from this list."""
 
 from dataclasses import dataclass
 
-__all__ = ["CLAIMS", "STATUSES", "Claim", "claim"]
+__all__ = ["CLAIMS", "STATUSES", "Claim"]
 
 STATUSES = ("symbolic", "certified", "tested", "refuted")
 
@@ -42,11 +42,3 @@ CLAIMS = (
     Claim("N3", "new", "b* = 1 - sqrt(pi) k (1 - r_acc) maximises joint accuracy, lies in (0, 1) and increases "
           "with k; above eps0 every smoothing that revives w2 lowers it", "symbolic", "smoothed margin; equal noise"),
 )
-
-
-def claim(name):
-    """The claim with this ID; ValueError names the known ones."""
-    for known in CLAIMS:
-        if known.id == name:
-            return known
-    raise ValueError(f"the claim {name!r} is unknown: choose one of {', '.join(known.id for known in CLAIMS)}.")

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 
 __all__ = ["Setting", "checked"]
 
+LARGEST = 1e50  # squares and quotients of such numbers are still numbers; nobody measures anything beyond
+
 
 def checked(name, value, *, above=None, least=None, below=None):
     """Return `value` as a float, or raise ValueError with one sentence: given, allowed, what to do.
 
-    `above` and `below` are strict bounds, `least` is an inclusive one; NaN and infinities never pass.
+    `above` and `below` are strict bounds, `least` is an inclusive one; NaN and infinities never pass, nor do
+    numbers other than 0 whose size is not between 1e-50 and 1e50.
 
     >>> checked("sigma", 0.5, above=0)
     0.5
@@ -25,9 +28,11 @@ def checked(name, value, *, above=None, least=None, below=None):
     except (TypeError, ValueError):
         number = math.nan
     if (not math.isfinite(number) or (above is not None and number <= above)
-            or (least is not None and number < least) or (below is not None and number >= below)):
+            or (least is not None and number < least) or (below is not None and number >= below)
+            or not (number == 0 or 1 / LARGEST <= abs(number) <= LARGEST)):
         raise ValueError(f"{name} = {value} was given, but it must be a finite number {allowed}".rstrip()
-                         + ": choose another value.")
+                         + (" of ordinary size (1e-50 to 1e50)" if math.isfinite(number) and number != 0
+                            and not 1 / LARGEST <= abs(number) <= LARGEST else "") + ": choose another value.")
     return number
 
 

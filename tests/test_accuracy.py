@@ -1,4 +1,4 @@
-"""Robust accuracy and its best ratio: closed forms against mpmath, sampling, brute force and the symbolic side."""
+"""Robust accuracy and its best ratio: closed forms against mpmath, sampling, and brute force."""
 
 import math
 
@@ -149,9 +149,16 @@ def test_the_accuracy_path_of_the_text():
     assert [round(value, 4) for value in path] == [0.8658, 0.8708, 0.8685]
 
 
-@pytest.mark.parametrize("bad", [-0.1, math.nan])
+def test_huge_ratios_tend_to_the_limits():
+    for ratio in (1e9, 1e155, 1e300):
+        assert joint_accuracy(ratio, 1.2) == pytest.approx(0.8849303297782918 ** 2, abs=1e-8)  # Phi(1.2)^2
+        assert pairwise_accuracy(ratio, 1.2) == pytest.approx(0.8849303297782918, abs=1e-8)
+        assert slope_sign(ratio, 1.2) < 0
+
+
+@pytest.mark.parametrize("bad", [-0.1, math.nan, math.inf])
 def test_bad_ratio(bad):
-    with pytest.raises(ValueError, match="must be >= 0"):
+    with pytest.raises(ValueError, match="must be a finite number >= 0"):
         joint_accuracy(bad, 1.0)
 
 

@@ -49,6 +49,16 @@ def test_inside_ball_and_box_to_the_last_bit(network, batch, eps, steps):
         assert (z.double() - x.double()).abs().max().item() > 0.999 * float(eps)
 
 
+def test_the_ball_is_exact_where_double_differences_round():
+    """z - x for x = -1e-20 and z = 1/4 rounds to 1/4 in double, but is larger."""
+    x = torch.tensor([-1e-20, 1e-20, -3.0, 0.1])
+    ball = Linf(x, Fraction(1, 4), None)
+    for value, low, high in zip(x.tolist(), ball.low.tolist(), ball.high.tolist(), strict=True):
+        assert Fraction(value) - Fraction(low) <= Fraction(1, 4)
+        assert Fraction(high) - Fraction(value) <= Fraction(1, 4)
+        assert high - low > 0.4999999
+
+
 def test_the_naive_ball_is_left_by_rounding(batch):
     """The guarantee is not free: x + eps in float32 leaves the ball for many pixels."""
     x, _ = batch

@@ -84,6 +84,16 @@ def test_margin_cas_ignores_scales(problem):
     assert margin_cas(features * scale, labels, 5 * weight / scale) == pytest.approx(margin_cas(*problem), abs=1e-12)
 
 
+def test_any_whole_type_of_labels_and_any_size_of_features(problem):
+    features, labels, weight = problem
+    expected = cas(class_correlation(*problem))
+    for kind in (torch.uint8, torch.int16, torch.int32):
+        assert cas(class_correlation(features, labels.to(kind), weight)) == expected
+        assert instance_correlation(features, labels.to(kind), weight).shape == (5, 5)
+    for scale in (1e-200, 1e200):
+        assert cas(class_correlation(features * scale, labels, weight)) == pytest.approx(expected, abs=1e-12)
+
+
 def test_a_zero_vector_is_orthogonal_to_everything(problem):
     features, labels, weight = problem
     weight = weight.clone()
@@ -125,6 +135,7 @@ def test_null_level(problem):
     (lambda f, y, w: (f, y.clamp(max=3), w), "at least once"),
     (lambda f, y, w: (f, y + 1, w), "at least once"),
     (lambda f, y, w: (f, y - 1, w), "at least once"),
+    (lambda f, y, w: (f, y.double(), w), "whole numbers"),
 ])
 def test_bad_input_is_refused(problem, change, sentence):
     for function in (class_correlation, instance_correlation, margin_cas, null_cas):

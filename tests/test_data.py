@@ -64,6 +64,10 @@ def test_official_files_are_recognised(folder, monkeypatch):
     monkeypatch.setitem(CIFAR10_MD5, "data_batch_1", hashlib.md5(path.read_bytes()).hexdigest())
     official = load_cifar10(folder, val_size=5).provenance["official_md5"]
     assert official == {"data_batch_1": True, "data_batch_2": False, "test_batch": False}
+    for name in ("data_batch_2", "test_batch"):
+        content = (folder / "cifar-10-batches-py" / name).read_bytes()
+        monkeypatch.setitem(CIFAR10_MD5, name, hashlib.md5(content).hexdigest())
+    assert load_cifar10(folder, val_size=5).name == "CIFAR-10 (2 of 5 official training batches)"
 
 
 def test_missing_data_says_where_it_was_looked_for(tmp_path, monkeypatch):
@@ -72,6 +76,41 @@ def test_missing_data_says_where_it_was_looked_for(tmp_path, monkeypatch):
         load_cifar10(None, val_size=5)
     with pytest.raises(ValueError, match=r"no CIFAR-10 was found in .*must hold data_batch_1"):
         load_cifar10(tmp_path, val_size=5)
+
+
+@pytest.mark.parametrize("names", [5, None, [b"cat", b"dog"]])
+def test_wrong_class_names_are_refused(folder, names):
+    (folder / "cifar-10-batches-py" / "batches.meta").write_bytes(pickle.dumps({b"label_names": names}, protocol=2))
+    with pytest.raises(ValueError, match="ten label_names"):
+        load_cifar10(folder, val_size=5)
+
+
+def test_a_flipped_byte_is_a_sentence_or_harmless(folder):
+    path = folder / "cifar-10-batches-py" / "data_batch_2"
+    content = path.read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for position in [*range(120), *rng.integers(len(content), size=100)]:
+        flipped = bytes([content[position] ^ (1 << rng.integers(8))])
+        path.write_bytes(content[:position] + flipped + content[position + 1:])
+        try:
+            load_cifar10(folder, val_size=5)
+        except ValueError as error:
+            refused += 1
+            assert "data_batch_2" in str(error)
+    assert refused > 50
+
+
+def test_images_that_cannot_be_normalised_or_judged_are_refused(folder):
+    base = folder / "cifar-10-batches-py"
+    write_batch(base / "test_batch", labels=[0, 1] * 10)
+    with pytest.raises(ValueError, match="lacks images of a class"):
+        load_cifar10(folder, val_size=5)
+    write_batch(base / "test_batch")
+    for name in ("data_batch_1", "data_batch_2"):
+        write_batch(base / name, pixels=np.full((20, 3072), 7, dtype=np.uint8))
+    with pytest.raises(ValueError, match="constant channel"):
+        load_cifar10(folder, val_size=5)
 
 
 @pytest.mark.parametrize("damage", ["cut", "code", "labels", "shape", "length"])

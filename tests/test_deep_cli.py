@@ -70,6 +70,9 @@ def test_readable_output(run, capsys):
     (["train", "planted-linear", "--threads", "0"], "--threads = 0 was given"),
     (["train", "planted-linear", "--stop-after", "0"], "--stop-after = 0 was given"),
     (["evaluate", "/nowhere"], "is not a run folder"),
+    (["train", "planted-linear", "mu=-5"], "mu = -5.0 was given"),
+    (["train", "planted-linear", "mu=nan"], "mu = nan was given"),
+    (["train", "planted-linear", "patch=100"], "patch = 100 was given"),
     (["cas", "/nowhere", "--attack-steps", "0"], "--attack-steps = 0 was given"),
 ])
 def test_refusals(words, sentence, capsys, tmp_path):
@@ -77,6 +80,36 @@ def test_refusals(words, sentence, capsys, tmp_path):
     assert main([*words, *extra]) == 2
     err = capsys.readouterr().err
     assert sentence in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_overrides_may_follow_an_option(tmp_path):
+    assert main(["train", "planted-linear", *SMALL, "--out", str(tmp_path), "lr=0.01"]) == 0
+    assert json.loads(next(tmp_path.glob("*/recipe.json")).read_text())["lr"] == 0.01
+
+
+@pytest.mark.parametrize("words", [["train", "planted-linear", "--colour", "red"], ["sing"], ["cas"]])
+def test_unknown_words_get_one_sentence(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("content", ["{", '{"eps": "foo"}', '{"eps": "1/0"}', '{"colour": 1}', "[1]"])
+def test_a_corrupt_recipe_gets_one_sentence(content, tmp_path, capsys):
+    (tmp_path / "recipe.json").write_text(content)
+    assert main(["evaluate", str(tmp_path)]) == 2
+    assert "is not a run folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [{"epoch": 1}, {"epoch": 1, "model": {}}, [1]])
+def test_a_foreign_checkpoint_gets_one_sentence(run, tmp_path, capsys, content):
+    (tmp_path / "recipe.json").write_text((run / "recipe.json").read_text())
+    torch.save(content, tmp_path / "last.pt")
+    assert main(["evaluate", str(tmp_path), "--checkpoint", "last"]) == 2
+    err = capsys.readouterr().err
+    assert "restore" in err
     assert len(err.strip().splitlines()) == 1
 
 

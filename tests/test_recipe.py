@@ -28,7 +28,7 @@ def test_every_field_tells_runs_apart():
     base = RECIPES["at"]
     other = {"mu": 1.0, "sigma": 1.0, "patch": 2, "data": "planted", "model": "cnn", "width": 8, "loss": "margin",
              "attack_mode": "train", "select": "test", "eps": Fraction(4, 255), "step": Fraction(1, 255),
-             "drops": (Fraction(1, 3),), "radius": 1.0, "train_size": 5}
+             "drops": (Fraction(1, 3),), "radius": 1.0, "train_size": 5, "momentum": 0.5}
     for field in fields(Recipe):
         if field.name in ("mu", "sigma", "patch", "data"):
             continue  # they change together, below
@@ -64,6 +64,10 @@ def test_eps_is_exact(text, value):
     (["mu=1"], "set all three for planted"),
     (["model=linear"], "a linear network has no width"),
     (["width=none"], "a linear network has no width"),
+    (["lr=inf"], "lr = inf was given"),
+    (["lr=1e39"], "lr = 1e+39 was given"),
+    (["momentum=2"], "at most 1"),
+    (["eps=1e-400"], "no image resolves"),
 ])
 def test_refusals(words, sentence):
     with pytest.raises(ValueError, match="given") as error:

@@ -107,6 +107,13 @@ def test_verify(capsys):
     ("curve --eps 0:1", "write 0:0.5:101"),
     ("curve --eps 0.5:0:10", "STOP > START"),
     ("dance", "invalid choice"),
+    ("solve --eps 0.2 --sigma 1e-170", "of ordinary size (1e-50 to 1e50)"),
+    ("solve --eps 0.2 --lam inf", "lam = inf was given"),
+    ("solve --eps 0.2 --loss smoothed-margin --b -0.1", "b = -0.1 was given"),
+    ("accuracy --eps 0.2 --ratio inf", "ratio = inf was given"),
+    ("curve --eps 0:0.5:1", "a COUNT from 2 to 100000"),
+    ("curve --eps 0:0.5:1000000000000", "a COUNT from 2 to 100000"),
+    ("curve --csv --json", "not allowed with argument"),
 ])
 def test_bad_input_gets_one_sentence_and_status_2(capsys, words, sentence):
     try:
@@ -121,6 +128,25 @@ def test_bad_input_gets_one_sentence_and_status_2(capsys, words, sentence):
 
 def test_a_small_b_of_zero_is_the_margin_loss(capsys):
     assert as_json(capsys, "solve", *"--eps 0.2 --b 0".split()) == as_json(capsys, "solve", "--eps", "0.2")
+
+
+def test_an_unwritable_place_gets_one_sentence(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["report", "--out", str(tmp_path / "file")]) == 1
+    err = capsys.readouterr().err
+    assert "cannot be written" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["mu", "sigma", "lam", "eps"])
+@pytest.mark.parametrize("size", ["1e-50", "1e-9", "1e9", "1e50"])
+@pytest.mark.parametrize("loss", ["margin", "cross-entropy"])
+def test_extreme_sizes_give_a_number_or_a_sentence(name, size, loss, capsys):
+    eps = [] if name == "eps" else ["--eps", "0.2"]
+    status, out, err = run(capsys, "solve", "--loss", loss, "--method", "numeric", f"--{name}", size, *eps)
+    assert status in (0, 1, 2)
+    assert "nan" not in out
+    assert len(err.strip().splitlines()) == (status != 0)
 
 
 def test_import_is_light():

@@ -7,11 +7,14 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 import torch
 
+from deep.attack import Attack
 from deep.data import Split
+from deep.evaluate import evaluation_attack, measure
 from deep.recipe import recipe_named, run_name
 from deep.run import RunFolder
 from deep.train import Training, load_data, load_network, train
@@ -165,7 +168,7 @@ def test_a_nan_stops_the_run_and_names_the_step(tmp_path):
     state, _ = run.resume()
     state["model"]["linear.weight"][0, 0] = torch.nan
     torch.save(state, run.path / "last.pt")
-    with pytest.raises(FloatingPointError, match="not finite at step 1 of epoch 3"):
+    with pytest.raises(FloatingPointError, match=r"at step 1 of epoch 3: .* that of epoch 2 is the last good"):
         planted_run(tmp_path)
     assert run.resume()[0]["epoch"] == 2
 
@@ -201,6 +204,86 @@ def test_metrics_hold_what_is_promised(uninterrupted):
     environment = json.loads((uninterrupted.path / "environment.json").read_text())
     assert environment["n"] == {"train": 128, "val": 32, "test": 100}
     assert environment["data"] == "CIFAR-10 (not the official files)"
+
+
+def test_what_is_logged_does_not_change_the_training(tiny, uninterrupted, tmp_path):
+    """A network with batch norm, evaluated after every epoch instead of every second: the same weights."""
+    recipe = replace(tiny[0], eval_every=1)
+    assert_same(weights(train(recipe, tiny[1], tmp_path)), weights(uninterrupted))
+
+
+def test_the_recipe_reaches_what_it_names(tiny, monkeypatch):
+    """Each value of a recipe that differs from the defaults arrives where it acts."""
+    import deep.train as module
+    recipe = replace(tiny[0], eps=Fraction(3, 255), step=Fraction(1, 255), steps=3, random_start=False,
+                     attack_mode="train", lr=0.07, momentum=0.8, weight_decay=1e-3, padding=2, flip=False, bf16=False,
+                     channels_last=False, eval_steps=6)
+    training = Training(recipe, tiny[1], "cpu")
+    assert training.attack == Attack(Fraction(3, 255), Fraction(1, 255), 3, False, (0.0, 1.0), "cross-entropy", "train")
+    group = training.optimiser.param_groups[0]
+    assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.07, 0.8, 1e-3)
+    assert (training.model.bf16, training.model.memory_format) == (False, torch.contiguous_format)
+    fast = Training(tiny[0], tiny[1], "cpu").model
+    assert (fast.bf16, fast.memory_format) == (True, torch.channels_last)
+    evaluation = evaluation_attack(recipe, tiny[1].box)
+    assert (evaluation.step, evaluation.steps, evaluation.mode) == (Fraction(3, 1020), 6, "eval")
+    asked = []
+    monkeypatch.setattr(module, "augment", lambda images, generator, padding, flip: asked.append((padding, flip))
+                        or images)
+    training.train_batch()
+    assert asked == [(2, False)]
+
+
+@pytest.mark.parametrize("select", ["val", "test"])
+def test_the_best_checkpoint_is_selected_as_the_recipe_says(tmp_path, monkeypatch, select):
+    scores = {1: (0.3, 0.1), 2: (0.2, 0.5), 3: (0.9, 0.4), 4: (0.8, 0.2)}  # epoch: (val, test)
+    monkeypatch.setattr("deep.train.training_line", lambda model, data, recipe, epoch:
+                        dict(zip(("val_robust", "robust"), scores[epoch], strict=True)))
+    run = planted_run(tmp_path, f"select={select}", "eval_every=1")
+    best = run.model_state("best")
+    assert (best["epoch"], best["selected_on"]) == ({"val": 3, "test": 2}[select], select)
+
+
+def test_other_images_are_refused(tmp_path):
+    run = planted_run(tmp_path, stop_after=1)
+    recipe = recipe_named("planted-linear", PLANTED)
+    data = load_data(recipe)
+    other = replace(data, train=Split(data.train.images + 1, data.train.labels))
+    with pytest.raises(ValueError, match="not those that this run began with"):
+        train(recipe, other, tmp_path)
+    assert run.resume()[0]["epoch"] == 1
+
+
+def test_a_finished_run_keeps_its_provenance(tmp_path):
+    run = planted_run(tmp_path, stop_after=2)
+    planted_run(tmp_path)
+    sessions = json.loads((run.path / "environment.json").read_text())["sessions"]
+    assert [session["from_epoch"] for session in sessions] == [0, 2]
+    before = (run.path / "environment.json").read_bytes()
+    planted_run(tmp_path)
+    assert (run.path / "environment.json").read_bytes() == before
+
+
+def test_a_diverged_network_is_never_saved_nor_measured(tmp_path):
+    recipe = recipe_named("planted-linear", PLANTED)
+    data = load_data(recipe)
+
+    def ruin(training):
+        if (training.epoch, training.step) == (1, 3):
+            with torch.no_grad():
+                training.model.linear.weight.fill_(torch.nan)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(FloatingPointError, match="that of epoch 1 is the last good one"):
+        train(recipe, data, tmp_path, progress=ruin)
+    run = RunFolder(tmp_path / run_name(recipe))
+    state = run.resume()[0]
+    assert (state["epoch"], state["step"]) == (1, 0)
+    network = Training(recipe, data, "cpu").model
+    with torch.no_grad():
+        network.linear.weight.fill_(torch.nan)
+    with pytest.raises(ValueError, match="not finite numbers, so it has no accuracy"):
+        measure(network, data.test, evaluation_attack(recipe, None), seed=0)
 
 
 def test_radius_fixes_the_norm_of_every_weight(tmp_path):
