@@ -134,6 +134,17 @@ def test_on_a_linear_model_pgd_reaches_the_closed_form_optimum(loss, steps):
     torch.testing.assert_close(margin[0] - margin[1], expected.expand(50), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_step_has_the_size_it_is_given(steps):
+    """Inside the ball every pixel of a linear model moves by step each time, in the direction of its weight."""
+    linear = nn.Linear(4, 2, bias=False)
+    with torch.no_grad():
+        linear.weight.copy_(torch.tensor([[1.0, -2.0, 0.5, 0.0], [0.0, 0.0, 0.0, 0.0]]))
+    x = torch.full((1, 4), 0.5, dtype=torch.float64)
+    z = pgd(linear.double(), x, torch.tensor([0]), Attack(Fraction(1, 4), Fraction(1, 16), steps, False))
+    assert (z - x)[0].tolist() == [-steps / 16, steps / 16, -steps / 16, 0.0]
+
+
 def test_more_steps_are_a_stronger_attack(cifar):
     recipe = recipe_named("at-cpu", ["width=4", "train_size=64", "val_size=64", "bf16=false"])
     data = load_data(recipe, cifar)
