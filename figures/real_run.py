@@ -1,7 +1,7 @@
 """Figure 5: adversarial training on real CIFAR-10 images: robust accuracy and CAS against the epoch.
 
-`python -m figures.real_run RUN [RUN ...]` collects finished runs (after `deep evaluate` and `deep cas` of each)
-into figures/data/cifar10.json; without arguments it draws the figure from that file.
+`python -m figures.real_run NAME RUN [RUN ...]` collects finished runs (after `deep evaluate` and `deep cas` of each)
+into figures/data/NAME.json and draws NAME.png and NAME.svg from it; without runs it only draws.
 """
 
 import json
@@ -29,8 +29,8 @@ def command(recipe):
     return " ".join(["deep train", name, *changes(RECIPES[name])])
 
 
-def collect(paths, out=DATA):
-    """Write recipe, command, environment, metrics, evaluations and C matrices of the runs to one file."""
+def collect(paths, out):
+    """Write to the JSON file `out` recipe, command, environment, metrics, evaluations and C matrices of the runs."""
     from deep.run import RunFolder
     runs = []
     for path in paths:
@@ -79,7 +79,7 @@ def curve(axis, runs, key, color, style, label, scale=1.0):
 
 
 def draw(folder, source=DATA):
-    """cifar10.png and cifar10.svg: lines are means over seeds, bands their range; matrices of the first seed."""
+    """NAME.png and NAME.svg for source NAME.json: means over seeds in their range; matrices of the first seed."""
     runs = json.loads(source.read_text())
     first = runs[0]
     figure, axes = new_figure(2, 2, 8.6, 7.0, width_ratios=[1.15, 1])
@@ -118,10 +118,11 @@ def draw(folder, source=DATA):
         values = first[f"cas_{which}"]
         axis.set_title(f"{which} (epoch {values['epoch']}, seed {first['recipe']['seed']}): CAS {values['cas']:.1f}")
     figure.colorbar(image, ax=list(axes[:, 1]), label="max(C[i, j], 0), diagonal left out", shrink=0.6)
-    save(figure, folder, "cifar10")
+    save(figure, folder, source.stem)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        collect(sys.argv[1:])
-    draw(DATA.parent)
+    name, *runs = sys.argv[1:] or [DATA.stem]
+    if runs:
+        collect(runs, DATA.with_name(f"{name}.json"))
+    draw(DATA.parent, DATA.with_name(f"{name}.json"))

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from figures import accuracy, planted, ratios, real_run, report, weights
+from figures import accuracy, planted, ratios, readme, real_run, report, weights
 from figures.style import read_csv, write_csv
 from synthmodel import Setting, eps0, eps1, joint_accuracy
 
@@ -93,13 +93,26 @@ def test_accuracy_figure_is_the_library():
     assert joint_accuracy(0, Setting(1, 0.5).k(accuracy.SIZES["at"])) == pytest.approx(0.7137, abs=1e-4)
 
 
-@pytest.mark.skipif(not real_run.DATA.exists(), reason="no committed run yet: see figures/real_run.py")
+def test_a_recorded_command_trains_the_recorded_recipe():
+    from deep.recipe import recipe_named
+    recipe = recipe_named("at-cpu", ["padding=0", "drops=1/3,2/3", "bf16=false", "eps=4/255", "seed=2"])
+    _, _, name, *words = real_run.command(recipe).split()
+    assert name == "at-cpu"
+    assert len(words) == 5
+    assert recipe_named(name, words) == recipe
+
+
+def test_the_readme_shows_what_the_files_say():
+    assert readme.filled(readme.README.read_text()) == readme.README.read_text()
+
+
 def test_the_committed_run(tmp_path):
     runs = json.loads(real_run.DATA.read_text())
     assert [run["recipe"]["seed"] for run in runs] == [0, 1, 2]
     for run in runs:
         assert len(run["metrics"]) == run["recipe"]["epochs"]
-        assert run["environment"]["commit"] and not run["environment"]["commit"].endswith("+")
+        sessions = run["environment"].get("sessions", [run["environment"]])
+        assert all(session["commit"] and not session["commit"].endswith("+") for session in sessions)
         last, recorded = run["evaluate_last"]["robust"], run["metrics"][-1]["robust"]
         assert last["n"] == 1017
         assert last["value"] == pytest.approx(recorded, abs=0.02)  # float32 now, bf16 during the training
