@@ -41,8 +41,9 @@ def load_data(recipe, folder=None):
     """
     if recipe.data == "planted":
         size = recipe.train_size or 20_000
-        return planted_images(recipe.mu, recipe.sigma, recipe.patch, size, recipe.val_size, seeds(recipe)["data"])
-    data = load_cifar10(folder, recipe.val_size, recipe.train_size)
+        data = planted_images(recipe.mu, recipe.sigma, recipe.patch, size, recipe.val_size, seeds(recipe)["data"])
+    else:
+        data = load_cifar10(folder, recipe.val_size, recipe.train_size)
     if recipe.padding >= min(data.train.images.shape[2:]):
         raise ValueError(f"padding = {recipe.padding} was given, but reflection needs less than the image's size "
                          f"{tuple(data.train.images.shape[2:])}: choose a smaller padding.")
@@ -162,7 +163,7 @@ def train(recipe, data, out, *, device="cpu", stop_after=None, progress=None, fo
 
     data: `load_data(recipe, ...)`. stop_after: leave after this epoch, as an interruption would.
     progress(training): called after every step and epoch. folder: use this run folder instead.
-    The continued run is bit-identical to an uninterrupted one on the same machine with the same threads.
+    On a CPU the continued run is bit-identical to an uninterrupted one on the same machine with the same threads.
     SIGTERM and SIGINT write a checkpoint in mid-epoch and raise `Interrupted`. ValueError: the folder is in use,
     or holds another recipe or no readable checkpoint. FloatingPointError: the loss was NaN or infinite.
     """

@@ -73,6 +73,7 @@ def test_readable_output(run, capsys):
     (["train", "planted-linear", "mu=-5"], "mu = -5.0 was given"),
     (["train", "planted-linear", "mu=nan"], "mu = nan was given"),
     (["train", "planted-linear", "patch=100"], "patch = 100 was given"),
+    (["train", "planted-linear", "padding=8"], "padding = 8 was given, but reflection needs less"),
     (["cas", "/nowhere", "--attack-steps", "0"], "--attack-steps = 0 was given"),
 ])
 def test_refusals(words, sentence, capsys, tmp_path):
