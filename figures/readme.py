@@ -12,11 +12,14 @@ README = Path(__file__).parents[1] / "README.md"
 
 
 def filled(text):
-    """`text` with what stands between <!-- NAME --> and <!-- end NAME --> made anew."""
+    """`text` with what stands between <!-- NAME --> and <!-- end NAME --> made anew; ValueError without the marks."""
     tables = {"claims": claims_table(), "cifar10": markdown(summary(DATA))}
     for name, table in tables.items():
-        pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end {name} -->)", re.DOTALL)
-        text = pattern.sub(lambda found, table=table: found[1] + table + found[2], text)
+        text, found = re.subn(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)",
+                              lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text, flags=re.DOTALL)
+        if found != 1:
+            raise ValueError(f"the README has {found} places for the table {name}, but needs one: mark it with "
+                             f"<!-- {name} --> and <!-- end {name} -->.")
     return text
 
 

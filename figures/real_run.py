@@ -90,7 +90,8 @@ def draw(folder, source=DATA):
     curve(bottom, runs, "cas", RED, "-", "CAS (paper)")
     curve(bottom, runs, "cas_null", GREY, ":", "its null level, random rows of W")
     curve(bottom, runs, "cas_excess", GREEN, "--", "the excess over it")
-    bottom.set(ylabel="CAS", xlabel="epoch", ylim=(0, None))
+    bottom.axhline(0, color=BLACK, linewidth=0.6)
+    bottom.set(ylabel="CAS", xlabel="epoch")
     for axis, key in ((top, "robust"), (bottom, "cas")):
         for run in runs:
             epochs, values = evaluated(run, key)
@@ -103,9 +104,9 @@ def draw(folder, source=DATA):
         for drop in first["recipe"]["drops"]:
             numerator, denominator = map(int, drop.split("/"))
             axis.axvline(first["recipe"]["epochs"] * numerator / denominator, color=GREY, linewidth=0.7, linestyle=":")
-    top.legend(loc="upper left")
+    top.legend(loc="center right")
     bottom.legend(loc="upper right")
-    top.set_title(f"{len(runs)} seeds; dotted verticals: learning-rate drops")
+    top.set_title(f"{len(runs)} seeds, mean and range; dotted: learning-rate drops")
     matrices = [np.array(first[f"cas_{which}"]["correlation"]) for which in ("best", "last")]
     names = first["cas_best"]["classes"]
     for matrix in matrices:
