@@ -113,6 +113,7 @@ def test_sigterm_exits_with_143(tmp_path):
     words = ["train", "planted-linear", "epochs=2000", "--threads", "1", "--out", str(tmp_path)]
     process = subprocess.Popen(command(*words), stderr=subprocess.PIPE, text=True)
     while not list(tmp_path.glob("*/metrics.jsonl")):
+        assert process.poll() is None
         time.sleep(0.02)
     process.terminate()
     _, complaint = process.communicate(timeout=60)
