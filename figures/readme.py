@@ -13,7 +13,8 @@ README = Path(__file__).parents[1] / "README.md"
 
 def filled(text):
     """`text` with what stands between <!-- NAME --> and <!-- end NAME --> made anew; ValueError without the marks."""
-    tables = {"claims": claims_table(), "cifar10": markdown(summary(DATA))}
+    tables = {"claims": claims_table()} | {
+        name: markdown(summary(DATA.with_name(f"{name}.json"))) for name in ("cifar10", "cifar10-crops")}
     for name, table in tables.items():
         text, found = re.subn(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)",
                               lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text, flags=re.DOTALL)

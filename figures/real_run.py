@@ -104,8 +104,10 @@ def draw(folder, source=DATA):
         for drop in first["recipe"]["drops"]:
             numerator, denominator = map(int, drop.split("/"))
             axis.axvline(first["recipe"]["epochs"] * numerator / denominator, color=GREY, linewidth=0.7, linestyle=":")
-    top.legend(loc="center right")
-    bottom.legend(loc="upper right")
+    top.legend(loc="best")
+    handles, labels = bottom.get_legend_handles_labels()  # the marks are explained above
+    bottom.legend(handles[:3], labels[:3], loc="lower left", bbox_to_anchor=(-0.12, 1.0), ncols=3, columnspacing=1,
+                  handlelength=1.6, fontsize=7.5)
     top.set_title(f"{len(runs)} seeds, mean and range; dotted: learning-rate drops")
     matrices = [np.array(first[f"cas_{which}"]["correlation"]) for which in ("best", "last")]
     names = first["cas_best"]["classes"]

@@ -106,8 +106,10 @@ def test_the_readme_shows_what_the_files_say():
     assert readme.filled(readme.README.read_text()) == readme.README.read_text()
 
 
-def test_the_committed_run(tmp_path):
-    runs = json.loads(real_run.DATA.read_text())
+@pytest.mark.parametrize("name", ["cifar10", "cifar10-crops"])
+def test_the_committed_run(tmp_path, name):
+    source = real_run.DATA.with_name(f"{name}.json")
+    runs = json.loads(source.read_text())
     assert [run["recipe"]["seed"] for run in runs] == [0, 1, 2]
     for run in runs:
         assert len(run["metrics"]) == run["recipe"]["epochs"]
@@ -116,5 +118,5 @@ def test_the_committed_run(tmp_path):
         last, recorded = run["evaluate_last"]["robust"], run["metrics"][-1]["robust"]
         assert last["n"] == 1017
         assert last["value"] == pytest.approx(recorded, abs=0.02)  # float32 now, bf16 during the training
-    real_run.draw(tmp_path)
-    assert (tmp_path / "cifar10.png").stat().st_size > 10_000
+    real_run.draw(tmp_path, source)
+    assert (tmp_path / f"{name}.png").stat().st_size > 10_000
