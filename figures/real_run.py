@@ -14,6 +14,7 @@ from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, save
 
 __all__ = ["DATA", "collect", "draw", "summary"]
 
+ANIMALS = {"bird", "cat", "deer", "dog", "frog", "horse"}
 DATA = Path(__file__).parent / "data" / "cifar10.json"
 
 
@@ -54,6 +55,13 @@ def evaluated(run, key):
     return [line["epoch"] for line in lines], [line[key] for line in lines]
 
 
+def among(values, chosen):
+    """The part of CAS within the animals (chosen: True) or within the other classes (False)."""
+    rows = np.array([name in ANIMALS for name in values["classes"]]) == chosen
+    block = np.array(values["correlation"])[np.ix_(rows, rows)]
+    return float((block - np.diag(np.diag(block))).clip(0).sum())
+
+
 def summary(source=DATA):
     """Rows (quantity, best, last, change) as mean and range over the seeds, for the README and the report."""
     runs = json.loads(source.read_text())
@@ -63,6 +71,8 @@ def summary(source=DATA):
                              ("CAS (paper)", "cas", lambda v: v["cas"]), ("null level of CAS", "cas",
                                                                           lambda v: v["cas_null"]),
                              ("CAS above its null level", "cas", lambda v: v["cas_excess"]),
+                             ("CAS among the six animals", "cas", lambda v: among(v, True)),
+                             ("CAS among the four vehicles", "cas", lambda v: among(v, False)),
                              ("CAS, rows of W centred", "cas", lambda v: v["cas_gauge_fixed"]),
                              ("margin-CAS", "cas", lambda v: v["margin_cas"])):
         best, last = (np.array([pick(run[f"{kind}_{which}"]) for run in runs]) for which in ("best", "last"))

@@ -118,5 +118,10 @@ def test_the_committed_run(tmp_path, name):
         last, recorded = run["evaluate_last"]["robust"], run["metrics"][-1]["robust"]
         assert last["n"] == 1017
         assert last["value"] == pytest.approx(recorded, abs=0.02)  # float32 now, bf16 during the training
+        cas_best = run["cas_best"]
+        parts = [real_run.among(cas_best, chosen) for chosen in (True, False)]
+        assert 0 < sum(parts) <= cas_best["cas"]  # the rest lies between animals and vehicles
+        assert parts[0] == pytest.approx(sum(max(cas_best["correlation"][i][j], 0) for i in range(2, 8)
+                                             for j in range(2, 8) if i != j))
     real_run.draw(tmp_path, source)
     assert (tmp_path / f"{name}.png").stat().st_size > 10_000
