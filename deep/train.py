@@ -185,8 +185,8 @@ def train(recipe, data, out, *, device="cpu", stop_after=None, progress=None, fo
         last = min(recipe.epochs, stop_after or recipe.epochs)
         while training.epoch < last:
             begin = time.perf_counter()
+            training.optimiser.param_groups[0]["lr"] = recipe.learning_rate(training.epoch)
             while training.step < training.batches and not received:
-                training.optimiser.param_groups[0]["lr"] = recipe.learning_rate(training.epoch)
                 training.train_batch()
                 if progress:
                     progress(training)

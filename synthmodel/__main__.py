@@ -79,9 +79,8 @@ def run_solve(options):
 
 def run_thresholds(options):
     setting = setting_of(options)
-    found = {"eps0": eps0(setting), "eps_max": eps_max(setting)}
-    return found if options.b is None else {"eps0": found["eps0"], "eps1": eps1(setting, options.b),
-                                            "eps_max": found["eps_max"]}
+    smoothed = {} if options.b is None else {"eps1": eps1(setting, options.b)}
+    return {"eps0": eps0(setting), **smoothed, "eps_max": eps_max(setting)}
 
 
 def run_accuracy(options):
@@ -93,7 +92,8 @@ def run_best(options):
     setting = setting_of(options)
     eps = checked("eps", options.eps, least=0, below=eps_max(setting))  # from mu/2 on no weight is left
     k = setting.k(eps)
-    return {"k": k, "r_at": ratio_closed(k), "r_acc": r_acc(k), "b_star": b_star(k) if r_acc(k) > 0 else None}
+    best = r_acc(k)
+    return {"k": k, "r_at": ratio_closed(k), "r_acc": best, "b_star": b_star(k) if best > 0 else None}
 
 
 def run_curve(options):

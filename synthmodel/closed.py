@@ -13,6 +13,7 @@ GAP = 1 / math.sqrt(math.pi)
 
 
 def smoothing(loss):
+    """b of a margin loss, 0 for the plain one; ValueError for a loss that has no closed form."""
     if not isinstance(loss, Margin | SmoothedMargin):
         raise ValueError(f"a closed form was asked for {loss}, but only margin and smoothed-margin have one: "
                          "use the method numeric.")

@@ -1,7 +1,7 @@
 """One way in: `solve` and `threshold` pick the method for a loss."""
 
-from synthmodel.closed import eps1, eps_max, solve_closed
-from synthmodel.losses import CrossEntropy, SmoothedMargin
+from synthmodel.closed import eps1, eps_max, smoothing, solve_closed
+from synthmodel.losses import CrossEntropy
 from synthmodel.setting import Setting  # noqa: F401 - Setting is used by the doctests
 
 __all__ = ["solve", "threshold"]
@@ -46,4 +46,4 @@ def threshold(setting, loss):
         if loss.b >= 2 / 3:
             raise ValueError(f"b = {loss.b} was given, but from 2/3 on cross-entropy learns nothing: choose b < 2/3.")
         return eps_max(setting)
-    return eps1(setting, loss.b if isinstance(loss, SmoothedMargin) else 0.0)
+    return eps1(setting, smoothing(loss))

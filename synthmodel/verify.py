@@ -22,7 +22,7 @@ from synthmodel.accuracy import (
     slope_sign,
 )
 from synthmodel.claims import CLAIMS, Claim
-from synthmodel.closed import eps0, eps1, ratio_closed, solve_closed
+from synthmodel.closed import eps0, eps1, ratio_closed, smoothing, solve_closed
 from synthmodel.losses import Margin, SmoothedMargin
 from synthmodel.numeric import solve_numeric, threshold_numeric
 from synthmodel.setting import Setting
@@ -92,7 +92,7 @@ def solver_errors(loss):
     """Largest relative error of closed-form weights, and absolute error of the threshold, against brute force."""
     weights, thresholds = [], []
     for setting in SETTINGS:
-        threshold = eps1(setting, getattr(loss, "b", 0.0))
+        threshold = eps1(setting, smoothing(loss))
         for fraction, lam in product((0.0, 0.5, 0.98, 1.02), (0.1, 3.0)):
             closed = solve_closed(setting, loss, max(fraction * threshold, 0.0), lam)
             numeric = solve_numeric(setting, loss, max(fraction * threshold, 0.0), lam)
