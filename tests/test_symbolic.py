@@ -7,9 +7,9 @@ import mpmath as mp
 import pytest
 import sympy as sp
 
-from synthmodel import symbolic as sym
 from synthmodel.derivation import check
 from synthmodel.symbolic import CLAIMS, derive
+from synthmodel.symbolic import common as sym
 
 ROOT_PI = mp.sqrt(mp.pi)
 TOLERANCE = 1e-9  # quadrature and numerical differences in 15 digits; a 1 % slip is 10^7 times larger
@@ -265,7 +265,7 @@ def test_derivations_are_remembered_and_cannot_be_changed():
 
 
 def test_refusals_name_what_is_allowed():
-    with pytest.raises(ValueError, match=r"'T9' has no derivation here: choose one of T1, T2-pair, "):
+    with pytest.raises(ValueError, match=r"'T9' has no derivation here: choose one of .*T2-pair, "):
         derive("T9")
     with pytest.raises(ValueError, match=r"'==' is unknown: choose one of = < <= > >="):
         check("a relation", sym.k, "==", sym.k)

@@ -3,11 +3,11 @@
 import pytest
 import sympy as sp
 
-from synthmodel import symbolic
 from synthmodel.accuracy import b_star, joint_accuracy, joint_slope, pairwise_accuracy, r_acc, slope_sign
 from synthmodel.losses import Margin, SmoothedMargin
 from synthmodel.numeric import solve_numeric, threshold_numeric
 from synthmodel.setting import Setting
+from synthmodel.symbolic import common as symbolic
 
 EXACT = 1e-9  # what the numerical side promises, relative
 

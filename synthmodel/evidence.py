@@ -1,0 +1,16 @@
+"""What a check of a claim returns."""
+
+from dataclasses import dataclass
+
+__all__ = ["Evidence"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one check saw. holds: whether every case agreed; margin, measure: how near it came to not agreeing."""
+
+    holds: bool
+    domain: str
+    margin: float
+    measure: str
+    counterexample: str = ""

@@ -1,0 +1,12 @@
+"""The claims derived from the definitions and decided line by line by sympy, a module for each part of the theory.
+
+>>> derive("T1").holds
+True
+"""
+
+from synthmodel.symbolic import accuracy, best, margin  # noqa: F401 - each enters its derivations
+from synthmodel.symbolic.common import REGISTRY, derive
+
+__all__ = ["CLAIMS", "derive"]
+
+CLAIMS = tuple(REGISTRY)
