@@ -1,4 +1,4 @@
-"""The three-class linear Gaussian model of cross-class features in adversarial training, solved and checked.
+"""The linear Gaussian model of cross-class features in adversarial training, solved and checked.
 
 >>> from synthmodel import Margin, Setting, solve
 >>> round(solve(Setting(mu=1, sigma=0.5), Margin(), eps=0.2, lam=0.1).ratio, 6)
@@ -7,10 +7,20 @@
 
 from synthmodel.accuracy import b_star, joint_accuracy, pairwise_accuracy, r_acc
 from synthmodel.closed import eps0, eps1, eps_max
-from synthmodel.losses import CrossEntropy, Margin, SmoothedMargin, loss_named
+from synthmodel.losses import (
+    CrossEntropy,
+    Distillation,
+    Margin,
+    SmoothedMargin,
+    SoftTargetMargin,
+    WrongClassLSE,
+    loss_named,
+)
+from synthmodel.robustness import accuracy_of, best_ratio, best_smoothing
 from synthmodel.setting import Setting
 from synthmodel.solution import NotConverged, Solution
 from synthmodel.solver import solve, threshold
 
-__all__ = ["CrossEntropy", "Margin", "NotConverged", "Setting", "SmoothedMargin", "Solution", "b_star", "eps0",
-           "eps1", "eps_max", "joint_accuracy", "loss_named", "pairwise_accuracy", "r_acc", "solve", "threshold"]
+__all__ = ["CrossEntropy", "Distillation", "Margin", "NotConverged", "Setting", "SmoothedMargin", "SoftTargetMargin",
+           "Solution", "WrongClassLSE", "accuracy_of", "b_star", "best_ratio", "best_smoothing", "eps0", "eps1",
+           "eps_max", "joint_accuracy", "loss_named", "pairwise_accuracy", "r_acc", "solve", "threshold"]

@@ -1,38 +1,100 @@
-"""Closed forms for the margin losses: two soft thresholds (claims T1 and T3)."""
+"""Closed forms for the losses that are a maximum of linear functions of the scores (claims T1, T3, T3-target, G-*).
+
+All three margin losses are max_j [-A f_i + B f_j + D sum_{l != i, j} f_l] with A = B + (n-1) D, n = K - 1. In the
+margins m_j that is -D sum_j m_j - (B-D) min_j m_j, so its mean is linear in w >= 0, and the attack adds the dual norm
+of the coefficients, which is the same for every j:
+
+    R(w) = -v_E w1 - v_C w2 + eps |(kappa_E w1, kappa_C w2)|_q + (lam/2)|w|^2,   1/p + 1/q = 1.
+
+Its minimiser is w = (v - P v)/lam, P the projection onto {y : |(y_E/kappa_E, y_C/kappa_C)|_p <= eps} (Moreau): for
+p = inf two soft thresholds. A negative w1 or w2 only adds to R.
+"""
 
 import math
 
-from synthmodel.losses import Margin, SmoothedMargin
-from synthmodel.setting import Setting, checked  # noqa: F401 - Setting is used by the doctests
+import numpy as np
+
+from synthmodel.losses import Margin, SmoothedMargin, SoftTargetMargin
+from synthmodel.setting import Setting, checked, number  # noqa: F401 - Setting is used by the doctests
 from synthmodel.solution import Solution
 
-__all__ = ["eps0", "eps1", "eps_max", "ratio_closed", "solve_closed"]
+__all__ = ["eps0", "eps1", "eps_max", "linear_parts", "ratio_closed", "solve_closed", "threshold_closed"]
 
 # E min(C, C') = mu - sigma/sqrt(pi) for two independent N(mu, sigma^2): the price of the worse of two classes.
 GAP = 1 / math.sqrt(math.pi)
+BISECTIONS = 60  # halvings of [0, pi/2] leave 1e-18
 
 
 def smoothing(loss):
     """b of a margin loss, 0 for the plain one; ValueError for a loss that has no closed form."""
-    if not isinstance(loss, Margin | SmoothedMargin):
-        raise ValueError(f"a closed form was asked for {loss}, but only margin and smoothed-margin have one: "
-                         "use the method numeric.")
-    return loss.b if isinstance(loss, SmoothedMargin) else 0.0
+    if not isinstance(loss, Margin | SmoothedMargin | SoftTargetMargin):
+        raise ValueError(f"a closed form was asked for {loss}, but only margin, smoothed-margin and soft-target-margin "
+                         "have one: use the method numeric.")
+    return 0.0 if isinstance(loss, Margin) else loss.b
+
+
+def extreme_mean(setting):
+    """In units of sigma_c: the mean distance from mu_c to the least (A) or the largest (B) of n cross-class features.
+
+    sqrt((1-rho)) e_n for normal noise; 1/sqrt(pi) for n = 2, rho = 0.
+    """
+    n, law = setting.active, setting.law
+    if setting.noise == "normal" and n == 2:
+        mean = GAP
+    else:
+        mean = law.mean_least(n) if setting.design == "A" else law.mean_largest(n)
+    return np.sqrt(1 - setting.rho) * mean
+
+
+def linear_parts(setting, loss):
+    """(v_E, v_C, kappa_E, kappa_C) of the risk above.
+
+    v_E = A mu_e, v_C = A s mu_c - (B-D) sigma_c g, s = 1 (design A) or n-1 (B), g = `extreme_mean`.
+    """
+    smoothing(loss)
+    n = setting.active
+    own, worst, others = loss.coefficients(n)
+    pull_e = own * setting.mu_e
+    pull_c = own * setting.sharing * setting.mu_c - (worst - others) * setting.sigma_c * extreme_mean(setting)
+    monotone = isinstance(loss, SoftTargetMargin) and loss.attack == "monotone"
+    if monotone and setting.norm != math.inf:
+        raise ValueError(f"norm = {setting.norm} was given with the monotone attack, but one perturbation lowers all "
+                         "margins at once for norm inf only: choose norm inf or the exact attack.")
+    if monotone:
+        return pull_e, pull_c, 2 * own, 2 * own * setting.sharing
+    size_e = _dual_norm(setting.norm, (own, 1), (worst, 1), (others, n - 1))
+    if setting.design == "A":
+        return pull_e, pull_c, size_e, size_e
+    # Features of the pairs {i,j}, {i,l}, {j,l} and {l,l'}, j the worst class, l and l' other wrong ones.
+    return pull_e, pull_c, size_e, _dual_norm(setting.norm, (worst - own, 1), (others - own, n - 1),
+                                              (worst + others, n - 1), (2 * others, math.comb(n - 1, 2)))
+
+
+def _dual_norm(p, *parts):
+    """|x|_q, 1/p + 1/q = 1, of the vector with `count` entries of each `value`."""
+    values = np.array(np.broadcast_arrays(*(np.abs(value) for value, count in parts if count)))
+    counts = np.array([count for _, count in parts if count], dtype=float).reshape(-1, *[1] * (values.ndim - 1))
+    if p == 1:
+        return values.max(axis=0)
+    q = 1.0 if p == math.inf else p / (p - 1)
+    largest = values.max(axis=0)
+    return largest * np.sum(counts * (values / largest)**q, axis=0)**(1 / q)
 
 
 def eps_max(setting):
-    """mu/2: the attack size at which both weights are 0 for every loss (claims T1, T1-CE).
+    """mu_e/2: the attack size at which w1 is 0 for the margin losses and both weights for cross-entropy (T1, T1-CE).
 
     >>> eps_max(Setting(1, 0.5))
     0.5
     """
-    return setting.mu / 2
+    return setting.mu_e / 2
 
 
 def eps0(setting):
     """eps0 = mu/2 - sigma/(2 sqrt(pi)) (T1): the attack size at which the margin loss drops the cross-class feature.
 
-    In (0, mu/2) iff sigma < sqrt(pi) mu; where it is <= 0 the feature is not learned at any eps.
+    In (0, mu/2) iff sigma < sqrt(pi) mu; where it is <= 0 the feature is not learned at any eps. For other settings
+    (section 5) with norm inf: (mu_c - sigma_c sqrt(1-rho) e_n)/2 in design A, with e_n divided by n-1 in design B.
 
     >>> round(eps0(Setting(1, 0.5)), 6)
     0.358953
@@ -46,35 +108,127 @@ def eps1(setting, b):
     >>> round(eps1(Setting(1, 0.5), 0.1), 6)
     0.373057
     """
-    b = checked("b", b, least=0, below=1)
-    return setting.mu / 2 - (1 - b) * setting.sigma * GAP / 2
+    return threshold_closed(setting, SmoothedMargin(b))
+
+
+def threshold_closed(setting, loss):
+    """The eps from which on w2 = 0, for a margin loss (T1, T3, T3-target, G-K, G-lp); <= 0 where it always is.
+
+    v_C/kappa_C for norm inf; for finite p the norm |(v_E/kappa_E, v_C/kappa_C)|_p, where w1 dies too.
+
+    >>> round(threshold_closed(Setting(1, 0.5), SoftTargetMargin(0.1)), 6)  # below eps0 = 0.358953
+    0.325213
+    """
+    pull_e, pull_c, size_e, size_c = linear_parts(setting, loss)
+    ratio_e, ratio_c = pull_e / size_e, pull_c / size_c
+    p = setting.norm
+    if p == math.inf:
+        return number(ratio_c)
+    together = np.maximum(ratio_e, ratio_c) * (1 + (np.minimum(ratio_e, np.abs(ratio_c))
+                                                    / np.maximum(ratio_e, np.abs(ratio_c)))**p)**(1 / p)
+    return number(np.where(ratio_c > 0, together, ratio_c))
 
 
 def ratio_closed(k, b=0.0):
     """w2*/w1* = max(1 - (1-b)/(k sqrt(pi)), 0) for k > 0: r_AT for b = 0, the smoothed ratio otherwise (T1, T3).
 
+    Broadcasts.
+
     >>> round(ratio_closed(1.2), 6)
     0.529842
     """
-    return max(1 - (1 - b) * GAP / checked("k", k, above=0), 0.0)
+    return number(np.maximum(1 - (1 - b) * GAP / checked("k", k, above=0), 0.0))
+
+
+def _projection(v_e, v_c, size_e, size_c, p):
+    """The projection of v >= 0 onto |(y_E/size_E, y_C/size_C)|_p <= 1, for v outside of it and v_C > 0, 1 <= p < inf.
+
+    On the curve y = (size_E cos^{2/p} t, size_C sin^{2/p} t) the vector v - y is parallel to the normal at one t only.
+    """
+    if p == 1:  # a segment from (size_E, 0) to (0, size_C)
+        along = ((v_e - size_e) * -size_e + v_c * size_c) / (size_e**2 + size_c**2)
+        along = np.clip(along, 0, 1)
+        return size_e * (1 - along), size_c * along
+    low, high = np.zeros_like(v_e), np.full_like(v_e, math.pi / 2)
+    for _ in range(BISECTIONS):
+        t = (low + high) / 2
+        x, y = np.cos(t)**(2 / p), np.sin(t)**(2 / p)
+        cross = (v_e - size_e * x) * y**(p - 1) / size_c - (v_c - size_c * y) * x**(p - 1) / size_e
+        low, high = np.where(cross < 0, t, low), np.where(cross < 0, high, t)
+    t = (low + high) / 2
+    return size_e * np.cos(t)**(2 / p), size_c * np.sin(t)**(2 / p)
+
+
+def _weights(pull_e, pull_c, radius_e, radius_c, p):
+    """lam w for norm p; radius = eps kappa."""
+    soft_e, soft_c = np.maximum(pull_e - radius_e, 0.0), np.maximum(pull_c - radius_c, 0.0)
+    if p == math.inf:
+        return soft_e, soft_c
+    # No attack, or no pull on w2: then the other weight stands alone.
+    alone = (pull_c <= 0) | (radius_e == 0)
+    soft_c = np.where(radius_e == 0, soft_c, 0.0)
+    safe_e, safe_c = np.where(alone, 1.0, radius_e), np.where(alone, 1.0, radius_c)
+    top_e, top_c = np.abs(pull_e) / safe_e, np.abs(pull_c) / safe_c
+    largest = np.maximum(top_e, top_c)
+    outside = largest * ((top_e / largest)**p + (top_c / largest)**p)**(1 / p) > 1
+    near_e, near_c = _projection(pull_e, pull_c, safe_e, safe_c, p)
+    return (np.where(alone, soft_e, np.where(outside, pull_e - near_e, 0.0)),
+            np.where(alone, soft_c, np.where(outside, pull_c - near_c, 0.0)))
+
+
+def _attack_slopes(radii, pulled, p):
+    """A subgradient at w >= 0 of eps |kappa w|_q, radius = eps kappa: the attack that costs most (p = inf: on all)."""
+    if p == math.inf:
+        return radii
+    spent = [radius * w for radius, w in zip(radii, pulled, strict=True)]
+    if p == 1:  # |.|_inf: the attack moves one kind of feature, or any mixture where both cost the same
+        tied = np.isclose(*spent, rtol=1e-9, atol=0)
+        return tuple(np.where(tied, np.nan, radius * (own > other))
+                     for radius, own, other in zip(radii, spent, spent[::-1], strict=True))
+    largest = np.where(np.maximum(*spent) > 0, np.maximum(*spent), 1.0)
+    q = p / (p - 1)
+    size = ((spent[0] / largest)**q + (spent[1] / largest)**q)**(1 / q)
+    size = np.where(size > 0, size, 1.0)
+    return tuple(radius * (x / largest / size)**(q - 1) for radius, x in zip(radii, spent, strict=True))
+
+
+def _residual(pulls, radii, pulled, p):
+    """Distance of 0 from the subdifferential of R at w = pulled/lam >= 0, by the slopes of R's terms."""
+    slopes = _attack_slopes(radii, pulled, p)
+    errors = [np.where(w > 0, pull - slope - w, np.maximum(pull - slope, 0.0))
+              for pull, slope, w in zip(pulls, slopes, pulled, strict=True)]
+    distance = np.hypot(*errors)
+    if p == math.inf:
+        return distance
+    with np.errstate(divide="ignore", invalid="ignore"):  # eps = 0: no ball, and a weight that is 0 has no pull
+        size = sum(np.where(pull > 0, pull / radius, 0.0)**p for pull, radius in zip(pulls, radii, strict=True))
+        at_zero = np.where(np.minimum(*radii) > 0, np.maximum(size**(1 / p) - 1, 0.0) * np.minimum(*radii),
+                           np.hypot(*(np.maximum(pull, 0.0) for pull in pulls)))
+    if p == 1:  # where tied: from y = v - lam w to the segment between (radius_E, 0) and (0, radius_C)
+        (y_e, y_c), (a, c) = (np.where(w > 0, pull - w, np.maximum(pull, 0.0))
+                              for pull, w in zip(pulls, pulled, strict=True)), radii
+        along = np.clip((a * (a - y_e) + c * y_c) / np.maximum(a * a + c * c, 1e-300), 0, 1)
+        distance = np.where(np.isnan(distance), np.hypot(y_e - a * (1 - along), y_c - c * along), distance)
+    return np.where((pulled[0] == 0) & (pulled[1] == 0), at_zero, distance)
 
 
 def solve_closed(setting, loss, eps, lam):
-    """The minimiser of E max_delta loss + (lam/2)(w1^2 + w2^2) for the margin losses (T1, T3).
+    """The minimiser of E max_delta loss + (lam/2)(w1^2 + w2^2) for the margin losses (T1, T3, T3-target, section 5).
 
-    w1 = max(mu - 2 eps, 0)/lam,  w2 = max(mu - (1-b) sigma/sqrt(pi) - 2 eps, 0)/lam,
-    risk = -(lam/2)(w1^2 + w2^2); b = 0 for Margin. Raises ValueError for eps < 0, lam <= 0 or another loss.
+    In the plain model: w1 = max(mu - 2 eps, 0)/lam,  w2 = max(mu - (1-b) sigma/sqrt(pi) - 2 eps, 0)/lam for Margin
+    (b = 0) and SmoothedMargin; risk = -(lam/2)(w1^2 + w2^2) in every setting. Broadcasts over arrays in setting, loss,
+    eps and lam. Raises ValueError for eps < 0, lam <= 0 or another loss.
 
     >>> solution = solve_closed(Setting(1, 0.5), Margin(), eps=0.2, lam=0.1)
     >>> round(solution.w1, 9), round(solution.w2, 6)
     (6.0, 3.179052)
     """
-    b = smoothing(loss)
-    lam = checked("lam", lam, above=0)
-    slopes = [setting.d(eps), setting.d(eps) - (1 - b) * setting.sigma * GAP]
-    weights = [max(slope, 0.0) / lam for slope in slopes]
-    # On an axis, 0 lies in the subdifferential iff the slope does not pull the weight up.
-    errors = [lam * weight - slope if weight > 0 else max(slope, 0.0)
-              for slope, weight in zip(slopes, weights, strict=True)]
-    return Solution(*weights, risk=0.0 - lam / 2 * sum(weight ** 2 for weight in weights),
-                    residual=math.hypot(*errors) / setting.mu, method="closed")
+    pulls = linear_parts(setting, loss)
+    eps, lam = checked("eps", eps, least=0), checked("lam", lam, above=0)
+    pull_e, pull_c, size_e, size_c, eps, lam, mu = np.broadcast_arrays(*pulls, eps, lam, setting.mu_e)
+    radii = eps * size_e, eps * size_c
+    pulled = _weights(pull_e, pull_c, *radii, setting.norm)
+    w1, w2 = (weight / lam for weight in pulled)
+    risk = 0.0 - lam / 2 * (w1**2 + w2**2)
+    residual = _residual((pull_e, pull_c), radii, pulled, setting.norm) / mu
+    return Solution(*map(number, (w1, w2, risk, residual)), method="closed")

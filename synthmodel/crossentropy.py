@@ -1,161 +1,232 @@
-"""Cross-entropy, with or without label smoothing, under the monotone attack, minimised by Newton's method.
+"""The softmax losses under the monotone attack, minimised by damped Newton: cross-entropy and distillation.
 
-Everything is computed in units of the noise (theory.md, section 0): v = sigma w, k = (mu - 2 eps)/sigma,
-L = lam/sigma^2 are all that the problem depends on.
+Everything is computed in units of the noise (theory.md, section 0): v = (sigma_e w1, sigma_c w2). Three classes with
+normal noise are integrated over a plane (`plane`), everything else over a line (`gumbel`).
 """
 
-from math import hypot, log, pi, sqrt
+from itertools import product
+from math import inf
 
 import numpy as np
-from scipy.special import expit, softmax
+from scipy.special import softmax
 
-from synthmodel.losses import CrossEntropy
-from synthmodel.setting import checked
+from synthmodel.gumbel import derivatives_on_a_line
+from synthmodel.losses import CrossEntropy, Distillation
+from synthmodel.plane import EXPONENT, Problem, derivatives
+from synthmodel.setting import checked, number
 from synthmodel.solution import NotConverged, Solution
 
 __all__ = ["cross_entropy_ratio", "ratio_limit", "solve_cross_entropy", "stein_residual"]
 
-ACCURACY = 1e-10  # in units of mu: a larger residual or quadrature error raises
+ACCURACY = 1e-10  # in units of mu: a larger residual raises, and for normal noise a larger quadrature error
+LOOSE = 1e-6  # quadrature error, in units of mu, from which on other noise raises; it is reported
 WEIGHT_ACCURACY = 1e-8  # a larger Newton step, relative to |w|, still to go raises (where w almost vanishes)
 ROUNDING = 1e-14  # in units of mu: a weight pulled by less is 0
 STEPS = 100  # of Newton's method; it takes 2 to 20, some 50 where the risk is exponentially small
-RADIUS = 9.0  # the normal law beyond it weighs 2e-19
-MOST_NODES = 1000  # in a half-line; more, from sigma |w| near 50 on, would take seconds
-EXPONENT = 40.0  # aliasing error exp(-40) = 4e-18 of the trapezoidal rule
+FINER = 1.5  # the second quadrature rule's exponent, in that of the first
 
 
-def _nodes(pole, exponent):
-    """Trapezoidal nodes and weights on [-9, 9] for E f(X), X standard normal, f analytic in |Im x| < pole.
+def _newton(calculus, free, start):
+    """Minimisers v of P strictly convex problems, v > 0 in the coordinates `free` (P, 2) and 0 in the others.
 
-    Moving the contour by y < pole bounds the error of step h by exp(y^2/2 - 2 pi y/h), the first term being
-    the growth of exp(-x^2/2) off the real line. It is exp(-exponent) for h = 2 pi y/(exponent + y^2/2); beyond
-    y = sqrt(2 exponent) the growth costs more than the shift gains.
+    calculus(index, v): risk, gradient, Hessian of the problems `index`. A step is halved until it stays in v > 0 and
+    shrinks the gradient, along which Newton's direction always descends: unlike the risk, the gradient is accurate
+    near the minimum. Returns v (P, 2) and the derivatives evaluated (P,).
     """
-    y = min(pole, sqrt(2 * exponent))
-    step = 2 * pi * y / (exponent + y * y / 2)
-    count = int(RADIUS / step) + 1
-    if count > MOST_NODES:
-        raise NotConverged(f"the quadrature needs {count} nodes in a half-line for weights near "
-                           f"{3 / pole:.2g}/sigma, but at most {MOST_NODES} are used: choose a larger lam.")
-    nodes = step * np.arange(-count, count + 1)
-    return nodes, step / sqrt(2 * pi) * np.exp(-nodes**2 / 2)
+    v, damping, counts = start * free, np.ones(len(free)), np.ones(len(free), dtype=int)
 
+    def masked(index, at):
+        _, gradient, hessian, _ = calculus(index, at)
+        held = ~free[index]
+        hessian[held[:, :, None] | held[:, None, :]] = 0
+        hessian[:, [0, 1], [0, 1]] += held
+        return np.where(held, 0, gradient), hessian
 
-def _derivatives(v, k, b, decay, exponent=EXPONENT):
-    """Risk, gradient and Hessian in v = (v1, v2) >= 0 of E log(1 + 2 e^{-a} cosh D) + b E a + decay |v|^2/2.
-
-    With unit noise e, c_j, c_l ~ N(k, 1): a = v1 e + v2 (c_j + c_l)/2 = k (v1 + v2) + t X and
-    D = v2 (c_j - c_l)/2 = v2 Y/sqrt(2), X and Y independent standard normals, t^2 = v1^2 + v2^2/2.
-    Given X, e = k + alpha X + beta N and (c_j + c_l)/2 = k + (beta X - alpha N)/sqrt(2), N a third one.
-    """
-    v1, v2 = v
-    t = hypot(v1, v2 / sqrt(2))
-    alpha, beta = (v1 / t, v2 / (t * sqrt(2))) if t else (1.0, 0.0)  # at v = 0 any direction will do
-    # 1 + 2 e^{-a} cosh D = 0 at Im a = pi, or Im D between pi/2 and pi: at |Im X| = pi/t, |Im Y| >= pi/(sqrt(2) v2).
-    x, x_weights = _nodes(pi / t if t else np.inf, exponent)
-    y, y_weights = _nodes(pi / (sqrt(2) * v2) if v2 else np.inf, exponent)
-    half = len(y) // 2  # the integrand is even in Y
-    y, y_weights = y[half:], np.where(y[half:] > 0, 2, 1) * y_weights[half:]
-
-    a, big_d = k * (v1 + v2) + t * x[:, None], v2 * y / sqrt(2)
-    logit = big_d + np.log1p(np.exp(-2 * big_d)) - a  # log(2 e^{-a} cosh D), without overflow
-    wrong = expit(logit)  # 1 - p_1
-    spread = wrong * expit(-logit)  # p_1 (1 - p_1)
-    tanh = np.tanh(big_d)
-    # Conditional means given X of the noisy features e, c = (c_j + c_l)/2, and dD/dv2.
-    e, c, slope = k + alpha * x, k + beta * x / sqrt(2), y / sqrt(2)
-
-    def mean(values):
-        return x_weights @ values @ y_weights
-
-    risk = mean(np.logaddexp(0, logit)) + b * k * (v1 + v2) + decay * (v1 * v1 + v2 * v2) / 2
-    mean_wrong, mean_spread = wrong @ y_weights, spread @ y_weights  # given X
-    pull = (wrong * tanh) @ (slope * y_weights)
-    gradient = np.array([-x_weights @ (e * mean_wrong) + b * k + decay * v1,
-                         -x_weights @ (c * mean_wrong - pull) + b * k + decay * v2])
-    cross = (spread * tanh) @ (slope * y_weights)
-    h11 = x_weights @ ((e**2 + beta**2) * mean_spread)
-    h12 = x_weights @ ((e * c - alpha * beta / sqrt(2)) * mean_spread - e * cross)
-    h22 = (x_weights @ ((c**2 + alpha**2 / 2) * mean_spread - 2 * c * cross)
-           + mean((spread * tanh**2 + wrong * (1 - tanh**2)) * slope**2))
-    return risk, gradient, np.array([[h11, h12], [h12, h22]]) + decay * np.eye(2)
-
-
-def _newton(k, b, decay):
-    """The minimiser v > 0 for k > 0, b < 2/3 by damped Newton from v = 0, and the count of derivatives.
-
-    The risk is strictly convex. A step is halved until it stays in v > 0 and shrinks the gradient, along
-    which Newton's direction always descends: unlike the risk, the gradient is accurate near the minimum.
-    """
-    v, damping, count = np.zeros(2), 1.0, 1
-    _, gradient, hessian = _derivatives(v, k, b, decay)
+    active = np.arange(len(free))
+    gradient, hessian = masked(active, v)
     for _ in range(STEPS):
-        step = -np.linalg.solve(hessian, gradient)
-        if np.linalg.norm(step) <= 1e-8 * np.linalg.norm(v):
-            return v + step, count  # quadratic convergence: the error left is at the rounding level
-        trial = v + damping * step
-        if trial.min() > 0:
-            count += 1
-            _, trial_gradient, trial_hessian = _derivatives(trial, k, b, decay)
-            if np.linalg.norm(trial_gradient) <= (1 - damping / 4) * np.linalg.norm(gradient):
-                v, gradient, hessian, damping = trial, trial_gradient, trial_hessian, 1.0
-                continue
-        damping /= 2
-    return v, count
+        step = -np.linalg.solve(hessian[active], gradient[active][:, :, None])[:, :, 0]
+        close = np.linalg.norm(step, axis=1) <= 1e-8 * np.linalg.norm(v[active], axis=1)
+        v[active[close]] += step[close]  # quadratic convergence: the error left is at the rounding level
+        active, step = active[~close], step[~close]
+        if not len(active):
+            break
+        trial = v[active] + damping[active, None] * step
+        inside = ((trial > 0) | ~free[active]).all(axis=1)
+        damping[active[~inside]] /= 2
+        index, trial = active[inside], trial[inside]
+        if not len(index):
+            continue
+        counts[index] += 1
+        slopes, curvatures = masked(index, trial)
+        shrunk = (np.linalg.norm(slopes, axis=1)
+                  <= (1 - damping[index] / 4) * np.linalg.norm(gradient[index], axis=1))
+        good = index[shrunk]
+        v[good], gradient[good], hessian[good] = trial[shrunk], slopes[shrunk], curvatures[shrunk]
+        damping[index] = np.where(shrunk, 1.0, damping[index] / 2)
+    return v, counts
 
 
-def _checked_loss(loss):
-    if not isinstance(loss, CrossEntropy):
-        raise ValueError(f"the loss {loss!r} was given, but this solver takes CrossEntropy(b) only: "
+def _covered(setting, loss):
+    """Raise ValueError for what no form here covers."""
+    if not isinstance(loss, CrossEntropy | Distillation):
+        raise ValueError(f"the loss {loss!r} was given, but this solver takes CrossEntropy(b) and Distillation only: "
                          "use solve_numeric for the margin losses.")
-    if loss.b > 2 / 3:
-        raise ValueError(f"b = {loss.b} was given, but above 2/3 the label prefers the wrong classes, so that "
-                         "delta* is no attack and w = 0 no minimiser: choose b <= 2/3.")
-    return loss.b
+    if setting.norm != inf:
+        raise ValueError(f"norm = {setting.norm} was given, but one perturbation is the worst for all softmax losses "
+                         "for norm inf only: choose norm inf, or a margin loss.")
+    if setting.noise != "normal" and setting.design == "B" and setting.classes > 3:
+        raise ValueError(f"noise {setting.noise} was given in design B with {setting.classes} classes, whose margins "
+                         "have independent parts for normal noise only: choose normal noise or design A.")
+    if np.any(np.asarray(setting.variances[0]) < 0) and setting.classes > 3:
+        raise ValueError(f"rho = {setting.rho} was given with {setting.classes} classes, but cross-entropy takes a "
+                         "negative correlation for three classes only: choose rho >= 0.")
+    most = setting.active / setting.classes
+    if isinstance(loss, CrossEntropy) and np.any(np.asarray(loss.b) > most):
+        raise ValueError(f"b = {np.max(loss.b)} was given, but above {setting.active}/{setting.classes} the label "
+                         "prefers the wrong classes, so that delta* is no attack and w = 0 no minimiser: choose "
+                         f"b <= {setting.active}/{setting.classes}.")
+
+
+def _calculus(setting, problem, finer=1.0):
+    """(index, v) -> derivatives of those problems, by the quadrature that covers the setting."""
+    exponent = finer * EXPONENT
+    if setting.classes == 3 and setting.noise == "normal":
+        return lambda index, v: derivatives(problem[index], v, exponent)
+    return lambda index, v: derivatives_on_a_line(problem[index], v, setting.active, setting.law, exponent)
+
+
+class _Arrays:
+    """The numbers of setting, loss, eps and lam as arrays of one shape, flattened; d_e, d_c the robust means."""
+
+    def __init__(self, setting, b, eps, lam):
+        common, own = setting.variances
+        names = ("mu_e", "mu_c", "sigma_e", "sigma_c", "common", "own", "b", "eps", "lam")
+        values = np.broadcast_arrays(setting.mu_e, setting.mu_c, setting.sigma_e, setting.sigma_c, common, own, b,
+                                     eps, lam)
+        self.shape = values[0].shape
+        for name, value in zip(names, values, strict=True):
+            setattr(self, name, np.ravel(value).astype(float))
+        self.d = np.stack([self.mu_e - 2 * self.eps, setting.sharing * (self.mu_c - 2 * self.eps)], axis=1)
+        self.sigma = np.stack([self.sigma_e, self.sigma_c], axis=1)
+
+    def problem(self, linear, lam):
+        """In units of the noise; linear (P, 2): the linear term in the units of d."""
+        return Problem(self.d / self.sigma, linear / self.sigma, lam[:, None] / self.sigma**2, self.common, self.own)
+
+
+def _teacher_pull(setting, loss, arrays):
+    """-E (e sum_j t_j, sum_j t_j c_j) (P, 2): the linear term of distillation has the opposite sign (claim N5).
+
+    It is the gradient of the teacher's own cross-entropy at its own weights and input; where its input is clean, its
+    features are larger by 2 eps than those, e and c_j, that the student's margins have.
+    """
+    teacher = np.array(loss.teacher) * arrays.sigma
+    zero = np.zeros_like(arrays.d)
+    clean = loss.teacher_input == "clean"
+    shift = 2 * arrays.eps[:, None] * np.array([1.0, setting.sharing]) * clean
+    problem = Problem((arrays.d + shift) / arrays.sigma, zero, zero, arrays.common, arrays.own)
+    if setting.classes > 3 and np.any(arrays.common > 0):
+        teacher = np.maximum(teacher, 1e-9)
+    _, gradient, _, wrong = _calculus(setting, problem)(np.arange(len(teacher)), teacher)
+    return gradient * arrays.sigma + shift * wrong[:, None]
+
+
+def _minimise(setting, problem, free, count):
+    """Newton on the coordinates `free`; where the line's form has a common factor it cannot start at 0."""
+    shared = not (setting.classes == 3 and setting.noise == "normal") and np.any(problem.common > 0)
+    start = np.full((count, 2), 0.01 if shared else 0.0)
+    return _newton(_calculus(setting, problem), free, start)
+
+
+def _student(setting, problem):
+    """Distillation on w >= 0: the coordinates that are free at the minimiser; the smaller sets are tried first."""
+    count = len(problem.mean)
+    free = np.ones((count, 2), dtype=bool)
+    undecided = np.ones(count, dtype=bool)
+    for kept in product((False, True), repeat=2):
+        index = np.flatnonzero(undecided)
+        if not len(index) or all(kept):
+            break
+        trial = np.tile(np.array(kept), (len(index), 1))
+        part = problem[index]
+        v = _minimise(setting, part, trial, len(index))[0] if any(kept) else np.zeros((len(index), 2))
+        shared = setting.classes > 3 and np.any(part.common > 0)
+        _, slopes, _, _ = _calculus(setting, part)(np.arange(len(index)), np.maximum(v, 1e-12) if shared else v)
+        optimal = (trial | (slopes >= 0)).all(axis=1)
+        free[index[optimal]] = kept
+        undecided[index[optimal]] = False
+    return free
 
 
 def solve_cross_entropy(setting, loss, eps, lam):
-    """Minimise R(w) = E loss(x + delta*) + (lam/2)(w1^2 + w2^2) over all real w for CrossEntropy(b), b <= 2/3.
+    """Minimise R(w) = E loss(x + delta*) + (lam/2)(w1^2 + w2^2) for CrossEntropy(b) or Distillation(teacher).
 
-    The loss is log(1 + sum_j e^{-m_j}) + b mean_j m_j, with robust margins m_j = w1 E + w2 C_j
-    - 2 eps (|w1| + |w2|) under the monotone attack delta* (claims A1, S1; form: theory.md, section 9.3).
-    setting: mu, sigma in the units of a feature.  eps: attack strength >= 0, units of a feature.
-    lam: weight decay > 0; a weight has the units of 1/feature.
+    The loss is log(1 + sum_j e^{-m_j}) + sum_j t_j m_j, with robust margins m_j under the monotone attack delta*
+    (claims A1, S1; forms: `plane`, `gumbel`), t_j = b/n for a smoothed label, the teacher's softmax otherwise.
+    setting: any with norm inf (design B: normal noise).  eps: attack strength >= 0, units of a feature.
+    lam: weight decay > 0; a weight has the units of 1/feature. Arrays broadcast.
 
-    Returns a Solution with method "numeric" and iterations the derivatives evaluated by Newton's method. The
-    minimiser is w = 0 iff mu <= 2 eps or b = 2/3 (claim T1-CE), else w1 > w2 > 0; by Jensen's inequality no
-    negative weight does better. Raises ValueError for another loss, b > 2/3 or a number outside its domain,
-    NotConverged if the gradient, or its change under a finer quadrature, exceeds 1e-10 mu, or the weights
-    are not settled to 1e-8 relative.
+    Returns a Solution with method "numeric", iterations the derivatives evaluated by Newton's method, and error the
+    change of the gradient under a finer quadrature. For cross-entropy over all real w: w1 = 0 iff mu_e <= 2 eps,
+    w2 = 0 iff mu_c <= 2 eps, both at b = n/(n+1) (claim T1-CE); by Jensen's inequality no negative weight does better.
+    For distillation over w >= 0. Raises ValueError for another loss, b > n/(n+1) or a setting that is not covered,
+    NotConverged if the gradient exceeds 1e-10 mu, or its error 1e-10 mu (other noise than normal: 1e-6 mu), or the
+    weights are not settled to 1e-8 relative.
 
     >>> from synthmodel.setting import Setting
     >>> solution = solve_cross_entropy(Setting(mu=1, sigma=0.5), CrossEntropy(), eps=0.2, lam=0.1)
     >>> round(solution.w1, 9), round(solution.w2, 9)
     (1.355028202, 1.233716114)
     """
-    b, eps, lam = _checked_loss(loss), checked("eps", eps, least=0), checked("lam", lam, above=0)
-    # At w = 0 all p_j = 1/3: dR = (b - 2/3) dm, whose one-sided slopes are those along +w_j and -w_j.
-    slopes = (b - 2 / 3) * setting.d(eps), (2 / 3 - b) * (setting.mu + 2 * eps)
-    residual = sqrt(2) * max(0.0, -min(slopes)) / setting.mu
-    if residual <= ROUNDING:
-        return Solution(0.0, 0.0, log(3), residual, "numeric", 0)
+    _covered(setting, loss)
+    eps, lam = checked("eps", eps, least=0), checked("lam", lam, above=0)
+    smoothed = isinstance(loss, CrossEntropy)
+    arrays = _Arrays(setting, loss.b if smoothed else 0.0, eps, lam)
+    linear = arrays.b[:, None] * arrays.d if smoothed else -_teacher_pull(setting, loss, arrays)
+    problem = arrays.problem(linear, arrays.lam)
+    mu = arrays.mu_e
+    if smoothed:
+        # At w_j = 0 the slope along +w_j has the sign of -d_j (E[1-p_1] - b), and that along -w_j is positive.
+        slack = (setting.active / setting.classes - arrays.b)[:, None] * arrays.d
+        free = slack > ROUNDING * mu[:, None]
+    else:
+        free = _student(setting, problem)
+    with np.errstate(over="ignore"):
+        v, counts = _minimise(setting, problem, free, len(mu))
+    return _judged(setting, arrays, problem, free, v, np.where(free.any(axis=1), counts, 0))
 
-    k, decay = setting.k(eps), lam / setting.sigma**2
-    v, count = _newton(k, b, decay)
-    _, coarse, _ = _derivatives(v, k, b, decay)
-    risk, gradient, hessian = _derivatives(v, k, b, decay, 1.5 * EXPONENT)
-    # d/dw = sigma d/dv, in units of mu.
-    error = np.linalg.norm(gradient - coarse) * setting.sigma / setting.mu
-    residual = np.linalg.norm(gradient) * setting.sigma / setting.mu
-    missing = np.linalg.norm(np.linalg.solve(hessian, gradient)) / np.linalg.norm(v) if v.any() else np.inf
-    if not (max(error, residual) <= ACCURACY and missing <= WEIGHT_ACCURACY):
+
+def _judged(setting, arrays, problem, free, v, counts):
+    """The Solution at v, or NotConverged."""
+    everyone = np.arange(len(v))
+    shared = setting.classes > 3 and np.any(problem.common > 0)
+    at = np.maximum(v, 1e-9) if shared else v  # there the line's form has no derivative at 0; its value is the same
+    _, gradient, hessian, _ = _calculus(setting, problem)(everyone, at)
+    risk, finer, _, _ = _calculus(setting, problem, FINER)(everyone, at)
+    scale = arrays.sigma / arrays.mu_e[:, None]  # d/dw = sigma d/dv, in units of mu
+    gradient, finer = (np.where(free, x, np.minimum(x, 0)) for x in (gradient, finer))
+    error = np.linalg.norm((finer - gradient) * scale, axis=1)
+    residual = np.linalg.norm(gradient * scale, axis=1)
+    held = ~free
+    hessian[held[:, :, None] | held[:, None, :]] = 0
+    hessian[:, [0, 1], [0, 1]] += held
+    size = np.linalg.norm(v, axis=1)
+    step = np.linalg.norm(np.linalg.solve(hessian, np.where(free, gradient, 0)[:, :, None])[:, :, 0], axis=1)
+    missing = np.where(free.any(axis=1), step / np.where(size > 0, size, 1e-300), 0.0)
+    allowed = ACCURACY if setting.noise == "normal" else LOOSE
+    bad = ~((error <= allowed) & (residual <= ACCURACY) & (missing <= WEIGHT_ACCURACY))
+    if bad.any():
+        i = int(np.argmax(bad))
         raise NotConverged(
-            f"a residual of {residual:.1e} mu, a quadrature error of {error:.1e} mu and a relative weight error of "
-            f"{missing:.1e} are left at eps = {eps}, lam = {lam}, b = {b} in {setting}, but at most {ACCURACY:.0e}, "
-            f"{ACCURACY:.0e} and {WEIGHT_ACCURACY:.0e} are accepted: choose a larger lam, or eps and b further "
-            "from mu/2 and 2/3.")
-    w1, w2 = v / setting.sigma
-    return Solution(float(w1), float(w2), float(risk), float(residual), "numeric", count)
+            f"a residual of {residual[i]:.1e} mu, a quadrature error of {error[i]:.1e} mu and a relative weight error "
+            f"of {missing[i]:.1e} are left at eps = {arrays.eps[i]}, lam = {arrays.lam[i]}, b = {arrays.b[i]} in "
+            f"{setting}, but at most {ACCURACY:.0e}, {allowed:.0e} and {WEIGHT_ACCURACY:.0e} are accepted: choose a "
+            "larger lam, or eps and b further from mu/2 and 2/3.")
+    w = v / arrays.sigma
+    shaped = [number(x.reshape(arrays.shape)) for x in (w[:, 0], w[:, 1], risk, residual, error)]
+    iterations = int(counts[0]) if arrays.shape == () else counts.reshape(arrays.shape)
+    return Solution(*shaped[:4], method="numeric", iterations=iterations, error=shaped[4])
 
 
 def cross_entropy_ratio(setting, eps, lam, b=0.0):
@@ -167,34 +238,39 @@ def cross_entropy_ratio(setting, eps, lam, b=0.0):
     >>> round(cross_entropy_ratio(Setting(mu=1, sigma=0.5), eps=0.2, lam=0.1), 9)
     0.910472647
     """
-    solution = solve_cross_entropy(setting, CrossEntropy(b), eps, lam)
-    if solution.ratio is None:
-        raise ValueError(f"eps = {eps} and b = {b} were given, but w = 0 has no ratio: choose eps < mu/2 = "
-                         f"{setting.mu / 2} and b < 2/3.")
-    return solution.ratio
+    ratio = solve_cross_entropy(setting, CrossEntropy(b), eps, lam).ratio
+    if ratio is None or np.any(np.isnan(ratio)):
+        raise ValueError(f"eps = {np.max(eps)} and b = {np.max(b)} were given, but w = 0 has no ratio: choose eps < "
+                         f"mu/2 = {np.min(setting.mu_e) / 2} and b < 2/3.")
+    return ratio
 
 
 def ratio_limit(setting, lam):
-    """The limit of r_CE as eps -> mu/2, and as b -> 2/3: (9 L + 2)/(9 L + 4), L = lam/sigma^2 (T1-CE, T3-CE).
+    """The limit of r_CE as eps -> mu/2, and as b -> (K-1)/K: (K^2 L + K - 1)/(K^2 L + (K-1)^2) (T1-CE, T3-CE).
 
-    It is S1 at w = 0, where p = (1/3, 1/3, 1/3) gives A = 2/9 and B = 4/9. lam > 0, else ValueError.
+    L = lam/sigma^2; for three classes (9 L + 2)/(9 L + 4). It is S1 at w = 0, where p_j = 1/K gives A = (K-1)/K^2 and
+    B = (K-1)^2/K^2. Design A, equal means and noises, rho = 0; lam > 0, else ValueError.
 
     >>> from synthmodel.setting import Setting
     >>> ratio_limit(Setting(mu=1, sigma=1), lam=2)
     0.9090909090909091
     """
-    decay = checked("lam", lam, above=0) / setting.sigma**2
-    return (9 * decay + 2) / (9 * decay + 4)
+    setting.d(0)
+    if (setting.design == "B" and setting.classes > 3) or np.any(np.asarray(setting.rho) != 0):
+        raise ValueError(f"design {setting.design} with rho = {setting.rho} was given, but this limit is that of "
+                         "design A with independent features: choose these.")
+    decay, k = checked("lam", lam, above=0) / setting.sigma_e**2, setting.classes
+    return (k * k * decay + k - 1) / (k * k * decay + (k - 1)**2)
 
 
 def stein_residual(setting, loss, eps, lam, w1, w2, order=64):
-    """(dR/dw1, dR/dw2) by the Stein form S1, in units of mu, at w1, w2 >= 0: (0, 0) at the minimiser.
+    """(dR/dw1, dR/dw2) by the Stein form S1, in units of mu_e, at w1, w2 >= 0: (0, 0) at the minimiser.
 
-    dR/dw1 = -d (pibar - b) + w1 (lam + sigma^2 A), dR/dw2 = -d (pibar - b) + w2 (lam + sigma^2 B), with
+    dR/dw1 = -d_e (pibar - b) + w1 (lam + sigma_e^2 A), dR/dw2 = -d_c (pibar - b) + w2 (lam + sigma_c^2 B), with
     d = mu - 2 eps, p the softmax at x + delta*, pibar = E[1 - p_1], A = E p_1 (1 - p_1),
     B = E sum_{j != 1} p_j (1 - p_j). The expectations are a Gauss-Hermite product over e, c_2, c_3 with
     `order` nodes each, independent of the solver's two-dimensional form; 64 nodes give ten digits for
-    sigma |w| <= 2, and fewer beyond. Raises ValueError as `solve_cross_entropy` does.
+    sigma |w| <= 2, and fewer beyond. Three classes, normal noise, rho = 0. Raises ValueError otherwise.
 
     >>> from synthmodel.setting import Setting
     >>> setting, loss = Setting(mu=1, sigma=0.5), CrossEntropy()
@@ -202,17 +278,22 @@ def stein_residual(setting, loss, eps, lam, w1, w2, order=64):
     >>> max(map(abs, stein_residual(setting, loss, 0.2, 0.1, best.w1, best.w2))) < 1e-12
     True
     """
-    b, d, lam = _checked_loss(loss), setting.d(eps), checked("lam", lam, above=0)
+    _covered(setting, loss)
+    if not setting.plain or not isinstance(loss, CrossEntropy):
+        raise ValueError(f"{setting} with {loss} was given, but the Stein form is evaluated for cross-entropy, three "
+                         "classes, normal noise and rho = 0 only: choose these.")
+    b, eps, lam = loss.b, checked("eps", eps, least=0), checked("lam", lam, above=0)
     w1, w2 = checked("w1", w1, least=0), checked("w2", w2, least=0)
     nodes, weights = np.polynomial.hermite_e.hermegauss(order)
-    feature, weights = d + setting.sigma * nodes, weights / weights.sum()
-    e, c2, c3 = np.meshgrid(feature, feature, feature, indexing="ij")
+    weights = weights / weights.sum()
+    features = [mu - 2 * eps + sigma * nodes for mu, sigma in ((setting.mu_e, setting.sigma_e),
+                                                               (setting.mu_c, setting.sigma_c))]
+    e, c2, c3 = np.meshgrid(features[0], features[1], features[1], indexing="ij")
     p1, p2, p3 = softmax(np.stack([np.zeros_like(e), -w1 * e - w2 * c2, -w1 * e - w2 * c3]), axis=0)
 
     def mean(values):
         return float(values @ weights @ weights @ weights)
 
-    force, variance = d * (mean(p2 + p3) - b), setting.sigma**2
-    own, others = mean(p1 * (1 - p1)), mean(p2 * (1 - p2) + p3 * (1 - p3))
-    return ((w1 * (lam + variance * own) - force) / setting.mu,
-            (w2 * (lam + variance * others) - force) / setting.mu)
+    force, own, others = mean(p2 + p3) - b, mean(p1 * (1 - p1)), mean(p2 * (1 - p2) + p3 * (1 - p3))
+    return ((w1 * (lam + setting.sigma_e**2 * own) - (setting.mu_e - 2 * eps) * force) / setting.mu_e,
+            (w2 * (lam + setting.sigma_c**2 * others) - (setting.mu_c - 2 * eps) * force) / setting.mu_e)

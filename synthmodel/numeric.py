@@ -11,7 +11,7 @@ from math import sqrt
 import numpy as np
 from scipy.optimize import brentq
 
-from synthmodel.losses import Margin, SmoothedMargin
+from synthmodel.losses import Margin, SmoothedMargin, SoftTargetMargin
 from synthmodel.setting import checked
 from synthmodel.solution import NotConverged, Solution
 
@@ -23,6 +23,8 @@ SIGNS = tuple(product((1.0, -1.0), repeat=2))  # the four orthants of (w1, w2)
 SHARED = 1 - np.eye(3)  # f_i = w1 x_{E,i} + w2 (SHARED x_C)_i
 # delta = eps * vertex, coordinates E1, E2, E3, C1, C2, C3; a convex loss is largest at a vertex of the box.
 VERTICES = np.array(list(product((-1.0, 1.0), repeat=6)))
+# The vertices that lower both margins as far as they go, one for each pair of signs of w1 and w2.
+DELTA_STAR = np.array([[-p, p, p, q, -q, -q] for p, q in SIGNS])
 
 
 def _gauss_legendre_half_normal(order=40, end=9.0):
@@ -45,17 +47,20 @@ def _samples(setting):
     exclusive, plus, minus = (grid.ravel() for grid in np.meshgrid(pair, pair, line, indexing="ij"))
     weights = np.einsum("i,j,k->ijk", pair_weights, pair_weights, line_weights).ravel()
     noise = np.stack([exclusive, (plus + minus) / sqrt(2), (plus - minus) / sqrt(2)], axis=1)
-    return setting.mu + setting.sigma * noise, weights
+    mean = np.array([setting.mu_e, setting.mu_c, setting.mu_c])
+    return mean + np.array([setting.sigma_e, setting.sigma_c, setting.sigma_c]) * noise, weights
 
 
-def _smoothing(loss):
-    """b of the loss (0 for the margin loss); ValueError for a loss that is not a maximum of linear scores."""
+def _rows(loss):
+    """Coefficients of (f_1, f_2, f_3) when f_2, then f_3, is the larger wrong score; ValueError for another loss."""
     if isinstance(loss, Margin):
-        return 0.0
+        return np.array([[-1.0, 1, 0], [-1, 0, 1]])
     if isinstance(loss, SmoothedMargin):
-        return loss.b
-    raise ValueError(f"the loss {loss!r} was given, but this solver takes Margin() and SmoothedMargin(b): "
-                     "use solve_cross_entropy for CrossEntropy(b).")
+        return np.array([[-1, 1 - loss.b / 2, loss.b / 2], [-1, loss.b / 2, 1 - loss.b / 2]])
+    if isinstance(loss, SoftTargetMargin):  # -min(m_2, m_3) + (b/2)(m_2 + m_3), m_j = f_1 - f_j
+        return np.array([[-1, 1, 0], [-1, 0, 1]]) + loss.b / 2 * np.array([2, -1, -1])
+    raise ValueError(f"the loss {loss!r} was given, but this solver takes the margin losses only: use "
+                     "solve_cross_entropy for CrossEntropy(b).")
 
 
 def _pieces(setting, loss, eps):
@@ -63,18 +68,18 @@ def _pieces(setting, loss, eps):
 
     a runs over 64 vertices of the attack and 2 choices of the wrong class that attains max(f_2, f_3).
     """
-    b = _smoothing(loss)
+    coefficients = _rows(loss)
     features, weights = _samples(setting)
-    # Rows: coefficients of (f_1, f_2, f_3) when f_2, then f_3, is the larger wrong score.
-    coefficients = np.array([[-1, 1 - b / 2, b / 2], [-1, b / 2, 1 - b / 2]])
     clean_e, clean_c = np.zeros((len(features), 3)), np.zeros((len(features), 3))
     clean_e[:, 0], clean_c[:, 1:] = features[:, 0], features[:, 1:]
 
     def gradients(x_e, x_c):  # of the two pieces with respect to (w1, w2), shape (m, 2, 2)
         return np.stack([x_e @ coefficients.T, x_c @ SHARED @ coefficients.T], axis=2)
 
+    monotone = isinstance(loss, SoftTargetMargin) and loss.attack == "monotone"
+    vertices = DELTA_STAR if monotone else VERTICES
     clean = gradients(clean_e, clean_c)
-    attack = eps * gradients(VERTICES[:, :3], VERTICES[:, 3:])
+    attack = eps * gradients(vertices[:, :3], vertices[:, 3:])
     return (clean[:, None] + attack[None]).reshape(len(features), -1, 2), weights
 
 
@@ -122,8 +127,8 @@ def solve_numeric(setting, loss, eps, lam):
     """Minimise R(w) = E max_{||delta||_inf <= eps} loss(f(x + delta)) + (lam/2)(w1^2 + w2^2) over all real w.
 
     f_i(x) = w1 x_{E,i} + w2 (x_{C,j} + x_{C,k}), delta on all six features of x (theory.md, section 0).
-    loss: Margin(), max_{j != i} f_j - f_i (claim T1), or SmoothedMargin(b), (1-b) max_{j != i} f_j
-    + b mean_{j != i} f_j - f_i (claim T3).  setting: mu, sigma in the units of a feature.
+    loss: Margin(), max_{j != i} f_j - f_i (claim T1), SmoothedMargin(b), (1-b) max_{j != i} f_j + b mean_{j != i} f_j
+    - f_i (claim T3), or SoftTargetMargin(b, attack) (claim T3-target).  setting: the plain model, own means and noises.
     eps: attack strength >= 0, units of a feature.  lam: weight decay > 0; a weight has units feature/lam.
 
     Returns a Solution with method "numeric" and iterations the gradients evaluated on the way in all four
@@ -137,10 +142,10 @@ def solve_numeric(setting, loss, eps, lam):
     """
     eps, lam = checked("eps", eps, least=0), checked("lam", lam, above=0)
     pieces, weights = _pieces(setting, loss, eps)
-    rounding = ROUNDING * (setting.mu + setting.sigma + eps)
+    rounding = ROUNDING * (setting.mu_e + setting.mu_c + setting.sigma_e + setting.sigma_c + eps)
     minima = [_minimise_on_orthant(pieces, weights, lam, np.array(signs), rounding) for signs in SIGNS]
     w = min((w for w, _ in minima), key=lambda w: _risk(pieces, weights, lam, w))
-    residual = _residual(pieces, weights, lam, w) / setting.mu
+    residual = _residual(pieces, weights, lam, w) / setting.mu_e
     if not residual <= RESIDUAL:
         raise NotConverged(f"the residual is {residual:.1e} mu at eps = {eps}, lam = {lam} in {setting}, but at "
                            f"most {RESIDUAL:.0e} mu is accepted: bring sigma and eps nearer to mu.")
@@ -167,5 +172,5 @@ def threshold_numeric(setting, loss):
     if pull(0.0) <= 0:
         raise ValueError(f"{setting} with {loss} was given, but its w2 is 0 at every eps >= 0, so that there is "
                          "no threshold: choose a smaller sigma.")
-    # At eps = mu a perturbation reverses every feature, so w2 = 0.
-    return float(brentq(pull, 0.0, setting.mu, xtol=1e-12 * setting.mu))
+    # At eps = mu_c a perturbation reverses every feature, so w2 = 0.
+    return float(brentq(pull, 0.0, setting.mu_c, xtol=1e-12 * setting.mu_c))

@@ -4,7 +4,16 @@
 True
 """
 
-from synthmodel.symbolic import accuracy, best, margin  # noqa: F401 - each enters its derivations
+from synthmodel.symbolic import (  # noqa: F401 - each enters its derivations
+    accuracy,
+    best,
+    crossentropy,
+    losses,
+    margin,
+    plane,
+    softlabels,
+    temperature,
+)
 from synthmodel.symbolic.common import REGISTRY, derive
 
 __all__ = ["CLAIMS", "derive"]

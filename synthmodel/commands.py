@@ -1,0 +1,114 @@
+"""What each command of `synthmodel` computes: options in, a dictionary or a list of dictionaries out."""
+
+import numpy as np
+
+from synthmodel.accuracy import b_star, r_acc
+from synthmodel.closed import eps0, eps1, eps_max, ratio_closed
+from synthmodel.losses import loss_named
+from synthmodel.robustness import accuracy_of, best_ratio, best_smoothing
+from synthmodel.setting import Setting, checked
+from synthmodel.solver import solve, threshold
+
+__all__ = ["COMMANDS"]
+
+MOST_POINTS = 100_000  # of a curve
+
+
+def setting_of(options):
+    return Setting(options.mu, options.sigma, options.mu_e, options.mu_c, options.sigma_e, options.sigma_c,
+                   options.rho, options.noise, options.classes, options.design, options.norm)
+
+
+def loss_of(options):
+    teacher = options.teacher
+    if teacher is not None:
+        teacher = tuple(teacher.split(","))
+    return loss_named(options.loss, b=options.b, tau=options.tau, attack=options.attack, teacher=teacher,
+                      teacher_input=options.teacher_input)
+
+
+def solved(setting, loss, options, eps):
+    """The rows of `solve` and `curve` at the attack sizes eps (an array)."""
+    solution = solve(setting, loss, eps, options.lam, options.method)
+    rows = []
+    for i, size in enumerate(eps):
+        ratio = float(solution.ratio[i])
+        if np.isfinite(ratio):
+            joint, pairwise = accuracy_of(setting, ratio, size)
+        else:  # With w1 = 0 every score may tie: there is no classifier whose accuracy could be told.
+            ratio = joint = pairwise = None
+        rows.append({"w1": float(solution.w1[i]), "w2": float(solution.w2[i]), "ratio": ratio,
+                     "risk": float(solution.risk[i]), "joint_accuracy": joint, "pairwise_accuracy": pairwise,
+                     "residual": float(solution.residual[i]),
+                     "error": float(np.broadcast_to(solution.error, len(eps))[i]), "method": solution.method})
+    return rows
+
+
+def run_solve(options):
+    setting, loss = setting_of(options), loss_of(options)
+    return solved(setting, loss, options, np.array([checked("eps", options.eps, least=0)]))[0]
+
+
+def run_thresholds(options):
+    setting = setting_of(options)
+    result = {"eps0": eps0(setting)}
+    if options.loss != "margin":
+        return result | {"threshold": threshold(setting, loss_of(options)), "eps_max": eps_max(setting)}
+    smoothed = {} if options.b is None else {"eps1": eps1(setting, options.b)}
+    return result | smoothed | {"eps_max": eps_max(setting)}
+
+
+def run_accuracy(options):
+    joint, pairwise = accuracy_of(setting_of(options), checked("ratio", options.ratio, least=0), options.eps)
+    return {"joint": joint, "pairwise": pairwise}
+
+
+def run_best(options):
+    setting = setting_of(options)
+    eps = checked("eps", options.eps, least=0, below=eps_max(setting))  # from mu/2 on no weight is left
+    equal = setting.mu_e == setting.mu_c and setting.sigma_e == setting.sigma_c
+    if setting.plain and equal:  # in closed form, where differences are too small to see otherwise
+        k = setting.k(eps)
+        best = r_acc(k)
+        return {"k": k, "r_at": ratio_closed(k), "r_acc": best, "b_star": b_star(k) if best > 0 else None}
+    used = solve(setting, loss_named("margin"), eps, 1.0).ratio
+    smoothing = best_smoothing(setting, eps) if setting.norm == np.inf else None
+    return {"k": setting.k(eps) if equal else None, "r_at": used, "r_acc": best_ratio(setting, eps),
+            "b_star": smoothing}
+
+
+def run_curve(options):
+    setting, loss = setting_of(options), loss_of(options)
+    words = options.eps or f"0:{eps_max(setting)}:101"
+    try:
+        start, stop, count = words.split(":")
+        count = int(count)
+    except ValueError:
+        raise ValueError(f"eps = {words} was given, but a curve needs START:STOP:COUNT: write 0:0.5:101.") from None
+    start, stop = checked("eps", start, least=0), checked("eps", stop, least=0)
+    if not 2 <= count <= MOST_POINTS or stop <= start:
+        raise ValueError(f"eps = {words} was given, but a curve needs STOP > START and a COUNT from 2 to "
+                         f"{MOST_POINTS}: write 0:0.5:101.")
+    eps = start + (stop - start) * np.arange(count) / (count - 1)
+    equal = setting.mu_e == setting.mu_c and setting.sigma_e == setting.sigma_c
+    rows = []
+    for size, row in zip(eps.tolist(), solved(setting, loss, options, eps), strict=True):
+        k = setting.k(size) if equal else None
+        helped = size < eps_max(setting)
+        rows.append({"eps": size, "k": k} | row | {"r_acc": best_ratio(setting, size) if helped else None})
+    return rows
+
+
+def run_verify(options):
+    import sys
+
+    from rich.progress import Progress
+
+    from synthmodel.claims import CLAIMS
+    from synthmodel.verify import verify
+    with Progress(transient=True, disable=not sys.stderr.isatty()) as progress:
+        return [row.as_dict() for row in progress.track(verify(), total=len(CLAIMS), description="verifying")]
+
+
+COMMANDS = {"solve": run_solve, "thresholds": run_thresholds, "accuracy": run_accuracy, "best": run_best,
+            "curve": run_curve, "verify": run_verify}
