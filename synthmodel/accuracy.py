@@ -7,7 +7,6 @@ Everything depends on k = (mu - 2 eps)/sigma and r >= 0 alone. The robust margin
 import math
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import log_ndtr, ndtr, owens_t
 
 from synthmodel.closed import GAP, ratio_closed
@@ -27,6 +26,12 @@ def imr(u):
     (0.797885, 30.0333)
     """
     return np.exp(-np.square(u) / 2 - 0.5 * math.log(2 * math.pi) - log_ndtr(u))
+
+
+def brentq(function, low, high, args=(), **options):
+    """scipy's Brent root finder; its module is loaded at the first use, as it is most of the time of an import."""
+    from scipy.optimize import brentq
+    return brentq(function, low, high, args=args, **options)
 
 
 def nonnegative(r):

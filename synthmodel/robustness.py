@@ -9,10 +9,9 @@ import math
 from itertools import pairwise
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import expit, ndtr, owens_t
 
-from synthmodel.accuracy import nonnegative, r_acc
+from synthmodel.accuracy import brentq, nonnegative, r_acc
 from synthmodel.closed import extreme_mean, linear_parts
 from synthmodel.losses import Margin
 from synthmodel.setting import Setting, checked, number  # noqa: F401 - Setting is used by the doctests

@@ -8,9 +8,9 @@ psi(y) = -E sum_j q_j z_j, q the softmax of -y z over the n wrong classes, which
 from math import inf, pi, sqrt
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import expit
 
+from synthmodel.accuracy import brentq
 from synthmodel.gumbel import EXPONENT, kernels, log_sum_derivatives
 from synthmodel.losses import WrongClassLSE
 from synthmodel.noise import Law

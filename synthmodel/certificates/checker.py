@@ -1,0 +1,120 @@
+"""The checker: does a stored partition prove a lemma? It trusts exact fractions, ball arithmetic, and nothing else.
+
+A lemma says that on every point of a region some function has a certain sign. A partition is a list of boxes with exact
+rational end points. The checker verifies that the boxes tile the region and that the sign is certain on each of them.
+How the boxes were found does not matter.
+"""
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from flint import arb, ctx, fmpq
+
+__all__ = ["DATA", "Lemma", "ball", "examine", "precision", "read_boxes", "sign", "tiles"]
+
+DATA = Path(__file__).parent / "data"
+BITS = 64
+
+
+@dataclass(frozen=True)
+class Lemma:
+    """On each point of `region`, a tuple of closed intervals with rational ends, one function has its sign (1, -1, 0).
+
+    signs: pairs (function, sign); a function takes one ball for each interval. A lemma about one point has region ().
+    """
+
+    region: tuple
+    signs: tuple
+
+
+@contextmanager
+def precision(bits=BITS):
+    """flint at so many bits, with Taylor series of two terms; what was set before comes back.
+
+    >>> with precision(200):
+    ...     print(ctx.prec)
+    200
+    """
+    before = ctx.prec, ctx.cap
+    try:
+        ctx.prec, ctx.cap = bits, 2
+        yield
+    finally:
+        ctx.prec, ctx.cap = before
+
+
+def ball(low, high):
+    """A ball that contains the rational interval [low, high].
+
+    >>> arb(1) / 3 in ball(Fraction(1, 3), Fraction(1, 2))
+    True
+    """
+    return arb(fmpq(low.numerator, low.denominator)).union(arb(fmpq(high.numerator, high.denominator)))
+
+
+def read_boxes(path):
+    """The stored partition: a JSON list of boxes, each a list of [low, high], as text. ValueError if it is not that.
+
+    >>> [[(float(low), float(high)) for low, high in box] for box in read_boxes(DATA / "N2_near.json")]
+    [[(0.0, 0.125)], [(0.125, 0.25)]]
+    """
+    try:
+        return [tuple((Fraction(low), Fraction(high)) for low, high in box) for box in json.loads(path.read_text())]
+    except (OSError, ValueError, TypeError, ArithmeticError):
+        raise ValueError(f"{path} was given, but it holds no list of boxes with rational end points: regenerate it "
+                         "with python -m synthmodel.certificates.partition.") from None
+
+
+def tiles(boxes, region):
+    """Whether the boxes fill the region without gap or overlap: cut both in halves until each box is its part; exact.
+
+    >>> half = Fraction(1, 2)
+    >>> tiles([((0, half),), ((half, 1),)], ((0, 1),)), tiles([((0, half),), ((0, 1),)], ((0, 1),))
+    (True, False)
+    """
+    if len(boxes) <= 1 or any(len(box) != len(region) for box in boxes):
+        return boxes == [region]
+    for axis, (low, high) in enumerate(region):
+        middle = Fraction(low + high) / 2
+        below = [box for box in boxes if box[axis][1] <= middle]
+        above = [box for box in boxes if box[axis][0] >= middle]
+        if below and above and len(below) + len(above) == len(boxes):
+            return all(tiles(part, (*region[:axis], side, *region[axis + 1:]))
+                       for part, side in ((below, (low, middle)), (above, (middle, high))))
+    return False
+
+
+def sign(function, box):
+    """1, -1 or 0 (exactly zero) where that is certain on the whole box, else None (undecided).
+
+    >>> sign(lambda x: x * x - 4, ((Fraction(0), Fraction(1)),))
+    -1
+    """
+    try:
+        value = function(*(ball(*interval) for interval in box))
+    except (ValueError, ZeroDivisionError):  # a series divided by a ball that contains 0
+        return None
+    return 1 if value > 0 else -1 if value < 0 else 0 if value.is_zero() else None
+
+
+def examine(lemma, boxes):
+    """"holds", "fails" (on some box all signs are certain and wrong), "undecided", or "not a tiling" of the region.
+
+    >>> square = Lemma(((Fraction(1), Fraction(2)),), ((lambda x: x * x - 4, -1),))
+    >>> examine(square, [square.region])  # zero at x = 2
+    'undecided'
+    """
+    if not tiles(boxes, lemma.region):
+        return "not a tiling"
+    outcome = "holds"
+    with precision():
+        for box in boxes:
+            signs = [(sign(function, box), wanted) for function, wanted in lemma.signs]
+            if all(found not in (None, wanted) for found, wanted in signs):
+                return "fails"
+            if all(found != wanted for found, wanted in signs):
+                outcome = "undecided"
+    return outcome
