@@ -60,6 +60,17 @@ def parser():
     form.add_argument("--csv", action="store_true", help="print CSV")
     form.add_argument("--json", action="store_true", help="print JSON")
     command("verify", [], "every claim with its status and how near it came to failing")
+    derived = command("derive", [], "the derivation of a claim, each step decided by sympy now")
+    derived.add_argument("claim", metavar="CLAIM", help="its ID, such as T2-joint")
+    derived.add_argument("--latex", action="store_true", help="print LaTeX instead of plain text")
+    certified = command("certify", [], "the stored proofs by ball arithmetic, checked again")
+    certified.add_argument("--section9", action="store_true", help="also the long ones (up to two minutes)")
+    certified.add_argument("--enclose", nargs="+", metavar=("NAME", "KEY=VALUE"),
+                           help="instead: enclose eps0 (mu, sigma), r_acc (k), b_star (k) or k_x, as r_acc k=6/5")
+    certified.add_argument("--digits", type=int, default=30, help="of the enclosure (default: 30)")
+    command("bench", [], "how fast all this is, and how fast and exact the obvious way would be")
+    atlas = commands.add_parser("atlas", help="the phase diagrams, computed and drawn")
+    atlas.add_argument("--out", default="atlas", metavar="DIR", help="output folder (default: atlas)")
     report = commands.add_parser("report", help="the main job: claims, figures, networks on planted images")
     report.add_argument("--out", default="report", metavar="DIR", help="output folder (default: report)")
     return top
@@ -87,12 +98,22 @@ def print_claims(rows):
         outcome = "holds" if row["holds"] else "DOES NOT HOLD"
         if row["status"] == "refuted":
             outcome = "counterexample confirmed" if row["holds"] else "COUNTEREXAMPLE NOT CONFIRMED"
-        derived = "" if row["derived"] is None else ", derived by sympy" if row["derived"] else ", DERIVATION FAILED"
-        print(f"{row['id']:10} {row['source']:6} {row['status']:9} {outcome}{derived}")
-        print(f"{'':10} {row['statement']}")
-        print(f"{'':10} given {row['hypotheses']}; tested on {row['domain']}; {row['measure']} {row['margin']:.3g}")
-        if row["counterexample"]:
-            print(f"{'':10} counterexample: {row['counterexample']}")
+        for key, good, bad in (("derived", "derived by sympy", "DERIVATION FAILED"),
+                               ("proved", "certificate checked", "CERTIFICATE FAILED")):
+            outcome += "" if row[key] is None else f", {good if row[key] else bad}"
+        print(f"{row['id']:12} {row['source']:6} {row['status']:9} {outcome}")
+        print(f"{'':12} {row['statement']}")
+        print(f"{'':12} given {row['hypotheses']}; tested on {row['domain']}; {row['measure']} {row['margin']:.3g}")
+        for key, words in (("counterexample", "with numbers"), ("instead", "instead"), ("certified", "certified")):
+            if row[key]:
+                print(f"{'':12} {words}: {row[key]}")
+
+
+def print_open():
+    from synthmodel.claims import OPEN
+    print("\nopen:")
+    for question in OPEN:
+        print(f"  {question}")
 
 
 def main(arguments=None):
@@ -123,6 +144,9 @@ def run(options):
     if options.command == "report":
         from figures.report import report
         return report(options.out)
+    if options.command == "atlas":
+        from figures.atlas import atlas
+        return atlas(options.out)
     from synthmodel.commands import COMMANDS
     result = COMMANDS[options.command](options)
     if options.json:
@@ -133,10 +157,20 @@ def run(options):
         writer.writerows(result)
     elif options.command == "verify":
         print_claims(result)
+        print_open()
+    elif options.command == "derive":
+        print(result["latex" if options.latex else "text"])
+    elif options.command == "bench":
+        for name, numbers in result.items():
+            print(f"{name}: " + ", ".join(f"{key} {shown(value)}" for key, value in numbers.items()))
+    elif options.command == "certify":
+        for row in result:
+            print("; ".join(shown(row[key]) for key in row if key != "holds"))
     else:
         print_result(result)
     sys.stdout.flush()
-    return 1 if options.command == "verify" and not all(row["holds"] for row in result) else 0
+    rows = result if isinstance(result, list) else [result]
+    return 0 if all(row.get("holds", True) for row in rows) else 1
 
 
 if __name__ == "__main__":

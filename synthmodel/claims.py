@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["CLAIMS", "STATUSES", "Claim"]
+__all__ = ["CLAIMS", "OPEN", "STATUSES", "Claim"]
 
 STATUSES = ("symbolic", "certified", "tested", "refuted")
 
@@ -12,8 +12,10 @@ class Claim:
     """A claim of theory.md. source: "paper" (Wei, Guo, Wang 2025) or "new"; status: what carries it.
 
     symbolic: every step derived by sympy from the definitions (what sympy cannot decide is named there);
-    tested: compared with independent numerics on a grid; refuted: false as stated, with a counterexample.
-    hypotheses: what it assumes beyond the model of theory.md, section 0.
+    certified: proved by ball arithmetic on a stated region; tested: compared with independent numerics, in the domain
+    that `verify` prints; refuted: false as stated, with a counterexample.
+    hypotheses: what it assumes beyond the model of theory.md, section 0.  instead: for a refuted claim, what is true.
+    certified: the region on which ball arithmetic proves it or a part of it, if it does.
     """
 
     id: str
@@ -21,24 +23,122 @@ class Claim:
     statement: str
     status: str
     hypotheses: str = "none"
+    instead: str = ""
+    certified: str = ""
 
 
 CLAIMS = (
+    # Section 0 and 1: the model and the margin loss
+    Claim("A1", "new", "One perturbation, delta*, is the worst for every loss that does not decrease in the negative "
+          "margins; it is not for label-smoothed cross-entropy and the soft-target margin", "symbolic"),
     Claim("T1", "paper", "Margin loss: w1 = max(mu - 2 eps, 0)/lam, w2 = max(mu - sigma/sqrt(pi) - 2 eps, 0)/lam, "
           "so w2 dies at eps0 = mu/2 - sigma/(2 sqrt(pi)), before w1", "symbolic", "sigma < sqrt(pi) mu for eps0 > 0"),
-    Claim("T2-pair", "paper", "Accuracy against any one other class rises with w2 up to w2 = w1, then falls",
-          "symbolic", "eps < mu/2"),
-    Claim("T2-joint", "paper", "Accuracy against both other classes rises with w2 up to w2 = w1", "refuted",
-          "eps < mu/2"),
-    Claim("T2-joint'", "new", "Joint accuracy is strictly unimodal in w2/w1, its maximiser r_acc lies below 1 and is "
-          "0 iff eps >= eps0", "symbolic", "eps < mu/2"),
-    Claim("T3", "paper", "Smoothed margin: w2 dies at eps1 = mu/2 - (1-b) sigma/(2 sqrt(pi)) > eps0, and is larger "
-          "than without smoothing below eps1", "symbolic", "0 < b < 1"),
+    Claim("T1-W", "new", "A general linear classifier has the minimiser [w1 (I - J/3) | -w2 (I - J/3)] with lam = "
+          "2 lam_F: two weights are enough", "symbolic", "convex loss of score differences, invariant under permuting "
+          "the classes; lam_F > 0"),
     Claim("N1", "new", "The loss drops w2 exactly where an infinitesimal w2 stops raising joint accuracy: "
           "P'(0+) = p_e(0) E[M], eps0 = E[min C]/2", "symbolic",
           "M independent of e; E|M| finite; p_e bounded, continuous and positive at 0"),
+    # Section 2: robust accuracy
+    Claim("T2-pair", "paper", "Accuracy against any one other class rises with w2 up to w2 = w1, then falls",
+          "symbolic", "eps < mu/2"),
+    Claim("T2-joint", "paper", "Accuracy against both other classes rises with w2 up to w2 = w1", "refuted",
+          "eps < mu/2", instead="T2-joint'"),
+    Claim("T2-joint'", "new", "Joint accuracy is strictly unimodal in w2/w1, its maximiser r_acc lies below 1 and is "
+          "0 iff eps >= eps0; above, it rises with k", "symbolic", "eps < mu/2",
+          certified="k in [1/2, 8]: unimodal, one root, r_acc rising"),
+    Claim("T2-unequal", "new", "At unequal noise the best ratio is positive iff k_C = d_C/sigma_C > 1/sqrt(pi), "
+          "whatever k_E", "symbolic", "d_E > 0"),
     Claim("N2", "new", "The margin loss uses the cross-class feature too little: r_AT < r_acc", "symbolic",
-          "equal noise; eps < eps0"),
+          "equal noise; eps < eps0", certified="k in (1/sqrt(pi), 8]"),
+    Claim("N2-unequal", "new", "N2 without its hypothesis of equal noise", "refuted", "eps < eps0",
+          instead="near the threshold r_acc/r_AT tends to sigma_E^2/(sigma_C^2 (1 - 1/pi)), which may be below 1"),
+    # Section 3: soft labels
+    Claim("T3", "paper", "Smoothed margin: w2 dies at eps1 = mu/2 - (1-b) sigma/(2 sqrt(pi)) > eps0, and is larger "
+          "than without smoothing below eps1", "symbolic", "0 < b < 1"),
+    Claim("T3-target", "new", "Theorem 3 for the soft-target margin", "refuted", "0 < b < 1",
+          instead="the threshold is that of T1 with (1-b) mu - sigma/sqrt(pi) over 2 - 2b (delta*) or 2 - b (exact "
+          "attack): both below eps0"),
     Claim("N3", "new", "b* = 1 - sqrt(pi) k (1 - r_acc) maximises joint accuracy, lies in (0, 1) and increases "
-          "with k; above eps0 every smoothing that revives w2 lowers it", "symbolic", "smoothed margin; equal noise"),
+          "with k; above eps0 every smoothing that revives w2 lowers it; every b in (0, 1] helps above one crossover "
+          "k_x only", "symbolic", "smoothed margin; equal noise",
+          certified="k in (1/sqrt(pi), 8]: b* rising; one crossover k_x = 1.14537157938957640686..."),
+    # Section 4: cross-entropy
+    Claim("S1", "new", "Cross-entropy: r_CE = (lam + sigma^2 A)/(lam + sigma^2 B) in (0, 1), B - A = 2 E[p_2 p_3]: "
+          "the deficit of w2 is the confusion between the wrong classes", "symbolic", "delta*; equal means and noises"),
+    Claim("CE-2D", "new", "Every cross-entropy expectation is two-dimensional; at the optimum E[p_2 T] = 0 and "
+          "2 E[p_2 x] = L |w| for a wrong class 2", "symbolic", "b = 0 for the conditions"),
+    Claim("T1-CE", "new", "Theorem 1's sharp threshold for cross-entropy", "refuted", "0 <= b < 2/3; delta*",
+          instead="both weights are positive for every eps < mu/2 and die together, with r -> (9L+2)/(9L+4)"),
+    Claim("CE-monotone", "new", "r_CE falls strictly as eps grows", "tested", "b = 0; fixed lam and sigma"),
+    Claim("T1-temp", "new", "The log-sum-exp over the wrong classes decouples and tends to the margin solution: "
+          "|w_tau - w*| <= sqrt(2 tau log(K-1)/lam); w2 > 0 for every eps < mu/2", "symbolic", "lam > 0"),
+    Claim("T1-temp-plain", "new", "Plain softmax cross-entropy tends to the margin solution as the temperature falls",
+          "refuted", "lam > 0", instead="its weights tend to 0: w_tau = tau v"),
+    Claim("T3-CE", "new", "Theorem 3 for label-smoothed cross-entropy under delta*", "refuted", "0 <= b < 2/3",
+          instead="w1, w2 and r fall as b grows (w1 + w2 and the end at 2/3 symbolic, the rest tested)"),
+    Claim("T3-CE-exact", "new", "Under the attack that maximises the smoothed loss itself, smoothing can raise or "
+          "lower r", "tested", "0 < b < 2/3"),
+    Claim("N4", "new", "Cross-entropy uses the cross-class feature too much: r_CE > r_acc for every lam", "tested",
+          "equal noise; 0 < k <= 2.0695"),
+    Claim("N5", "new", "Distillation: the conditions of S1 with the teacher's confusion as a pull towards its weights; "
+          "it can raise or lower w2/w1", "symbolic", "teacher and student on the same input for tbar; w >= 0"),
+    # Section 5 and 9.2: generalisations
+    Claim("G-noise", "new", "eps0 = mu_C/2 - sigma_C sqrt((1-rho)/pi)/2; for any location-scale noise mu/2 - G/4, G "
+          "the Gini mean difference", "symbolic", "finite mean"),
+    Claim("G-K", "new", "K classes: eps0 = (mu - sigma e_{K-1})/2 in design A, mu/2 - sigma e_{K-1}/(2(K-2)) in "
+          "design B: as K grows A loses the feature, B keeps it", "symbolic"),
+    Claim("G-joint-K", "new", "For K classes dP/dr has the sign of E[T] under the density of 9.2", "symbolic",
+          "design A; equal noise"),
+    Claim("T2-joint-K", "new", "T2-joint' for every K >= 3: strictly unimodal, r_acc = 0 iff k <= e_{K-1}", "symbolic",
+          "design A; equal noise"),
+    Claim("N2-K", "new", "r_AT = 1 - e_{K-1}/k < r_acc for every K >= 3, and b*_K lies in (0, 1)", "symbolic",
+          "design A; equal noise; k > e_{K-1}"),
+    Claim("G-lp", "new", "An l_p attack costs eps 2^{1/q} |w|_q: w2 dies before w1 iff p = inf; the ratio lies below, "
+          "at, above that of eps = 0 for p > 2, = 2, < 2", "symbolic", "margin loss; design A"),
+    # Section 6 and 9.1: dynamics
+    Claim("D1", "new", "In the flow of the wrong-class log-sum-exp r falls from 1 to max(1 - (1-b)/(k sqrt(pi)), 0); "
+          "accuracy first rises, then falls, iff eps < eps0 and b < b*", "symbolic", "equal noise; lam = 0; no "
+          "teacher, or an untrained one, for r(0) = 1"),
+    Claim("D1-any", "new", "D1 for any noise law and K: r falls from d_C/d_E to ((1-b) E M + b d_C)_+/d_E", "symbolic",
+          "E c > 0, E e > 0; lam = 0"),
+    Claim("D2", "new", "Cross-entropy flow: r(0) = 1, r'(0) = -sigma^2/9, 0 < r < 1 for ever", "symbolic", "b = 0"),
+    Claim("D2-monotone", "new", "In the cross-entropy flow the ratio decreases to its limit", "refuted", "b = 0",
+          instead="from k between 2.3 and 2.4 on it undershoots its limit and rises again"),
+    Claim("D2-overshoot", "new", "In the cross-entropy flow w2 overshoots its limit", "refuted", "b = 0; equal noise",
+          instead="w2 rises to its limit in every case tried"),
+    Claim("D3", "new", "In a finite sample the share of w2 and the robust accuracy rise, then fall; smoothing forgets "
+          "more yet falls less on average; distillation on adversarial inputs nearly removes the fall; zeroing the "
+          "noise weights lifts the end above the early stop, restoring the share lowers it: memorisation is the cause, "
+          "forgetting a correlate", "tested", "sigma_E = .35, sigma_C = .6, eps = .2, 30 samples a class, 100 noise "
+          "coordinates, exact attack"),
+    Claim("D4", "new", "Rare wrong cross-class evidence is an l1 pull: w2 is never learned, learned and then "
+          "forgotten, or kept; forgetting costs more than ten points near the lower end of its range at k = 1",
+          "symbolic", "p -> 0, p S -> kappa; bulk noise of C zero; lam = 0; the ten points: tested"),
+    Claim("D4-unimodal", "new", "Where w2 is forgotten, w1 rises for ever and w2 rises once, then falls to 0", "tested",
+          "as D4; a proof is in the docstring of synthmodel.outliers.limit_flow"),
+    Claim("D4-accuracy", "new", "Where w2 is forgotten, accuracy is unimodal in time", "refuted", "as D4",
+          instead="it may first fall and rise again by little before the large fall"),
+    Claim("D4-remedies", "new", "In D4 an early teacher on the same inputs lessens the forgetting, and under a "
+          "bounded loss nothing is forgotten; at k <= 1 label smoothing does not help", "tested", "as D4; K = 3"),
+    Claim("D4-smoothing", "new", "In D4 label smoothing never helps", "refuted", "as D4",
+          instead="the bulk stays less fitted, which at k = 2 saves w2"),
+    # Section 7, 8 and 9.4: what can be measured
+    Claim("CAS", "new", "CAS = 6 r^2/(1 + 2 r^2) for g(x) = x; with row-centred W 6 r^2/(4 + 2 r^2): it depends on a "
+          "gauge", "symbolic", "three classes"),
+    Claim("mCAS", "new", "CAS and margin-CAS for features shared by m of K classes; margin-CAS is invariant under "
+          "common rows, scale and rescaled features", "symbolic", "exact class means"),
+    Claim("P-linear", "new", "A linear softmax classifier trained on samples has the ratio r_CE at lam = 2 lam_F",
+          "tested", "delta*; within sampling error"),
+    Claim("E-margins", "new", "r, k and the wrong-class spread follow from margins alone: corr = 1/(1+r^2), k = "
+          "(mean/sd) sqrt(1+r^2)/(1+r), spread = w2 sigma e_{K-1}; at tau* the wrong-class log-sum-exp has r_acc",
+          "symbolic", "design A; equal normal noise; no image difficulty common to all margins, which lowers r"),
+)
+
+# What nobody has proved or refuted yet, as far as we know.
+OPEN = (
+    "a global proof that r_CE falls in eps (CE-monotone), and that w1, w2 and r each fall in b (T3-CE)",
+    "N4 between k = 2.0695 and its failure near 2.414, and for K > 3",
+    "unimodality of w2 in D4 where it is kept, and when exactly label smoothing helps there",
+    "the predictions for networks of theory.md, section 9.1: trimming, smoothing, early teachers",
 )

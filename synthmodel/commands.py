@@ -100,15 +100,48 @@ def run_curve(options):
 
 
 def run_verify(options):
+    import os
     import sys
 
     from rich.progress import Progress
 
     from synthmodel.claims import CLAIMS
     from synthmodel.verify import verify
+    rows = verify(workers=min(4, os.cpu_count() or 1))
     with Progress(transient=True, disable=not sys.stderr.isatty()) as progress:
-        return [row.as_dict() for row in progress.track(verify(), total=len(CLAIMS), description="verifying")]
+        return [row.as_dict() for row in progress.track(rows, total=len(CLAIMS), description="verifying")]
+
+
+def run_derive(options):
+    from synthmodel.symbolic import derive
+    found = derive(options.claim)
+    return {"claim": found.claim, "holds": found.holds, "text": found.text(), "latex": found.latex()}
+
+
+def run_certify(options):
+    from synthmodel.certificates import certify, enclose
+    if options.enclose:
+        name, *numbers = options.enclose
+        try:
+            values = dict(word.split("=") for word in numbers)
+        except ValueError:
+            raise ValueError(f"--enclose {' '.join(options.enclose)} was given, but it takes a name and KEY=VALUE "
+                             "pairs: write --enclose r_acc k=6/5.") from None
+        found = enclose(name, digits=options.digits, **values)
+        return [{"name": name, **values, "enclosure": found.str(options.digits)}]
+    rows = list(certify())
+    if options.section9:
+        from synthmodel.certificates.section9 import certify_section9
+        rows += certify_section9()
+    return [{"claim": row.claim, "statement": row.statement, "region": row.region, "boxes": row.boxes,
+             "seconds": row.seconds, "outcome": row.outcome, "holds": row.holds} for row in rows]
+
+
+def run_bench(options):
+    from synthmodel.bench import bench
+    return bench()
 
 
 COMMANDS = {"solve": run_solve, "thresholds": run_thresholds, "accuracy": run_accuracy, "best": run_best,
-            "curve": run_curve, "verify": run_verify}
+            "curve": run_curve, "verify": run_verify, "derive": run_derive, "certify": run_certify,
+            "bench": run_bench}

@@ -15,16 +15,22 @@ OTHERS = {0: (1, 2), 1: (0, 2), 2: (0, 1)}
 def sample(setting, n, rng):
     """x (n, 6) = (E_1..E_3, C_1..C_3) and classes y (n,) in 0..2, uniform, drawn as theory.md, section 0 states.
 
+    Own means and noises, and rho, are drawn too; ValueError for other noise than normal or more than three classes.
+
     >>> x, y = sample(Setting(1, 0.5), 5, np.random.default_rng(0))
     >>> (x != 0).sum(1).tolist()
     [3, 3, 3, 3, 3]
     """
+    if setting.classes != 3 or setting.noise != "normal":
+        raise ValueError(f"{setting.classes} classes and noise {setting.noise} were given, but samples are drawn for "
+                         "three classes and normal noise only: choose these.")
     y = rng.integers(3, size=n)
     x = np.zeros((n, 6))
+    pair = setting.sigma_c**2 * np.array([[1, setting.rho], [setting.rho, 1]])
     for i, (j, k) in OTHERS.items():
         rows = np.flatnonzero(y == i)
-        for column in (i, 3 + j, 3 + k):
-            x[rows, column] = rng.normal(setting.mu, setting.sigma, len(rows))
+        x[rows, i] = rng.normal(setting.mu_e, setting.sigma_e, len(rows))
+        x[rows[:, None], [3 + j, 3 + k]] = rng.multivariate_normal([setting.mu_c] * 2, pair, len(rows))
     return x, y
 
 

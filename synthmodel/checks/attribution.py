@@ -103,10 +103,10 @@ def trained_ratio(setting, eps, lam_f, rng, n=12_000):
 
 def check_linear_training():
     setting, eps, lam_f = Setting(1.0, 0.5), 0.2, 0.05
-    ratios = [trained_ratio(setting, eps, lam_f, np.random.default_rng(seed)) for seed in range(8)]
+    ratios = [trained_ratio(setting, eps, lam_f, np.random.default_rng(seed)) for seed in range(16)]
     deviation = float(np.mean(ratios)) - cross_entropy_ratio(setting, eps, 2 * lam_f)
     error = float(np.std(ratios, ddof=1)) / math.sqrt(len(ratios))
-    return Evidence(abs(deviation) <= 4 * error and error < 0.01, "8 samples of 12,000, sigma = .5, eps = .2, "
+    return Evidence(abs(deviation) <= 4 * error and error < 0.01, "16 samples of 12,000, sigma = .5, eps = .2, "
                     f"lam_F = .05; standard error {error:.4f}", abs(deviation), "error of the mean ratio (allowed: 4 "
                     "standard errors)")
 

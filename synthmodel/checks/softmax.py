@@ -39,6 +39,11 @@ def wrong_probabilities(w, features):
     return p[1] + p[2], p[1], p[2]
 
 
+def delta_star(w1, w2):
+    """The signs of the vertex that lowers both margins of class 1: own features down, the others up, for w > 0."""
+    return np.sign([-w1, w1, w1, w2, -w2, -w2])
+
+
 def check_a1():
     """All 64 vertices of the box, on the scores: the worst for each monotone loss is delta*; not for two others."""
     rng, eps, errors, gains = np.random.default_rng(0), 0.3, [], []
@@ -55,7 +60,7 @@ def check_a1():
         w1, w2 = rng.normal(0, 1.5, 2)
         x = np.array([rng.normal(1, 0.5), 0, 0, 0, *rng.normal(1, 0.5, 2)])
         everywhere = scores(x + eps * VERTICES, w1, w2)
-        star = scores(x + eps * np.sign([-w1, w1, w1, w2, -w2, -w2]), w1, w2)
+        star = scores(x + eps * delta_star(w1, w2), w1, w2)
         errors += [abs(loss(everywhere).max() - loss(star[None])[0]) for loss in monotone.values()]
         gains.append([loss(everywhere).max() - loss(star[None])[0] for loss in smoothed.values()])
     error, gain = float(np.max(errors)), float(np.max(gains, axis=0).min())

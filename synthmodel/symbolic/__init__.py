@@ -6,13 +6,19 @@ True
 
 from synthmodel.symbolic import (  # noqa: F401 - each enters its derivations
     accuracy,
+    attribution,
     best,
+    classes,
     crossentropy,
+    dynamics,
+    general,
     losses,
     margin,
+    outliers,
     plane,
     softlabels,
     temperature,
+    unequal,
 )
 from synthmodel.symbolic.common import REGISTRY, derive
 
