@@ -60,11 +60,15 @@ def parser():
     form.add_argument("--csv", action="store_true", help="print CSV")
     form.add_argument("--json", action="store_true", help="print JSON")
     command("verify", [], "every claim with its status and how near it came to failing")
+    stated = command("table", [], "what each statement becomes for each loss and attack", output=None)
+    form = stated.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="print CSV")
+    form.add_argument("--json", action="store_true", help="print JSON")
     derived = command("derive", [], "the derivation of a claim, each step decided by sympy now")
     derived.add_argument("claim", metavar="CLAIM", help="its ID, such as T2-joint")
     derived.add_argument("--latex", action="store_true", help="print LaTeX instead of plain text")
     certified = command("certify", [], "the stored proofs by ball arithmetic, checked again")
-    certified.add_argument("--section9", action="store_true", help="also the long ones (up to two minutes)")
+    certified.add_argument("--section9", action="store_true", help="instead: those of section 9 and of N4 (about 90 s)")
     certified.add_argument("--enclose", nargs="+", metavar=("NAME", "KEY=VALUE"),
                            help="instead: enclose eps0 (mu, sigma), r_acc (k), b_star (k) or k_x, as r_acc k=6/5")
     certified.add_argument("--digits", type=int, default=30, help="of the enclosure (default: 30)")
@@ -107,6 +111,17 @@ def print_claims(rows):
         for key, words in (("counterexample", "with numbers"), ("instead", "instead"), ("certified", "certified")):
             if row[key]:
                 print(f"{'':12} {words}: {row[key]}")
+
+
+def print_table(rows):
+    """One block a statement, one line a loss."""
+    for row in rows:
+        print(f"\n{row['statement']}")
+        cells = {name: cell for name, cell in row.items() if name != "statement" and cell}
+        if row["statement"].startswith("T2"):
+            cells = {"any loss": row["margin"]}
+        for name, cell in cells.items():
+            print(f"  {name:32} {cell}")
 
 
 def print_open():
@@ -157,7 +172,11 @@ def run(options):
         writer.writerows(result)
     elif options.command == "verify":
         print_claims(result)
+        print("\nStatements by loss and attack, on a grid of sigma, lam and eps:")
+        print_table(COMMANDS["table"](options))
         print_open()
+    elif options.command == "table":
+        print_table(result)
     elif options.command == "derive":
         print(result["latex" if options.latex else "text"])
     elif options.command == "bench":

@@ -47,8 +47,9 @@ CLAIMS = (
     Claim("T2-joint'", "new", "Joint accuracy is strictly unimodal in w2/w1, its maximiser r_acc lies below 1 and is "
           "0 iff eps >= eps0; above, it rises with k", "symbolic", "eps < mu/2",
           certified="k in [1/2, 8]: unimodal, one root, r_acc rising"),
-    Claim("T2-unequal", "new", "At unequal noise the best ratio is positive iff k_C = d_C/sigma_C > 1/sqrt(pi), "
-          "whatever k_E", "symbolic", "d_E > 0"),
+    Claim("T2-unequal", "new", "At unequal noise joint accuracy is strictly unimodal, and the best ratio is positive "
+          "iff k_C = d_C/sigma_C > 1/sqrt(pi), whatever k_E", "symbolic", "d_E > 0; k_C <= 2 sqrt(2) k_E (else the "
+          "threshold is local only: at k_E = .01, k_C = .56 a large w2 beats none)"),
     Claim("N2", "new", "The margin loss uses the cross-class feature too little: r_AT < r_acc", "symbolic",
           "equal noise; eps < eps0", certified="k in (1/sqrt(pi), 8]"),
     Claim("N2-unequal", "new", "N2 without its hypothesis of equal noise", "refuted", "eps < eps0",
@@ -70,7 +71,8 @@ CLAIMS = (
           "2 E[p_2 x] = L |w| for a wrong class 2", "symbolic", "b = 0 for the conditions"),
     Claim("T1-CE", "new", "Theorem 1's sharp threshold for cross-entropy", "refuted", "0 <= b < 2/3; delta*",
           instead="both weights are positive for every eps < mu/2 and die together, with r -> (9L+2)/(9L+4)"),
-    Claim("CE-monotone", "new", "r_CE falls strictly as eps grows", "tested", "b = 0; fixed lam and sigma"),
+    Claim("CE-monotone", "new", "r_CE falls strictly as eps grows", "certified", "b = 0; fixed lam and sigma; beyond "
+          "the certified box tested only", certified="0.1 <= k <= 3, 0.001 <= lam/sigma^2 <= 10"),
     Claim("T1-temp", "new", "The log-sum-exp over the wrong classes decouples and tends to the margin solution: "
           "|w_tau - w*| <= sqrt(2 tau log(K-1)/lam); w2 > 0 for every eps < mu/2", "symbolic", "lam > 0"),
     Claim("T1-temp-plain", "new", "Plain softmax cross-entropy tends to the margin solution as the temperature falls",
@@ -79,8 +81,18 @@ CLAIMS = (
           instead="w1, w2 and r fall as b grows (w1 + w2 and the end at 2/3 symbolic, the rest tested)"),
     Claim("T3-CE-exact", "new", "Under the attack that maximises the smoothed loss itself, smoothing can raise or "
           "lower r", "tested", "0 < b < 2/3"),
-    Claim("N4", "new", "Cross-entropy uses the cross-class feature too much: r_CE > r_acc for every lam", "tested",
-          "equal noise; 0 < k <= 2.0695"),
+    Claim("S1-exact", "new", "Under the exact attack r = (lam + sigma^2 A)/(lam + sigma^2 B) with the curvatures of "
+          "the attacked loss: r > 1 iff the risk rises with the correlation of the cross-class features", "tested",
+          "equal means and noises; both weights positive"),
+    Claim("T1-CE-exact", "new", "Under the exact attack, too, both weights live until mu/2 and die together", "tested",
+          "equal means; 0 < b < 2/3"),
+    Claim("T1-CE-exact-unequal", "new", "Under the exact attack the weight of the smaller mean dies strictly before "
+          "half that mean, at an eps that, for w2, depends on neither sigma_C nor rho", "tested", "unequal means; "
+          "0 < b < 2/3"),
+    Claim("N4", "new", "Cross-entropy uses the cross-class feature too much: r_CE > r_acc for every lam", "certified",
+          "equal noise; b = 0; 0 < k <= 2.41", certified="0 < k <= 2.41, every lam >= 0"),
+    Claim("N4-end", "new", "N4 for every k", "refuted", "equal noise; b = 0", instead="it fails first near k = 2.414, "
+          "lam/sigma^2 = 1.58", certified="the counterexample k = 2.5, lam/sigma^2 = 1.7"),
     Claim("N5", "new", "Distillation: the conditions of S1 with the teacher's confusion as a pull towards its weights; "
           "it can raise or lower w2/w1", "symbolic", "teacher and student on the same input for tbar; w >= 0"),
     # Section 5 and 9.2: generalisations
@@ -90,18 +102,21 @@ CLAIMS = (
           "design B: as K grows A loses the feature, B keeps it", "symbolic"),
     Claim("G-joint-K", "new", "For K classes dP/dr has the sign of E[T] under the density of 9.2", "symbolic",
           "design A; equal noise"),
+    Claim("C1", "new", "max imr''/(1 + imr') = .6070554...: the third central moment of a normal law times a "
+          "log-concave factor is at least -C1 times its variance", "certified", "the lemma of 9.2 for the second part",
+          certified=".60705545 < C1 < .60705546"),
     Claim("T2-joint-K", "new", "T2-joint' for every K >= 3: strictly unimodal, r_acc = 0 iff k <= e_{K-1}", "symbolic",
           "design A; equal noise"),
     Claim("N2-K", "new", "r_AT = 1 - e_{K-1}/k < r_acc for every K >= 3, and b*_K lies in (0, 1)", "symbolic",
           "design A; equal noise; k > e_{K-1}"),
     Claim("G-lp", "new", "An l_p attack costs eps 2^{1/q} |w|_q: w2 dies before w1 iff p = inf; the ratio lies below, "
-          "at, above that of eps = 0 for p > 2, = 2, < 2", "symbolic", "margin loss; design A"),
+          "at, above that of eps = 0 for p > 2, = 2, < 2", "symbolic", "margin loss; design A; sigma < sqrt(pi) mu"),
     # Section 6 and 9.1: dynamics
     Claim("D1", "new", "In the flow of the wrong-class log-sum-exp r falls from 1 to max(1 - (1-b)/(k sqrt(pi)), 0); "
           "accuracy first rises, then falls, iff eps < eps0 and b < b*", "symbolic", "equal noise; lam = 0; no "
           "teacher, or an untrained one, for r(0) = 1"),
     Claim("D1-any", "new", "D1 for any noise law and K: r falls from d_C/d_E to ((1-b) E M + b d_C)_+/d_E", "symbolic",
-          "E c > 0, E e > 0; lam = 0"),
+          "E c > 0, E e > 0; lam = 0; b < 1; c_j not all equal"),
     Claim("D2", "new", "Cross-entropy flow: r(0) = 1, r'(0) = -sigma^2/9, 0 < r < 1 for ever", "symbolic", "b = 0"),
     Claim("D2-monotone", "new", "In the cross-entropy flow the ratio decreases to its limit", "refuted", "b = 0",
           instead="from k between 2.3 and 2.4 on it undershoots its limit and rises again"),
@@ -137,8 +152,9 @@ CLAIMS = (
 
 # What nobody has proved or refuted yet, as far as we know.
 OPEN = (
-    "a global proof that r_CE falls in eps (CE-monotone), and that w1, w2 and r each fall in b (T3-CE)",
-    "N4 between k = 2.0695 and its failure near 2.414, and for K > 3",
+    "a proof beyond the certified box that r_CE falls in eps (CE-monotone)",
+    "a proof that w1, w2 and r each fall in b under delta* (T3-CE)",
+    "where between k = 2.41 and 2.5 N4 ends (numerically 2.414), and N4 for K > 3",
     "unimodality of w2 in D4 where it is kept, and when exactly label smoothing helps there",
     "the predictions for networks of theory.md, section 9.1: trimming, smoothing, early teachers",
 )

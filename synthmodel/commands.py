@@ -129,12 +129,18 @@ def run_certify(options):
                              "pairs: write --enclose r_acc k=6/5.") from None
         found = enclose(name, digits=options.digits, **values)
         return [{"name": name, **values, "enclosure": found.str(options.digits)}]
-    rows = list(certify())
+    rows = [] if options.section9 else list(certify())
     if options.section9:
-        from synthmodel.certificates.section9 import certify_section9
+        from synthmodel.certificates.section9_certify import certify_section9
         rows += certify_section9()
     return [{"claim": row.claim, "statement": row.statement, "region": row.region, "boxes": row.boxes,
              "seconds": row.seconds, "outcome": row.outcome, "holds": row.holds} for row in rows]
+
+
+def run_table(options):
+    from synthmodel.table import LOSSES, table
+    return [{"statement": statement} | {name: row.get(name, row.get("any loss", "")) for name in LOSSES}
+            for statement, row in table().items()]
 
 
 def run_bench(options):
@@ -144,4 +150,4 @@ def run_bench(options):
 
 COMMANDS = {"solve": run_solve, "thresholds": run_thresholds, "accuracy": run_accuracy, "best": run_best,
             "curve": run_curve, "verify": run_verify, "derive": run_derive, "certify": run_certify,
-            "bench": run_bench}
+            "bench": run_bench, "table": run_table}

@@ -39,7 +39,7 @@ def test_every_row_holds_with_its_derivation_and_its_certificate():
     assert list(rows) == IDS
     assert [name for name, row in rows.items() if not row.holds] == []
     assert {name for name, row in rows.items() if row.derived} == set(DERIVED)
-    assert {"T2-joint'", "N2", "N3"} <= {name for name, row in rows.items() if row.proved}
+    assert {"T2-joint'", "N2", "N3", "C1", "N4", "N4-end"} <= {name for name, row in rows.items() if row.proved}
     examples = {"T2-joint": "0.870642 at w2 = .7 w1, but 0.865767 at w2 = w1", "N2-unequal": "r_AT = 0.4358 > r_acc = "
                 "0.2123", "T1-CE": "w2 = 0.5977", "T3-CE": "b = .3 has w2 = 0.5892", "T3-target": "0.2458",
                 "D2-monotone": "0.984", "T1-temp-plain": "0.0067"}
@@ -143,8 +143,12 @@ MUTATIONS = {
     "T3-CE: smoothing without effect": (
         "softmax", "solve_cross_entropy",
         other_argument("softmax", "solve_cross_entropy", 1, lambda loss: replace(loss, b=0 * loss.b))),
+    "S1-exact: no attack": ("exact", "solve_exact", other_argument("exact", "solve_exact", 6, lambda eps: 0 * eps)),
+    "T1-CE-exact: dies at .49": ("exact", "solve_exact", lambda *a: (1.0, 0.0, 0, 0, 0, 0)),
+    "T1-CE-exact-unequal: half the mean": ("exact", "exact_threshold", lambda *a: 0.4),
     "T3-CE-exact: the ratio of b = 0": ("exact", "solve_exact",
                                         other_argument("exact", "solve_exact", 5, lambda b: 0 * b)),
+    "N4-end: a larger ratio": ("softmax", "r_acc", lambda k: R_ACC(k) - 0.003),
     "N4: r_acc larger by .02": ("softmax", "r_acc", lambda k: R_ACC(k) + 0.02),
     "N5: another lam": ("softmax", "solve", other_argument("softmax", "solve", 3, lambda lam: 1.01 * lam)),
     "G-noise: threshold one per cent off": ("general", "threshold_closed", scaled("general", "threshold_closed")),

@@ -210,17 +210,48 @@ def check_t3_ce():
                     smallest, "smallest relative fall of w1, w2 or r in a step", example)
 
 
+def gap_over_decays(k):
+    """The smallest r_CE - r_acc over L from .001 to 100, and the L where it is, for each k."""
+    decays = np.geomspace(1e-3, 1e2, 80)
+    ratios = solve_cross_entropy(Setting(k[:, None], 1.0), CrossEntropy(), 0.0, decays).ratio
+    gaps = ratios - np.array([r_acc(x) for x in k])[:, None]
+    return gaps.min(axis=1), decays[gaps.argmin(axis=1)]
+
+
 def check_n4():
-    ks, decays = np.array([0.1, 0.3, 0.6, 1.0, 1.4, 1.8, 2.0695]), np.geomspace(1e-3, 1e2, 40)
-    setting = Setting(ks[:, None], 1.0)
-    ratios = solve_cross_entropy(setting, CrossEntropy(), 0.0, decays).ratio
-    best = np.array([r_acc(k) for k in ks])
-    gap = float(np.min(ratios - best[:, None]))
-    beyond = {k: np.min(solve_cross_entropy(Setting(k, 1.0), CrossEntropy(), 0.0, decays).ratio) - r_acc(k)
-              for k in (2.2, 2.5)}
-    return Evidence(gap > 0 and beyond[2.5] < 0 < beyond[2.2], "k in [.1, 2.0695], L from .001 to 100", gap,
-                    "smallest r_CE - r_acc", f"beyond the claim's range: the smallest gap over L is {beyond[2.2]:.4f} "
-                    f"at k = 2.2 but {beyond[2.5]:.4f} at k = 2.5")
+    gaps, _ = gap_over_decays(np.array([0.1, 0.3, 0.6, 1.0, 1.4, 1.8, 2.0695, 2.2, 2.3, 2.41]))
+    gap = float(np.min(gaps))
+    return Evidence(gap > 0, "k in [.1, 2.41], lam/sigma^2 from .001 to 100", gap, "smallest r_CE - r_acc")
+
+
+def check_n4_end():
+    """The first-order conditions on another quadrature at the solution for k = 2.5, L = 1.7."""
+    k, decay = 2.5, 1.7
+    best = solve_cross_entropy(Setting(k, 1.0), CrossEntropy(), 0.0, decay)
+    residual = float(np.hypot(*stein_residual(Setting(k, 1.0), CrossEntropy(), 0.0, decay, best.w1, best.w2)))
+    margin = r_acc(k) - best.ratio
+    ks = np.linspace(2.40, 2.43, 13)
+    gaps, decays = gap_over_decays(ks)
+    first = int(np.argmax(gaps < 0))
+    return Evidence(margin > 1e-3 and residual < 1e-10 and gaps[0] > 0 > gaps[-1], "k = 2.5, lam/sigma^2 = 1.7; k from "
+                    "2.40 to 2.43", margin, "r_acc - r_CE", f"k = 2.5, lam/sigma^2 = 1.7: r_CE = {best.ratio:.6f} < "
+                    f"r_acc = {r_acc(k):.6f}; on a grid it fails first at k = {ks[first]:.4f}, lam/sigma^2 = "
+                    f"{decays[first]:.2f}")
+
+
+def check_c1():
+    """-kappa_3/v of the normal law cut off at u, by quadrature: its maximum, and that no other cut exceeds it."""
+    nodes, weights = np.polynomial.legendre.leggauss(300)
+    values = []
+    for u in np.linspace(-4, 4, 801):
+        t = u - 6 * (nodes + 1)  # Z given Z < u, over 12 deviations
+        mass = np.exp(-t * t / 2 + min(u, 0) ** 2 / 2) * weights
+        mass /= mass.sum()
+        centred = t - mass @ t
+        values.append(-(mass @ centred**3) / (mass @ centred**2))
+    top = float(np.max(values))
+    return Evidence(abs(top - 0.60705546) < 1e-5 and top < math.sqrt(2 / math.pi), "u from -4 to 4 in steps of .01",
+                    abs(top - 0.60705546), "distance of the largest -kappa_3/v from .60705546 (allowed: 1e-05)")
 
 
 def check_n5():
@@ -279,4 +310,5 @@ def check_ce_monotone():
 
 CHECKS = {"A1": check_a1, "T1-W": check_t1_w, "T3-target": check_t3_target, "S1": check_s1, "T1-CE": check_t1_ce,
           "T1-temp": check_t1_temp, "T1-temp-plain": check_plain_temperature, "T3-CE": check_t3_ce, "N4": check_n4,
-          "N5": check_n5, "CE-2D": check_ce_2d, "CE-monotone": check_ce_monotone}
+          "N5": check_n5, "CE-2D": check_ce_2d, "CE-monotone": check_ce_monotone, "N4-end": check_n4_end,
+          "C1": check_c1}

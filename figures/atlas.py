@@ -1,0 +1,63 @@
+"""The atlas: every phase diagram of the theory, its numbers and one sentence with the claim it shows.
+
+`synthmodel atlas --out DIR`, or `python -m figures.atlas DIR`.
+"""
+
+import sys
+from pathlib import Path
+
+from figures import (
+    phase_classes,
+    phase_norm,
+    phase_sigma,
+    phase_smoothing,
+    phase_temperature,
+    phase_theorems,
+    ratios,
+)
+from figures.style import read_csv
+
+__all__ = ["PICTURES", "atlas"]
+
+
+def ratios_finding(folder):
+    rows = read_csv(folder / "ratios.csv")
+    under, over = (min(row[high] - row[low] for row in rows if row["r_acc"] > 0)
+                   for low, high in (("r_at", "r_acc"), ("r_acc", "r_ce")))
+    kept = min(row["r_ce"] for row in rows)
+    return (f"T1, S1, N2, N4: where a best w2/w1 above 0 exists, the margin loss stays below it (by {under:.3f} at "
+            f"least) and cross-entropy above it (by {over:.3f} at least), which keeps {kept:.2f} or more up to eps = "
+            f"{rows[-1]['eps']:g}.")
+
+
+# (title, script, its sentence)
+PICTURES = (("Which theorem holds for which loss", phase_theorems, phase_theorems.finding),
+            ("What each loss uses, and what would be best", ratios, ratios_finding),
+            ("Attack and noise", phase_sigma, phase_sigma.finding),
+            ("Attack and temperature", phase_temperature, phase_temperature.finding),
+            ("Attack and smoothing", phase_smoothing, phase_smoothing.finding),
+            ("Attack and norm", phase_norm, phase_norm.finding),
+            ("Number of classes", phase_classes, phase_classes.finding))
+
+
+def atlas(out, pictures=PICTURES):
+    """Write each picture (PNG, SVG), its table (CSV) and the index atlas.md into the folder `out`; 0.
+
+    Prints each sentence as soon as its picture is there. About half a minute on one core.
+    """
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    sections = ["# Atlas", "Each sentence begins with its claims' IDs; its numbers are read from the table named."]
+    for title, script, finding in pictures:
+        script.compute(folder)
+        script.draw(folder)
+        name, said = script.__name__.rpartition(".")[2], finding(folder)
+        print(f"{folder / name}.png\n  {said}", flush=True)
+        sections.append(f"## {title}\n\n![{name}]({name}.png)\n\n{said}\n\nNumbers: [{name}.csv]({name}.csv).")
+    (folder / "atlas.md").write_text("\n\n".join(sections) + "\n")
+    print(folder / "atlas.md")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(atlas(sys.argv[1]) if len(sys.argv) == 2 else "one output folder is needed: give it as the only argument.")

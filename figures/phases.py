@@ -1,0 +1,61 @@
+"""What the phase diagrams share: tables as matrices, filled contours that read in grey, and how a script is run."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from figures.style import GREY
+
+__all__ = ["LEVELS", "NOTHING", "bands", "hatched", "matrix", "run", "said"]
+
+LEVELS = np.round(np.linspace(0, 1, 11), 1)
+NOTHING = 1e-9  # a ratio below it is 0
+
+
+def matrix(rows, x, y, value):
+    """(values of x, values of y, z) with z[i, j] the `value` at y[i], x[j]; NaN where no row has them.
+
+    >>> across, up, z = matrix([{"eps": 0.2, "k": 1, "r": 5}, {"eps": 0.1, "k": 2, "r": 6}], "eps", "k", "r")
+    >>> across.tolist(), up.tolist(), z.tolist()
+    ([0.1, 0.2], [1, 2], [[nan, 5.0], [6.0, nan]])
+    """
+    across, up = (np.unique([row[key] for row in rows]) for key in (x, y))
+    z = np.full((len(up), len(across)), np.nan)
+    for row in rows:
+        z[np.searchsorted(up, row[y]), np.searchsorted(across, row[x])] = row[value]
+    return across, up, z
+
+
+def bands(axis, x, y, z, levels=LEVELS, at=False):
+    """z as bands of viridis between the levels, which are drawn, and written near the points `at`."""
+    filled = axis.contourf(x, y, z, [max(levels[0], NOTHING), *levels[1:]], cmap="viridis", vmin=0, vmax=levels[-1])
+    inside = levels[1:-1]
+    middle = 0.6 * levels[-1]  # viridis is dark below and light above
+    lines = axis.contour(x, y, z, inside, linewidths=0.7,
+                         colors=["white" if level < middle else "black" for level in inside])
+    axis.clabel(lines, fmt="%g", fontsize=8, manual=at)
+    return filled
+
+
+def hatched(axis, x, y, z, low, high):
+    """The region low <= z <= high, hatched on white."""
+    region = axis.contourf(x, y, z, [low, high], colors=["white"], hatches=["///"])
+    region.set(edgecolor=GREY, linewidth=0)
+
+
+def said(axis, x, y, text, **options):
+    """Words inside a picture, on a white ground so that they read on any colour."""
+    box = {"facecolor": "white", "edgecolor": GREY, "linewidth": 0.4, "alpha": 0.9, "boxstyle": "round,pad=0.25"}
+    axis.text(x, y, text, **{"ha": "center", "va": "center", "fontsize": 8.5, "bbox": box} | options)
+
+
+def run(compute, draw, finding):
+    """`python -m figures.NAME OUTDIR`: compute, draw, and print the sentence."""
+    if len(sys.argv) != 2:
+        sys.exit("one output folder is needed: give it as the only argument.")
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    compute(folder)
+    draw(folder)
+    print(finding(folder))

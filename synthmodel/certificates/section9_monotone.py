@@ -1,0 +1,178 @@
+"""r_CE increases in k, that is, decreases in eps (T1-CE): certified on boxes (theory.md, section 9.3).
+
+Unit noise, w = (w1, w2) the minimiser for (k, L), tau = |w|, x = 1/r - 1 = w1/w2 - 1. With alpha = k (w1 + w2),
+s = w1^2 + w2^2/2, z = w2^2/2 and P = E[1 - p_1], A, Q = B - A as functions of (alpha, s, z), claim S1 reads
+
+    g = x - w1 Q/(k P) = 0,      L = k P/w1 - A,
+
+and implicit differentiation in log k at fixed L, the Hessian being positive definite, gives d log r/d log k > 0 iff
+
+    N = (Q'/Q - a') (b - a'') - (Q''/Q - a'') (c - a') > 0,
+
+' = alpha d/dalpha, '' = 2 s d/ds + 2 z d/dz, (a', a'') = (A', A'') w1/(k P), c = 1 - alpha A/P, b = P''/P - 2.
+
+Why one root is enough. The risk at L = 0 is strictly convex: if its gradients are -L w and -L' w' at two points of one
+circle, L + L' < 0. So where a root of g has L > -L_min, no other point of its circle is a minimiser for an L >= L_min.
+Why cells laid in tau cover a range of L. At fixed k the minimiser's tau decreases continuously from its value at L = 0
+to 0. If L <= 10 and k <= 3, then tau > k/20.5: else alpha + s/2 < log 2, P >= 2/(2 + exp(alpha + s/2)) > 1/2 by Jensen,
+and (L + A) w1 = k P with A <= 1/4 contradicts w1 <= tau. So cells are laid from there until one has |L| < L_min.
+"""
+
+from flint import arb, arb_series
+
+from synthmodel.certificates.checker import precision
+from synthmodel.certificates.section9_gaussian import moments
+from synthmodel.setting import checked
+
+__all__ = ["along", "cell", "lay", "lift", "monotone", "proved", "residual", "sides"]
+
+K, LEAST = (0.1, 3.0), 0.001  # the region: k in K, L from LEAST to 10
+BITS = 64
+WIDEST, NARROWEST = 0.1, 1e-4  # relative width of a cell
+
+
+def sides(k, tau, x):
+    """(w1, alpha, s, z) for balls or series."""
+    r = 1 / (1 + x)
+    one = 1 + r * r
+    w1 = tau / one.sqrt()
+    return w1, k * w1 * (1 + r), tau * tau * (1 + one) / (2 * one), tau * tau * r * r / (2 * one)
+
+
+def lift(F, alpha, s, z):
+    """F_ij along a line, as series, from balls F(i, j): dF_ij = F_{i+1,j} dalpha + (F_{i+2,j} ds + F_{i,j+2} dz)/2."""
+    return lambda i, j: arb_series([F(i, j), F(i + 1, j) * alpha[1] + (F(i + 2, j) * s[1] + F(i, j + 2) * z[1]) / 2])
+
+
+def residual(k, tau, x, M, Q):
+    """g as a series of two terms along a line in (k, tau, x), M and Q as from `moments`."""
+    w1, *rest = sides(k, tau, x)
+    return x + w1 / k * lift(Q, *rest)(0, 0) / lift(M, *rest)(1, 0)
+
+
+def signs(k, tau, x, M, Q):
+    """(N, L) as series of two terms along a line in (k, tau, x)."""
+    w1, alpha, s, z = sides(k, tau, x)
+    M, Q = lift(M, alpha, s, z), lift(Q, alpha, s, z)
+    P, A, unit = 0 - M(1, 0), M(2, 0), w1 / k
+    a1, a2 = alpha * M(3, 0) * unit / P, (s * M(4, 0) + z * M(2, 2)) * unit / P
+    q1, q2 = alpha * Q(1, 0) / Q(0, 0), (s * Q(2, 0) + z * Q(0, 2)) / Q(0, 0)
+    b, c = 0 - (s * M(3, 0) + z * M(1, 2)) / P - 2, 1 - alpha * A / P
+    return (q1 - a1) * (b - a2) - (q2 - a2) * (c - a1), P / unit - A
+
+
+def along(function, box, lines, M, Q):
+    """`function` on the box of balls (k, tau, x) in each direction: [0] is its value, [1] its slope."""
+    return [function(*(arb_series([side, slope]) for side, slope in zip(box, line, strict=True)), M, Q)
+            for line in lines]
+
+
+def tangent_point(k, tau, x):
+    """(point, tables, slopes): a point near g = 0 over the middle of the cell, its moments, and (dx/dk, dx/dtau) there.
+
+    Newton's method in floats from the guess x; no proof relies on it.
+    """
+    middle = arb(k.mid()), arb(tau.mid())
+    for _ in range(30):
+        point = *middle, arb(x)
+        tables = moments(*sides(*point)[1:])
+        by_k, by_tau, by_x = along(residual, point, ((1, 0, 0), (0, 1, 0), (0, 0, 1)), *tables)
+        slope = float(by_x[1])
+        step, slopes = float(by_x[0]) / slope, (-float(by_k[1]) / slope, -float(by_tau[1]) / slope)
+        if abs(step) < 0.2 * (abs(slopes[0]) * float(k.rad()) + abs(slopes[1]) * float(tau.rad())):
+            break
+        x = abs(x - step)
+    return point, tables, slopes
+
+
+def cell(k, tau, guess):
+    """(N, L, x, dx/dtau) on the cell k x tau: balls with N and L at a root of g for each of its points; or None.
+
+    Mean value forms around a point near the surface along its tangents, x = x_c + x_k dk + x_tau dtau + xi: where
+    Newton's step maps |xi| <= slack into itself, each point of the cell has a root, with xi in the image.
+    """
+    point, tables, (x_k, x_tau) = tangent_point(k, tau, guess)
+    d_k, d_tau = k - point[0], tau - point[1]
+    lines = (1, 0, x_k), (0, 1, x_tau), (0, 0, 1)
+    (g,), ((N, L),) = along(residual, point, lines[:1], *tables), along(signs, point, lines[:1], *tables)
+    tangent = point[2] + x_k * d_k + x_tau * d_tau
+    slack = arb(0, 1.5 * float(tangent.rad()))
+    for _ in range(3):
+        box = k, tau, tangent + slack
+        if not box[2] > 0:
+            return None
+        tables = moments(*sides(*box)[1:])
+        g1, g2, g3 = along(residual, box, lines, *tables)
+        xi = 0 - (g[0] + g1[1] * d_k + g2[1] * d_tau) / g3[1]
+        if slack.contains(xi):
+            (N1, L1), (N2, L2), (N3, L3) = along(signs, box, lines, *tables)
+            return (N[0] + N1[1] * d_k + N2[1] * d_tau + N3[1] * xi, L[0] + L1[1] * d_k + L2[1] * d_tau + L3[1] * xi,
+                    float(point[2]), x_tau)
+        slack = arb(0, 1.3 * float(abs(xi).upper()))
+    return None
+
+
+def lay(low, high, start, judge):
+    """Cells over low <= k <= high (or another parameter), in tau from `start` up to an "end": (what, k, tau) of each.
+
+    judge(k, tau, guess) returns ("on", a function that guesses x at a later tau), ("end", None), or None where nothing
+    is proved; then the cell is halved, in tau or in k, whichever is wider. "undecided" is yielded last, if at all.
+    """
+    todo = [(low, high, start, WIDEST, lambda tau: 0.02)]
+    while todo:
+        low, high, tau, step, guess = todo.pop()
+        while True:
+            k, upper = arb(low).union(high), tau * (1 + step)
+            box = arb(tau).union(upper)
+            try:
+                verdict = judge(k, box, guess(tau * (1 + step / 2)))
+            except (ValueError, ZeroDivisionError):  # a square root of, or a division by, a ball that contains 0
+                verdict = None
+            if verdict:
+                yield verdict[0], k, box
+                if verdict[0] == "end":
+                    break
+                tau, step, guess = upper, min(1.5 * step, WIDEST), verdict[1]
+            elif max(step, high / low - 1) < NARROWEST:
+                yield "undecided", k, box
+                return
+            elif step > high / low - 1:
+                step /= 2
+            else:
+                todo.append(((low + high) / 2, high, tau, step, guess))
+                high = (low + high) / 2
+
+
+def proved(cells):
+    """(True or None, number of cells) of what `lay` yields."""
+    with precision(BITS):
+        outcomes = [what for what, _, _ in cells]
+    return (None if "undecided" in outcomes else True), len(outcomes)
+
+
+def monotone(k_low=K[0], k_high=K[1], least=LEAST, wanted=1):
+    """Certify that r_CE increases in k for k_low <= k <= k_high <= 3, least <= L <= 10: (outcome, cells).
+
+    outcome is True, or None where undecided; wanted = -1 asks for the opposite sign, which is never certified. The
+    cells are found by bisection on the way. Raises ValueError unless 0 < k_low < k_high <= 3 and 0 < least < 10.
+
+    >>> monotone(0.3, 0.31, 0.1)[0], monotone(0.3, 0.31, 0.1, wanted=-1)[0]
+    (True, None)
+    """
+    k_low, k_high = checked("k_low", k_low, above=0, below=3), checked("k_high", k_high, above=k_low)
+    least = checked("least", least, above=0, below=10)
+    if k_high > 3:
+        raise ValueError(f"k_high = {k_high} was given, but the start of the cells is proved for k <= 3: choose less.")
+
+    def judge(k, tau, guess):
+        found = cell(k, tau, guess)
+        if found is None:
+            return None
+        N, L, x, slope = found
+        if abs(L) < least:
+            return "end", None
+        if wanted * N > 0 and -least < L:
+            return "on", lambda later: abs(x + slope * (later - float(tau.mid())))
+        return None
+
+    return proved(lay(k_low, k_high, k_low / 20.5, judge))

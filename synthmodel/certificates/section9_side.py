@@ -1,0 +1,143 @@
+"""N4's inequality: why cross-entropy uses the cross-class feature more than is best (theory.md, sections 4 and 9.3).
+
+What it proves. Let m_j = |w| x_j be the robust margin of wrong class j, c + i q = (1 + i r)/sqrt(1+r^2), and
+T = (c_1 - r e)/sqrt(1+r^2), so that -n |w| E[p_1 T] is the derivative of the risk along the angle of w. Given x = x_1,
+
+    p_1 = sig(rho (u - Z) + h)/(1 + e^{|w| x}),   h = log(1 + e^{|w| x}) - q^2 |w| x >= H(q^2) (binary entropy),
+
+rho = w2 sqrt(1 + c^2), u as in T2-joint, (c_2 - c T)/sqrt(1 + c^2) = u - Z, and T = (c/sqrt(1 + c^2)) (imr(u) + Z) + an
+independent centred part at r = r_acc. By parts E[p_1 T | x] has the sign of imr(u) S(h) - rho S'(h), S(h) =
+E sig(h + rho (u - Z)); log S is concave, so the sign at h = H(q^2), that is I(u, rho) > 0, gives it for every x. Hence
+E[p_1 T] > 0 along the whole ray r = r_acc: its lowest point has a gradient towards smaller r, and by convexity the
+minimiser lies at r_CE > r_acc, for every lam >= 0.
+"""
+
+import math
+
+from flint import arb
+
+from synthmodel.certificates.section9_skewness import inverse_mills
+
+__all__ = ["LAST", "best_ratio", "holds_far", "holds_on", "k_of", "least_entropy", "sides", "smoothed"]
+
+LAST = arb("1.64")  # k_of(1.64) = 2.06951...
+RHO_LOW, RHO_HIGH = arb("0.2"), arb(6)  # imr(1.64)/2 > RHO_LOW/4 settles smaller rho, `holds_far` larger ones
+SMALLEST = 1e-4
+REACH = 22  # the logistic law beyond it weighs 6e-10
+EXPONENT = 22  # discretisation error about exp(-22)
+
+
+def best_ratio(u):
+    """(below, above): bounds of r_acc as a function of u > 0, from the cubic of T2-joint', by bisection.
+
+    Its slope is positive on r > 0 for l = imr(u)/u >= 0, so the sign tells the side of its one root.
+    """
+    level = inverse_mills(u) / u
+    below, above = arb(0), arb(1)
+    for _ in range(40):
+        r = (below + above) / 2
+        value = ((r + level - 1) * r + level + 2) * r - 2
+        if value < 0:
+            below = r
+        elif value > 0:
+            above = r
+        else:
+            break
+    return below, above
+
+
+def k_of(u):
+    """A lower bound of k = u sqrt((1+r^2)(2+r^2))/(r (1+r)), r = r_acc: it decreases in r.
+
+    >>> k_of(arb("1.64"))
+    [2.06951...]
+    """
+    r = best_ratio(u)[1]
+    return u * ((1 + r * r) * (2 + r * r)).sqrt() / (r * (1 + r))
+
+
+def least_entropy(u):
+    """A lower bound of H(q^2), q^2 = r^2/(1+r^2) < 1/2, r = r_acc(u): H increases there, r_acc in u; 0 at u = 0."""
+    if u == 0:
+        return arb(0)
+    r = best_ratio(u)[0]
+    share = r * r / (1 + r * r)
+    return -share * share.log() - (1 - share) * (1 - share).log()
+
+
+def smoothed(u, h, inverse):
+    """(S, rho S') = (E Phi(t), E phi(t)) for balls, t = u + (h - Y)/rho, Y logistic, by the trapezoidal rule over Y.
+
+    As sig is the distribution function of Y, S = E sig(h + rho (u - Z)). On |Im Y| <= y < pi/2 the density of Y is at
+    most 1/(2 cosh Re Y), of integral pi/2, and with b = y/rho, |Phi(t)|, |phi(t)| <= 1 + b exp(b^2/2): moving the
+    contour bounds the error of step s by pi (1 + b exp(b^2/2))/(exp(2 pi y/s) - 1). The nodes left out weigh at most
+    Pr(|Y| > the last node).
+    """
+    y = min(1.57, 3 / float(inverse.upper()))
+    step = arb(2 * math.pi * y / EXPONENT)
+    count = int(REACH / float(step)) + 1
+    b = y * inverse
+    error = (arb.pi() * (1 + b * (b * b / 2).exp()) / ((2 * arb.pi() * y / step).exp() - 1)
+             + 2 / (1 + (step * count).exp()))
+    value = slope = arb(0)
+    for j in range(-count, count + 1):
+        node = step * j
+        density, t = 1 / (2 + 2 * node.cosh()), u + (h - node) * inverse
+        value += density * (-t / arb(2).sqrt()).erfc() / 2
+        slope += density * (-t * t / 2).exp()
+    ball = arb(0, error.upper())
+    return step * value + ball, step * slope / (2 * arb.pi()).sqrt() + ball
+
+
+def holds_on(u_low, u_high, inverse):
+    """Whether I > 0 for u in [u_low, u_high] and 1/rho in the ball `inverse`; None if undecided.
+
+    I > 0 iff imr(u) > rho S'/S. imr decreases, H increases, S'/S decreases in u + h/rho: one value of u for each side
+    suffices.
+    """
+    value, slope = smoothed(u_low, least_entropy(u_low), inverse)
+    return True if inverse_mills(u_high) * value - slope > 0 else None
+
+
+def holds_far(u_low, u_high):
+    """Whether I > 0 for u in [u_low, u_high] and all rho >= RHO_HIGH; None if undecided.
+
+    I = E psi((h - Y)/rho), Y logistic, psi(t) = imr(u) Phi(u + t) - phi(u + t), psi(0) = 0, and h = H(q^2) at u_low is
+    low enough. Taylor's formula with E Y^2 = pi^2/3, E Y^4 = 7 pi^4/15, |psi^(4)| < .56 imr(u) + 1.2 (bounds of the
+    derivatives phi^(3), phi^(4)); divided by 1/rho, and where h = 0 by 1/rho once more.
+    """
+    u, h, inverse = u_low.union(u_high), least_entropy(u_low), arb(0).union(1 / RHO_HIGH)
+    mills, second, fourth = inverse_mills(u), arb.pi() ** 2 / 3, 7 * arb.pi() ** 4 / 15
+    density, slope = (-u * u / 2).exp() / (2 * arb.pi()).sqrt(), mills + u  # psi'(0) = density slope, and so on
+    third = u * (1 - u * slope) + mills + 2 * u
+    rest = (arb("0.56") * mills + arb("1.2")) * (h**4 + 6 * h * h * second + fourth) / 24
+    later = (density * ((1 - u * slope) * (h * h + second) / 2 - inverse * third * (h**3 + 3 * h * second) / 6)
+             - inverse**2 * rest)
+    return True if (later if h == 0 else density * slope * h + inverse * later) > 0 else None
+
+
+def sides(last=LAST):
+    """Certify I(u, rho) > 0 for all rho > 0 and 0 < u <= last: (outcome, boxes); outcome True, or None if undecided.
+
+    rho < RHO_LOW: S >= 1/2 and S' <= 1/4. The rest by boxes found by bisection.
+
+    >>> sides(last=arb("0.2"))[0]
+    True
+    """
+    if not inverse_mills(last) > RHO_LOW / 2:
+        return None, 0
+    boxes, todo = 0, [(arb(0), last, None), (arb(0), last, (1 / RHO_LOW).union(1 / RHO_HIGH))]
+    while todo:
+        low, high, inverse = todo.pop()
+        boxes += 1
+        if holds_far(low, high) if inverse is None else holds_on(low, high, inverse):
+            continue
+        if inverse is not None and inverse.rad() > (high - low) * inverse:
+            centre = arb(inverse.mid())
+            todo += [(low, high, arb(inverse.lower()).union(centre)), (low, high, centre.union(inverse.upper()))]
+        elif high - low < SMALLEST:
+            return None, boxes
+        else:
+            middle = arb(((low + high) / 2).mid())
+            todo += [(low, middle, inverse), (middle, high, inverse)]
+    return True, boxes

@@ -1,0 +1,89 @@
+"""C1 = max over u of imr''(u)/(1 + imr'(u)), the constant of the skewness lemma (theory.md, section 9.2).
+
+With l = imr(u) = phi(u)/Phi(u): imr' = -l (u + l), V = 1 + imr' is the variance of a standard normal cut off
+below -u, V' = imr'' = l ((u + l)(u + 2 l) - 1) its third central moment, and f = V'/V.
+"""
+
+from flint import arb
+
+__all__ = ["C1_HIGH", "C1_LOW", "bounds_skewness", "skewness_ratio", "tail_bounds"]
+
+C1_LOW, C1_HIGH = arb("0.60705545"), arb("0.60705546")
+MAXIMISER = arb("-0.33739957")  # only a hint: the lower bound is the value there
+EDGE = 6  # beyond |u| = 6 the bounds of `tail_bounds` hold
+SMALLEST = 1e-6  # a box thinner than that is left undecided
+
+
+def inverse_mills(u):
+    """imr(u) for a ball u: decreasing, so the values at the two ends enclose it."""
+    def at(point):
+        return (2 / arb.pi()).sqrt() * (-point * point / 2).exp() / (-point / arb(2).sqrt()).erfc()
+    return at(u.lower()).union(at(u.upper()))
+
+
+def moments(u):
+    """(V, V', V'') for a ball u. From l' = -l (u + l): V'' = l' ((u+l)(u+2l) - 1) + l ((1+l')(u+2l) + (u+l)(1+2l'))."""
+    mills = inverse_mills(u)
+    one, two = u + mills, u + 2 * mills
+    slope = -mills * one
+    return 1 + slope, mills * (one * two - 1), slope * (one * two - 1) + mills * ((1 + slope) * two
+                                                                                  + one * (1 + 2 * slope))
+
+
+def skewness_ratio(u):
+    """f(u) = imr''(u)/(1 + imr'(u)) as a ball, for a ball u (section 9.2).
+
+    >>> skewness_ratio(arb(0))  # half a normal law: sqrt(2/pi) (4 - pi)/(pi - 2)
+    [0.59996...]
+    """
+    variance, third, _ = moments(u)
+    return third / variance
+
+
+def skewness_below(low, high, bound):
+    """Whether f < bound on [low, high] (arb numbers): mean value form, f' = V''/V - f^2; None if undecided."""
+    box = low.union(high)
+    middle = arb(((low + high) / 2).mid())
+    variance, third, fourth = moments(box)
+    slope = fourth / variance - (third / variance) ** 2
+    return True if skewness_ratio(middle) + slope * (box - middle) < bound else None
+
+
+def tail_bounds():
+    """Upper bounds of f on u <= -6 and on u >= 6, both monotone in |u|.
+
+    u <= -6: with x = -u and I_n = int_0^inf y^n exp(-x y - y^2/2) dy, parts give n I_{n-1} = x I_n + I_{n+1}, so
+    d_n = I_n/I_{n-1} = n/(x + d_{n+1}) lies between n/(x + (n+1)/x) and n/x, l = x + d_1 and
+    f = 2 l (d_3 - d_2)/(x + 2 d_2 - d_3) < 2 (1 + y^2)(3 y - 2 y/(1 + 3 y^2))/(1 - 3 y^2), y = 1/x: increasing in y.
+    u >= 6: l < 2 phi(u), u + 2 l < 2 u, so f < 8 u^2 phi(u)/(1 - 4 u phi(u)), decreasing in u.
+
+    >>> tail_bounds()
+    ([0.4312...], [1.7...e-6 +/- ...])
+    """
+    y, u = arb(1) / EDGE, arb(EDGE)
+    density = (-u * u / 2).exp() / (2 * arb.pi()).sqrt()
+    return (2 * (1 + y * y) * (3 * y - 2 * y / (1 + 3 * y * y)) / (1 - 3 * y * y),
+            8 * u * u * density / (1 - 4 * u * density))
+
+
+def bounds_skewness(low=C1_LOW, high=C1_HIGH):
+    """Certify low < C1 < high over all real u: (outcome, boxes), outcome True, or None where undecided.
+
+    Below: f at one point. Above: boxes on [-6, 6] found by bisection, `tail_bounds` beyond.
+
+    >>> bounds_skewness(high=arb("0.601"))[0] is None  # 1 % too low
+    True
+    """
+    if not (skewness_ratio(MAXIMISER) > low and all(bound < high for bound in tail_bounds())):
+        return None, 0
+    boxes, todo = 0, [(arb(-EDGE), arb(EDGE))]
+    while todo:
+        left, right = todo.pop()
+        boxes += 1
+        if skewness_below(left, right, high):
+            continue
+        if right - left < SMALLEST:
+            return None, boxes
+        middle = arb(((left + right) / 2).mid())
+        todo += [(left, middle), (middle, right)]
+    return True, boxes
