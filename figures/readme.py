@@ -1,5 +1,6 @@
 """`python -m figures.readme` writes the README's tables from the lists and files they come from."""
 
+import csv
 import re
 from pathlib import Path
 
@@ -13,7 +14,9 @@ README = Path(__file__).parents[1] / "README.md"
 
 def filled(text):
     """`text` with what stands between <!-- NAME --> and <!-- end NAME --> made anew; ValueError without the marks."""
-    tables = {"claims": claims_table()} | {
+    with open(DATA.with_name("statements.csv"), newline="") as file:  # synthmodel table --csv
+        statements = markdown(list(csv.DictReader(file)))
+    tables = {"claims": claims_table(), "statements": statements} | {
         name: markdown(summary(DATA.with_name(f"{name}.json"))) for name in ("cifar10", "cifar10-crops")}
     for name, table in tables.items():
         text, found = re.subn(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)",
