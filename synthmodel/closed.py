@@ -16,13 +16,15 @@ import numpy as np
 
 from synthmodel.losses import Margin, SmoothedMargin, SoftTargetMargin
 from synthmodel.setting import Setting, checked, number  # noqa: F401 - Setting is used by the doctests
-from synthmodel.solution import Solution
+from synthmodel.solution import NotConverged, Solution
 
 __all__ = ["eps0", "eps1", "eps_max", "linear_parts", "ratio_closed", "solve_closed", "threshold_closed"]
 
 # E min(C, C') = mu - sigma/sqrt(pi) for two independent N(mu, sigma^2): the price of the worse of two classes.
 GAP = 1 / math.sqrt(math.pi)
-BISECTIONS = 60  # halvings of [0, pi/2] leave 1e-18
+EXPONENT = 800.0  # exp(-800) is 0
+BISECTIONS = 120  # halvings, until the numbers at both ends are neighbours
+RESIDUAL = 1e-10  # in units of mu: a larger one raises; rounding leaves 1e-13 for 1.0001 <= p <= 1e6
 
 
 def smoothing(loss):
@@ -60,7 +62,7 @@ def linear_parts(setting, loss):
     if monotone and setting.norm != math.inf:
         raise ValueError(f"norm = {setting.norm} was given with the monotone attack, but one perturbation lowers all "
                          "margins at once for norm inf only: choose norm inf or the exact attack.")
-    if monotone:
+    if monotone or (setting.norm == math.inf and not isinstance(loss, SoftTargetMargin)):  # the worst is delta* (A1)
         return pull_e, pull_c, 2 * own, 2 * own * setting.sharing
     size_e = _dual_norm(setting.norm, (own, 1), (worst, 1), (others, n - 1))
     if setting.design == "A":
@@ -81,13 +83,25 @@ def _dual_norm(p, *parts):
     return largest * np.sum(counts * (values / largest)**q, axis=0)**(1 / q)
 
 
-def eps_max(setting):
-    """mu_e/2: the attack size at which w1 is 0 for the margin losses and both weights for cross-entropy (T1, T1-CE).
+def eps_max(setting, loss=Margin()):  # noqa: B008 - losses are frozen
+    """The attack size from which on w1 = 0 for a margin loss (T1, T3-target, G-lp): mu_e/2 for norm inf.
 
-    >>> eps_max(Setting(1, 0.5))
-    0.5
+    v_E/kappa_E for norm inf, so mu_e (1-b)/(2-b) for the soft-target margin under its exact attack; for finite p both
+    weights die at `threshold_closed`, if w2 lives at all. For cross-entropy w1 dies at mu_e/2 too (T1-CE).
+
+    >>> eps_max(Setting(1, 0.5)), round(eps_max(Setting(1, 0.5), SoftTargetMargin(0.5)), 6)
+    (0.5, 0.333333)
     """
-    return setting.mu_e / 2
+    pull_e, pull_c, size_e, size_c = linear_parts(setting, loss)
+    if setting.norm == math.inf:
+        return number(pull_e / size_e)
+    return number(pair_norm(pull_e / size_e, np.maximum(pull_c, 0.0) / size_c, setting.norm))
+
+
+def pair_norm(x, y, p):
+    """|(x, y)|_p of numbers >= 0, not both 0, for 1 <= p <= inf, without overflow."""
+    largest = np.maximum(x, y)
+    return largest if p == math.inf else largest * (1 + (np.minimum(x, y) / largest)**p)**(1 / p)
 
 
 def eps0(setting):
@@ -119,44 +133,46 @@ def threshold_closed(setting, loss):
     >>> round(threshold_closed(Setting(1, 0.5), SoftTargetMargin(0.1)), 6)  # below eps0 = 0.358953
     0.325213
     """
-    pull_e, pull_c, size_e, size_c = linear_parts(setting, loss)
-    ratio_e, ratio_c = pull_e / size_e, pull_c / size_c
-    p = setting.norm
-    if p == math.inf:
-        return number(ratio_c)
-    together = np.maximum(ratio_e, ratio_c) * (1 + (np.minimum(ratio_e, np.abs(ratio_c))
-                                                    / np.maximum(ratio_e, np.abs(ratio_c)))**p)**(1 / p)
-    return number(np.where(ratio_c > 0, together, ratio_c))
+    _, pull_c, _, size_c = linear_parts(setting, loss)
+    own = pull_c / size_c
+    return number(own if setting.norm == math.inf else np.where(own > 0, eps_max(setting, loss), own))
 
 
 def ratio_closed(k, b=0.0):
-    """w2*/w1* = max(1 - (1-b)/(k sqrt(pi)), 0) for k > 0: r_AT for b = 0, the smoothed ratio otherwise (T1, T3).
+    """w2*/w1* = max(1 - (1-b)/(k sqrt(pi)), 0) for k > 0, 0 <= b <= 1: r_AT for b = 0, else the smoothed one (T1, T3).
 
-    Broadcasts.
+    Broadcasts. Raises ValueError for other numbers.
 
     >>> round(ratio_closed(1.2), 6)
     0.529842
     """
-    return number(np.maximum(1 - (1 - b) * GAP / checked("k", k, above=0), 0.0))
+    rest = checked("1 - b", 1 - np.asarray(b, dtype=float), least=0, below=1 + 1e-15)
+    return number(np.maximum(1 - rest * GAP / checked("k", k, above=0), 0.0))
 
 
-def _projection(v_e, v_c, size_e, size_c, p):
-    """The projection of v >= 0 onto |(y_E/size_E, y_C/size_C)|_p <= 1, for v outside of it and v_C > 0, 1 <= p < inf.
+def _beyond_ball(v_e, v_c, size_e, size_c, p):
+    """v - P v, P the projection onto |(y_E/size_E, y_C/size_C)|_p <= 1, for v >= 0 outside of it, v_C > 0, p < inf.
 
-    On the curve y = (size_E cos^{2/p} t, size_C sin^{2/p} t) the vector v - y is parallel to the normal at one t only.
+    On the curve y = (size_E x, size_C y), x^p = 1/(1 + e^g), y^p = 1/(1 + e^-g), the vector v - y is parallel to the
+    normal (x^(p-1)/size_E, y^(p-1)/size_C) at one g only. Its bracket reaches to where these powers underflow.
     """
     if p == 1:  # a segment from (size_E, 0) to (0, size_C)
-        along = ((v_e - size_e) * -size_e + v_c * size_c) / (size_e**2 + size_c**2)
-        along = np.clip(along, 0, 1)
-        return size_e * (1 - along), size_c * along
-    low, high = np.zeros_like(v_e), np.full_like(v_e, math.pi / 2)
+        along = np.clip(((v_e - size_e) * -size_e + v_c * size_c) / (size_e**2 + size_c**2), 0, 1)
+        return v_e - size_e * (1 - along), v_c - size_c * along
+    reach = EXPONENT * max(p, p / (p - 1))
+    low, high = np.full_like(v_e, -reach), np.full_like(v_e, reach)
     for _ in range(BISECTIONS):
-        t = (low + high) / 2
-        x, y = np.cos(t)**(2 / p), np.sin(t)**(2 / p)
-        cross = (v_e - size_e * x) * y**(p - 1) / size_c - (v_c - size_c * y) * x**(p - 1) / size_e
-        low, high = np.where(cross < 0, t, low), np.where(cross < 0, high, t)
-    t = (low + high) / 2
-    return size_e * np.cos(t)**(2 / p), size_c * np.sin(t)**(2 / p)
+        g = (low + high) / 2
+        log_x, log_y = -np.logaddexp(0, g) / p, -np.logaddexp(0, -g) / p
+        top = np.maximum(log_x, log_y)
+        normal_e, normal_c = np.exp((p - 1) * (log_x - top)) / size_e, np.exp((p - 1) * (log_y - top)) / size_c
+        rest_e, rest_c = v_e - size_e * np.exp(log_x), v_c - size_c * np.exp(log_y)
+        below = rest_e * normal_c < rest_c * normal_e
+        low, high = np.where(below, g, low), np.where(below, high, g)
+    # The smaller weight by the direction of the normal: a difference would leave it no digits.
+    first = normal_e >= normal_c
+    return (np.where(first, rest_e, rest_c * normal_e / np.where(first, 1.0, normal_c)),
+            np.where(first, rest_e * normal_c / np.where(first, normal_e, 1.0), rest_c))
 
 
 def _weights(pull_e, pull_c, radius_e, radius_c, p):
@@ -168,48 +184,47 @@ def _weights(pull_e, pull_c, radius_e, radius_c, p):
     alone = (pull_c <= 0) | (radius_e == 0)
     soft_c = np.where(radius_e == 0, soft_c, 0.0)
     safe_e, safe_c = np.where(alone, 1.0, radius_e), np.where(alone, 1.0, radius_c)
-    top_e, top_c = np.abs(pull_e) / safe_e, np.abs(pull_c) / safe_c
-    largest = np.maximum(top_e, top_c)
-    outside = largest * ((top_e / largest)**p + (top_c / largest)**p)**(1 / p) > 1
-    near_e, near_c = _projection(pull_e, pull_c, safe_e, safe_c, p)
-    return (np.where(alone, soft_e, np.where(outside, pull_e - near_e, 0.0)),
-            np.where(alone, soft_c, np.where(outside, pull_c - near_c, 0.0)))
+    outside = pair_norm(pull_e / safe_e, np.abs(pull_c) / safe_c, p) > 1
+    return tuple(np.where(alone, soft, np.where(outside, weight, 0.0)) for soft, weight in zip(
+        (soft_e, soft_c), _beyond_ball(pull_e, pull_c, safe_e, safe_c, p), strict=True))
 
 
 def _attack_slopes(radii, pulled, p):
-    """A subgradient at w >= 0 of eps |kappa w|_q, radius = eps kappa: the attack that costs most (p = inf: on all)."""
+    """A subgradient at w >= 0, w != 0, of eps |kappa w|_q, radius = eps kappa: the attack that costs most."""
     if p == math.inf:
         return radii
     spent = [radius * w for radius, w in zip(radii, pulled, strict=True)]
-    if p == 1:  # |.|_inf: the attack moves one kind of feature, or any mixture where both cost the same
-        tied = np.isclose(*spent, rtol=1e-9, atol=0)
-        return tuple(np.where(tied, np.nan, radius * (own > other))
-                     for radius, own, other in zip(radii, spent, spent[::-1], strict=True))
-    largest = np.where(np.maximum(*spent) > 0, np.maximum(*spent), 1.0)
+    largest = np.maximum(*spent)
+    # The slope jumps up next to a weight of 0: one that is there by underflow alone has that of the smallest numbers.
+    shares = [np.where(largest > 0, np.maximum(x / np.where(largest > 0, largest, 1.0), 1e-300), 1.0) for x in spent]
     q = p / (p - 1)
-    size = ((spent[0] / largest)**q + (spent[1] / largest)**q)**(1 / q)
-    size = np.where(size > 0, size, 1.0)
-    return tuple(radius * (x / largest / size)**(q - 1) for radius, x in zip(radii, spent, strict=True))
+    size = (shares[0]**q + shares[1]**q)**(1 / q)
+    return tuple(radius * (share / size)**(q - 1) for radius, share in zip(radii, shares, strict=True))
 
 
 def _residual(pulls, radii, pulled, p):
-    """Distance of 0 from the subdifferential of R at w = pulled/lam >= 0, by the slopes of R's terms."""
-    slopes = _attack_slopes(radii, pulled, p)
-    errors = [np.where(w > 0, pull - slope - w, np.maximum(pull - slope, 0.0))
-              for pull, slope, w in zip(pulls, slopes, pulled, strict=True)]
+    """Distance of 0 from the subdifferential of R at w = pulled/lam >= 0, by the slopes of R's terms.
+
+    At w = 0 and p < inf: by how much the pulls lie outside the attack's ball, times its smaller radius.
+    """
+    up = [np.maximum(pull, 0.0) for pull in pulls]
+    if p == 1:  # from y = v - lam w to the part of the segment between (radius_E, 0) and (0, radius_C) that w selects
+        (y_e, y_c), (a, c) = (np.where(w > 0, pull - w, most) for pull, w, most in zip(pulls, pulled, up, strict=True)
+                              ), radii
+        spent_e, spent_c = a * pulled[0], c * pulled[1]
+        along = np.clip((a * (a - y_e) + c * y_c) / np.maximum(a * a + c * c, 1e-300), 0, 1)
+        along = np.where(np.isclose(spent_e, spent_c, rtol=1e-9, atol=0), along, spent_c > spent_e)
+        errors = y_e - a * (1 - along), np.where(pulled[1] > 0, y_c - c * along, np.maximum(y_c - c * along, 0.0))
+    else:
+        errors = [np.where(w > 0, pull - slope - w, np.maximum(pull - slope, 0.0))
+                  for pull, slope, w in zip(pulls, _attack_slopes(radii, pulled, p), pulled, strict=True)]
     distance = np.hypot(*errors)
     if p == math.inf:
         return distance
-    with np.errstate(divide="ignore", invalid="ignore"):  # eps = 0: no ball, and a weight that is 0 has no pull
-        size = sum(np.where(pull > 0, pull / radius, 0.0)**p for pull, radius in zip(pulls, radii, strict=True))
-        at_zero = np.where(np.minimum(*radii) > 0, np.maximum(size**(1 / p) - 1, 0.0) * np.minimum(*radii),
-                           np.hypot(*(np.maximum(pull, 0.0) for pull in pulls)))
-    if p == 1:  # where tied: from y = v - lam w to the segment between (radius_E, 0) and (0, radius_C)
-        (y_e, y_c), (a, c) = (np.where(w > 0, pull - w, np.maximum(pull, 0.0))
-                              for pull, w in zip(pulls, pulled, strict=True)), radii
-        along = np.clip((a * (a - y_e) + c * y_c) / np.maximum(a * a + c * c, 1e-300), 0, 1)
-        distance = np.where(np.isnan(distance), np.hypot(y_e - a * (1 - along), y_c - c * along), distance)
-    return np.where((pulled[0] == 0) & (pulled[1] == 0), at_zero, distance)
+    free = radii[0] == 0
+    reached = pair_norm(*(most / np.where(free, 1.0, radius) for most, radius in zip(up, radii, strict=True)), p)
+    beyond = np.maximum(reached - 1, 0.0) * np.minimum(*radii)
+    return np.where((pulled[0] == 0) & (pulled[1] == 0), np.where(free, np.hypot(*up), beyond), distance)
 
 
 def solve_closed(setting, loss, eps, lam):
@@ -217,7 +232,8 @@ def solve_closed(setting, loss, eps, lam):
 
     In the plain model: w1 = max(mu - 2 eps, 0)/lam,  w2 = max(mu - (1-b) sigma/sqrt(pi) - 2 eps, 0)/lam for Margin
     (b = 0) and SmoothedMargin; risk = -(lam/2)(w1^2 + w2^2) in every setting. Broadcasts over arrays in setting, loss,
-    eps and lam. Raises ValueError for eps < 0, lam <= 0 or another loss.
+    eps and lam. Raises ValueError for eps < 0, lam <= 0 or another loss, NotConverged for a residual above 1e-10 mu,
+    which needs a p very close to 1.
 
     >>> solution = solve_closed(Setting(1, 0.5), Margin(), eps=0.2, lam=0.1)
     >>> round(solution.w1, 9), round(solution.w2, 6)
@@ -231,4 +247,7 @@ def solve_closed(setting, loss, eps, lam):
     w1, w2 = (weight / lam for weight in pulled)
     risk = 0.0 - lam / 2 * (w1**2 + w2**2)
     residual = _residual((pull_e, pull_c), radii, pulled, setting.norm) / mu
+    if not np.all(residual <= RESIDUAL * np.maximum(1, np.abs(pull_c) / mu)):
+        raise NotConverged(f"a residual of {np.max(residual):.1e} mu is left for norm {setting.norm}, but at most "
+                           f"{RESIDUAL:.0e} mu is accepted: choose norm 1, or one further from it.")
     return Solution(*map(number, (w1, w2, risk, residual)), method="closed")

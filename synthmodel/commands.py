@@ -1,10 +1,12 @@
 """What each command of `synthmodel` computes: options in, a dictionary or a list of dictionaries out."""
 
+from contextlib import suppress
+
 import numpy as np
 
 from synthmodel.accuracy import b_star, r_acc
 from synthmodel.closed import eps0, eps1, eps_max, ratio_closed
-from synthmodel.losses import loss_named
+from synthmodel.losses import Margin, SmoothedMargin, SoftTargetMargin, loss_named
 from synthmodel.robustness import accuracy_of, best_ratio, best_smoothing
 from synthmodel.setting import Setting, checked
 from synthmodel.solver import solve, threshold
@@ -33,10 +35,12 @@ def solved(setting, loss, options, eps):
     rows = []
     for i, size in enumerate(eps):
         ratio = float(solution.ratio[i])
+        joint = pairwise = None
         if np.isfinite(ratio):
-            joint, pairwise = accuracy_of(setting, ratio, size)
+            with suppress(ValueError):  # the weights of a setting may be known where its accuracy is not
+                joint, pairwise = accuracy_of(setting, ratio, size)
         else:  # With w1 = 0 every score may tie: there is no classifier whose accuracy could be told.
-            ratio = joint = pairwise = None
+            ratio = None
         rows.append({"w1": float(solution.w1[i]), "w2": float(solution.w2[i]), "ratio": ratio,
                      "risk": float(solution.risk[i]), "joint_accuracy": joint, "pairwise_accuracy": pairwise,
                      "residual": float(solution.residual[i]),
@@ -50,12 +54,14 @@ def run_solve(options):
 
 
 def run_thresholds(options):
-    setting = setting_of(options)
-    result = {"eps0": eps0(setting)}
+    setting, smoothed = setting_of(options), {}
+    if options.loss == "margin" and options.b is not None:  # a smoothing alone asks for eps1 beside eps0
+        smoothed, options.b = {"eps1": eps1(setting, options.b)}, None
+    loss = loss_of(options)
     if options.loss != "margin":
-        return result | {"threshold": threshold(setting, loss_of(options)), "eps_max": eps_max(setting)}
-    smoothed = {} if options.b is None else {"eps1": eps1(setting, options.b)}
-    return result | smoothed | {"eps_max": eps_max(setting)}
+        smoothed = {"threshold": threshold(setting, loss)}
+    margins = isinstance(loss, Margin | SmoothedMargin | SoftTargetMargin)
+    return {"eps0": eps0(setting)} | smoothed | {"eps_max": eps_max(setting, loss) if margins else eps_max(setting)}
 
 
 def run_accuracy(options):
@@ -73,8 +79,9 @@ def run_best(options):
         return {"k": k, "r_at": ratio_closed(k), "r_acc": best, "b_star": b_star(k) if best > 0 else None}
     used = solve(setting, loss_named("margin"), eps, 1.0).ratio
     smoothing = best_smoothing(setting, eps) if setting.norm == np.inf else None
+    reached = smoothing is not None and 0 <= smoothing < 1  # else no smoothing has the best ratio
     return {"k": setting.k(eps) if equal else None, "r_at": used, "r_acc": best_ratio(setting, eps),
-            "b_star": smoothing}
+            "b_star": smoothing if reached else None}
 
 
 def run_curve(options):
@@ -93,9 +100,10 @@ def run_curve(options):
     equal = setting.mu_e == setting.mu_c and setting.sigma_e == setting.sigma_c
     rows = []
     for size, row in zip(eps.tolist(), solved(setting, loss, options, eps), strict=True):
-        k = setting.k(size) if equal else None
-        helped = size < eps_max(setting)
-        rows.append({"eps": size, "k": k} | row | {"r_acc": best_ratio(setting, size) if helped else None})
+        best = None
+        with suppress(ValueError):  # from eps_max on no ratio helps
+            best = best_ratio(setting, size) if size < eps_max(setting) else None
+        rows.append({"eps": size, "k": setting.k(size) if equal else None} | row | {"r_acc": best})
     return rows
 
 

@@ -4,7 +4,6 @@ Everything is computed in units of the noise (theory.md, section 0): v = (sigma_
 normal noise are integrated over a plane (`plane`), everything else over a line (`gumbel`).
 """
 
-from itertools import product
 from math import inf
 
 import numpy as np
@@ -26,14 +25,14 @@ STEPS = 100  # of Newton's method; it takes 2 to 20, some 50 where the risk is e
 FINER = 1.5  # the second quadrature rule's exponent, in that of the first
 
 
-def _newton(calculus, free, start):
+def _newton(calculus, free):
     """Minimisers v of P strictly convex problems, v > 0 in the coordinates `free` (P, 2) and 0 in the others.
 
     calculus(index, v): risk, gradient, Hessian of the problems `index`. A step is halved until it stays in v > 0 and
     shrinks the gradient, along which Newton's direction always descends: unlike the risk, the gradient is accurate
     near the minimum. Returns v (P, 2) and the derivatives evaluated (P,).
     """
-    v, damping, counts = start * free, np.ones(len(free)), np.ones(len(free), dtype=int)
+    v, damping, counts = np.zeros(free.shape), np.ones(len(free)), np.ones(len(free), dtype=int)
 
     def masked(index, at):
         _, gradient, hessian, _ = calculus(index, at)
@@ -76,11 +75,11 @@ def _covered(setting, loss):
         raise ValueError(f"norm = {setting.norm} was given, but one perturbation is the worst for all softmax losses "
                          "for norm inf only: choose norm inf, or a margin loss.")
     if setting.noise != "normal" and setting.design == "B" and setting.classes > 3:
-        raise ValueError(f"noise {setting.noise} was given in design B with {setting.classes} classes, whose margins "
-                         "have independent parts for normal noise only: choose normal noise or design A.")
+        raise ValueError(f"{setting.law.name} noise was given in design B with {setting.classes} classes, whose "
+                         "margins have independent parts for normal noise only: choose normal noise or design A.")
     if np.any(np.asarray(setting.variances[0]) < 0) and setting.classes > 3:
-        raise ValueError(f"rho = {setting.rho} was given with {setting.classes} classes, but cross-entropy takes a "
-                         "negative correlation for three classes only: choose rho >= 0.")
+        raise ValueError(f"rho = {np.min(setting.rho)} was given with {setting.classes} classes, but cross-entropy "
+                         "takes a negative correlation for three classes only: choose rho >= 0.")
     most = setting.active / setting.classes
     if isinstance(loss, CrossEntropy) and np.any(np.asarray(loss.b) > most):
         raise ValueError(f"b = {np.max(loss.b)} was given, but above {setting.active}/{setting.classes} the label "
@@ -97,18 +96,25 @@ def _calculus(setting, problem, finer=1.0):
 
 
 class _Arrays:
-    """The numbers of setting, loss, eps and lam as arrays of one shape, flattened; d_e, d_c the robust means."""
+    """The numbers of setting, loss, eps and lam as arrays of one shape, flattened; d: the robust means (P, 2)."""
 
-    def __init__(self, setting, b, eps, lam):
+    def __init__(self, setting, loss, eps, lam):
         common, own = setting.variances
-        names = ("mu_e", "mu_c", "sigma_e", "sigma_c", "common", "own", "b", "eps", "lam")
-        values = np.broadcast_arrays(setting.mu_e, setting.mu_c, setting.sigma_e, setting.sigma_c, common, own, b,
-                                     eps, lam)
-        self.shape = values[0].shape
-        for name, value in zip(names, values, strict=True):
+        values = {"mu_e": setting.mu_e, "mu_c": setting.mu_c, "sigma_e": setting.sigma_e, "sigma_c": setting.sigma_c,
+                  "common": common, "own": own, "eps": eps, "lam": lam}
+        values |= ({"b": loss.b} if isinstance(loss, CrossEntropy) else
+                   {"teacher_e": loss.teacher[0], "teacher_c": loss.teacher[1]})
+        self.names = tuple(values)
+        broadcast = np.broadcast_arrays(*values.values())
+        self.shape = broadcast[0].shape
+        for name, value in zip(values, broadcast, strict=True):
             setattr(self, name, np.ravel(value).astype(float))
         self.d = np.stack([self.mu_e - 2 * self.eps, setting.sharing * (self.mu_c - 2 * self.eps)], axis=1)
         self.sigma = np.stack([self.sigma_e, self.sigma_c], axis=1)
+
+    def words(self, i):
+        """Problem i in words."""
+        return ", ".join(f"{name} = {getattr(self, name)[i]:.6g}" for name in self.names)
 
     def problem(self, linear, lam):
         """In units of the noise; linear (P, 2): the linear term in the units of d."""
@@ -121,39 +127,31 @@ def _teacher_pull(setting, loss, arrays):
     It is the gradient of the teacher's own cross-entropy at its own weights and input; where its input is clean, its
     features are larger by 2 eps than those, e and c_j, that the student's margins have.
     """
-    teacher = np.array(loss.teacher) * arrays.sigma
+    teacher = np.stack([arrays.teacher_e, arrays.teacher_c], axis=1) * arrays.sigma
     zero = np.zeros_like(arrays.d)
     clean = loss.teacher_input == "clean"
     shift = 2 * arrays.eps[:, None] * np.array([1.0, setting.sharing]) * clean
     problem = Problem((arrays.d + shift) / arrays.sigma, zero, zero, arrays.common, arrays.own)
-    if setting.classes > 3 and np.any(arrays.common > 0):
-        teacher = np.maximum(teacher, 1e-9)
     _, gradient, _, wrong = _calculus(setting, problem)(np.arange(len(teacher)), teacher)
     return gradient * arrays.sigma + shift * wrong[:, None]
 
 
-def _minimise(setting, problem, free, count):
-    """Newton on the coordinates `free`; where the line's form has a common factor it cannot start at 0."""
-    shared = not (setting.classes == 3 and setting.noise == "normal") and np.any(problem.common > 0)
-    start = np.full((count, 2), 0.01 if shared else 0.0)
-    return _newton(_calculus(setting, problem), free, start)
-
-
-def _student(setting, problem):
+def _student(calculus, mu, sigma):
     """Distillation on w >= 0: the coordinates that are free at the minimiser; the smaller sets are tried first."""
-    count = len(problem.mean)
-    free = np.ones((count, 2), dtype=bool)
-    undecided = np.ones(count, dtype=bool)
-    for kept in product((False, True), repeat=2):
+    count = len(mu)
+    free, undecided = np.ones((count, 2), dtype=bool), np.ones(count, dtype=bool)
+    for kept in ((False, False), (False, True), (True, False)):
         index = np.flatnonzero(undecided)
-        if not len(index) or all(kept):
+        if not len(index):
             break
         trial = np.tile(np.array(kept), (len(index), 1))
-        part = problem[index]
-        v = _minimise(setting, part, trial, len(index))[0] if any(kept) else np.zeros((len(index), 2))
-        shared = setting.classes > 3 and np.any(part.common > 0)
-        _, slopes, _, _ = _calculus(setting, part)(np.arange(len(index)), np.maximum(v, 1e-12) if shared else v)
-        optimal = (trial | (slopes >= 0)).all(axis=1)
+
+        def part(inner, v, index=index):
+            return calculus(index[inner], v)
+
+        v, _ = _newton(part, trial)
+        _, slopes, _, _ = calculus(index, v)
+        optimal = (trial | (slopes * sigma[index] >= -ROUNDING * mu[index, None])).all(axis=1)
         free[index[optimal]] = kept
         undecided[index[optimal]] = False
     return free
@@ -182,28 +180,26 @@ def solve_cross_entropy(setting, loss, eps, lam):
     _covered(setting, loss)
     eps, lam = checked("eps", eps, least=0), checked("lam", lam, above=0)
     smoothed = isinstance(loss, CrossEntropy)
-    arrays = _Arrays(setting, loss.b if smoothed else 0.0, eps, lam)
+    arrays = _Arrays(setting, loss, eps, lam)
     linear = arrays.b[:, None] * arrays.d if smoothed else -_teacher_pull(setting, loss, arrays)
     problem = arrays.problem(linear, arrays.lam)
-    mu = arrays.mu_e
-    if smoothed:
-        # At w_j = 0 the slope along +w_j has the sign of -d_j (E[1-p_1] - b), and that along -w_j is positive.
-        slack = (setting.active / setting.classes - arrays.b)[:, None] * arrays.d
-        free = slack > ROUNDING * mu[:, None]
-    else:
-        free = _student(setting, problem)
+    calculus = _calculus(setting, problem)
     with np.errstate(over="ignore"):
-        v, counts = _minimise(setting, problem, free, len(mu))
+        if smoothed:
+            # At w_j = 0 the slope along +w_j has the sign of -d_j (E[1-p_1] - b), and that along -w_j is positive.
+            slack = (setting.active / setting.classes - arrays.b)[:, None] * arrays.d
+            free = slack > ROUNDING * arrays.mu_e[:, None]
+        else:
+            free = _student(calculus, arrays.mu_e, arrays.sigma)
+        v, counts = _newton(calculus, free)
     return _judged(setting, arrays, problem, free, v, np.where(free.any(axis=1), counts, 0))
 
 
 def _judged(setting, arrays, problem, free, v, counts):
     """The Solution at v, or NotConverged."""
     everyone = np.arange(len(v))
-    shared = setting.classes > 3 and np.any(problem.common > 0)
-    at = np.maximum(v, 1e-9) if shared else v  # there the line's form has no derivative at 0; its value is the same
-    _, gradient, hessian, _ = _calculus(setting, problem)(everyone, at)
-    risk, finer, _, _ = _calculus(setting, problem, FINER)(everyone, at)
+    _, gradient, hessian, _ = _calculus(setting, problem)(everyone, v)
+    risk, finer, _, _ = _calculus(setting, problem, FINER)(everyone, v)
     scale = arrays.sigma / arrays.mu_e[:, None]  # d/dw = sigma d/dv, in units of mu
     gradient, finer = (np.where(free, x, np.minimum(x, 0)) for x in (gradient, finer))
     error = np.linalg.norm((finer - gradient) * scale, axis=1)
@@ -220,9 +216,8 @@ def _judged(setting, arrays, problem, free, v, counts):
         i = int(np.argmax(bad))
         raise NotConverged(
             f"a residual of {residual[i]:.1e} mu, a quadrature error of {error[i]:.1e} mu and a relative weight error "
-            f"of {missing[i]:.1e} are left at eps = {arrays.eps[i]}, lam = {arrays.lam[i]}, b = {arrays.b[i]} in "
-            f"{setting}, but at most {ACCURACY:.0e}, {allowed:.0e} and {WEIGHT_ACCURACY:.0e} are accepted: choose a "
-            "larger lam, or eps and b further from mu/2 and 2/3.")
+            f"of {missing[i]:.1e} are left at {arrays.words(i)}, but at most {ACCURACY:.0e}, {allowed:.0e} and "
+            f"{WEIGHT_ACCURACY:.0e} are accepted: choose a larger lam, or eps and b further from mu/2 and (K-1)/K.")
     w = v / arrays.sigma
     shaped = [number(x.reshape(arrays.shape)) for x in (w[:, 0], w[:, 1], risk, residual, error)]
     iterations = int(counts[0]) if arrays.shape == () else counts.reshape(arrays.shape)
@@ -232,7 +227,7 @@ def _judged(setting, arrays, problem, free, v, counts):
 def cross_entropy_ratio(setting, eps, lam, b=0.0):
     """r_CE = w2/w1 in (0, 1) at the minimiser of `solve_cross_entropy` (claim S1); setting, eps, lam, b as there.
 
-    Raises ValueError at eps >= mu/2 and at b >= 2/3, where w = 0 and there is no ratio.
+    Raises ValueError at eps >= mu_e/2 and at b >= (K-1)/K, where w1 = 0.
 
     >>> from synthmodel.setting import Setting
     >>> round(cross_entropy_ratio(Setting(mu=1, sigma=0.5), eps=0.2, lam=0.1), 9)
@@ -240,8 +235,8 @@ def cross_entropy_ratio(setting, eps, lam, b=0.0):
     """
     ratio = solve_cross_entropy(setting, CrossEntropy(b), eps, lam).ratio
     if ratio is None or np.any(np.isnan(ratio)):
-        raise ValueError(f"eps = {np.max(eps)} and b = {np.max(b)} were given, but w = 0 has no ratio: choose eps < "
-                         f"mu/2 = {np.min(setting.mu_e) / 2} and b < 2/3.")
+        raise ValueError(f"eps = {np.max(eps)} and b = {np.max(b)} were given, but w1 = 0 has no ratio: choose eps "
+                         f"< mu_e/2 = {np.min(setting.mu_e) / 2} and b < (K-1)/K.")
     return ratio
 
 
@@ -256,9 +251,9 @@ def ratio_limit(setting, lam):
     0.9090909090909091
     """
     setting.d(0)
-    if (setting.design == "B" and setting.classes > 3) or np.any(np.asarray(setting.rho) != 0):
-        raise ValueError(f"design {setting.design} with rho = {setting.rho} was given, but this limit is that of "
-                         "design A with independent features: choose these.")
+    if setting.norm != inf or (setting.design == "B" and setting.classes > 3) or np.any(np.asarray(setting.rho) != 0):
+        raise ValueError(f"design {setting.design}, rho = {np.max(np.abs(setting.rho))} and norm {setting.norm} were "
+                         "given, but this limit is that of design A, rho = 0 and norm inf: choose these.")
     decay, k = checked("lam", lam, above=0) / setting.sigma_e**2, setting.classes
     return (k * k * decay + k - 1) / (k * k * decay + (k - 1)**2)
 

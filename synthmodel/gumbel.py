@@ -6,7 +6,7 @@ A(s) = E exp(-e^{s+X}) and L(s) = E exp(-e^{s-Y}): products of one-dimensional m
 dimensions.
 """
 
-from math import ceil, pi
+from math import ceil, pi, sqrt
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from synthmodel.solution import NotConverged
 __all__ = ["derivatives_on_a_line", "log_sum_derivatives"]
 
 MOST_VALUES = 20_000_000  # of a kernel on the line times the noise; heavy tails and large weights need many
+MOST_NODES = 100_000  # of the noise in each tail
+RUN = 64  # nodes on the line that are treated at a time
 TAIL = 1e-9  # second moment of a node of heavy-tailed noise that may be left out; in a finer rule less
 
 
@@ -27,6 +29,10 @@ def noise_rule(law, scale, exponent):
         return normal_rule(int(count))
     # A kernel of width 1/scale needs nodes that much closer.
     order = (81 if exponent <= EXPONENT else 131) * ceil(max(1.0, scale / 2))
+    if order > MOST_NODES:
+        raise NotConverged(f"the quadrature needs {2 * order} nodes for {law.name} noise and weights near "
+                           f"{scale:.2g}/sigma (times 1/tau, if there is one), but at most {2 * MOST_NODES} are used: "
+                           "choose a larger lam or tau, or normal noise.")
     z, weights, _, _ = quantile_rule(law, order)
     keep = (np.abs(z) < 60) | (weights * (1 + z * z) > TAIL * (EXPONENT / exponent)**4)
     return z[keep], weights[keep]
@@ -54,7 +60,7 @@ def kernels(argument):
 
 
 def derivatives_on_a_line(problem, v, n, law, exponent=EXPONENT):
-    """As `plane.derivatives`, for n wrong classes and a noise law; common > 0 for normal noise only; v > 0 then."""
+    """As `plane.derivatives`, for n wrong classes and a noise law; common >= 0, and > 0 for normal noise only."""
     rows = [_single(problem[index], *v[index], n, law, exponent) for index in range(len(v))]
     risk, gradient, hessian, wrong = map(np.array, zip(*rows, strict=True))
     risk = risk + np.sum(problem.linear * v + problem.decay * v * v / 2, axis=1)
@@ -69,10 +75,11 @@ def _single(problem, v1, v2, n, law, exponent):
     t = np.sqrt(v1 * v1 + common * v2 * v2)
     x, weights = noise_rule(law, t, exponent)
     big_x = v1 * mean_e + t * x
-    # X is a smooth function of v at each node: its derivatives by v1, v2, and the second ones.
-    inverse = 1 / t if t else 0.0
-    x1, x2 = mean_e + (v1 * inverse if t else 1.0) * x, common * v2 * inverse * x
-    x11, x12, x22 = (common * inverse**3 * f * x for f in (v2 * v2, -v1 * v2, v1 * v1))
+    # With N a third standard normal, e = mean_e + alpha x + beta N and z_0 = beta x - alpha N (without common noise
+    # e = mean_e + x, of any law): X = v1 e + v2 sqrt(common) z_0. At v = 0 any direction will do.
+    alpha, beta = (v1 / t, sqrt(common) * v2 / t) if t else (1.0, 0.0)
+    x1, x2 = mean_e + alpha * x, sqrt(common) * beta * x
+    x11, x12, x22 = x1 * x1 + beta**2, x1 * x2 - sqrt(common) * alpha * beta, x2 * x2 + common * alpha**2
     z, z_weights = noise_rule(law, v2 * own, exponent)
     slope = mean_c + own * z
     big_y = v2 * slope
@@ -83,9 +90,7 @@ def _single(problem, v1, v2, n, law, exponent):
     m0, m1, m2 = kernels(s[:, None] - big_y)
     big_a, one = a0 @ weights, m0 @ z_weights
     d1, d2 = -(a1 @ (weights * x1)), -(a1 @ (weights * x2))
-    d11 = -(a2 @ (weights * x1 * x1)) - a1 @ (weights * x11)
-    d12 = -(a2 @ (weights * x1 * x2)) - a1 @ (weights * x12)
-    d22 = -(a2 @ (weights * x2 * x2)) - a1 @ (weights * x22)
+    d11, d12, d22 = (-(a2 @ (weights * second)) for second in (x11, x12, x22))
     l2, l22 = m1 @ (z_weights * slope), -(m2 @ (z_weights * slope**2))
     power, less, least = one**n, n * one**(n - 1), n * (n - 1) * one**(n - 2)
 
@@ -97,9 +102,9 @@ def _single(problem, v1, v2, n, law, exponent):
         tail, _ = line(s[-1] + step, 4.5 + step, exponent)
         risk += step * float(np.sum(np.exp(-np.exp(tail))))
     gradient = [integral(d1 * power) - weights @ x1, integral(d2 * power + big_a * less * l2) - weights @ x2]
-    h11 = integral(d11 * power) - weights @ x11
-    h12 = integral(d12 * power + d1 * less * l2) - weights @ x12
-    h22 = integral(d22 * power + 2 * d2 * less * l2 + big_a * (less * l22 + least * l2**2)) - weights @ x22
+    h11 = integral(d11 * power)
+    h12 = integral(d12 * power + d1 * less * l2)
+    h22 = integral(d22 * power + 2 * d2 * less * l2 + big_a * (less * l22 + least * l2**2))
     wrong = 1 - step * float(np.sum((a1 @ weights) * power))
     return risk, gradient, [[h11, h12], [h12, h22]], wrong
 
@@ -115,10 +120,31 @@ def log_sum_derivatives(y, n, law, exponent=EXPONENT):
     (True, True, 0.5)
     """
     z, weights = noise_rule(law, abs(y), exponent)
-    s, step = line(-exponent - 2 - (-y * z).max(), 4.5 + max((y * z).max(), 0.0), exponent, len(z))
-    m0, m1, m2 = kernels(s[:, None] - y * z)
-    one, first, second = m0 @ weights, m1 @ (weights * z), -(m2 @ (weights * z * z))
+    s, step = line(-exponent - 2 - (-y * z).max(), 4.5 + max((y * z).max(), 0.0), exponent)
+    one, first, second = _means(s, y * z, weights * np.stack([np.ones_like(z), z, z * z]), exponent)
     value = step * float(np.sum(np.exp(-np.exp(np.minimum(s, 7.0))) - one**n))
     slope = -step * float(np.sum(n * one**(n - 1) * first))
-    curvature = -step * float(np.sum(n * one**(n - 1) * second + n * (n - 1) * one**(n - 2) * first**2))
+    curvature = step * float(np.sum(n * one**(n - 1) * second - n * (n - 1) * one**(n - 2) * first**2))
     return value, slope, curvature
+
+
+def _means(s, shifts, weights, exponent):
+    """sum_i weights[d, i] k_d(s - shifts_i), k_0, k_1, k_2 the `kernels`, for each s.
+
+    k_0 steps from 1 to 0 and the others vanish off the step, so that few shifts matter to a run of s at a time.
+    """
+    order = np.argsort(shifts)
+    shifts, weights = shifts[order], weights[:, order]
+    beyond = np.append(np.cumsum(weights[0, ::-1])[::-1], 0.0)  # where k_0 = 1
+    runs = np.array_split(s, max(1, len(s) // RUN))
+    ends = [(np.searchsorted(shifts, run[0] - 4.5), np.searchsorted(shifts, run[-1] + exponent + 2)) for run in runs]
+    count = sum(len(run) * (high - low) for run, (low, high) in zip(runs, ends, strict=True))
+    if count > MOST_VALUES:
+        raise NotConverged(f"the quadrature needs {count} points for noise of such tails and weights, but at most "
+                           f"{MOST_VALUES} are used: choose a larger lam or tau, or lighter tails.")
+    found = []
+    for run, (low, high) in zip(runs, ends, strict=True):
+        means = [kernel @ weight for kernel, weight in zip(kernels(run[:, None] - shifts[low:high]),
+                                                           weights[:, low:high], strict=True)]
+        found.append([means[0] + beyond[high], *means[1:]])
+    return np.concatenate(found, axis=1)

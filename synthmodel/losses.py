@@ -5,6 +5,8 @@ torch's `label_smoothing=beta` puts 1 - beta + beta/K on the true class: b = bet
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from synthmodel.setting import checked
 
 __all__ = ["LOSSES", "CrossEntropy", "Distillation", "Margin", "SmoothedMargin", "SoftTargetMargin",
@@ -102,15 +104,15 @@ class CrossEntropy:
 class Distillation:
     """-sum_l t_l log p_l at x + delta*, t the softmax of a teacher with weights (t1, t2) of its own (claim N5).
 
-    teacher: (t1, t2), both >= 0.  teacher_input: "adversarial", the teacher sees x + delta* as the student does;
-    "clean", it sees x.
+    teacher: (t1, t2), both >= 0, numbers or arrays.  teacher_input: "adversarial", the teacher sees x + delta* as the
+    student does; "clean", it sees x.
     """
 
     teacher: tuple
     teacher_input: str = "adversarial"
 
     def __post_init__(self):
-        if len(tuple(self.teacher)) != 2:
+        if not isinstance(self.teacher, tuple | list) or len(self.teacher) != 2:
             raise ValueError(f"the teacher {self.teacher} was given, but it must be two weights (t1, t2): give two.")
         object.__setattr__(self, "teacher", tuple(checked("a teacher's weight", t, least=0) for t in self.teacher))
         _check_word(self, "teacher_input", ("adversarial", "clean"))
@@ -141,8 +143,8 @@ def loss_named(name, **parameters):
         raise ValueError(f"the loss {name!r} is unknown: choose {', '.join(list(LOSSES)[:-1])} or {list(LOSSES)[-1]}.")
     kind, known = LOSSES[name]
     given = {key: value for key, value in parameters.items() if value is not None}
-    for key in set(given) - set(known):
-        if key == "b" and checked("b", given[key], least=0, below=1) == 0:
+    for key in sorted(set(given) - set(known)):
+        if key == "b" and np.all(checked("b", given[key], least=0, below=1) == 0):
             del given[key]
             continue
         raise ValueError(f"{key} = {given[key]} was given for the loss {name}, which has no "

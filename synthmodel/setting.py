@@ -17,7 +17,7 @@ def checked(name, value, *, above=None, least=None, below=None):
     """`value` as a float, or as an array of floats, or ValueError with one sentence: given, allowed, what to do.
 
     `above` and `below` are strict bounds, `least` is an inclusive one; NaN and infinities never pass, nor do
-    numbers other than 0 whose size is not between 1e-50 and 1e50.
+    numbers other than 0 whose size is not between 1e-50 and 1e50, nor an array of none.
 
     >>> checked("sigma", 0.5, above=0)
     0.5
@@ -29,6 +29,8 @@ def checked(name, value, *, above=None, least=None, below=None):
         numbers = np.asarray(value, dtype=float)
     except (TypeError, ValueError):
         numbers = np.asarray(math.nan)
+    if not numbers.size:
+        raise ValueError(f"{name} = {value} was given, but it must hold at least one number: leave it out or add one.")
     size = np.abs(numbers)
     ordinary = (size == 0) | ((size >= 1 / LARGEST) & (size <= LARGEST))
     good = np.isfinite(numbers) & ordinary
@@ -45,6 +47,13 @@ def checked(name, value, *, above=None, least=None, below=None):
         raise ValueError(f"{name} = {given} was given, but it must be a finite number {allowed}".rstrip()
                          + (" of ordinary size (1e-50 to 1e50)" if extreme else "") + ": choose another value.")
     return number(numbers)
+
+
+def _converted(kind, value, otherwise):
+    try:
+        return kind(value)
+    except (TypeError, ValueError, OverflowError):
+        return otherwise
 
 
 def number(value):
@@ -94,12 +103,8 @@ class Setting:
             for kind in ("e", "c"):
                 own = getattr(self, f"{name}_{kind}")
                 put(f"{name}_{kind}", getattr(self, name) if own is None else checked(f"{name}_{kind}", own, above=0))
-        try:
-            classes = int(self.classes)
-            norm = float(self.norm)
-        except (TypeError, ValueError, OverflowError):
-            classes, norm = 0, math.nan
-        if classes != checked("classes", self.classes, least=3) or not 3 <= classes <= MOST_CLASSES:
+        classes, norm = _converted(int, self.classes, 0), _converted(float, self.norm, math.nan)
+        if not 3 <= classes <= MOST_CLASSES or classes != checked("classes", self.classes):
             raise ValueError(f"classes = {self.classes} was given, but it must be a whole number from 3 to "
                              f"{MOST_CLASSES}: choose another value.")
         put("classes", classes)
@@ -112,8 +117,8 @@ class Setting:
         put("rho", checked("rho", self.rho, above=-1 / (self.active - 1), below=1))
         law(self.noise)
         if np.any(np.asarray(self.rho) != 0) and self.noise != "normal":
-            raise ValueError(f"rho = {self.rho} was given with noise {self.noise}, but a correlation alone fixes the "
-                             "joint law only for normal noise: choose rho = 0 or normal noise.")
+            raise ValueError(f"rho = {np.max(np.abs(self.rho))} was given with {self.law.name} noise, but a "
+                             "correlation alone fixes the joint law for normal noise only: choose rho = 0 or that.")
 
     @property
     def active(self):

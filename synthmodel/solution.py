@@ -32,7 +32,11 @@ class Solution:
 
     @property
     def ratio(self):
-        """r = w2/w1; where w1 = 0 (no weight is left and the ratio means nothing) None, in an array NaN."""
+        """r = w2/w1 where w1 > 0; elsewhere None, in an array NaN.
+
+        With w1 = 0 there is none, and with w1 < 0 (cross-entropy under its exact attack, b > 2/3) it would hide that
+        the classifier prefers the wrong classes.
+        """
         if np.ndim(self.w1) == 0:
-            return self.w2 / self.w1 if self.w1 else None
-        return np.divide(self.w2, self.w1, out=np.full(np.shape(self.w1), np.nan), where=np.asarray(self.w1) != 0)
+            return self.w2 / self.w1 if self.w1 > 0 else None
+        return np.divide(self.w2, self.w1, out=np.full(np.shape(self.w1), np.nan), where=np.asarray(self.w1) > 0)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from synthmodel.closed import eps_max, solve_closed, threshold_closed
+from synthmodel.closed import solve_closed, threshold_closed
 from synthmodel.losses import CrossEntropy, Distillation, WrongClassLSE
 from synthmodel.setting import Setting, checked, number  # noqa: F401 - Setting is used by the doctests
 from synthmodel.solution import Solution
@@ -63,7 +63,7 @@ def _solve_margin_numerically(setting, loss, eps, lam):
 
 def _solve_exactly(setting, loss, eps, lam):
     if setting.classes > 3 or setting.noise != "normal" or setting.norm != math.inf:
-        raise ValueError(f"{setting.classes} classes, noise {setting.noise} and norm {setting.norm} were given with "
+        raise ValueError(f"{setting.classes} classes, {setting.law.name} noise and norm {setting.norm} were given with "
                          "the exact attack on cross-entropy, which covers three classes, normal noise and norm inf: "
                          "choose these, or the monotone attack.")
     from synthmodel.exact_attack import solve_exact
@@ -98,7 +98,7 @@ def threshold(setting, loss):
     eps0 (T1), eps1 (T3) and their generalisations for the margin losses; mu_c/2 for the wrong-class log-sum-exp and for
     cross-entropy under the monotone attack (T1-temp, T1-CE), where at equal means w1 dies too. It is <= 0 where w2 = 0
     at every eps. Raises ValueError for cross-entropy with b >= (K-1)/K or under the exact attack, and for distillation,
-    where none is known in closed form.
+    where it depends on lam (for the exact attack: `synthmodel.exact_attack.exact_threshold`).
 
     >>> threshold(Setting(1, 0.5), CrossEntropy())
     0.5
@@ -106,10 +106,12 @@ def threshold(setting, loss):
     if not isinstance(loss, SOFT):
         return threshold_closed(setting, loss)
     if isinstance(loss, Distillation) or getattr(loss, "attack", "monotone") == "exact":
-        raise ValueError(f"the threshold of {loss} was asked for, but none is known in closed form: solve at "
-                         "several eps.")
+        raise ValueError(f"the threshold of {loss} was asked for, but it depends on lam: solve at several eps.")
     most = setting.active / setting.classes
+    if setting.norm != math.inf:
+        raise ValueError(f"norm = {setting.norm} was given, but one perturbation is the worst for a softmax loss for "
+                         "norm inf only: choose norm inf, or a margin loss.")
     if isinstance(loss, CrossEntropy) and np.any(np.asarray(loss.b) >= most):
         raise ValueError(f"b = {np.max(loss.b)} was given, but from {setting.active}/{setting.classes} on "
                          f"cross-entropy learns nothing: choose b < {setting.active}/{setting.classes}.")
-    return number(setting.mu_c / 2) if np.any(setting.mu_c != setting.mu_e) else eps_max(setting)
+    return number(setting.mu_c / 2)

@@ -9,7 +9,21 @@ import sys
 
 import pytest
 
+from synthmodel import (
+    CrossEntropy,
+    Distillation,
+    Margin,
+    Setting,
+    SmoothedMargin,
+    SoftTargetMargin,
+    WrongClassLSE,
+    accuracy_of,
+    best_ratio,
+    solve,
+    threshold,
+)
 from synthmodel.__main__ import main
+from synthmodel.claims import CLAIMS
 
 EPS0 = 0.5 - 0.25 / math.sqrt(math.pi)
 
@@ -46,6 +60,61 @@ def test_solve_smoothed_and_cross_entropy(capsys):
     assert 0 < entropy["ratio"] < 1  # eps > eps0, and yet the feature is used (T1-CE)
 
 
+FLAGS = {  # what is typed -> the library's setting and loss
+    "--loss soft-target-margin --b 0.1 --attack exact": ({}, SoftTargetMargin(0.1)),
+    "--loss soft-target-margin --b 0.1 --attack monotone": ({}, SoftTargetMargin(0.1, "monotone")),
+    "--loss wrong-class-lse --tau 0.1": ({}, WrongClassLSE(0.1)),
+    "--loss wrong-class-lse --tau 0.1 --b 0.2": ({}, WrongClassLSE(0.1, 0.2)),
+    "--loss cross-entropy --b 0.1 --attack monotone": ({}, CrossEntropy(0.1)),
+    "--loss cross-entropy --b 0.1 --attack exact": ({}, CrossEntropy(0.1, "exact")),
+    "--loss distillation --teacher 1,0.5": ({}, Distillation((1, 0.5))),
+    "--loss distillation --teacher 1,0.5 --teacher-input clean": ({}, Distillation((1, 0.5), "clean")),
+    "--classes 10 --design A": ({"classes": 10}, Margin()),
+    "--classes 10 --design B": ({"classes": 10, "design": "B"}, Margin()),
+    "--norm 2": ({"norm": 2}, Margin()),
+    "--rho 0.3": ({"rho": 0.3}, Margin()),
+    "--mu-e 1.2 --mu-c 0.9": ({"mu_e": 1.2, "mu_c": 0.9}, Margin()),
+    "--sigma-e 0.2 --sigma-c 0.6": ({"sigma_e": 0.2, "sigma_c": 0.6}, Margin()),
+    "--noise laplace": ({"noise": "laplace"}, Margin()),
+    "--noise student-t:3 --loss smoothed-margin --b 0.1": ({"noise": "student-t:3"}, SmoothedMargin(0.1)),
+    "--noise laplace --loss cross-entropy": ({"noise": "laplace"}, CrossEntropy()),
+    "--classes 10 --design B --loss cross-entropy --rho 0.2": ({"classes": 10, "design": "B", "rho": 0.2},
+                                                               CrossEntropy()),
+}
+
+
+@pytest.mark.parametrize("words", FLAGS)
+def test_every_flag_reaches_the_library(capsys, words):
+    own, loss = FLAGS[words]
+    setting = Setting(1, 0.5, **own)
+    expected, found = solve(setting, loss, 0.1, 0.3), as_json(capsys, "solve", "--eps", "0.1", "--lam", "0.3",
+                                                               *words.split())
+    assert [found["w1"], found["w2"], found["risk"]] == pytest.approx([expected.w1, expected.w2, expected.risk])
+    assert (found["joint_accuracy"], found["pairwise_accuracy"]) == pytest.approx(
+        accuracy_of(setting, expected.ratio, 0.1))
+    plain = as_json(capsys, "solve", "--eps", "0.1", "--lam", "0.3")
+    assert abs(found["w1"] - plain["w1"]) + abs(found["w2"] - plain["w2"]) > 1e-3  # no flag does nothing
+
+
+@pytest.mark.parametrize("words", [words for words in FLAGS if "distillation" not in words and "exact" not in words])
+def test_every_flag_reaches_the_thresholds(capsys, words):
+    own, loss = FLAGS[words]
+    found = as_json(capsys, "thresholds", *words.split())
+    assert found.get("threshold", found["eps0"]) == pytest.approx(threshold(Setting(1, 0.5, **own), loss))
+
+
+@pytest.mark.parametrize("words", [words for words in FLAGS if "--loss" not in words])
+def test_every_setting_reaches_accuracy_best_and_curve(capsys, words):
+    setting = Setting(1, 0.5, **FLAGS[words][0])
+    found = as_json(capsys, "accuracy", "--eps", "0.1", "--ratio", "0.6", *words.split())
+    assert (found["joint"], found["pairwise"]) == pytest.approx(accuracy_of(setting, 0.6, 0.1))
+    best = as_json(capsys, "best", "--eps", "0.1", *words.split())
+    assert best["r_acc"] == pytest.approx(best_ratio(setting, 0.1))
+    assert best["r_at"] == pytest.approx(solve(setting, Margin(), 0.1, 1).ratio)
+    rows = as_json(capsys, "curve", "--eps", "0:0.1:3", *words.split())
+    assert rows[-1]["r_acc"] == pytest.approx(best["r_acc"]) and len(rows) == 3
+
+
 def test_no_classifier_has_no_accuracy(capsys):
     result = as_json(capsys, "solve", "--eps", "0.5")
     assert (result["w1"], result["w2"]) == (0, 0)
@@ -80,7 +149,7 @@ def test_curve(capsys):
 
 def test_verify(capsys):
     rows = as_json(capsys, "verify")
-    assert [row["id"] for row in rows] == ["T1", "T2-pair", "T2-joint", "T2-joint'", "T3", "N1", "N2", "N3"]
+    assert [row["id"] for row in rows] == [known.id for known in CLAIMS]
     assert all(row["holds"] for row in rows)
     assert {"source", "status", "domain", "margin", "measure", "counterexample"} <= rows[0].keys()
 
@@ -114,6 +183,47 @@ def test_verify(capsys):
     ("curve --eps 0:0.5:1", "a COUNT from 2 to 100000"),
     ("curve --eps 0:0.5:1000000000000", "a COUNT from 2 to 100000"),
     ("curve --csv --json", "not allowed with argument"),
+    ("solve --eps 0.2 --loss soft-target-margin", "no b was given for soft-target-margin"),
+    ("solve --eps 0.2 --loss soft-target-margin --b 0.1 --attack star", "attack = 'star' was given"),
+    ("solve --eps 0.2 --loss margin --attack exact", "attack = exact was given for the loss margin"),
+    ("solve --eps 0.2 --loss wrong-class-lse", "no tau was given for wrong-class-lse"),
+    ("solve --eps 0.2 --loss wrong-class-lse --tau 0", "tau = 0 was given"),
+    ("solve --eps 0.2 --loss wrong-class-lse --tau cold", "tau = cold was given"),
+    ("solve --eps 0.2 --loss wrong-class-lse --tau 0.1 --norm 2", "for norm inf only"),
+    ("solve --eps 0.2 --loss cross-entropy --tau 0.1", "tau = 0.1 was given for the loss cross-entropy"),
+    ("solve --eps 0.2 --loss cross-entropy --norm 1", "for norm inf only"),
+    ("solve --eps 0.2 --loss cross-entropy --b 0.1 --attack exact --classes 4", "which covers three classes"),
+    ("solve --eps 0.2 --loss cross-entropy --b 0.1 --attack exact --noise laplace", "which covers three classes"),
+    ("solve --eps 0.2 --loss cross-entropy --noise laplace --classes 4 --design B", "choose normal noise or design A"),
+    ("solve --eps 0.2 --loss cross-entropy --rho -0.1 --classes 4", "choose rho >= 0"),
+    ("solve --eps 0.2 --loss distillation", "no teacher was given for distillation"),
+    ("solve --eps 0.2 --loss distillation --teacher 1", "must be two weights"),
+    ("solve --eps 0.2 --loss distillation --teacher 1,2,3", "must be two weights"),
+    ("solve --eps 0.2 --loss distillation --teacher 1,x", "weight = x was given"),
+    ("solve --eps 0.2 --loss distillation --teacher 1,-1", "weight = -1 was given"),
+    ("solve --eps 0.2 --loss distillation --teacher 1,0.5 --teacher-input dirty", "teacher_input = 'dirty'"),
+    ("solve --eps 0.2 --loss cross-entropy --teacher 1,0.5", "teacher = ('1', '0.5') was given for the loss"),
+    ("solve --eps 0.2 --classes 2", "whole number from 3 to 1000"),
+    ("solve --eps 0.2 --classes many", "classes = many was given"),
+    ("solve --eps 0.2 --classes 3.5", "classes = 3.5 was given"),
+    ("solve --eps 0.2 --design C", "the design 'C' was given"),
+    ("solve --eps 0.2 --norm 0.5", "norm = 0.5 was given"),
+    ("solve --eps 0.2 --norm two", "norm = two was given"),
+    ("solve --eps 0.2 --norm nan", "norm = nan was given"),
+    ("solve --eps 0.2 --norm 2 --loss soft-target-margin --b 0.1 --attack monotone", "choose norm inf"),
+    ("solve --eps 0.2 --rho 1", "rho = 1 was given"),
+    ("solve --eps 0.2 --rho -0.6 --classes 4", "rho = -0.6 was given"),
+    ("solve --eps 0.2 --rho 0.3 --noise laplace", "for normal noise only"),
+    ("solve --eps 0.2 --mu-e 0", "mu_e = 0 was given"),
+    ("solve --eps 0.2 --mu-c -1", "mu_c = -1 was given"),
+    ("solve --eps 0.2 --sigma-e nan", "sigma_e = nan was given"),
+    ("solve --eps 0.2 --sigma-c some", "sigma_c = some was given"),
+    ("solve --eps 0.2 --noise cauchy", "noise 'cauchy' was given"),
+    ("solve --eps 0.2 --noise student-t:2", "noise 'student-t:2' was given"),
+    ("thresholds --loss distillation --teacher 1,1", "solve at several eps"),
+    ("thresholds --loss wrong-class-lse --tau 0.1 --norm 2", "norm = 2.0 was given"),
+    ("best --eps 0.2 --classes 4 --rho -0.1", "choose rho >= 0"),
+    ("accuracy --eps 0.2 --ratio 0.5 --noise laplace --design B --classes 5", "choose normal noise or design A"),
 ])
 def test_bad_input_gets_one_sentence_and_status_2(capsys, words, sentence):
     try:
@@ -124,6 +234,12 @@ def test_bad_input_gets_one_sentence_and_status_2(capsys, words, sentence):
     assert (status, out) == (2, "")
     assert sentence in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_a_solver_that_gives_up_says_so_with_status_1(capsys):
+    status, out, err = run(capsys, *"solve --eps 0.2 --loss wrong-class-lse --tau 1e-9 --noise laplace".split())
+    assert (status, out) == (1, "")
+    assert "choose a larger lam or tau" in err and len(err.strip().splitlines()) == 1
 
 
 def test_a_small_b_of_zero_is_the_margin_loss(capsys):
