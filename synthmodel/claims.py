@@ -81,14 +81,15 @@ CLAIMS = (
           instead="w1, w2 and r fall as b grows (w1 + w2 and the end at 2/3 symbolic, the rest tested)"),
     Claim("T3-CE-exact", "new", "Under the attack that maximises the smoothed loss itself, smoothing can raise or "
           "lower r", "tested", "0 < b < 2/3"),
-    Claim("S1-exact", "new", "Under the exact attack r = (lam + sigma^2 A)/(lam + sigma^2 B) with the curvatures of "
-          "the attacked loss: r > 1 iff the risk rises with the correlation of the cross-class features", "tested",
-          "equal means and noises; both weights positive"),
-    Claim("T1-CE-exact", "new", "Under the exact attack, too, both weights live until mu/2 and die together", "tested",
-          "equal means; 0 < b < 2/3"),
-    Claim("T1-CE-exact-unequal", "new", "Under the exact attack the weight of the smaller mean dies strictly before "
-          "half that mean, at an eps that, for w2, depends on neither sigma_C nor rho", "tested", "unequal means; "
-          "0 < b < 2/3"),
+    Claim("S1-exact", "new", "Under the exact attack r = (lam + sigma_E^2 A)/(lam + sigma_C^2 B), A = E[F_jj + 2 F_jk "
+          "+ F_kk], B = E[F_jj + F_kk + 2 rho F_jk] of the attacked loss F; at equal noises r > 1 iff the risk rises "
+          "with the correlation of the cross-class features", "symbolic", "equal means; both weights positive"),
+    Claim("T1-CE-exact", "new", "Under the exact attack, too, both weights live until mu/2 and die together, lam w_i "
+          "<= (mu - 2 eps) E[pi - b]", "symbolic", "equal means; 0 < b < 2/3; lam > 0; any noises and rho",
+          certified="its lemma (which vertices can win), for every 0 < b < 2/3"),
+    Claim("T1-CE-exact-unequal", "new", "Under the exact attack the weight of the smaller mean is 0 from strictly "
+          "before half that mean on; when w2 dies depends on neither sigma_C nor rho", "symbolic", "unequal means; "
+          "0 < b < 2/3; lam > 0; that there is one such eps: seen on a grid"),
     Claim("N4", "new", "Cross-entropy uses the cross-class feature too much: r_CE > r_acc for every lam", "certified",
           "equal noise; b = 0; 0 < k <= 2.41", certified="0 < k <= 2.41, every lam >= 0"),
     Claim("N4-end", "new", "N4 for every k", "refuted", "equal noise; b = 0", instead="it fails first near k = 2.414, "
@@ -130,8 +131,8 @@ CLAIMS = (
     Claim("D4", "new", "Rare wrong cross-class evidence is an l1 pull: w2 is never learned, learned and then "
           "forgotten, or kept; forgetting costs more than ten points near the lower end of its range at k = 1",
           "symbolic", "p -> 0, p S -> kappa; bulk noise of C zero; lam = 0; the ten points: tested"),
-    Claim("D4-unimodal", "new", "Where w2 is forgotten, w1 rises for ever and w2 rises once, then falls to 0", "tested",
-          "as D4; a proof is in the docstring of synthmodel.outliers.limit_flow"),
+    Claim("D4-unimodal", "new", "Where w2 is forgotten, w1 rises for ever and w2 rises once, then falls to 0",
+          "symbolic", "as D4, d pibar_1 <= gamma < d pi_0; no remedy"),
     Claim("D4-accuracy", "new", "Where w2 is forgotten, accuracy is unimodal in time", "refuted", "as D4",
           instead="it may first fall and rise again by little before the large fall"),
     Claim("D4-remedies", "new", "In D4 an early teacher on the same inputs lessens the forgetting, and under a "

@@ -52,7 +52,7 @@ def check_d4():
 
 
 def check_d4_unimodal():
-    """In (b) proved (`limit_flow`); in (c) w2 rises, or rises and then falls towards its limit: only tried."""
+    """In (b) derived (symbolic.unimodal); in (c) w2 rises, or rises and then falls towards its limit: only tried."""
     times, rises, turns = np.concatenate([[0.0], np.geomspace(1e-2, 300, 200)]), [], True
     for k, classes in product((0.2, 0.5, 0.8, 1.0, 1.5, 2.5), (3, 10)):
         low, high = forgetting_range(k, classes)

@@ -11,14 +11,18 @@ from synthmodel.symbolic import (  # noqa: F401 - each enters its derivations
     classes,
     crossentropy,
     dynamics,
+    exact,
     general,
     losses,
     margin,
     outliers,
+    pairs,
     plane,
+    smoothing,
     softlabels,
     temperature,
     unequal,
+    unimodal,
 )
 from synthmodel.symbolic.common import REGISTRY, derive
 

@@ -105,7 +105,8 @@ def s1():
 def quadrant_steps():
     """Where the minimiser lies: in w1, w2 > 0 if eps < mu/2, and at w = 0 if not."""
     near, far = mu - 2 * eps, mu + 2 * eps
-    weak, wide = {mu: 2 * eps + T}, {eps: mu / 2 + t}  # eps < mu/2, eps >= mu/2
+    net = sp.Symbol("net", positive=True)  # of its own: no case below may tie it to another size
+    weak, wide = {mu: 2 * eps + net}, {eps: mu / 2 + t}  # eps < mu/2, eps >= mu/2
     at_rest = {own: sp.Rational(2, 9), others: sp.Rational(4, 9), pibar: sp.Rational(2, 3)}
 
     def along(mean_e, mean_c, u1, u2):  # the slope at w = 0 in the direction (u1, u2)
