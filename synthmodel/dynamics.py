@@ -14,13 +14,10 @@ from scipy.integrate import solve_ivp
 from synthmodel.accuracy import joint_accuracy
 from synthmodel.setting import checked
 from synthmodel.solution import NotConverged
+from synthmodel.temperature import psi_pair
 
 __all__ = ["Path", "checked_times", "cross_entropy_flow", "effective_smoothing", "integrate", "margin_flow", "psi"]
 
-# E g(|Z|) = 2 int exp(s) phi(e^s) g(e^s) ds: analytic in a strip, so that the trapezoidal rule keeps 15 digits
-STEP = 0.12
-SIZES = np.exp(np.arange(-20, 2.4, STEP))  # |Z|
-CHANCES = 2 * STEP * SIZES * np.exp(-SIZES**2 / 2) / math.sqrt(2 * math.pi)
 NORMAL = np.arange(-9, 9.001, 0.06)  # nodes of the trapezoidal rule for a standard normal law
 NORMAL_WEIGHTS = 0.06 * np.exp(-NORMAL**2 / 2) / math.sqrt(2 * math.pi)
 
@@ -79,8 +76,7 @@ def psi(x):
     x = np.asarray(x, dtype=float)
     if not (x >= 0).all():
         raise ValueError(f"x = {x} was given, but psi is used for x >= 0 only: choose such numbers.")
-    half = SIZES / math.sqrt(2)
-    return np.tanh(x[..., None] * half) @ (CHANCES * half)
+    return psi_pair(x)[0]
 
 
 def effective_smoothing(b, teacher):

@@ -8,17 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import ndtr
 
 from synthmodel.accuracy import K0, below_best
+from synthmodel.dynamics import psi
+from synthmodel.noise import law
 from synthmodel.setting import Setting, checked  # noqa: F401 - Setting is used by a doctest
 
-__all__ = ["Interval", "estimates", "expected_maximum", "psi", "tau_star"]
+__all__ = ["Interval", "estimates", "expected_maximum", "tau_star"]
 
 FEWEST = 10  # rows of a class
 HIGHEST = 17  # k of tau_star: there tau* is 1e43, and beyond it psi's argument is no ordinary number
-STEP = 0.04  # of both quadratures
-LOG_NODES = STEP * np.arange(-500, 64)  # of log |Z| in psi: tanh(x |Z|) then looks the same for every x
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,7 @@ def expected_maximum(n):
     """
     if n != int(n) or n < 1:
         raise ValueError(f"n = {n} was given, but it must be an integer >= 1: give the number of normals.")
-    z = STEP * np.arange(-300, 301)  # the trapezoidal rule converges faster than any power for such integrands
-    return float(n * np.sum(z * np.exp(-z * z / 2) * ndtr(z) ** (n - 1)) * STEP / math.sqrt(2 * math.pi))
+    return law("normal").mean_largest(int(n))
 
 
 def row_statistics(m):
@@ -114,19 +112,6 @@ def estimates(margins, labels=None, *, resamples=1000, level=0.95, seed=0):
     tails = [(1 - level) / 2, (1 + level) / 2]
     return {name: Interval(float(value[name]), *map(float, np.quantile(drawn[name], tails, method="nearest")))
             for name in value}
-
-
-def psi(x):
-    """psi(x) = E[(|Z|/sqrt 2) tanh(x |Z|/sqrt 2)], Z standard normal, x >= 0 (T1-temp). Broadcasts.
-
-    Increases from 0 (slope 1/2) to 1/sqrt(pi). Raises ValueError for x < 0 or NaN.
-
-    >>> round(float(psi(1e-6)) * 1e6, 6), round(float(psi(1e9)) * math.sqrt(math.pi), 12)
-    (0.5, 1.0)
-    """
-    x, z = checked("x", x, least=0), np.exp(LOG_NODES)
-    density = 2 * np.exp(-z * z / 2) / math.sqrt(2 * math.pi) * z * STEP
-    return np.tanh(np.multiply.outer(x, z / math.sqrt(2))) @ (density * z / math.sqrt(2))
 
 
 def tau_star(setting, eps, lam):

@@ -11,7 +11,8 @@ from scipy.stats import binom
 import synthmodel.estimates as module
 from synthmodel.accuracy import r_acc
 from synthmodel.checks.finite import check_margins, robust_margins
-from synthmodel.estimates import estimates, expected_maximum, psi, tau_star
+from synthmodel.dynamics import psi
+from synthmodel.estimates import estimates, expected_maximum, tau_star
 from synthmodel.losses import WrongClassLSE
 from synthmodel.setting import Setting
 from synthmodel.solver import solve
