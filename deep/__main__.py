@@ -26,7 +26,7 @@ def parser():
         command.add_argument("--attack-steps", type=int, help="PGD steps of size eps/4 (default: the recipe's)")
         command.add_argument("--json", action="store_true", help="print JSON")
     for command in (train, evaluate, cas):
-        command.add_argument("--data", help="folder with cifar-10-batches-py (default: $DEEP_DATA)")
+        command.add_argument("--data", help="folder or archive with the data set (default: $DEEP_DATA)")
         command.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
         command.add_argument("--threads", type=int, help="CPU threads (default: torch's)")
     return top

@@ -1,25 +1,17 @@
-"""Data as tensors on the device: splits, the restricted CIFAR reader, batched augmentation."""
+"""Data as tensors on the device: data sets, splits, batched augmentation."""
 
 import hashlib
 import os
-import pickle
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
-__all__ = ["Data", "Split", "as_float", "augment", "held_out", "load_cifar10", "read_cifar_pickle"]
+from deep.archives import without_suffix
+from deep.catalogue import LAYOUTS, locate, read_images
 
-# The MD5 sums of the official files (https://www.cs.toronto.edu/~kriz/cifar.html).
-CIFAR10_MD5 = {
-    "data_batch_1": "c99cafc152244af753f735de768cd75f",
-    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
-    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
-    "data_batch_4": "634d18415352ddfa80567beed471001a",
-    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
-    "test_batch": "40351d587109b95175f43aff81a1287e",
-}
+__all__ = ["Data", "Split", "as_float", "augment", "channel_statistics", "held_out", "load"]
+
 SPLIT_SEED = 0  # one fixed validation split for every run, whatever the run's own seed
 
 
@@ -39,7 +31,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Data:
-    """A data set. box: the range of a pixel that an attack must keep, or None; mean, std: per channel, of train."""
+    """A data set. box: the range of a pixel that an attack must keep, or None; mean, std: per channel, of train.
+
+    superclasses: the superclass of each class, for CAS within and between them (CIFAR-100), else empty.
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -50,6 +45,7 @@ class Data:
     std: tuple[float, ...]
     box: tuple[float, float] | None
     provenance: dict
+    superclasses: tuple[str, ...] = ()
 
     def fingerprint(self):
         """SHA-256 of the training images and labels: a run must not go on with others."""
@@ -72,56 +68,6 @@ def as_float(images):
     return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
-class RestrictedUnpickler(pickle.Unpickler):
-    """Admits numpy arrays and plain containers: a pickle can otherwise run any code when it is read."""
-
-    ALLOWED = frozenset({("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct"),
-                         ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")})
-
-    def find_class(self, module, name):
-        if (module, name) not in self.ALLOWED:
-            raise ValueError(f"it asks for {module}.{name}, but only numpy arrays and plain containers are admitted")
-        # numpy renamed the module in 2.0; old files name the old place, which warns when it is used
-        return super().find_class(module.replace("numpy.core.", "numpy._core.") if np.__version__ >= "2" else module,
-                                  name)
-
-
-def read_cifar_pickle(path):
-    """The dictionary in one CIFAR pickle (keys as str). Raises ValueError naming the file if it is not one.
-
-    Layout: https://www.cs.toronto.edu/~kriz/cifar.html, protocol 2, strings of Python 2.
-
-    >>> read_cifar_pickle("/nowhere")
-    Traceback (most recent call last):
-    ValueError: /nowhere cannot be read as a CIFAR pickle (...): copy the file again.
-    """
-    try:
-        with open(path, "rb") as file:
-            content = RestrictedUnpickler(file, encoding="bytes").load()
-        return {key.decode() if isinstance(key, bytes) else key: value for key, value in content.items()}
-    except Exception as error:  # damaged bytes make the unpickler raise nearly anything
-        raise ValueError(f"{path} cannot be read as a CIFAR pickle ({error}): copy the file again.") from error
-
-
-def read_batch(path):
-    content = read_cifar_pickle(path)
-    pixels, labels = content.get("data"), content.get("labels")
-    if (not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 2
-            or pixels.shape[1] != 3072 or not isinstance(labels, list) or len(labels) != len(pixels)):
-        raise ValueError(f"{path} does not hold n images of 3 x 32 x 32 bytes with n labels: copy the file again.")
-    if not all(isinstance(label, int) and 0 <= label < 10 for label in labels):
-        raise ValueError(f"{path} holds a label outside 0..9, which CIFAR-10 does not have: copy the file again.")
-    return torch.from_numpy(pixels.reshape(-1, 3, 32, 32).copy()), torch.tensor(labels)
-
-
-def class_names(meta):
-    """The ten names in `batches.meta`, or the numbers 0..9 where that file is missing."""
-    names = read_cifar_pickle(meta).get("label_names") if meta.is_file() else [str(label) for label in range(10)]
-    if not isinstance(names, list) or len(names) != 10:
-        raise ValueError(f"{meta} does not hold ten label_names: copy the file again, or remove it.")
-    return tuple(name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in names)
-
-
 def held_out(total, val_size, train_size):
     """Indices (train, val), int64, of one fixed split of `total` images: the same for every run and seed.
 
@@ -139,43 +85,76 @@ def held_out(total, val_size, train_size):
     return order[val_size:val_size + (train_size or available)], order[:val_size]
 
 
-def load_cifar10(folder, val_size, train_size=None):
-    """CIFAR-10 from `folder`, which holds `cifar-10-batches-py` or is it; one to five training batches.
+def channel_statistics(images):
+    """(mean, standard deviation) of each channel of uint8 images (n, c, h, w), in units of 255; from counts, exactly.
 
-    val_size images of the training files are held out; train_size of the rest are used (None: all).
-    `provenance` says for each file whether its MD5 is the official one. Raises ValueError in one sentence.
+    >>> channel_statistics(torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 1, 2))
+    ((0.5,), (0.5,))
     """
-    folder = folder or os.environ.get("DEEP_DATA")
-    if not folder:
-        raise ValueError("no data directory was given: pass --data DIR or set DEEP_DATA to the folder that holds "
-                         "cifar-10-batches-py.")
-    base = Path(folder)
-    base = base / "cifar-10-batches-py" if (base / "cifar-10-batches-py").is_dir() else base
-    batches = [base / name for name in CIFAR10_MD5 if name != "test_batch" and (base / name).is_file()]
-    if not batches or not (base / "test_batch").is_file():
-        raise ValueError(f"no CIFAR-10 was found in {base}: it must hold data_batch_1 (to 5) and test_batch of "
-                         "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz; unpack that archive there.")
-    files = [*batches, base / "test_batch"]
-    official = {path.name: hashlib.md5(path.read_bytes()).hexdigest() == CIFAR10_MD5[path.name] for path in files}
-    parts = [read_batch(path) for path in batches]
-    images, labels = torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    counts = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in images.unbind(1)]).double()
+    counts /= counts.sum(1, keepdim=True)
+    mean = counts @ levels
+    std = (counts * (levels - mean[:, None]) ** 2).sum(1).sqrt()
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def check_classes(decoded, layout, path):
+    """ValueError if a class lacks images, or there are fewer than 3 classes, or more than the data set has."""
+    if len(decoded.classes) < 3:
+        raise ValueError(f"{path} has classes {', '.join(decoded.classes)} alone, but margin-CAS compares triples of "
+                         "classes: pass images of at least 3.")
+    if layout.classes and len(decoded.classes) > layout.classes:
+        raise ValueError(f"{path} has {len(decoded.classes)} classes, but {layout.title} has {layout.classes}: pass "
+                         "the folder of that data set, or the name of this one.")
+    for split, labels in (("training", decoded.train_labels), ("test", decoded.test_labels)):
+        counts = np.bincount(labels, minlength=len(decoded.classes))
+        if not counts.all():
+            raise ValueError(f"{path} lacks {split} images of class {decoded.classes[int(counts.argmin())]!r}, without "
+                             "which CAS is undefined: copy the files again.")
+
+
+def load(name, root, val_size, train_size=None, resize=None):
+    """The data set `name` of LAYOUTS as `Data`, from `root` (None: $DEEP_DATA), a folder or an archive.
+
+    root: the data set, or the folder in which it lies under its own name, unpacked or not; or Parquet files.
+    val_size images of the training split are held out; train_size of the rest are used (None: all). resize:
+    None, or the side to which image files are cut and scaled (never CIFAR's). Mean and standard deviation are
+    those of the training images used. Decoded images are kept in a cache (deep/cache.py). `Data.name` says
+    what is not the whole, official, exact data set. ValueError, in one sentence: what is missing or damaged.
+
+    >>> load("mnist", "images", val_size=500)
+    Traceback (most recent call last):
+    ValueError: data = mnist was given, but the data sets are cifar10, cifar100, tiny-imagenet, folder: choose one.
+    """
+    if name not in LAYOUTS:
+        raise ValueError(f"data = {name} was given, but the data sets are {', '.join(LAYOUTS)}: choose one.")
+    layout = LAYOUTS[name]
+    if resize is not None and (layout.pickled or resize < 1):
+        raise ValueError(f"resize = {resize} was given for {layout.title}, but it is the side in pixels, from 1 on, of "
+                         "images that lie in files, and CIFAR's do not: leave it out.")
+    root = root or os.environ.get("DEEP_DATA")
+    if not root:
+        raise ValueError(f"no data directory was given for {layout.title}: pass --data DIR or set DEEP_DATA to the "
+                         "folder or archive that holds it.")
+    path = locate(layout, root)
+    decoded, digest = read_images(layout, path, resize)
+    check_classes(decoded, layout, path)
+    images, labels = torch.from_numpy(decoded.train_images), torch.from_numpy(decoded.train_labels)
     train, val = held_out(len(labels), val_size, train_size)
-    test = Split(*read_batch(base / "test_batch"))
-    if len(test.labels.unique()) < 10:
-        raise ValueError(f"{base / 'test_batch'} lacks images of a class, without which CAS is undefined: "
-                         "copy the file again.")
-    pixels = as_float(images[train])
-    std = pixels.std((0, 2, 3))
-    if not (std > 0).all():
-        raise ValueError(f"the training images in {base} have a constant channel: copy the files again.")
-    note = "" if all(official.values()) else " (not the official files)"
-    if not note and len(batches) < 5:
-        note = f" ({len(batches)} of 5 official training batches)"
+    mean, std = channel_statistics(images[train])
+    if not all(std):
+        raise ValueError(f"the training images in {path} have a constant channel: copy the files again.")
+    classes = len(decoded.classes)
+    notes = [decoded.note, f"{classes} of {layout.classes} classes" if classes < (layout.classes or 0) else "",
+             f"resized to {resize}" if resize else ""]
+    title = layout.title if layout.stems else without_suffix(path.resolve().name)
     return Data(
-        name="CIFAR-10" + note, classes=class_names(base / "batches.meta"),
-        train=Split(images[train], labels[train]), val=Split(images[val], labels[val]), test=test,
-        mean=tuple(pixels.mean((0, 2, 3)).tolist()), std=tuple(std.tolist()), box=(0.0, 1.0),
-        provenance={"layout": "cifar-10-batches-py", "official_md5": official, "training_images_on_disk": len(labels)})
+        name=title + (f" ({', '.join(filter(None, notes))})" if any(notes) else ""), classes=decoded.classes,
+        train=Split(images[train], labels[train]), val=Split(images[val], labels[val]),
+        test=Split(torch.from_numpy(decoded.test_images), torch.from_numpy(decoded.test_labels)),
+        mean=mean, std=std, box=(0.0, 1.0), superclasses=decoded.superclasses,
+        provenance=decoded.provenance | {"content_sha256": digest, "training_images_on_disk": len(labels)})
 
 
 def augment(images, generator, padding, flip):

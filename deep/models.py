@@ -1,12 +1,15 @@
 """Networks: each is a `Classifier`, a body of features under one linear layer, with normalisation inside."""
 
-from itertools import pairwise
-
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-__all__ = ["Classifier", "PreActResNet18", "build"]
+from deep.attack import frozen
+from deep.networks import NETWORKS, register
+from deep.resnets import PreActBlock, PreActResNet18, ResNet18, ResNetBlock, WideResNet
+from deep.transformer import DeiT, load_published
+
+__all__ = ["Classifier", "DeiT", "PreActBlock", "PreActResNet18", "ResNet18", "ResNetBlock", "WideResNet", "build",
+           "load_published", "register", "split_last_linear"]
 
 
 class Classifier(nn.Module):
@@ -33,45 +36,39 @@ class Classifier(nn.Module):
         return self.linear(self.features(x))
 
 
-class PreActBlock(nn.Module):
-    """Pre-activation block (He et al. 2016, "Identity mappings"): the shortcut is taken after the first BN-ReLU."""
+def split_last_linear(network, shape, classes):
+    """(body, linear): an outside network's last linear layer, and the network with the identity in its place.
 
-    def __init__(self, inputs, outputs, stride):
-        super().__init__()
-        self.bn1 = nn.BatchNorm2d(inputs)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        changes_shape = stride != 1 or inputs != outputs
-        self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if changes_shape else None
+    The layer is the one whose output the network returns, seen on two random images of `shape` (c, h, w). Raises
+    ValueError if there is none, if its scores are not (n, classes), or if linear(body(x)) is not network(x).
 
-    def forward(self, x):
-        out = F.relu(self.bn1(x))
-        shortcut = self.shortcut(out) if self.shortcut is not None else x
-        return self.conv2(F.relu(self.bn2(self.conv1(out)))) + shortcut
-
-
-class PreActResNet18(nn.Sequential):
-    """The body of PreActResNet-18 for small images: (n, channels, h, w) -> (n, 8 width).
-
-    Eight pre-activation blocks in four stages (He et al. 2016), then batch norm, ReLU and the mean over pixels.
-    width: channels of the first stage; 64 is the paper's.
-
-    >>> PreActResNet18(4)(torch.zeros(2, 3, 32, 32)).shape
-    torch.Size([2, 32])
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 2))
+    >>> body, linear = split_last_linear(network, (3, 2, 2), 2)
+    >>> body(torch.zeros(7, 3, 2, 2)).shape, linear
+    (torch.Size([7, 5]), Linear(in_features=5, out_features=2, bias=True))
     """
-
-    def __init__(self, width=64, channels=3):
-        widths = [width, width, 2 * width, 4 * width, 8 * width]
-        stages = []
-        for stage, (inputs, outputs) in enumerate(pairwise(widths)):
-            stages += [PreActBlock(inputs, outputs, 1 if stage == 0 else 2), PreActBlock(outputs, outputs, 1)]
-        super().__init__(nn.Conv2d(channels, width, 3, 1, 1, bias=False), *stages, nn.BatchNorm2d(8 * width), nn.ReLU(),
-                         nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    x, calls = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0)), []
+    hooks = [module.register_forward_hook(lambda layer, _, scores: calls.append((layer, scores)))
+             for module in network.modules() if isinstance(module, nn.Linear)]
+    with frozen(network), torch.no_grad():
+        scores = network(x)
+        for hook in hooks:
+            hook.remove()
+        last = next((layer for layer, output in calls if output is scores), None)
+        if last is None or scores.shape != (2, classes):
+            raise ValueError(f"the network {type(network).__name__} was given, but it does not return the scores "
+                             f"(n, {classes}) of a last nn.Linear: return them unchanged, or the pair (body, linear).")
+        name = next(name for name, module in network.named_modules() if module is last)
+        parent, _, own = name.rpartition(".")
+        setattr(network.get_submodule(parent), own, nn.Identity())
+        if not torch.equal(last(network(x)), scores):
+            raise ValueError(f"the network {type(network).__name__} was given, but it uses its last layer {name} more "
+                             "than once: return the pair (body, linear).")
+    return network, last
 
 
 def build(recipe, data, seed):
-    """The network of a recipe for a data set, its weights drawn from `seed` (torch's default initialisation).
+    """The network of a recipe for a data set, its weights drawn from `seed`.
 
     >>> from deep.recipe import recipe_named
     >>> from deep.train import load_data
@@ -79,18 +76,9 @@ def build(recipe, data, seed):
     >>> build(recipe, load_data(recipe), 0)(torch.zeros(5, 1, 8, 12)).shape
     torch.Size([5, 3])
     """
-    _, channels, height, width = data.train.images.shape
-    classes = len(data.classes)
+    shape, classes = tuple(data.train.images.shape[1:]), len(data.classes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if recipe.model == "preactresnet18":
-            body, linear = PreActResNet18(recipe.width, channels), nn.Linear(8 * recipe.width, classes)
-        elif recipe.model == "linear":
-            body, linear = nn.Flatten(), nn.Linear(channels * height * width, classes, bias=False)
-        else:
-            # Without biases the network is homogeneous, so that a fixed weight norm fixes its scale (`radius`).
-            c = recipe.width
-            body = nn.Sequential(nn.Conv2d(channels, c, 3, 1, 1, bias=False), nn.ReLU(),
-                                 nn.Conv2d(c, 2 * c, 3, 2, 1, bias=False), nn.ReLU(), nn.Flatten())
-            linear = nn.Linear(2 * c * ((height + 1) // 2) * ((width + 1) // 2), classes, bias=False)
+        network = NETWORKS[recipe.model].build(recipe, shape, classes)
+        body, linear = network if isinstance(network, tuple) else split_last_linear(network, shape, classes)
         return Classifier(body, linear, data.mean, data.std, bf16=recipe.bf16, channels_last=recipe.channels_last)

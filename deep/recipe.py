@@ -5,6 +5,8 @@ import json
 from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
 
+from deep.networks import NETWORKS, SIZES
+
 __all__ = ["RECIPES", "Recipe", "parse_eps", "recipe_from_dict", "recipe_named", "run_name"]
 
 
@@ -37,8 +39,11 @@ def parse_eps(text, name="eps"):
 class Recipe:
     """Adversarial training of one network; the defaults are Rice et al. 2020 and the paper (design.md, 3).
 
-    data: "cifar10" (official layout) or "planted" (generated; then mu, sigma, patch are its own settings).
-    model: "preactresnet18", "linear" or "cnn"; width: channels of the first stage (None for "linear").
+    data: "cifar10", "cifar100", "tiny-imagenet", "folder" (any train/<class>/*.png; deep/catalogue.py), or
+        "planted" (generated; then mu, sigma, patch are its own settings).
+    model: "preactresnet18", "resnet18", "wideresnet", "deit", "linear", "cnn" or another name in the registry
+        (deep/networks.py). width: channels of the first stage (16 k for a wideresnet-n-k) or of a transformer's
+        tokens; depth, patch_size: below. Each is None for a network that has none, such as "linear".
     loss: "cross-entropy" or "margin" (max_{j != y} f_j - f_y), trained on and attacked.
     eps, step: of the linf attack, fractions of the pixel range; steps: PGD steps; random_start: in the ball.
     attack_mode: "eval" leaves the batch-norm statistics alone, "train" reproduces the paper's public code.
@@ -51,6 +56,9 @@ class Recipe:
     eval_every: epochs between evaluations (the last is always evaluated); eval_steps: PGD steps, step eps/4.
     bf16, channels_last: fast arithmetic; losses and perturbations stay float32.
     seed: feeds separate generators for the initial weights, the order, the augmentation and the attack.
+    depth: layers of a wideresnet (6 b + 4) or a deit; patch_size: side of a deit's patches, in pixels.
+    pretrained: file with the state dict of a published deit, from which the training starts.
+    resize: None, or the side in pixels to which the images of "folder" and "tiny-imagenet" are cut and scaled.
     """
 
     data: str = "cifar10"
@@ -82,6 +90,10 @@ class Recipe:
     bf16: bool = True
     channels_last: bool = True
     seed: int = 0
+    depth: int | None = None
+    patch_size: int | None = None
+    pretrained: str | None = None
+    resize: int | None = None
 
     def __post_init__(self):
         for name, allowed in CHOICES.items():
@@ -97,26 +109,40 @@ class Recipe:
         if [value is None for value in planted] != [self.data != "planted"] * 3:
             raise ValueError(f"mu, sigma, patch = {planted} were given with data = {self.data}, but they belong to "
                              "planted images and to nothing else: set all three for planted, none otherwise.")
-        if (self.model == "linear") != (self.width is None):
-            raise ValueError(f"width = {self.width} was given for model = {self.model}, but a linear network has "
-                             "no width and every other has one: set width accordingly (none for linear).")
+        if self.resize is not None and self.data not in ("folder", "tiny-imagenet"):
+            raise ValueError(f"resize = {self.resize} was given with data = {self.data}, but only image files are "
+                             "resized, those of folder and tiny-imagenet: leave it out.")
+        network = NETWORKS[self.model]
+        for name in SIZES:
+            value, needed = getattr(self, name), name in network.needs
+            if needed != (value is not None):
+                raise ValueError(f"{name} = {value} was given for model = {self.model}, but a {self.model} network "
+                                 + (f"needs a {name}: write {name}=N, a whole number." if needed else
+                                    f"has no {name}: write {name}=none."))
+        if self.pretrained is not None and not network.pretrained:
+            raise ValueError(f"pretrained = {self.pretrained} was given for model = {self.model}, but that network "
+                             "reads no published weights: leave it out.")
 
     def learning_rate(self, epoch):
         """The learning rate of an epoch (0-based): lr / 10^(number of drops passed)."""
         return self.lr * 0.1 ** sum(epoch >= drop * self.epochs for drop in self.drops)
 
     def as_dict(self):
-        """Plain JSON values; fractions as strings such as "8/255"."""
-        return {key: plain(value) for key, value in asdict(self).items()}
+        """Plain JSON values; fractions as strings such as "8/255". Later fields appear where they differ."""
+        return {key: plain(value) for key, value in asdict(self).items()
+                if key not in LATER or value != getattr(Recipe, key)}
 
 
-CHOICES = {"data": ("cifar10", "planted"), "model": ("preactresnet18", "linear", "cnn"),
+# Fields that joined after the first runs: left out at their default, so that those runs keep their names.
+LATER = ("depth", "patch_size", "pretrained", "resize")
+CHOICES = {"data": ("cifar10", "cifar100", "tiny-imagenet", "folder", "planted"), "model": NETWORKS,
            "loss": ("cross-entropy", "margin"), "attack_mode": ("eval", "train"), "select": ("val", "test")}
 LEAST = {"sigma": 1e-9, "patch": 1, "width": 1, "eps": 0, "step": 0, "steps": 0, "epochs": 1, "batch": 1, "lr": 0,
          "momentum": 0, "weight_decay": 0, "radius": 1e-9, "padding": 0, "train_size": 1, "val_size": 1,
-         "eval_every": 1, "eval_steps": 1, "seed": 0, "mu": 1e-9}
+         "eval_every": 1, "eval_steps": 1, "seed": 0, "mu": 1e-9, "depth": 1, "patch_size": 1, "resize": 2}
 MOST = dict.fromkeys(LEAST, 10**9) | {"eps": 1, "step": 1, "momentum": 1, "lr": 1e6, "weight_decay": 1e6, "patch": 64,
-                                      "width": 4096, "padding": 1000, "seed": 2**63}
+                                      "width": 4096, "depth": 1000, "patch_size": 1024, "resize": 4096, "padding": 1000,
+                                      "seed": 2**63}
 
 
 def plain(value):
@@ -200,5 +226,6 @@ def run_name(recipe):
     """
     digest = hashlib.sha256(json.dumps(recipe.as_dict(), sort_keys=True).encode()).hexdigest()[:8]
     width = "" if recipe.width is None else f"-w{recipe.width}"
+    width += "" if recipe.depth is None else f"-d{recipe.depth}"
     eps = str(recipe.eps).replace("/", "of")
     return f"{recipe.data}-{recipe.model}{width}-{recipe.loss}-linf{eps}-e{recipe.epochs}-s{recipe.seed}-{digest}"

@@ -2,13 +2,14 @@
 
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from deep.attack import LOSSES, Attack, pgd
-from deep.data import as_float, augment, load_cifar10
+from deep.data import as_float, augment, load
 from deep.evaluate import training_line
 from deep.models import build
 from deep.planted import planted_images
@@ -43,7 +44,7 @@ def load_data(recipe, folder=None):
         size = recipe.train_size or 20_000
         data = planted_images(recipe.mu, recipe.sigma, recipe.patch, size, recipe.val_size, seeds(recipe)["data"])
     else:
-        data = load_cifar10(folder, recipe.val_size, recipe.train_size)
+        data = load(recipe.data, folder, recipe.val_size, recipe.train_size, recipe.resize)
     if recipe.padding >= min(data.train.images.shape[2:]):
         raise ValueError(f"padding = {recipe.padding} was given, but reflection needs less than the image's size "
                          f"{tuple(data.train.images.shape[2:])}: choose a smaller padding.")
@@ -212,7 +213,8 @@ def load_network(run, data, which="best", device="cpu"):
 
     Raises ValueError if the checkpoint is missing, damaged or of another network.
     """
-    model = build(run.recipe(), data, 0)
+    # The weights come from the checkpoint: a file of published ones need not be there any more.
+    model = build(replace(run.recipe(), pretrained=None), data, 0)
     try:
         model.load_state_dict(run.model_state(which)["model"])
     except RuntimeError as error:

@@ -1,12 +1,17 @@
-"""Reading, splitting and augmenting images; what a damaged or hostile file gets for an answer."""
+"""CIFAR-10 as it is offered, splitting and augmenting; what a damaged or hostile file gets for an answer."""
 
+import hashlib
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
-from deep.data import CIFAR10_MD5, as_float, augment, held_out, load_cifar10, read_cifar_pickle
+from deep.cifar import OFFICIAL_MD5, read_cifar10, read_pickle
+from deep.data import as_float, augment, channel_statistics, held_out, load
+
+load_cifar10 = partial(load, "cifar10")
 
 
 def write_batch(path, n=20, labels=None, pixels=None):
@@ -59,14 +64,13 @@ def test_both_folders_and_the_variable_are_accepted(folder, monkeypatch):
 
 
 def test_official_files_are_recognised(folder, monkeypatch):
-    import hashlib
     path = folder / "cifar-10-batches-py" / "data_batch_1"
-    monkeypatch.setitem(CIFAR10_MD5, "data_batch_1", hashlib.md5(path.read_bytes()).hexdigest())
+    monkeypatch.setitem(OFFICIAL_MD5["cifar10"], "data_batch_1", hashlib.md5(path.read_bytes()).hexdigest())
     official = load_cifar10(folder, val_size=5).provenance["official_md5"]
     assert official == {"data_batch_1": True, "data_batch_2": False, "test_batch": False}
     for name in ("data_batch_2", "test_batch"):
         content = (folder / "cifar-10-batches-py" / name).read_bytes()
-        monkeypatch.setitem(CIFAR10_MD5, name, hashlib.md5(content).hexdigest())
+        monkeypatch.setitem(OFFICIAL_MD5["cifar10"], name, hashlib.md5(content).hexdigest())
     assert load_cifar10(folder, val_size=5).name == "CIFAR-10 (2 of 5 official training batches)"
 
 
@@ -74,27 +78,45 @@ def test_missing_data_says_where_it_was_looked_for(tmp_path, monkeypatch):
     monkeypatch.delenv("DEEP_DATA", raising=False)
     with pytest.raises(ValueError, match="pass --data DIR or set DEEP_DATA"):
         load_cifar10(None, val_size=5)
-    with pytest.raises(ValueError, match=r"no CIFAR-10 was found in .*must hold data_batch_1"):
+    with pytest.raises(ValueError) as error:
         load_cifar10(tmp_path, val_size=5)
+    for word in (str(tmp_path), "cifar-10-batches-py", ".tar.gz", "data_batch_1", "test_batch", "*.parquet",
+                 "get https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"):
+        assert word in str(error.value)
+    with pytest.raises(ValueError, match="absent, which does not exist: looked for"):
+        load_cifar10(tmp_path / "absent", val_size=5)
+    (tmp_path / "cifar.rar").write_bytes(b"Rar!")
+    with pytest.raises(ValueError, match=r"which is no archive \(.tar.xz"):
+        load_cifar10(tmp_path / "cifar.rar", val_size=5)
+
+
+@pytest.mark.parametrize(("missing", "sentence"), [
+    (["test_batch"], "cifar-10-batches-py lacks test_batch: get https"),
+    (["data_batch_1", "data_batch_2"], "lacks data_batch_1, data_batch_2, data_batch_3, data_batch_4, data_batch_5: ")])
+def test_half_copied_data_says_what_is_missing(folder, missing, sentence):
+    for name in missing:
+        (folder / "cifar-10-batches-py" / name).unlink()
+    with pytest.raises(ValueError, match=sentence):
+        load_cifar10(folder, val_size=5)
 
 
 @pytest.mark.parametrize("names", [5, None, [b"cat", b"dog"]])
 def test_wrong_class_names_are_refused(folder, names):
     (folder / "cifar-10-batches-py" / "batches.meta").write_bytes(pickle.dumps({b"label_names": names}, protocol=2))
-    with pytest.raises(ValueError, match="ten label_names"):
+    with pytest.raises(ValueError, match="does not hold 10 label_names"):
         load_cifar10(folder, val_size=5)
 
 
 def test_a_flipped_byte_is_a_sentence_or_harmless(folder):
-    path = folder / "cifar-10-batches-py" / "data_batch_2"
-    content = path.read_bytes()
+    base = folder / "cifar-10-batches-py"
+    files = {path.name: path.read_bytes() for path in base.iterdir()}
+    content = files["data_batch_2"]
     rng = np.random.default_rng(0)
     refused = 0
     for position in [*range(120), *rng.integers(len(content), size=100)]:
         flipped = bytes([content[position] ^ (1 << rng.integers(8))])
-        path.write_bytes(content[:position] + flipped + content[position + 1:])
         try:
-            load_cifar10(folder, val_size=5)
+            read_cifar10(files | {"data_batch_2": content[:position] + flipped + content[position + 1:]}, base, "")
         except ValueError as error:
             refused += 1
             assert "data_batch_2" in str(error)
@@ -104,7 +126,7 @@ def test_a_flipped_byte_is_a_sentence_or_harmless(folder):
 def test_images_that_cannot_be_normalised_or_judged_are_refused(folder):
     base = folder / "cifar-10-batches-py"
     write_batch(base / "test_batch", labels=[0, 1] * 10)
-    with pytest.raises(ValueError, match="lacks images of a class"):
+    with pytest.raises(ValueError, match="lacks test images of class '2'"):
         load_cifar10(folder, val_size=5)
     write_batch(base / "test_batch")
     for name in ("data_batch_1", "data_batch_2"):
@@ -113,8 +135,11 @@ def test_images_that_cannot_be_normalised_or_judged_are_refused(folder):
         load_cifar10(folder, val_size=5)
 
 
-@pytest.mark.parametrize("damage", ["cut", "code", "labels", "shape", "length"])
-def test_damaged_files_are_named(folder, damage):
+@pytest.mark.parametrize(("damage", "sentence"), [
+    ("cut", "cannot be read as a CIFAR pickle"), ("code", "only numpy arrays and plain containers are admitted"),
+    ("labels", "holds labels outside 0..9"), ("shape", "does not hold n images of 3 x 32 x 32 bytes"),
+    ("length", "does not hold labels for each of its 20 images")])
+def test_damaged_files_are_named(folder, damage, sentence):
     path = folder / "cifar-10-batches-py" / "data_batch_2"
     content = path.read_bytes()
     if damage == "cut":
@@ -127,7 +152,7 @@ def test_damaged_files_are_named(folder, damage):
         write_batch(path, pixels=np.zeros((20, 3000), dtype=np.uint8))
     else:
         write_batch(path, labels=[1] * 19)
-    with pytest.raises(ValueError, match="data_batch_2"):
+    with pytest.raises(ValueError, match=f"data_batch_2 .*{sentence}"):
         load_cifar10(folder, val_size=5)
 
 
@@ -136,10 +161,17 @@ def test_a_pickle_runs_no_code(tmp_path):
         def __reduce__(self):
             return open, (str(tmp_path / "ran"), "w")
 
-    (tmp_path / "bomb").write_bytes(pickle.dumps({b"data": Bomb()}, protocol=2))
     with pytest.raises(ValueError, match="only numpy arrays and plain containers are admitted"):
-        read_cifar_pickle(tmp_path / "bomb")
+        read_pickle(pickle.dumps({b"data": Bomb()}, protocol=2), "bomb")
     assert not (tmp_path / "ran").exists()
+
+
+def test_mean_and_deviation_are_those_of_the_pixels():
+    images = torch.randint(256, (30, 3, 5, 7), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    mean, std = channel_statistics(images)
+    pixels = images.double() / 255
+    assert mean == pytest.approx(pixels.mean((0, 2, 3)).tolist(), rel=1e-12)
+    assert std == pytest.approx(pixels.std((0, 2, 3), correction=0).tolist(), rel=1e-12)
 
 
 def test_the_split_is_fixed_and_disjoint():

@@ -1,0 +1,181 @@
+"""Files of a folder, a `.tar.xz`, a `.tar.gz` or a `.zip`, read into memory; nothing is ever unpacked to disk.
+
+Archives come from strangers: a member that would land outside, a link, a device or an absurd size is refused.
+"""
+
+import gzip
+import hashlib
+import lzma
+import os
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+__all__ = ["SUFFIXES", "content_digest", "is_archive", "read_files", "rebased", "without_suffix"]
+
+STREAMS = {".tar.xz": lzma.open, ".txz": lzma.open, ".tar.gz": gzip.open, ".tgz": gzip.open}
+SUFFIXES = (*STREAMS, ".zip")
+MEMBER_LIMIT = 2**30  # bytes; the largest file of the data sets read here is CIFAR-100's `train`, 155 MB
+TOTAL_LIMIT = 2**33  # bytes, unpacked; Tiny-ImageNet has 0.25 GB
+DAMAGE = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, tarfile.TarError, zipfile.BadZipFile,
+          NotImplementedError, RuntimeError, struct.error)  # what the standard library raises on damaged archives
+
+
+def is_archive(path):
+    """Whether the name of `path` ends like an archive that can be read, in any case.
+
+    >>> is_archive("tiny-imagenet-200.ZIP"), is_archive("data_batch_1")
+    (True, False)
+    """
+    return str(path).lower().endswith(SUFFIXES)
+
+
+def without_suffix(name):
+    """The name of an archive without its ending; any other name as it is.
+
+    >>> without_suffix("cifar10-jpeg.tar.xz"), without_suffix("images.v2")
+    ('cifar10-jpeg', 'images.v2')
+    """
+    return next((name[:-len(suffix)] for suffix in SUFFIXES if name.lower().endswith(suffix)), name)
+
+
+def visible(name):
+    """False for what file managers leave behind: `.DS_Store`, `._cat.png`, `__MACOSX/...`."""
+    return not any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+
+
+class Bounded:
+    """A stream that refuses to give more than `limit` bytes: a few bytes of xz can unpack to a full memory."""
+
+    def __init__(self, stream, limit, archive):
+        self.stream, self.left, self.limit, self.archive = stream, limit, limit, archive
+
+    def read(self, size):
+        content = self.stream.read(size)
+        self.left -= len(content)
+        if self.left < 0:
+            raise ValueError(f"{self.archive} unpacks to more than {self.limit} bytes, which no data set read here "
+                             "has: pass the archive that its authors offer.")
+        return content
+
+
+def check_member(archive, name, size, plain):
+    """Refuse a member that is outside the archive's own folder, no plain file, or too large."""
+    if name.startswith("/") or ".." in name.split("/"):
+        raise ValueError(f"{archive} holds {name!r}, which would lie outside it: pass an archive without such names.")
+    if not plain:
+        raise ValueError(f"{archive} holds {name!r}, which is a link or a device: pass an archive of plain files.")
+    if size > MEMBER_LIMIT:
+        raise ValueError(f"{archive} holds {name!r} of {size} bytes, but at most {MEMBER_LIMIT} are read: pass the "
+                         "archive that its authors offer.")
+
+
+def tar_members(path, wanted):
+    suffix = next(ending for ending in STREAMS if str(path).lower().endswith(ending))
+    with STREAMS[suffix](path) as unpacked:
+        stream = Bounded(unpacked, TOTAL_LIMIT, path)
+        with tarfile.open(fileobj=stream, mode="r|") as archive:
+            for member in archive:
+                check_member(path, member.name, member.size, member.isreg() or member.isdir())
+                if member.isreg() and wanted(member.name):
+                    yield member.name, archive.extractfile(member).read()
+        while stream.read(2**20):  # the checksum stands at the end
+            pass
+
+
+def zip_members(path, wanted):
+    with zipfile.ZipFile(path) as archive:
+        total = sum(member.file_size for member in archive.infolist())
+        if total > TOTAL_LIMIT:
+            raise ValueError(f"{path} unpacks to {total} bytes, more than {TOTAL_LIMIT}, which no data set read here "
+                             "has: pass the archive that its authors offer.")
+        for member in archive.infolist():
+            name = member.filename.replace("\\", "/")  # as old packers on Windows wrote it
+            check_member(path, name, member.file_size, stat.S_IFMT(member.external_attr >> 16)
+                         in (0, stat.S_IFREG, stat.S_IFDIR))
+            if member.flag_bits & 1:
+                raise ValueError(f"{path} is encrypted: pass an archive without a password.")
+            if not member.is_dir() and wanted(name):
+                yield name, archive.read(member)
+
+
+def folder_members(path, wanted):
+    reached = set()
+    for folder, _, names in os.walk(path, followlinks=True):  # people assemble subsets of classes by links
+        if (real := os.path.realpath(folder)) in reached:
+            raise ValueError(f"{folder} is reached twice, through a link: remove the link.")
+        reached.add(real)
+        for file in sorted(names):
+            name = (Path(folder) / file).relative_to(path).as_posix()
+            if wanted(name):
+                yield name, (Path(folder) / file).read_bytes()
+
+
+def read_files(path, wanted):
+    """{name: bytes} of the files below the folder, or in the archive, `path` for which wanted(name) is true.
+
+    name: relative to `path`, with "/"; hidden files are left out. All of it is held in memory (at most 8 GiB).
+    ValueError: a member lies outside the archive, is a link, is encrypted, is given twice, is larger than
+    MEMBER_LIMIT, or all are larger than TOTAL_LIMIT together; the archive is cut or damaged.
+
+    >>> sorted(read_files(Path(__file__).parent, lambda name: name == "archives.py"))
+    ['archives.py']
+    """
+    path = Path(path)
+    members = folder_members if path.is_dir() else zip_members if path.suffix.lower() == ".zip" else tar_members
+    files, total = {}, 0
+    try:
+        for name, content in members(path, lambda name: visible(name) and wanted(name)):
+            name = PurePosixPath(name).as_posix()  # "./train/cat" is "train/cat"
+            if name in files:
+                raise ValueError(f"{path} holds {name!r} twice: pass an archive that holds each file once.")
+            files[name] = content
+            total += len(content)
+            if total > TOTAL_LIMIT:
+                raise ValueError(f"{path} holds more than {TOTAL_LIMIT} bytes of images, too many to be held in "
+                                 "memory: pass a smaller set.")
+    except DAMAGE as error:
+        raise ValueError(f"{path} is cut or damaged ({type(error).__name__}: {error}): copy it again.") from error
+    return files
+
+
+def rebased(files, markers, where):
+    """The same files as seen from the shallowest folder that holds one of the names `markers`.
+
+    Archives wrap a data set in folders of any name. ValueError: two folders of that depth hold one; `where`
+    names the source in it.
+
+    >>> rebased({"sets/a/train/x.png": b"", "sets/readme": b""}, {"train"}, "sets.zip")
+    {'train/x.png': b''}
+    """
+    tops = set()
+    for parts in (name.split("/") for name in files):
+        tops |= {tuple(parts[:depth]) for depth, part in enumerate(parts) if part in markers}
+    top = min(tops, key=len, default=())
+    rivals = sorted("/".join(other) for other in tops if len(other) == len(top))
+    if len(rivals) > 1:
+        raise ValueError(f"{where} holds several data sets ({', '.join(rivals[:4])}): pass one of them alone.")
+    prefix = "".join(part + "/" for part in top)
+    return {name.removeprefix(prefix): content for name, content in files.items() if name.startswith(prefix)}
+
+
+def content_digest(path, files=None):
+    """SHA-256, hexadecimal, of the archive `path`; or, for a folder, of its `files` {name: bytes}.
+
+    A folder's is that of the names in order, each followed by its size and bytes, so it does not depend on
+    where the folder lies or on dates.
+
+    >>> content_digest(None, {"a": b"1"}) == content_digest(None, {"b": b"1"})
+    False
+    """
+    if files is None:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(f"{name}\0{len(files[name])}\0".encode(errors="surrogateescape"))
+        digest.update(files[name])
+    return digest.hexdigest()

@@ -1,0 +1,141 @@
+"""Data sets in Parquet, as data hubs ship them: a column of image files, columns of integer labels.
+
+Needs pyarrow, the optional extra `parquet`. Layout: the `datasets` library's Image and ClassLabel features,
+https://huggingface.co/docs/datasets/about_dataset_features (2024): an image is a struct {bytes, path}; the
+names of the classes stand as JSON in the schema's metadata.
+"""
+
+import json
+import re
+
+import numpy as np
+
+from deep.archives import TOTAL_LIMIT
+from deep.cache import Decoded
+from deep.cifar import superclasses
+from deep.folders import EVALUATED
+from deep.images import decode, one_size
+
+__all__ = ["read_parquet"]
+
+SHARD = re.compile(r"-(\d+)-of-(\d+)")
+
+
+def import_pyarrow():
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise ValueError("the images are in Parquet files, but pyarrow, which reads them, is not installed: "
+                         'pip install "synthmodel[parquet]".') from None
+    return pyarrow
+
+
+def shards(files, where, advice):
+    """{split: names of its files}: a file or its folder is called after the split, `data/train-00000-of-00002.parquet`.
+
+    The splits are train, and the first of EVALUATED that is there. ValueError: one is missing, is there twice
+    in different folders, or lacks one of the shards that the others count.
+    """
+    found = {}
+    for name in sorted(files):
+        for part in reversed(name.removesuffix(".parquet").split("/")):
+            split = re.split(r"[-_.]", part)[0]
+            if split in ("train", *EVALUATED):
+                found.setdefault(split, []).append(name)
+                break
+    evaluated = next((split for split in EVALUATED if split in found), None)
+    if "train" not in found or evaluated is None:
+        missing = "train-*.parquet" if "train" not in found else "test-*.parquet or valid-*.parquet"
+        raise ValueError(f"{where} has no {missing}: {advice}")
+    for names in (found["train"], found[evaluated]):
+        if len({name.rpartition("/")[0] for name in names}) > 1:
+            raise ValueError(f"{where} holds several data sets ({names[0]}, {names[-1]}): pass the folder of one.")
+        counts = [match for match in map(SHARD.search, names) if match]
+        total = int(counts[0][2]) if counts else len(names)
+        if len(names) != total:
+            raise ValueError(f"{where} has {len(names)} of {total} files like {names[0]}: {advice}")
+    return {"train": found["train"], evaluated: found[evaluated]}
+
+
+def read_table(files, names, where):
+    """One table of pyarrow from the Parquet files `names`; ValueError naming a damaged one."""
+    pyarrow = import_pyarrow()
+    tables = []
+    for name in names:
+        try:
+            file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(files[name]))
+            size = sum(file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups))
+            if size > TOTAL_LIMIT:
+                raise ValueError(f"it unpacks to {size} bytes, more than {TOTAL_LIMIT}")
+            tables.append(file.read())
+            pyarrow.concat_tables(tables[:1] + tables[-1:])  # refuses another schema
+        except Exception as error:  # pyarrow has its own exceptions, and raises OSError too
+            raise ValueError(f"{where}/{name} cannot be read as Parquet ({error}): copy the file again.") from error
+    return pyarrow.concat_tables(tables)
+
+
+def column(table, names, where):
+    """(the first of `names` that is a column, its values as a list); ValueError if none is."""
+    found = next((name for name in names if name in table.column_names), None)
+    if found is None:
+        raise ValueError(f"{where} has no column {' or '.join(names)}, but only {', '.join(table.column_names)}: "
+                         "rename the column that is meant.")
+    return found, table.column(found).to_pylist()
+
+
+def image_bytes(table, where):
+    values = column(table, ("image", "img"), where)[1]
+    contents = [value.get("bytes") if isinstance(value, dict) else value for value in values]
+    if not contents or not all(isinstance(content, bytes) for content in contents):
+        raise ValueError(f"{where} has a row without the bytes of an image: get the version that embeds them.")
+    return contents
+
+
+def labels_of(tables, names, where):
+    """Label arrays int64 (n,), one for each table, and the class names: 0, 1, ... where the schema gives none."""
+    arrays = []
+    for table in tables:
+        key, values = column(table, names, where)
+        if not all(isinstance(value, int) and value >= 0 for value in values):
+            raise ValueError(f"{where} has a {key} that is no integer from 0 on: copy the files again.")
+        arrays.append(np.array(values, dtype=np.int64))
+    most = max(array.max() for array in arrays)
+    try:
+        features = json.loads((tables[0].schema.metadata or {})[b"huggingface"])["info"]["features"]
+        classes = tuple(map(str, features[key]["names"]))
+    except (KeyError, TypeError, ValueError):
+        classes = tuple(map(str, range(most + 1)))
+    if most >= len(classes):
+        raise ValueError(f"{where} holds a {key} outside 0..{len(classes) - 1}, classes which it does not have: copy "
+                         "the files again.")
+    return arrays, classes
+
+
+def read_parquet(files, where, advice, size=None, resize=None):
+    """A data set from Parquet `files` {name: bytes}; columns image or img, and fine_label or label.
+
+    A column coarse_label becomes the superclass of each class. size: (width, height) of every image (None:
+    the first one's), unless resize is asked for. The note says whether the files in it are PNG, which is
+    exact, or JPEG. ValueError: pyarrow is missing, a file is missing or damaged, a label is out of range.
+
+    >>> read_parquet({"data/train-00000-of-00001.parquet": b""}, "cifar100", "copy it again.")
+    Traceback (most recent call last):
+    ValueError: cifar100 has no test-*.parquet or valid-*.parquet: copy it again.
+    """
+    splits = shards(files, where, advice)
+    tables = [read_table(files, names, where) for names in splits.values()]
+    contents = [image_bytes(table, where) for table in tables]
+    labels, classes = labels_of(tables, ("fine_label", "label"), where)
+    groups = ()
+    if all("coarse_label" in table.column_names for table in tables):
+        coarse, names = labels_of(tables, ("coarse_label",), where)
+        groups = superclasses(np.concatenate(labels), np.concatenate(coarse), classes, names, where)
+    rows = [[f"{where}, image {row} of {split}" for row in range(len(part))]
+            for split, part in zip(splits, contents, strict=True)]
+    size = size or one_size(contents[0], rows[0])
+    images = [decode(*part, size, resize) for part in zip(contents, rows, strict=True)]
+    exact = all(content.startswith(b"\x89PNG") for part in contents for content in part)
+    return Decoded(images[0], labels[0], images[1], labels[1], classes, groups,
+                   note="Parquet" if exact else "Parquet, JPEG",
+                   provenance={"layout": "Parquet", "test_split": list(splits)[1]})
