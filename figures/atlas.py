@@ -1,4 +1,4 @@
-"""The atlas: every phase diagram of the theory, its numbers and one sentence with the claim it shows.
+"""The atlas: every phase diagram and flow of the theory, its numbers and one sentence with the claims it shows.
 
 `synthmodel atlas --out DIR`, or `python -m figures.atlas DIR`.
 """
@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from figures import (
+    dynamics,
+    flows,
     phase_classes,
     phase_norm,
     phase_sigma,
@@ -37,13 +39,15 @@ PICTURES = (("Which theorem holds for which loss", phase_theorems, phase_theorem
             ("Attack and temperature", phase_temperature, phase_temperature.finding),
             ("Attack and smoothing", phase_smoothing, phase_smoothing.finding),
             ("Attack and norm", phase_norm, phase_norm.finding),
-            ("Number of classes", phase_classes, phase_classes.finding))
+            ("Number of classes", phase_classes, phase_classes.finding),
+            ("Learned, then forgotten", dynamics, dynamics.finding),
+            ("Flows under other laws, of cross-entropy, and with ever rarer outliers", flows, flows.finding))
 
 
 def atlas(out, pictures=PICTURES):
     """Write each picture (PNG, SVG), its table (CSV) and the index atlas.md into the folder `out`; 0.
 
-    Prints each sentence as soon as its picture is there. About half a minute on one core.
+    Prints each sentence as soon as its picture is there. About three quarters of a minute on one core.
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)

@@ -3,17 +3,15 @@
 python -m figures.dynamics OUTDIR
 """
 
-import sys
-from pathlib import Path
-
 import numpy as np
 
+from figures.phases import run
 from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, read_csv, save, write_csv
 from synthmodel import b_star, r_acc
 from synthmodel.dynamics import margin_flow
 from synthmodel.outliers import Outliers, forgetting_range, limit_flow
 
-__all__ = ["compute", "draw"]
+__all__ = ["compute", "draw", "finding"]
 
 K = 1.0
 TIMES = np.concatenate([[0.0], np.geomspace(0.03, 1000, 160)])
@@ -101,10 +99,19 @@ def draw(folder):
     save(figure, folder, "dynamics")
 
 
+def finding(folder):
+    accuracy = {}
+    for row in read_csv(folder / "dynamics.csv"):
+        accuracy.setdefault((row["panel"], row["case"]), []).append(row["accuracy"])
+    lost = {case: 100 * (max(values) - values[-1]) for case, values in accuracy.items()}
+    ends = ", ".join(f"{name} {accuracy['limit', name][-1]:.3f}" for name in REMEDIES if name != "none")
+    best = max(accuracy["limit", "none"])
+    return (f"D1, D4, D4-remedies: at k = {K:g} the log-sum-exp loses {lost['log-sum-exp', 'b = 0']:.2f} points after "
+            f"its best accuracy, {lost['log-sum-exp', 'b = b*']:.2f} with b = b*. Rare, badly wrong evidence costs "
+            f"{lost['regimes', 'b']:.1f} points in case (b), {lost['regimes', 'a']:.1f} in (a) and "
+            f"{lost['regimes', 'c']:.1f} in (c). In (b), where the best is {best:.3f}, the end is "
+            f"{accuracy['limit', 'none'][-1]:.3f}, with a remedy: {ends}.")
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        raise SystemExit("one folder is needed: python -m figures.dynamics OUTDIR")
-    out = Path(sys.argv[1])
-    out.mkdir(parents=True, exist_ok=True)
-    compute(out)
-    draw(out)
+    run(compute, draw, finding)

@@ -43,7 +43,7 @@ CLAIMS = (
     Claim("T2-pair", "paper", "Accuracy against any one other class rises with w2 up to w2 = w1, then falls",
           "symbolic", "eps < mu/2"),
     Claim("T2-joint", "paper", "Accuracy against both other classes rises with w2 up to w2 = w1", "refuted",
-          "eps < mu/2", instead="T2-joint'"),
+          "eps < mu/2", instead="it peaks at a ratio r_acc below 1 (T2-joint')"),
     Claim("T2-joint'", "new", "Joint accuracy is strictly unimodal in w2/w1, its maximiser r_acc lies below 1 and is "
           "0 iff eps >= eps0; above, it rises with k", "symbolic", "eps < mu/2",
           certified="k in [1/2, 8]: unimodal, one root, r_acc rising"),
@@ -93,7 +93,7 @@ CLAIMS = (
     Claim("N4", "new", "Cross-entropy uses the cross-class feature too much: r_CE > r_acc for every lam", "certified",
           "equal noise; b = 0; 0 < k <= 2.41", certified="0 < k <= 2.41, every lam >= 0"),
     Claim("N4-end", "new", "N4 for every k", "refuted", "equal noise; b = 0", instead="it fails first near k = 2.414, "
-          "lam/sigma^2 = 1.58", certified="the counterexample k = 2.5, lam/sigma^2 = 1.7"),
+          "lam/sigma^2 about 1.6", certified="the counterexample k = 2.5, lam/sigma^2 = 1.7"),
     Claim("N5", "new", "Distillation: the conditions of S1 with the teacher's confusion as a pull towards its weights; "
           "it can raise or lower w2/w1", "symbolic", "teacher and student on the same input for tbar; w >= 0"),
     # Section 5 and 9.2: generalisations
@@ -120,7 +120,8 @@ CLAIMS = (
           "E c > 0, E e > 0; lam = 0; b < 1; c_j not all equal"),
     Claim("D2", "new", "Cross-entropy flow: r(0) = 1, r'(0) = -sigma^2/9, 0 < r < 1 for ever", "symbolic", "b = 0"),
     Claim("D2-monotone", "new", "In the cross-entropy flow the ratio decreases to its limit", "refuted", "b = 0",
-          instead="from k between 2.3 and 2.4 on it undershoots its limit and rises again"),
+          instead="from k between 2.3 and 2.4 on it falls below its limit and rises again (at k = 2.5 above it, by "
+          ".2 %, before it settles)"),
     Claim("D2-overshoot", "new", "In the cross-entropy flow w2 overshoots its limit", "refuted", "b = 0; equal noise",
           instead="w2 rises to its limit in every case tried"),
     Claim("D3", "new", "In a finite sample the share of w2 and the robust accuracy rise, then fall; smoothing forgets "

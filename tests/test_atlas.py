@@ -1,12 +1,16 @@
 """The atlas on small grids: its rows against the theory, each statement able to fail."""
 
+from functools import partial
 from itertools import combinations, pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from figures import (
     atlas,
+    dynamics,
+    flows,
     phase_classes,
     phase_norm,
     phase_sigma,
@@ -16,7 +20,7 @@ from figures import (
     ratios,
 )
 from figures.phases import matrix
-from figures.style import read_csv
+from figures.style import read_csv, write_csv
 from synthmodel import (
     Margin,
     Setting,
@@ -29,6 +33,8 @@ from synthmodel import (
     threshold,
 )
 from synthmodel.accuracy import crossover
+from synthmodel.dynamics_any import Features
+from synthmodel.outliers import limit_flow
 
 SIZES = np.linspace(0, 0.495, 34)
 
@@ -200,7 +206,7 @@ def test_a_flipped_theorem_is_seen(monkeypatch):
 
 
 def test_the_index_names_every_picture_and_its_numbers(tmp_path, monkeypatch, capsys):
-    fast = [one for one in atlas.PICTURES if one[1] is not phase_theorems]
+    fast = [one for one in atlas.PICTURES if one[1] not in (phase_theorems, dynamics, flows)]  # drawn in other tests
     assert atlas.atlas(tmp_path / "new" / "folder", fast) == 0
     folder = tmp_path / "new" / "folder"
     text, out = (folder / "atlas.md").read_text(), capsys.readouterr().out
@@ -217,7 +223,8 @@ def test_the_index_names_every_picture_and_its_numbers(tmp_path, monkeypatch, ca
     rows = table.read_text().splitlines()
     table.write_text("\n".join(rows[:40]) + "\n")
     assert atlas.ratios_finding(folder) != before
-    assert ratios in [script for _, script, _ in atlas.PICTURES]
+    assert {ratios, dynamics, flows} <= {script for _, script, _ in atlas.PICTURES}
+    assert all(finding is getattr(script, "finding", atlas.ratios_finding) for _, script, finding in atlas.PICTURES)
 
 
 def test_the_theorems_are_drawn(theorems):
@@ -225,3 +232,77 @@ def test_the_theorems_are_drawn(theorems):
     assert (theorems / "phase_theorems.png").stat().st_size > 20_000
     said = phase_theorems.finding(theorems)
     assert "T3: soft labels raise w2 everywhere for smoothed margin, smoothed log-sum-exp; nowhere for" in said
+
+
+@pytest.fixture(scope="module")
+def flow_table(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("flows")
+    flows.compute(folder, times=np.concatenate([[0], np.geomspace(0.03, 200, 30)]),
+                  long=np.concatenate([[0], np.geomspace(0.01, 1e4, 80)]), strengths=np.array([0.5, 0.9, 1.1, 2.0]),
+                  chances=(0.05, 0.01))
+    return folder
+
+
+def test_light_tails_lose_little_and_a_heavy_one_points(flow_table):
+    data = flows.columns(flow_table)
+    for name, law in flows.LAWS.items():
+        for classes in flows.CLASSES:
+            _, ratio = data[f"ratio, K = {classes}", name]
+            assert ratio[0] == 1 and (np.diff(ratio) < 0).all()
+            features = Features(flows.K, flows.K, noise_c=law, classes=classes)
+            assert 0 < ratio[-1] - features.end_ratio() < 0.15  # D1-any: it falls to (E M)_+/d_E
+            _, accuracy = data[f"accuracy, K = {classes}", name]
+            np.testing.assert_allclose(accuracy, features.accuracy(ratio), atol=1e-12)
+            k, points = data[f"points lost, K = {classes}", name]
+            assert (points >= 0).all()
+            assert points[0] > 1 if name in flows.HEAVY else points.max() < 0.4
+            if (name, classes) == ("normal", 3):  # P(r_acc) - P(r_AT), or 0 where r_AT = 0
+                best = [joint_accuracy(r_acc(x), x) - joint_accuracy(1 - 1 / (x * np.sqrt(np.pi)), x) for x in k[1:]]
+                np.testing.assert_allclose(points[1:], 100 * np.array(best), atol=2e-3)
+
+
+def test_the_softmax_flow_undershoots_its_ratio_and_no_weight_overshoots(flow_table):
+    data = flows.columns(flow_table)
+    swings = {case: flows.swing(data["ratio/limit", case][1]) for case in flows.RATE_LOOKS}
+    assert swings["k = 1"][0] < 1e-6 < 0.29 < swings["k = 2.5"][0] < 0.31 < 0.5 < swings["k = 4"][0] < 0.6
+    assert 0.15 < swings["k = 2.5"][1] < 0.2
+    for case in flows.RATE_LOOKS:
+        _, weight = data["w2/limit", case]
+        assert (np.diff(weight) > -1e-9).all() and weight.max() < 1 + 1e-9
+    assert data["w2/limit", "k = 1"][1][-1] == pytest.approx(1, abs=1e-6)
+    assert flows.swing(np.array([1.2, 0.9, 1.1])) == pytest.approx((10, 10))
+
+
+def test_rarer_outliers_come_nearer_to_the_l1_limit(flow_table):
+    data = flows.columns(flow_table)
+    _, limit = data["w2 with outliers", "limit"]
+    assert limit[-1] == 0 < limit.max()
+    gaps = [np.abs(data["w2 with outliers", f"p = {p}"][1] - limit).max() for p in (0.05, 0.01)]
+    assert gaps[0] > 3 * gaps[1] > 0
+
+
+def test_the_sentences_of_the_flows_are_made_of_their_tables(flow_table, tmp_path, monkeypatch):
+    said = flows.finding(flow_table)
+    rows = read_csv(flow_table / "flows.csv")
+    changed = {"points lost, K = 3": 3.0, "ratio/limit": 0.99, "w2/limit": 1.1, "w2 with outliers": 0.5}
+    for panel, factor in changed.items():
+        write_csv(tmp_path / "flows.csv", [row | {"value": row["value"] * (factor if row["panel"] == panel else 1)}
+                                           for row in rows])
+        assert flows.finding(tmp_path) != said
+    monkeypatch.setattr(dynamics, "OUTLIERS", SimpleNamespace(flow=partial(limit_flow, 1.0, 0.3)))  # quick
+    dynamics.compute(tmp_path)
+    said = dynamics.finding(tmp_path)
+    assert "costs 10.2 points in case (b), 0.0 in (a)" in said and "bounded loss 1.000" in said
+    rows = read_csv(tmp_path / "dynamics.csv")
+    write_csv(tmp_path / "dynamics.csv", [row | {"accuracy": row["accuracy"] - 0.1 * (row["t"] > 100)} for row in rows])
+    assert dynamics.finding(tmp_path) != said
+
+
+def test_the_flows_are_drawn(tmp_path, monkeypatch, flow_table):
+    (tmp_path / "flows.csv").write_text((flow_table / "flows.csv").read_text())
+    chances = (0.05, 0.01)
+    monkeypatch.setattr(flows, "CHANCE_LOOKS", {name: look for name, look in flows.CHANCE_LOOKS.items()
+                                                if name in ("limit", *(f"p = {p}" for p in chances))})
+    flows.draw(tmp_path)
+    assert (tmp_path / "flows.png").stat().st_size > 20_000
+    assert "<svg" in (tmp_path / "flows.svg").read_text()[:500]
