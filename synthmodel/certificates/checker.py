@@ -65,7 +65,7 @@ def read_boxes(path):
         return [tuple((Fraction(low), Fraction(high)) for low, high in box) for box in json.loads(path.read_text())]
     except (OSError, ValueError, TypeError, ArithmeticError):
         raise ValueError(f"{path} was given, but it holds no list of boxes with rational end points: regenerate it "
-                         "with python -m synthmodel.certificates.partition.") from None
+                         "with python -m synthmodel.certificates.partition (or .section9_partition).") from None
 
 
 def tiles(boxes, region):

@@ -13,7 +13,7 @@ from flint import arb
 from synthmodel.certificates.checker import DATA, Lemma, ball, examine, precision
 from synthmodel.certificates.lemmas import LEMMAS
 
-__all__ = ["CLOSED", "bisect", "make"]
+__all__ = ["CLOSED", "bisect", "make", "store"]
 
 MOST_BOXES = 2000
 
@@ -126,6 +126,14 @@ def bisect(signs, lemma):
     return sorted(boxes)
 
 
+def store(boxes, path):
+    """Write boxes as `checker.read_boxes` reads them; the file changes all at once or not at all."""
+    rows = ",\n".join(json.dumps([[str(low), str(high)] for low, high in box]) for box in boxes)
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(f"[\n{rows}\n]\n")
+    os.replace(new, path)
+
+
 def make(folder=DATA):
     """Write the partition of every lemma into `folder`; return the number of boxes of each.
 
@@ -138,10 +146,7 @@ def make(folder=DATA):
         if outcome != "holds":
             raise ValueError(f"a partition for {name} was found, but the checker says {outcome}: compare the "
                              "two formulas.")
-        rows = ",\n".join(json.dumps([[str(low), str(high)] for low, high in box]) for box in boxes)
-        new = folder / f"{name}.json.new"
-        new.write_text(f"[\n{rows}\n]\n")
-        os.replace(new, folder / f"{name}.json")
+        store(boxes, folder / f"{name}.json")
         counts[name] = len(boxes)
     return counts
 

@@ -6,19 +6,22 @@ On the ray r = r_acc(k) the risk is convex in tau = |w|; its lowest point for L 
 
 and there the gradient points to smaller r iff g = x - w1 Q/(k P) > 0 (notation of section9_monotone). By convexity
 the minimiser then lies at a larger r; at a smaller one if g < 0. So g > 0 wherever ray >= 0 proves r_CE > r_acc for all
-L >= 0; ray tau decreases in tau, and for tau < 2 k x g > 0 because Q <= P/2. The curve k, r = r_acc is followed by u
-(T2-joint').
+L >= 0; ray tau decreases in tau, and for tau < 2 k x g > 0 because Q <= P/2: cells with g > 0 from there up to a last
+one with ray < 0 suffice. The curve k, r = r_acc is followed by u (T2-joint').
 """
+
+from fractions import Fraction
 
 from flint import arb, arb_series
 
-from synthmodel.certificates.checker import precision
+from synthmodel.certificates.checker import ball, precision
 from synthmodel.certificates.section9_gaussian import moments
-from synthmodel.certificates.section9_monotone import BITS, along, lay, lift, proved, residual, sides
+from synthmodel.certificates.section9_laid import Laid, examine_laid
+from synthmodel.certificates.section9_monotone import BITS, along, lift, residual, sides
 from synthmodel.certificates.section9_side import best_ratio, inverse_mills
 from synthmodel.setting import checked
 
-__all__ = ["U", "above_best", "below_best", "curve"]
+__all__ = ["ABOVE", "U", "above_best", "below_best", "curve"]
 
 U = (1.64, 1.94)  # k from 2.0695 to 2.4103
 
@@ -59,25 +62,44 @@ def on_ray(u, tau):
     return found
 
 
+def begins(low, high, tau):
+    """Whether tau < 2 k x certainly for low <= u <= high: k increases in u and x decreases."""
+    return bool(ball(tau, tau) < 2 * curve(ball(low, low))[0][0] * curve(ball(high, high))[1][0])
+
+
+def values(u, tau):
+    """(on, end) = (g, -ray)."""
+    g, multiplier = on_ray(u, tau)
+    return g, 0 - multiplier
+
+
+ABOVE = Laid(tuple(Fraction(str(u)) for u in U), 2, begins, values)
+
+
 def above_best(u_low=U[0], u_high=U[1], wanted=1):
     """Certify r_CE > r_acc for all L >= 0 and k(u_low) <= k <= k(u_high): (outcome, cells); True, or None if undecided.
 
-    wanted = -1 asks for r_CE < r_acc, which is never certified. Raises ValueError unless 0 < u_low < u_high.
+    For any range, with cells found on the way. The numbers are taken as the decimals they are written as. wanted = -1
+    asks for r_CE < r_acc, which is never certified. Raises ValueError unless 0 < u_low < u_high.
 
     >>> above_best(1.64, 1.65)[0], above_best(1.64, 1.65, wanted=-1)[0]
     (True, None)
     """
-    def judge(u, tau, _):
-        g, multiplier = on_ray(u, tau)
-        if multiplier < 0:
-            return "end", None
-        return ("on", lambda later: 0.0) if wanted * g > 0 else None  # no guess is needed
+    from synthmodel.certificates.section9_partition import above_cells  # which imports this module
 
     u_low = checked("u_low", u_low, above=0)
     u_high = checked("u_high", u_high, above=u_low)
-    with precision(BITS):  # k increases in u, x decreases
-        start = float((2 * curve(arb(u_low))[0][0] * curve(arb(u_high))[1][0]).lower())
-    return proved(lay(u_low, u_high, start, judge))
+
+    def judged(u, tau):
+        on, end = values(u, tau)
+        return wanted * on, end
+
+    laid = Laid((Fraction(str(u_low)), Fraction(str(u_high))), 2, begins, judged)
+    try:
+        cells = above_cells(laid)
+    except ValueError:
+        return None, 0
+    return (True if examine_laid(laid, cells) == "holds" else None), len(cells)
 
 
 def below_best(u, tau, k, L):

@@ -9,26 +9,30 @@ and implicit differentiation in log k at fixed L, the Hessian being positive def
 
     N = (Q'/Q - a') (b - a'') - (Q''/Q - a'') (c - a') > 0,
 
-' = alpha d/dalpha, '' = 2 s d/ds + 2 z d/dz, (a', a'') = (A', A'') w1/(k P), c = 1 - alpha A/P, b = P''/P - 2.
+' = alpha d/dalpha, '' = 2 s d/ds + 2 z d/dz, (a', a'') = (A', A'') w1/(k P), c = 1 - alpha A/P, b = P''/P - 2. The sign
+is that of N P^2 Q, which has no quotients and therefore narrower balls; P and Q = 2 E[p_2 p_3] are positive.
 
 Why one root is enough. The risk at L = 0 is strictly convex: if its gradients are -L w and -L' w' at two points of one
 circle, L + L' < 0. So where a root of g has L > -L_min, no other point of its circle is a minimiser for an L >= L_min.
-Why cells laid in tau cover a range of L. At fixed k the minimiser's tau decreases continuously from its value at L = 0
-to 0. If L <= 10 and k <= 3, then tau > k/20.5: else alpha + s/2 < log 2, P >= 2/(2 + exp(alpha + s/2)) > 1/2 by Jensen,
-and (L + A) w1 = k P with A <= 1/4 contradicts w1 <= tau. So cells are laid from there until one has |L| < L_min.
+Why cells laid in tau cover a range of L. At fixed k the minimiser's tau decreases continuously in L, to 0. A last cell,
+with |L| < L_min at a root on each circle, contains no minimiser for an L >= L_min, so those have tau below it. If
+L <= 10 and k <= 3, then tau > k/20.5: else alpha + s/2 < log 2, P >= 2/(2 + exp(alpha + s/2)) > 1/2 by Jensen, and
+(L + A) w1 = k P with A <= 1/4 contradicts w1 <= tau. So cells with N > 0 and L > -L_min from tau <= k/20.5 up to a last
+cell contain the minimisers for all L in [L_min, 10].
 """
+
+from fractions import Fraction
 
 from flint import arb, arb_series
 
-from synthmodel.certificates.checker import precision
 from synthmodel.certificates.section9_gaussian import moments
-from synthmodel.setting import checked
+from synthmodel.certificates.section9_laid import Laid
 
-__all__ = ["along", "cell", "lay", "lift", "monotone", "proved", "residual", "sides"]
+__all__ = ["MONOTONE", "along", "cell", "lift", "residual", "sides", "tangent_point"]
 
-K, LEAST = (0.1, 3.0), 0.001  # the region: k in K, L from LEAST to 10
+K, LEAST = (Fraction(1, 10), Fraction(3)), arb("0.001")  # the region: k in K, L from LEAST to 10
+BEGIN = Fraction(41, 2)  # the minimiser has tau > k/BEGIN
 BITS = 64
-WIDEST, NARROWEST = 0.1, 1e-4  # relative width of a cell
 
 
 def sides(k, tau, x):
@@ -51,14 +55,14 @@ def residual(k, tau, x, M, Q):
 
 
 def signs(k, tau, x, M, Q):
-    """(N, L) as series of two terms along a line in (k, tau, x)."""
+    """(N P^2 Q, L) as series of two terms along a line in (k, tau, x)."""
     w1, alpha, s, z = sides(k, tau, x)
     M, Q = lift(M, alpha, s, z), lift(Q, alpha, s, z)
-    P, A, unit = 0 - M(1, 0), M(2, 0), w1 / k
-    a1, a2 = alpha * M(3, 0) * unit / P, (s * M(4, 0) + z * M(2, 2)) * unit / P
-    q1, q2 = alpha * Q(1, 0) / Q(0, 0), (s * Q(2, 0) + z * Q(0, 2)) / Q(0, 0)
-    b, c = 0 - (s * M(3, 0) + z * M(1, 2)) / P - 2, 1 - alpha * A / P
-    return (q1 - a1) * (b - a2) - (q2 - a2) * (c - a1), P / unit - A
+    P, A, E, unit = 0 - M(1, 0), M(2, 0), Q(0, 0), w1 / k
+    a1, a2 = alpha * M(3, 0) * unit, (s * M(4, 0) + z * M(2, 2)) * unit  # P a', P a''
+    q1, q2 = alpha * Q(1, 0), s * Q(2, 0) + z * Q(0, 2)  # Q', Q''
+    b, c = 0 - (s * M(3, 0) + z * M(1, 2)) - 2 * P, P - alpha * A  # P b, P c
+    return (P * q1 - E * a1) * (b - a2) - (P * q2 - E * a2) * (c - a1), P / unit - A
 
 
 def along(function, box, lines, M, Q):
@@ -112,67 +116,13 @@ def cell(k, tau, guess):
     return None
 
 
-def lay(low, high, start, judge):
-    """Cells over low <= k <= high (or another parameter), in tau from `start` up to an "end": (what, k, tau) of each.
+def values(k, tau, x):
+    """(on, end), balls on a cell: on > 0 only if N > 0 and L > -LEAST there, end > 0 only if |L| < LEAST.
 
-    judge(k, tau, guess) returns ("on", a function that guesses x at a later tau), ("end", None), or None where nothing
-    is proved; then the cell is halved, in tau or in k, whichever is wider. "undecided" is yielded last, if at all.
+    x: a hint, where the root of g is looked for.
     """
-    todo = [(low, high, start, WIDEST, lambda tau: 0.02)]
-    while todo:
-        low, high, tau, step, guess = todo.pop()
-        while True:
-            k, upper = arb(low).union(high), tau * (1 + step)
-            box = arb(tau).union(upper)
-            try:
-                verdict = judge(k, box, guess(tau * (1 + step / 2)))
-            except (ValueError, ZeroDivisionError):  # a square root of, or a division by, a ball that contains 0
-                verdict = None
-            if verdict:
-                yield verdict[0], k, box
-                if verdict[0] == "end":
-                    break
-                tau, step, guess = upper, min(1.5 * step, WIDEST), verdict[1]
-            elif max(step, high / low - 1) < NARROWEST:
-                yield "undecided", k, box
-                return
-            elif step > high / low - 1:
-                step /= 2
-            else:
-                todo.append(((low + high) / 2, high, tau, step, guess))
-                high = (low + high) / 2
+    found = cell(k, tau, float(x.mid()))
+    return (found[0].min(found[1] + LEAST), LEAST - abs(found[1])) if found else (arb.nan(), arb.nan())
 
 
-def proved(cells):
-    """(True or None, number of cells) of what `lay` yields."""
-    with precision(BITS):
-        outcomes = [what for what, _, _ in cells]
-    return (None if "undecided" in outcomes else True), len(outcomes)
-
-
-def monotone(k_low=K[0], k_high=K[1], least=LEAST, wanted=1):
-    """Certify that r_CE increases in k for k_low <= k <= k_high <= 3, least <= L <= 10: (outcome, cells).
-
-    outcome is True, or None where undecided; wanted = -1 asks for the opposite sign, which is never certified. The
-    cells are found by bisection on the way. Raises ValueError unless 0 < k_low < k_high <= 3 and 0 < least < 10.
-
-    >>> monotone(0.3, 0.31, 0.1)[0], monotone(0.3, 0.31, 0.1, wanted=-1)[0]
-    (True, None)
-    """
-    k_low, k_high = checked("k_low", k_low, above=0, below=3), checked("k_high", k_high, above=k_low)
-    least = checked("least", least, above=0, below=10)
-    if k_high > 3:
-        raise ValueError(f"k_high = {k_high} was given, but the start of the cells is proved for k <= 3: choose less.")
-
-    def judge(k, tau, guess):
-        found = cell(k, tau, guess)
-        if found is None:
-            return None
-        N, L, x, slope = found
-        if abs(L) < least:
-            return "end", None
-        if wanted * N > 0 and -least < L:
-            return "on", lambda later: abs(x + slope * (later - float(tau.mid())))
-        return None
-
-    return proved(lay(k_low, k_high, k_low / 20.5, judge))
+MONOTONE = Laid(K, 3, lambda low, high, tau: tau <= low / BEGIN, values)

@@ -13,15 +13,19 @@ minimiser lies at r_CE > r_acc, for every lam >= 0.
 """
 
 import math
+from fractions import Fraction
 
 from flint import arb
 
+from synthmodel.certificates.checker import Lemma, ball
 from synthmodel.certificates.section9_skewness import inverse_mills
 
-__all__ = ["LAST", "best_ratio", "holds_far", "holds_on", "k_of", "least_entropy", "sides", "smoothed"]
+__all__ = ["LAST", "LEMMAS", "best_ratio", "inequality", "inequality_far", "inverse_mills", "k_of", "least_entropy",
+           "smoothed"]
 
-LAST = arb("1.64")  # k_of(1.64) = 2.06951...
-RHO_LOW, RHO_HIGH = arb("0.2"), arb(6)  # imr(1.64)/2 > RHO_LOW/4 settles smaller rho, `holds_far` larger ones
+SIDE = (Fraction(0), Fraction("1.64"))
+LAST = ball(SIDE[1], SIDE[1])  # k_of(1.64) = 2.06951...
+RHO = (Fraction("0.2"), Fraction(6))  # imr(1.64) > RHO[0]/2 settles smaller rho, `inequality_far` larger ones
 SMALLEST = 1e-4
 REACH = 22  # the logistic law beyond it weighs 6e-10
 EXPONENT = 22  # discretisation error about exp(-22)
@@ -57,10 +61,13 @@ def k_of(u):
 
 
 def least_entropy(u):
-    """A lower bound of H(q^2), q^2 = r^2/(1+r^2) < 1/2, r = r_acc(u): H increases there, r_acc in u; 0 at u = 0."""
-    if u == 0:
+    """A lower bound of H(q^2), q^2 = r^2/(1+r^2) < 1/2, r = r_acc(u), on a ball u: H increases there, r_acc in u.
+
+    0 where the ball reaches down to u = 0.
+    """
+    if not u > 0:
         return arb(0)
-    r = best_ratio(u)[0]
+    r = best_ratio(arb(u.lower()))[0]
     share = r * r / (1 + r * r)
     return -share * share.log() - (1 - share) * (1 - share).log()
 
@@ -89,55 +96,35 @@ def smoothed(u, h, inverse):
     return step * value + ball, step * slope / (2 * arb.pi()).sqrt() + ball
 
 
-def holds_on(u_low, u_high, inverse):
-    """Whether I > 0 for u in [u_low, u_high] and 1/rho in the ball `inverse`; None if undecided.
+def inequality(u, inverse):
+    """imr(u) S - rho S' on the balls u and 1/rho at h = `least_entropy`: positive only if I > 0 there.
 
-    I > 0 iff imr(u) > rho S'/S. imr decreases, H increases, S'/S decreases in u + h/rho: one value of u for each side
-    suffices.
+    log S is concave, so a larger h keeps the sign.
     """
-    value, slope = smoothed(u_low, least_entropy(u_low), inverse)
-    return True if inverse_mills(u_high) * value - slope > 0 else None
+    value, slope = smoothed(u, least_entropy(u), inverse)
+    return inverse_mills(u) * value - slope
 
 
-def holds_far(u_low, u_high):
-    """Whether I > 0 for u in [u_low, u_high] and all rho >= RHO_HIGH; None if undecided.
+def inequality_far(u):
+    """rho I for rho >= RHO[1] (rho^2 I where h = 0) on a ball u, at h = `least_entropy`: positive only if I > 0.
 
-    I = E psi((h - Y)/rho), Y logistic, psi(t) = imr(u) Phi(u + t) - phi(u + t), psi(0) = 0, and h = H(q^2) at u_low is
-    low enough. Taylor's formula with E Y^2 = pi^2/3, E Y^4 = 7 pi^4/15, |psi^(4)| < .56 imr(u) + 1.2 (bounds of the
-    derivatives phi^(3), phi^(4)); divided by 1/rho, and where h = 0 by 1/rho once more.
+    I = E psi((h - Y)/rho), Y logistic, psi(t) = imr(u) Phi(u + t) - phi(u + t), psi(0) = 0. Taylor's formula with
+    E Y^2 = pi^2/3, E Y^4 = 7 pi^4/15, |psi^(4)| < .56 imr(u) + 1.2 (bounds of the derivatives phi^(3), phi^(4)).
     """
-    u, h, inverse = u_low.union(u_high), least_entropy(u_low), arb(0).union(1 / RHO_HIGH)
+    h, inverse = least_entropy(u), ball(Fraction(0), 1 / RHO[1])
     mills, second, fourth = inverse_mills(u), arb.pi() ** 2 / 3, 7 * arb.pi() ** 4 / 15
     density, slope = (-u * u / 2).exp() / (2 * arb.pi()).sqrt(), mills + u  # psi'(0) = density slope, and so on
     third = u * (1 - u * slope) + mills + 2 * u
     rest = (arb("0.56") * mills + arb("1.2")) * (h**4 + 6 * h * h * second + fourth) / 24
     later = (density * ((1 - u * slope) * (h * h + second) / 2 - inverse * third * (h**3 + 3 * h * second) / 6)
              - inverse**2 * rest)
-    return True if (later if h == 0 else density * slope * h + inverse * later) > 0 else None
+    return later if h == 0 else density * slope * h + inverse * later
 
 
-def sides(last=LAST):
-    """Certify I(u, rho) > 0 for all rho > 0 and 0 < u <= last: (outcome, boxes); outcome True, or None if undecided.
-
-    rho < RHO_LOW: S >= 1/2 and S' <= 1/4. The rest by boxes found by bisection.
-
-    >>> sides(last=arb("0.2"))[0]
-    True
-    """
-    if not inverse_mills(last) > RHO_LOW / 2:
-        return None, 0
-    boxes, todo = 0, [(arb(0), last, None), (arb(0), last, (1 / RHO_LOW).union(1 / RHO_HIGH))]
-    while todo:
-        low, high, inverse = todo.pop()
-        boxes += 1
-        if holds_far(low, high) if inverse is None else holds_on(low, high, inverse):
-            continue
-        if inverse is not None and inverse.rad() > (high - low) * inverse:
-            centre = arb(inverse.mid())
-            todo += [(low, high, arb(inverse.lower()).union(centre)), (low, high, centre.union(inverse.upper()))]
-        elif high - low < SMALLEST:
-            return None, boxes
-        else:
-            middle = arb(((low + high) / 2).mid())
-            todo += [(low, middle, inverse), (middle, high, inverse)]
-    return True, boxes
+# I > 0 for RHO[0] <= rho <= RHO[1], beyond, and for smaller rho, where S >= 1/2 and S' <= 1/4; how far k reaches
+LEMMAS = {
+    "section9_I": Lemma((SIDE, (1 / RHO[1], 1 / RHO[0])), ((inequality, 1),)),
+    "section9_I_far": Lemma((SIDE,), ((inequality_far, 1),)),
+    "I_near": Lemma((), ((lambda: inverse_mills(LAST) - ball(RHO[0], RHO[0]) / 2, 1),)),
+    "I_range": Lemma((), ((lambda: k_of(LAST) - arb("2.0695"), 1),)),
+}

@@ -4,14 +4,17 @@ With l = imr(u) = phi(u)/Phi(u): imr' = -l (u + l), V = 1 + imr' is the variance
 below -u, V' = imr'' = l ((u + l)(u + 2 l) - 1) its third central moment, and f = V'/V.
 """
 
+from fractions import Fraction
+
 from flint import arb
 
-__all__ = ["C1_HIGH", "C1_LOW", "bounds_skewness", "skewness_ratio", "tail_bounds"]
+from synthmodel.certificates.checker import Lemma
+
+__all__ = ["C1_HIGH", "C1_LOW", "LEMMAS", "inverse_mills", "ratio_on", "skewness_ratio", "tail_bounds"]
 
 C1_LOW, C1_HIGH = arb("0.60705545"), arb("0.60705546")
 MAXIMISER = arb("-0.33739957")  # only a hint: the lower bound is the value there
 EDGE = 6  # beyond |u| = 6 the bounds of `tail_bounds` hold
-SMALLEST = 1e-6  # a box thinner than that is left undecided
 
 
 def inverse_mills(u):
@@ -40,13 +43,15 @@ def skewness_ratio(u):
     return third / variance
 
 
-def skewness_below(low, high, bound):
-    """Whether f < bound on [low, high] (arb numbers): mean value form, f' = V''/V - f^2; None if undecided."""
-    box = low.union(high)
-    middle = arb(((low + high) / 2).mid())
-    variance, third, fourth = moments(box)
-    slope = fourth / variance - (third / variance) ** 2
-    return True if skewness_ratio(middle) + slope * (box - middle) < bound else None
+def ratio_on(u):
+    """f on a ball u of some width, as a narrower ball: mean value form, f' = V''/V - f^2.
+
+    >>> ratio_on(arb(0, 0.01)).rad() < skewness_ratio(arb(0, 0.01)).rad() / 3
+    True
+    """
+    middle = arb(u.mid())
+    variance, third, fourth = moments(u)
+    return skewness_ratio(middle) + (fourth / variance - (third / variance) ** 2) * (u - middle)
 
 
 def tail_bounds():
@@ -66,24 +71,11 @@ def tail_bounds():
             8 * u * u * density / (1 - 4 * u * density))
 
 
-def bounds_skewness(low=C1_LOW, high=C1_HIGH):
-    """Certify low < C1 < high over all real u: (outcome, boxes), outcome True, or None where undecided.
-
-    Below: f at one point. Above: boxes on [-6, 6] found by bisection, `tail_bounds` beyond.
-
-    >>> bounds_skewness(high=arb("0.601"))[0] is None  # 1 % too low
-    True
-    """
-    if not (skewness_ratio(MAXIMISER) > low and all(bound < high for bound in tail_bounds())):
-        return None, 0
-    boxes, todo = 0, [(arb(-EDGE), arb(EDGE))]
-    while todo:
-        left, right = todo.pop()
-        boxes += 1
-        if skewness_below(left, right, high):
-            continue
-        if right - left < SMALLEST:
-            return None, boxes
-        middle = arb(((left + right) / 2).mid())
-        todo += [(left, middle), (middle, right)]
-    return True, boxes
+# C1_LOW < C1 < C1_HIGH over all real u, and C1/sqrt(2) < 1/sqrt(pi), the least k_0
+LEMMAS = {
+    "section9_C1": Lemma(((Fraction(-EDGE), Fraction(EDGE)),), ((lambda u: C1_HIGH - ratio_on(u), 1),)),
+    "C1_left": Lemma((), ((lambda: C1_HIGH - tail_bounds()[0], 1),)),
+    "C1_right": Lemma((), ((lambda: C1_HIGH - tail_bounds()[1], 1),)),
+    "C1_low": Lemma((), ((lambda: skewness_ratio(MAXIMISER) - C1_LOW, 1),)),
+    "C1_threshold": Lemma((), ((lambda: (2 / arb.pi()).sqrt() - C1_HIGH, 1),)),
+}
