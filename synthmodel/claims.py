@@ -72,13 +72,19 @@ CLAIMS = (
     Claim("T1-CE", "new", "Theorem 1's sharp threshold for cross-entropy", "refuted", "0 <= b < 2/3; delta*",
           instead="both weights are positive for every eps < mu/2 and die together, with r -> (9L+2)/(9L+4)"),
     Claim("CE-monotone", "new", "r_CE falls strictly as eps grows", "certified", "b = 0; fixed lam and sigma; beyond "
-          "the certified box tested only", certified="0.1 <= k <= 3, 0.001 <= lam/sigma^2 <= 10"),
+          "the certified region tested only", certified="0.1 <= k <= 3, 0.001 <= lam/sigma^2 <= 10; 0 < k <= 1.1, "
+          "every lam; 1.1 <= k <= 3.5, lam/sigma^2 >= 10"),
     Claim("T1-temp", "new", "The log-sum-exp over the wrong classes decouples and tends to the margin solution: "
           "|w_tau - w*| <= sqrt(2 tau log(K-1)/lam); w2 > 0 for every eps < mu/2", "symbolic", "lam > 0"),
     Claim("T1-temp-plain", "new", "Plain softmax cross-entropy tends to the margin solution as the temperature falls",
           "refuted", "lam > 0", instead="its weights tend to 0: w_tau = tau v"),
     Claim("T3-CE", "new", "Theorem 3 for label-smoothed cross-entropy under delta*", "refuted", "0 <= b < 2/3",
-          instead="w1, w2 and r fall as b grows (w1 + w2 and the end at 2/3 symbolic, the rest tested)"),
+          instead="w1 + w2 falls as b grows (symbolic); w1, w2 and r each fall for k <= 1.5, w1 and w2 for k <= 3 "
+          "(certified); r can rise a little for large k and tiny lam", certified="0 < k <= 1.5 (w1, w2, r), 1.5 <= k "
+          "<= 3 (w1, w2), every lam; r rises at k = 4, lam/sigma^2 near 1e-9, b near 1e-7"),
+    Claim("T3-CE-rates", "new", "Under delta* w1, w2 and r fall in b iff three differences of curvatures at the "
+          "minimiser are positive: (1+x) Q > w2 x (x A_2 - Q_2), Q > w2 x (Q_1 - x A_1), x = w1/w2 - 1, and the slope "
+          "of x A - Q along the ray", "symbolic", "0 <= b < 2/3"),
     Claim("T3-CE-exact", "new", "Under the attack that maximises the smoothed loss itself, smoothing can raise or "
           "lower r", "tested", "0 < b < 2/3"),
     Claim("S1-exact", "new", "Under the exact attack r = (lam + sigma_E^2 A)/(lam + sigma_C^2 B), A = E[F_jj + 2 F_jk "
@@ -91,9 +97,9 @@ CLAIMS = (
           "before half that mean on; when w2 dies depends on neither sigma_C nor rho", "symbolic", "unequal means; "
           "0 < b < 2/3; lam > 0; that there is one such eps: seen on a grid"),
     Claim("N4", "new", "Cross-entropy uses the cross-class feature too much: r_CE > r_acc for every lam", "certified",
-          "equal noise; b = 0; 0 < k <= 2.41", certified="0 < k <= 2.41, every lam >= 0"),
-    Claim("N4-end", "new", "N4 for every k", "refuted", "equal noise; b = 0", instead="it fails first near k = 2.414, "
-          "lam/sigma^2 about 1.6", certified="the counterexample k = 2.5, lam/sigma^2 = 1.7"),
+          "equal noise; b = 0; 0 < k <= 2.41405", certified="0 < k <= 2.41405, every lam >= 0"),
+    Claim("N4-end", "new", "N4 for every k", "refuted", "equal noise; b = 0", instead="it ends between k = 2.41405 and "
+          "2.41406", certified="the counterexamples k = 2.5, lam/sigma^2 = 1.7 and k = 2.41406, lam/sigma^2 = 1.57789"),
     Claim("N5", "new", "Distillation: the conditions of S1 with the teacher's confusion as a pull towards its weights; "
           "it can raise or lower w2/w1", "symbolic", "teacher and student on the same input for tbar; w >= 0"),
     # Section 5 and 9.2: generalisations
@@ -110,6 +116,11 @@ CLAIMS = (
           "design A; equal noise"),
     Claim("N2-K", "new", "r_AT = 1 - e_{K-1}/k < r_acc for every K >= 3, and b*_K lies in (0, 1)", "symbolic",
           "design A; equal noise; k > e_{K-1}"),
+    Claim("T2-joint-B", "new", "T2-joint' in design B: strictly unimodal, r_acc = 0 iff k <= e_{K-1}/(K-2), rising "
+          "with k", "symbolic", "design B; equal noise; K >= 3"),
+    Claim("N2-B", "new", "In design B with decay on every entry of W, r_AT = 1 - e_{K-1}/((K-2) k) < r_acc and "
+          "the best smoothing lies in (0, 1)", "symbolic", "design B; equal noise; k > e_{K-1}/(K-2); decay on (w1, "
+          "w2) alone reverses it"),
     Claim("G-lp", "new", "An l_p attack costs eps 2^{1/q} |w|_q: w2 dies before w1 iff p = inf; the ratio lies below, "
           "at, above that of eps = 0 for p > 2, = 2, < 2", "symbolic", "margin loss; design A; sigma < sqrt(pi) mu"),
     # Section 6 and 9.1: dynamics
@@ -154,9 +165,9 @@ CLAIMS = (
 
 # What nobody has proved or refuted yet, as far as we know.
 OPEN = (
-    "a proof beyond the certified box that r_CE falls in eps (CE-monotone)",
-    "a proof that w1, w2 and r each fall in b under delta* (T3-CE)",
-    "where between k = 2.41 and 2.5 N4 ends (numerically 2.414), and N4 for K > 3",
+    "that r_CE falls in eps (CE-monotone) beyond the certified region",
+    "that w1 and w2 fall in b under delta* for k > 3 (T3-CE)",
+    "N4 for K > 3",
     "unimodality of w2 in D4 where it is kept, and when exactly label smoothing helps there",
     "the predictions for networks of theory.md, section 9.1: trimming, smoothing, early teachers",
 )

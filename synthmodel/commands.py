@@ -137,7 +137,10 @@ def run_certify(options):
                              "pairs: write --enclose r_acc k=6/5.") from None
         found = enclose(name, digits=options.digits, **values)
         return [{"name": name, **values, "enclosure": found.str(options.digits)}]
-    if not options.section9:
+    if options.more:
+        from synthmodel.certificates.section9_more import certify_more
+        rows = certify_more()
+    elif not options.section9:
         from synthmodel.certificates.exact_vertices import certify_vertices
         rows = [*certify(), *certify_vertices()]
     else:

@@ -97,6 +97,9 @@ def other_argument(module, name, place, change):
 R_ACC, B_STAR, MEASURES = original("core", "r_acc"), original("core", "b_star"), original("finite", "measures")
 
 
+original_best, CURVATURES = original("general", "best_ratio"), original("softmax", "curvatures")
+
+
 def solve_margin(setting, eps):
     return solve(setting, Margin(), eps, 1.0).ratio
 
@@ -161,6 +164,10 @@ MUTATIONS = {
                                                 lambda s: replace(s, classes=s.classes + 1))),
     "N2-K: the ratio of the margin loss is best": (
         "general", "best_ratio", lambda setting, eps: solve_margin(setting, eps)),
+    "T2-joint-B: the threshold of design A": ("general", "best_ratio", lambda setting, eps: original_best(
+        replace(setting, design="A"), eps)),
+    "N2-B: decay on two weights": ("general", "solve_polar", more_w2("general", "solve_polar", 1.5)),
+    "T3-CE-rates: A and Q exchanged": ("softmax", "curvatures", lambda *a: CURVATURES(*a)[::-1]),
     "G-lp: another norm": ("general", "solve_closed", other_argument(
         "general", "solve_closed", 0, lambda s: replace(s, norm=s.norm + 0.1 if math.isfinite(s.norm) else 50.0))),
     "D1: b* five per cent off": ("dynamics", "b_star", scaled("dynamics", "b_star", 0.8)),

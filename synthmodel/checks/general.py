@@ -130,11 +130,53 @@ def check_n2_classes():
             good &= 0 < smoothing < 1
             smoothed = solve_polar(setting, SmoothedMargin(smoothing), 0.0, 1.0).ratio
             good &= abs(smoothed - best) < 1e-9
+    return Evidence(bool(good and min(gaps) > 0), "K in {4,10,30}, k from 1.01 to 2.5 e_{K-1}", min(gaps),
+                    "smallest (r_acc - r_AT)/(r_AT (1 - r_AT))")
+
+
+def joint_pairs(r, k, n):
+    """Design B: Pr(e + r (S - c_j) > 0 for all j); these share e + r Y, Y the sum of n - 2 further features, in law."""
+    deviation = math.hypot(1, r * math.sqrt(n - 2))
+    return float(stats.norm.cdf(k)) if r == 0 else gaussian_mean(
+        lambda u: stats.norm.cdf(k + deviation * u / r)**n, k * (1 + (n - 2) * r) / deviation)
+
+
+def check_t2_joint_pairs():
+    ratios, steepness, errors, good = np.linspace(0.0, 2.0, 81), [], [], True
+    for classes in (4, 10, 30):
+        n = classes - 1
+        edge = law("normal").mean_largest(n) / (n - 1)
+        for k in (0.5 * edge, 0.999 * edge, 1.001 * edge, 2 * edge, 1.0):
+            setting = Setting(k, 1.0, classes=classes, design="B")
+            best = best_ratio(setting, 0.0)
+            good &= (best > 0) == (k > edge) and best < 1
+            values = np.array([joint_pairs(r, k, n) for r in ratios])
+            errors.append(values[20] - accuracy_of(setting, ratios[20], 0.0)[0])
+            steps = np.diff(values)
+            steepness += [*steps[ratios[1:] <= best], *-steps[ratios[:-1] >= best]]
+    smallest, error = float(np.min(steepness)), float(np.max(np.abs(errors)))
+    return Evidence(bool(good and smallest > 0 and error < 1e-10), "K in {4,10,30}, k from half to "
+                    "twice e_{K-1}/(K-2) and 1, r in [0, 2] in steps of .025", smallest,
+                    "smallest change of accuracy in a step, with the right sign")
+
+
+def check_n2_pairs():
+    """With decay on all of W the cross-class weight is that of decay on (w1, w2), divided by K - 2."""
+    gaps = []
+    for classes in (4, 10, 30):
+        n = classes - 1
+        edge = law("normal").mean_largest(n) / (n - 1)
+        for k in edge * np.array([1.01, 1.2, 2.0, 5.0]):
+            setting = Setting(k, 1.0, classes=classes, design="B")
+            used = solve_polar(setting, Margin(), 0.0, 1.0).ratio / (n - 1)
+            best = best_ratio(setting, 0.0)
+            gaps.append((best - used) / (used * (1 - used)))
+            gaps.append(1e-9 - abs(used - (1 - edge / k)))
     over = Setting(1.0, 0.5, classes=10, design="B")
-    return Evidence(bool(good and min(gaps) > 0), "K in {4,10,30}, k from 1.01 to 2.5 e_{K-1}; design A", min(gaps),
-                    "smallest (r_acc - r_AT)/(r_AT (1 - r_AT))",
-                    f"not in design B: at K = 10, mu = 1, sigma = .5, eps = .1 r_AT = "
-                    f"{solve_closed(over, Margin(), 0.1, 1.0).ratio:.2f}, r_acc = {best_ratio(over, 0.1):.2f}")
+    return Evidence(bool(min(gaps) > 0), "K in {4,10,30}, k from 1.01 to 5 e_{K-1}/(K-2)", min(gaps[::2]),
+                    "smallest (r_acc - r_AT)/(r_AT (1 - r_AT))", "with decay on (w1, w2) alone, K = 10, mu = 1, "
+                    f"sigma = .5, eps = .1: r_AT = {solve_closed(over, Margin(), 0.1, 1.0).ratio:.2f} > r_acc = "
+                    f"{best_ratio(over, 0.1):.2f}")
 
 
 def check_lp():
@@ -200,5 +242,6 @@ def check_n2_unequal():
 
 
 CHECKS = {"G-noise": check_noise, "G-K": check_classes, "G-joint-K": check_joint_classes,
-          "T2-joint-K": check_t2_joint_classes, "N2-K": check_n2_classes, "G-lp": check_lp, "T2-unequal": check_unequal,
+          "T2-joint-K": check_t2_joint_classes, "N2-K": check_n2_classes,
+          "T2-joint-B": check_t2_joint_pairs, "N2-B": check_n2_pairs, "G-lp": check_lp, "T2-unequal": check_unequal,
           "N2-unequal": check_n2_unequal}

@@ -218,10 +218,42 @@ def gap_over_decays(k):
     return gaps.min(axis=1), decays[gaps.argmin(axis=1)]
 
 
+def slopes_in_smoothing(setting, lam, b, step=1e-4):
+    """(w1', w2', r') in b by differences of solutions."""
+    low, high = (solve_cross_entropy(setting, CrossEntropy(x), 0.0, lam) for x in (b - step, b + step))
+    return [(y - x) / (2 * step) for x, y in ((low.w1, high.w1), (low.w2, high.w2), (low.ratio, high.ratio))]
+
+
+def curvatures(k, w1, w2):
+    """(A, Q) = (E p_1 (1-p_1), 2 E p_2 p_3) at unit noise, by the product rule."""
+    *features, weights = product_rule(Setting(k, 1.0), 0.0)
+    wrong, p2, p3 = wrong_probabilities((w1, w2), features)
+    return np.array([weights @ (wrong * (1 - wrong)), 2 * weights @ (p2 * p3)])
+
+
+def check_t3_ce_rates():
+    """The three signs by differences of curvatures on a product rule, against differences of solutions in b."""
+    wrong, margins, h = 0, [], 1e-4
+    for k, decay, b in ((0.5, 0.1, 0.1), (1.0, 1.0, 0.3), (1.5, 0.05, 0.5), (2.0, 0.3, 0.05)):
+        best = solve_cross_entropy(Setting(k, 1.0), CrossEntropy(b), 0.0, decay)
+        w1, w2 = best.w1, best.w2
+        x = w1 / w2 - 1
+        a_1, q_1 = (curvatures(k, w1 + h, w2) - curvatures(k, w1 - h, w2)) / (2 * h)
+        a_2, q_2 = (curvatures(k, w1, w2 + h) - curvatures(k, w1, w2 - h)) / (2 * h)
+        q = curvatures(k, w1, w2)[1]
+        ray = (curvatures(k, w1 * (1 + h), w2 * (1 + h)) - curvatures(k, w1 * (1 - h), w2 * (1 - h))) / (2 * h)
+        signs = [(1 + x) * q + w2 * x * (q_2 - x * a_2), q + w2 * x * (x * a_1 - q_1), x * ray[0] - ray[1]]
+        slopes = slopes_in_smoothing(Setting(k, 1.0), decay, b)
+        wrong += sum(np.sign(sign) != -np.sign(slope) for sign, slope in zip(signs, slopes, strict=True))
+        margins += [-slope for slope in slopes]
+    return Evidence(wrong == 0 and min(margins) > 0, "four (k, L, b), k from .5 to 2: twelve signs against differences "
+                    "of solutions", float(min(margins)), "smallest |slope| in b")
+
+
 def check_n4():
-    gaps, _ = gap_over_decays(np.array([0.1, 0.3, 0.6, 1.0, 1.4, 1.8, 2.0695, 2.2, 2.3, 2.41]))
+    gaps, _ = gap_over_decays(np.array([0.1, 0.3, 0.6, 1.0, 1.4, 1.8, 2.1, 2.2, 2.3, 2.4, 2.414]))
     gap = float(np.min(gaps))
-    return Evidence(gap > 0, "k in [.1, 2.41], lam/sigma^2 from .001 to 100", gap, "smallest r_CE - r_acc")
+    return Evidence(gap > 0, "k in [.1, 2.414], lam/sigma^2 from .001 to 100", gap, "smallest r_CE - r_acc")
 
 
 def check_n4_end():
@@ -311,4 +343,5 @@ def check_ce_monotone():
 CHECKS = {"A1": check_a1, "T1-W": check_t1_w, "T3-target": check_t3_target, "S1": check_s1, "T1-CE": check_t1_ce,
           "T1-temp": check_t1_temp, "T1-temp-plain": check_plain_temperature, "T3-CE": check_t3_ce, "N4": check_n4,
           "N5": check_n5, "CE-2D": check_ce_2d, "CE-monotone": check_ce_monotone, "N4-end": check_n4_end,
+          "T3-CE-rates": check_t3_ce_rates,
           "C1": check_c1}
