@@ -80,7 +80,8 @@ CLAIMS = (
           "refuted", "lam > 0", instead="its weights tend to 0: w_tau = tau v"),
     Claim("T3-CE", "new", "Theorem 3 for label-smoothed cross-entropy under delta*", "refuted", "0 <= b < 2/3",
           instead="w1 + w2 falls as b grows (symbolic); w1, w2 and r each fall for k <= 1.5, w1 and w2 for k <= 3 "
-          "(certified); r can rise a little for large k and tiny lam", certified="0 < k <= 1.5 (w1, w2, r), 1.5 <= k "
+          "(certified); r can rise a little for large k and tiny lam, and all of them at unequal noise",
+          certified="0 < k <= 1.5 (w1, w2, r), 1.5 <= k "
           "<= 3 (w1, w2), every lam; r rises at k = 4, lam/sigma^2 near 1e-9, b near 1e-7"),
     Claim("T3-CE-rates", "new", "Under delta* w1, w2 and r fall in b iff three differences of curvatures at the "
           "minimiser are positive: (1+x) Q > w2 x (x A_2 - Q_2), Q > w2 x (Q_1 - x A_1), x = w1/w2 - 1, and the slope "
