@@ -106,6 +106,9 @@ def print_claims(rows):
         for key, good, bad in (("derived", "derived by sympy", "DERIVATION FAILED"),
                                ("proved", "certificate checked", "CERTIFICATE FAILED")):
             outcome += "" if row[key] is None else f", {good if row[key] else bad}"
+        if row["certified"] and row["slow"]:
+            outcome += " in part, the rest" if row["proved"] else ", certificates"
+            outcome += " by certify --section9 and --more"
         print(f"{row['id']:12} {row['source']:6} {row['status']:9} {outcome}")
         print(f"{'':12} {row['statement']}")
         print(f"{'':12} given {row['hypotheses']}; tested on {row['domain']}; {row['measure']} {row['margin']:.3g}")

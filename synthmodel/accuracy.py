@@ -62,7 +62,8 @@ def joint_accuracy(r, k):
     """
     r = nonnegative(r)
     h = np.asarray(k) * (1 + r) / np.hypot(1, r)
-    return ndtr(h) - 2 * owens_t(h, r / np.hypot(math.sqrt(2), r))
+    # For h << 0 the two terms cancel: what rounding leaves of a probability below 1e-17 may be negative.
+    return np.maximum(ndtr(h) - 2 * owens_t(h, r / np.hypot(math.sqrt(2), r)), 0.0)
 
 
 def parts(r, k):

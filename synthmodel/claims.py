@@ -48,7 +48,7 @@ CLAIMS = (
           "0 iff eps >= eps0; above, it rises with k", "symbolic", "eps < mu/2",
           certified="k in [1/2, 8]: unimodal, one root, r_acc rising"),
     Claim("T2-unequal", "new", "At unequal noise joint accuracy is strictly unimodal, and the best ratio is positive "
-          "iff k_C = d_C/sigma_C > 1/sqrt(pi), whatever k_E", "symbolic", "d_E > 0; k_C <= 2 sqrt(2) k_E (else the "
+          "iff k_C = d_C/sigma_C > 1/sqrt(pi)", "symbolic", "d_E > 0; k_C <= 2 sqrt(2) k_E (else the "
           "threshold is local only: at k_E = .01, k_C = .56 a large w2 beats none)"),
     Claim("N2", "new", "The margin loss uses the cross-class feature too little: r_AT < r_acc", "symbolic",
           "equal noise; eps < eps0", certified="k in (1/sqrt(pi), 8]"),
@@ -61,8 +61,8 @@ CLAIMS = (
           instead="the threshold is that of T1 with (1-b) mu - sigma/sqrt(pi) over 2 - 2b (delta*) or 2 - b (exact "
           "attack): both below eps0"),
     Claim("N3", "new", "b* = 1 - sqrt(pi) k (1 - r_acc) maximises joint accuracy, lies in (0, 1) and increases "
-          "with k; above eps0 every smoothing that revives w2 lowers it; every b in (0, 1] helps above one crossover "
-          "k_x only", "symbolic", "smoothed margin; equal noise",
+          "with k; above eps0 every smoothing that revives w2 lowers it; every b in (0, 1) helps iff k is "
+          "above one crossover k_x", "symbolic", "smoothed margin; equal noise",
           certified="k in (1/sqrt(pi), 8]: b* rising; one crossover k_x = 1.14537157938957640686..."),
     # Section 4: cross-entropy
     Claim("S1", "new", "Cross-entropy: r_CE = (lam + sigma^2 A)/(lam + sigma^2 B) in (0, 1), B - A = 2 E[p_2 p_3]: "
@@ -123,7 +123,8 @@ CLAIMS = (
           "the best smoothing lies in (0, 1)", "symbolic", "design B; equal noise; k > e_{K-1}/(K-2); decay on (w1, "
           "w2) alone reverses it"),
     Claim("G-lp", "new", "An l_p attack costs eps 2^{1/q} |w|_q: w2 dies before w1 iff p = inf; the ratio lies below, "
-          "at, above that of eps = 0 for p > 2, = 2, < 2", "symbolic", "margin loss; design A; sigma < sqrt(pi) mu"),
+          "at, above that of eps = 0 for p > 2, = 2, < 2", "symbolic", "margin loss; three classes; "
+          "sigma < sqrt(pi) mu; eps > 0, up to w = 0"),
     # Section 6 and 9.1: dynamics
     Claim("D1", "new", "In the flow of the wrong-class log-sum-exp r falls from 1 to max(1 - (1-b)/(k sqrt(pi)), 0); "
           "accuracy first rises, then falls, iff eps < eps0 and b < b*", "symbolic", "equal noise; lam = 0; no "
@@ -161,7 +162,8 @@ CLAIMS = (
           "tested", "delta*; within sampling error"),
     Claim("E-margins", "new", "r, k and the wrong-class spread follow from margins alone: corr = 1/(1+r^2), k = "
           "(mean/sd) sqrt(1+r^2)/(1+r), spread = w2 sigma e_{K-1}; at tau* the wrong-class log-sum-exp has r_acc",
-          "symbolic", "design A; equal normal noise; no image difficulty common to all margins, which lowers r"),
+          "symbolic", "design A; equal normal noise; no image difficulty common to all margins, which lowers r; "
+          "tau*: three classes, k > 1/sqrt(pi)"),
 )
 
 # What nobody has proved or refuted yet, as far as we know.

@@ -80,8 +80,10 @@ def run_best(options):
     used = solve(setting, loss_named("margin"), eps, 1.0).ratio
     smoothing = best_smoothing(setting, eps) if setting.norm == np.inf else None
     reached = smoothing is not None and 0 <= smoothing < 1  # else no smoothing has the best ratio
-    return {"k": setting.k(eps) if equal else None, "r_at": used, "r_acc": best_ratio(setting, eps),
-            "b_star": smoothing if reached else None}
+    best = best_ratio(setting, eps)
+    flat = accuracy_of(setting, best, eps)[0] == accuracy_of(setting, used or 0.0, eps)[0] == 1  # no ratio is better
+    return {"k": setting.k(eps) if equal else None, "r_at": used, "r_acc": None if flat else best,
+            "b_star": smoothing if reached and not flat else None}
 
 
 def run_curve(options):

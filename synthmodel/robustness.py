@@ -84,7 +84,7 @@ def _joint(setting, n, mean, shared, spread):
     deviation = math.sqrt(shared + spread**2)
     if n <= 2:  # sqrt((1 - c)/(1 + c)), c the correlation of two margins
         h, q = mean / deviation, spread / math.sqrt(2 * shared + spread**2)
-        return ndtr(h) - (n - 1) * 2 * owens_t(h, q)
+        return max(ndtr(h) - (n - 1) * 2 * owens_t(h, q), 0.0)  # rounding, where both are below 1e-17
     if spread <= tau:
         return NORMAL_WEIGHTS @ (n * ndtr(-NORMAL)**(n - 1) * ndtr((mean + spread * NORMAL) / tau))
     return NORMAL_WEIGHTS @ ndtr((mean + tau * NORMAL) / spread)**n

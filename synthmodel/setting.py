@@ -11,6 +11,7 @@ __all__ = ["Setting", "checked", "number"]
 
 LARGEST = 1e50  # squares and quotients of such numbers are still numbers; nobody measures anything beyond
 MOST_CLASSES = 1000
+LARGEST_NORM = 1e6  # beyond, powers overflow; inf is another case
 
 
 def checked(name, value, *, above=None, least=None, below=None):
@@ -111,8 +112,9 @@ class Setting:
         if self.design not in ("A", "B"):
             raise ValueError(f"the design {self.design!r} was given, but it must be A (a feature for all classes but "
                              "one) or B (a feature for each pair): choose one.")
-        if not norm >= 1:
-            raise ValueError(f"norm = {self.norm} was given, but an attack needs a norm p from 1 to inf: choose one.")
+        if not (1 <= norm <= LARGEST_NORM or norm == math.inf):
+            raise ValueError(f"norm = {self.norm} was given, but an attack needs a norm p from 1 to {LARGEST_NORM:g}, "
+                             "or inf: choose one.")
         put("norm", norm)
         put("rho", checked("rho", self.rho, above=-1 / (self.active - 1), below=1))
         law(self.noise)

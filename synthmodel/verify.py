@@ -22,13 +22,14 @@ class Row:
 
     derived: whether sympy decided every step of its derivation now.  proved: whether ball arithmetic found every box of
     its certificates to hold now, those left out that take more than a second (`synthmodel certify --section9`).
-    None: there is no derivation, or no such certificate.
+    None: there is no derivation, or no such certificate.  slow: whether certificates were left out.
     """
 
     claim: Claim
     evidence: Evidence
     derived: bool | None = None
     proved: bool | None = None
+    slow: bool = False
 
     @property
     def holds(self):
@@ -37,7 +38,7 @@ class Row:
 
     def as_dict(self):
         return asdict(self.claim) | asdict(self.evidence) | {
-            "derived": self.derived, "proved": self.proved, "holds": self.holds}
+            "derived": self.derived, "proved": self.proved, "slow": self.slow, "holds": self.holds}
 
 
 def certified(name):
@@ -56,16 +57,23 @@ def certified(name):
     return all(outcomes) if outcomes else None
 
 
+def has_slow(name):
+    """Whether `certified` leaves out certificates of the claim, as they take more than a second."""
+    from synthmodel.certificates.section9_certify import CERTIFICATES
+    from synthmodel.certificates.section9_more import CERTIFICATES as MORE
+    return name in {one.claim for one in CERTIFICATES if not one.quick} | {one[0] for one in MORE}
+
+
 def row_of(claim, symbolic=True):
     """The Row of one claim, computed now."""
-    derived = proved = None
+    derived, proved, slow = None, None, False
     if symbolic:
         from synthmodel.symbolic import CLAIMS as DERIVED
         from synthmodel.symbolic import derive
         if claim.id in DERIVED:
             derived = derive(claim.id).holds
-        proved = certified(claim.id)
-    return Row(claim, CHECKS[claim.id](), derived, proved)
+        proved, slow = certified(claim.id), has_slow(claim.id)
+    return Row(claim, CHECKS[claim.id](), derived, proved, slow)
 
 
 def verify(claims=CLAIMS, symbolic=True, workers=1):

@@ -156,8 +156,8 @@ def check_d2_monotone():
     raw = raw_flow(x, weights, 0.0, cross_entropy, 1.25, 24)[-1]
     ratio = raw[1] / raw[0]
     path = cross_entropy_flow(k, TIMES)
-    example = (f"k = 2.5: w2/w1 = {ratio:.6f} at t = 1.25/sigma^2, its limit is {limit:.6f}; the accuracy falls "
-               f"by {path.drop:.1e} after its best")
+    example = (f"k = 2.5: w2/w1 = {ratio:.3f} ({ratio:.6f}) at t = 1.25/sigma^2, its limit is {limit:.6f}; the "
+               f"accuracy falls by {path.drop:.1e} after its best")
     return Evidence(bool(ratio < limit and abs(path.ratio.min() - ratio) < 1e-5), "raw flow and Newton's minimiser",
                     float(limit - ratio), "rise of the ratio after its least value", example)
 
