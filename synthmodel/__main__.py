@@ -68,10 +68,11 @@ def parser():
     derived.add_argument("claim", metavar="CLAIM", help="its ID, such as T2-joint")
     derived.add_argument("--latex", action="store_true", help="print LaTeX instead of plain text")
     certified = command("certify", [], "the stored proofs by ball arithmetic, checked again")
-    certified.add_argument("--section9", action="store_true", help="instead: those of section 9 and of N4 (about 30 s)")
-    certified.add_argument("--more", action="store_true", help="instead: those beyond it (about seven minutes)")
-    certified.add_argument("--enclose", nargs="+", metavar=("NAME", "KEY=VALUE"),
-                           help="instead: enclose eps0 (mu, sigma), r_acc (k), b_star (k) or k_x, as r_acc k=6/5")
+    which = certified.add_mutually_exclusive_group()
+    which.add_argument("--section9", action="store_true", help="instead: those of section 9 and of N4 (about 30 s)")
+    which.add_argument("--more", action="store_true", help="instead: those beyond it (about seven minutes)")
+    which.add_argument("--enclose", nargs="+", metavar=("NAME", "KEY=VALUE"),
+                       help="instead: enclose eps0 (mu, sigma), r_acc (k), b_star (k) or k_x, as r_acc k=6/5")
     certified.add_argument("--digits", type=int, default=30, help="of the enclosure (default: 30)")
     command("bench", [], "how fast all this is, and how fast and exact the obvious way would be")
     atlas = commands.add_parser("atlas", help="the phase diagrams, computed and drawn")

@@ -6,7 +6,7 @@ A row says on which domain the claim was tried and how close it came to failing.
 import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from multiprocessing import get_context
 
 from synthmodel.checks import CHECKS
@@ -41,19 +41,18 @@ class Row:
             "derived": self.derived, "proved": self.proved, "slow": self.slow, "holds": self.holds}
 
 
+@cache
+def quick_certificates():
+    """All rows of certificates that take less than a second, checked once in this process."""
+    from synthmodel.certificates import certify
+    from synthmodel.certificates.exact_vertices import certify_vertices
+    from synthmodel.certificates.section9_certify import certify_section9
+    return *certify(), *certify_vertices(), *certify_section9(quick=True)
+
+
 def certified(name):
     """Whether the certificates of the claim hold now, the slow ones left out; None where there are none."""
-    from synthmodel.certificates import THEOREMS, certify
-    from synthmodel.certificates.exact_vertices import certify_vertices
-    from synthmodel.certificates.section9_certify import CERTIFICATES, certify_section9
-    rows = []
-    if name in {theorem.claim for theorem in THEOREMS}:
-        rows += certify()
-    if name in {certificate.claim for certificate in CERTIFICATES}:
-        rows += certify_section9(quick=True)
-    if name == "T1-CE-exact":
-        rows += certify_vertices()
-    outcomes = [row.holds for row in rows if row.claim == name]
+    outcomes = [row.holds for row in quick_certificates() if row.claim == name]
     return all(outcomes) if outcomes else None
 
 

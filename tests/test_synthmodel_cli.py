@@ -183,6 +183,8 @@ def test_verify(capsys):
     ("curve --eps 0:0.5:1", "a COUNT from 2 to 100000"),
     ("curve --eps 0:0.5:1000000000000", "a COUNT from 2 to 100000"),
     ("curve --csv --json", "not allowed with argument"),
+    ("certify --section9 --more", "not allowed with argument"),
+    ("certify --more --enclose r_acc k=6/5", "not allowed with argument"),
     ("solve --eps 0.2 --loss soft-target-margin", "no b was given for soft-target-margin"),
     ("solve --eps 0.2 --loss soft-target-margin --b 0.1 --attack star", "attack = 'star' was given"),
     ("solve --eps 0.2 --loss margin --attack exact", "attack = exact was given for the loss margin"),

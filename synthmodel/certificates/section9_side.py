@@ -26,7 +26,6 @@ __all__ = ["LAST", "LEMMAS", "best_ratio", "inequality", "inequality_far", "inve
 SIDE = (Fraction(0), Fraction("1.64"))
 LAST = ball(SIDE[1], SIDE[1])  # k_of(1.64) = 2.06951...
 RHO = (Fraction("0.2"), Fraction(6))  # imr(1.64) > RHO[0]/2 settles smaller rho, `inequality_far` larger ones
-SMALLEST = 1e-4
 REACH = 22  # the logistic law beyond it weighs 6e-10
 EXPONENT = 22  # discretisation error about exp(-22)
 
