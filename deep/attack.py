@@ -8,7 +8,7 @@ from fractions import Fraction
 import torch
 from torch.nn import functional as F
 
-__all__ = ["LOSSES", "Attack", "Linf", "frozen", "pgd"]
+__all__ = ["BALLS", "L2", "LOSSES", "Attack", "Linf", "frozen", "pgd"]
 
 
 def cross_entropy(logits, labels):
@@ -26,10 +26,11 @@ LOSSES = {"cross-entropy": cross_entropy, "margin": margin}  # each maps (n, K),
 
 @dataclass(frozen=True)
 class Attack:
-    """An linf attack. eps: radius; step: step size; steps: their number; box: the pixels' range, or None.
+    """An attack. eps: radius; step: step size; steps: their number; box: the pixels' range, or None.
 
     eps and step are exact fractions of the pixel range. loss: the name of the loss that is maximised.
-    mode: "eval" or "train", the mode the network is in while it is attacked.
+    mode: "eval" or "train", the mode the network is in while it is attacked. norm: "linf" or "l2", of the ball.
+    near: None, or the deviation of a normal start about the image, in place of a uniform one in the ball (TRADES).
     """
 
     eps: Fraction
@@ -39,6 +40,8 @@ class Attack:
     box: tuple[float, float] | None = (0.0, 1.0)
     loss: str = "cross-entropy"
     mode: str = "eval"
+    norm: str = "linf"
+    near: float | None = None
 
 
 class Linf:
@@ -85,6 +88,49 @@ class Linf:
         return torch.maximum(torch.minimum(z, self.high), self.low)
 
 
+class L2:
+    """The ball {z: |z - x|_2 <= eps} of each image within the box, and the three hooks of PGD in it.
+
+    The radius is smaller than eps by what rounding x + d to float can add to a distance, so that no image that
+    is returned lies outside. Cutting at the box only shortens the distance, since x lies in the box.
+    """
+
+    def __init__(self, x, eps, box):
+        self.x, self.box = x, box
+        pixels = x[0].numel() if len(x) else 1
+        rounding = pixels ** 0.5 * torch.finfo(x.dtype).eps * (x.abs().amax().clamp(min=1) if len(x) else 1)
+        self.radius = (float(eps) * (1 - 2 ** -20) - rounding).clamp(min=0) if len(x) else float(eps)
+
+    def per_image(self, values):
+        return values.view(-1, *[1] * (self.x.ndim - 1))
+
+    def length(self, d):
+        return self.per_image(d.flatten(1).norm(dim=1))
+
+    def start(self, generator):
+        """A uniform point of the ball (before the cut at the box), or x itself without a generator."""
+        if generator is None:
+            return self.x.clone()
+        d = torch.randn(self.x.shape, generator=generator, device=self.x.device, dtype=self.x.dtype)
+        u = torch.rand(len(d), generator=generator, device=d.device, dtype=d.dtype)
+        pixels = d[0].numel() if len(d) else 1
+        return self.project(self.x + self.radius * self.per_image(u ** (1 / pixels)) * self.direction(d))
+
+    def direction(self, gradient):
+        """The steepest ascent of a linear function in l2; zero where the gradient is zero."""
+        largest = gradient.flatten(1).abs().amax(1)
+        scaled = gradient / self.per_image(torch.where(largest > 0, largest, 1.0))  # squares must not underflow
+        return scaled / self.length(scaled).clamp(min=1)
+
+    def project(self, z):
+        d = z - self.x
+        z = self.x + d * (self.radius / self.length(d).clamp(min=1e-30)).clamp(max=1)
+        return z if self.box is None else z.clamp(*self.box)
+
+
+BALLS = {"linf": Linf, "l2": L2}
+
+
 @contextmanager
 def frozen(model, mode="eval"):
     """The model in `mode` with no parameter asking for gradients; modes and flags come back, even after an error.
@@ -110,10 +156,11 @@ def frozen(model, mode="eval"):
             parameter.requires_grad_(flag)
 
 
-def pgd(model, x, y, attack, generator=None):
+def pgd(model, x, y, attack, generator=None, objective=None):
     """Adversarial examples for (x, y): `steps` steps of ascent of the loss inside the ball.
 
     x: (n, c, h, w) float; y: (n,). generator: of the random start, on x's device (needed if attack.random_start).
+    objective: None, or what is maximised in place of attack.loss: scores (n, K) -> (n,).
     The gradient is taken with respect to the images alone: no weight gradient is computed, none is touched.
     Raises ValueError for a random start without a generator.
 
@@ -125,12 +172,15 @@ def pgd(model, x, y, attack, generator=None):
     """
     if attack.random_start and generator is None:
         raise ValueError("a random start was asked for without a generator: pass one, or set random_start=False.")
-    ball = Linf(x, attack.eps, attack.box)
-    loss = LOSSES[attack.loss]
+    ball = BALLS[attack.norm](x, attack.eps, attack.box)
+    objective = objective or (lambda logits: LOSSES[attack.loss](logits, y))
     with frozen(model, attack.mode), torch.enable_grad():
-        z = ball.start(generator if attack.random_start else None)
+        if attack.random_start and attack.near is not None:
+            z = ball.project(x + attack.near * torch.randn(x.shape, generator=generator, device=x.device))
+        else:
+            z = ball.start(generator if attack.random_start else None)
         for _ in range(attack.steps):
             z.requires_grad_()
-            (gradient,) = torch.autograd.grad(loss(model(z), y).sum(), z)
+            (gradient,) = torch.autograd.grad(objective(model(z)).sum(), z)
             z = ball.project(z.detach() + float(attack.step) * ball.direction(gradient))
     return z.detach()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from deep.attack import LOSSES, Attack, Linf, frozen, pgd
+from deep.attack import L2, LOSSES, Attack, Linf, frozen, pgd
 from deep.models import Classifier, PreActResNet18
 from deep.recipe import recipe_named
 from deep.train import Training, load_data
@@ -164,3 +164,63 @@ def test_losses_by_hand():
     assert LOSSES["margin"](logits, labels).tolist() == [-1.0, 5.0]
     expected = [math.log(math.e + math.e**3 + math.e**2) - 3, math.log(2 + math.e**5)]
     assert LOSSES["cross-entropy"](logits, labels).tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def in_l2(batch, eps):
+    """Images about the middle of the box, so that the box does not bind, and the l2 ball about them."""
+    x = 0.4 + 0.2 * batch[0]
+    return x, L2(x, eps, (0.0, 1.0))
+
+
+def distances(z, x):
+    return (z.double() - x.double()).flatten(1).norm(dim=1)
+
+
+@pytest.mark.parametrize("eps", [Fraction(128, 255), Fraction(1, 100), Fraction(0)])
+def test_l2_stays_in_ball_and_box(network, batch, eps):
+    x, _ = batch
+    z = attack_batch(network, batch, eps=eps, step=eps / 4, norm="l2")
+    assert distances(z, x).max().item() <= float(eps)
+    assert (z.min().item(), z.max().item()) >= (0.0, 0.0)
+    assert z.max() <= 1
+    inner, ball = in_l2(batch, eps)
+    far = ball.project(inner + 1.0)
+    assert distances(far, inner).max().item() <= float(eps)
+    assert distances(far, inner).min().item() >= float(eps) - 2e-5
+
+
+def test_an_l2_step_is_the_steepest_one(batch):
+    """On a linear function, one step of size eps from x reaches its maximum eps |gradient|."""
+    inner, ball = in_l2(batch, Fraction(1, 2))
+    gradient = torch.randn(inner.shape, generator=torch.Generator().manual_seed(0)) * 1e-25
+    z = ball.project(inner + 0.5 * ball.direction(gradient))
+    gain = ((z - inner).double() * gradient.double()).flatten(1).sum(1)
+    best = 0.5 * gradient.double().flatten(1).norm(dim=1)
+    torch.testing.assert_close(gain, best, rtol=1e-4, atol=0)
+    assert torch.equal(ball.direction(torch.zeros_like(inner)), torch.zeros_like(inner))
+
+
+def test_l2_start_is_uniform_in_the_ball():
+    """In the plane: the radius's square is uniform, and no direction is preferred."""
+    x = torch.full((20_000, 2), 0.5)
+    d = (L2(x, Fraction(1, 4), None).start(torch.Generator().manual_seed(0)) - x) / 0.25
+    squared = (d ** 2).sum(1)
+    assert squared.mean().item() == pytest.approx(0.5, abs=0.01)
+    assert squared.var().item() == pytest.approx(1 / 12, rel=0.03)
+    assert d.mean(0).abs().max() < 0.02
+
+
+def test_an_objective_takes_the_place_of_the_loss(network, batch):
+    x, y = batch
+    attack = Attack(EPS, EPS / 4, 3, loss="margin")
+    other = pgd(network, x, y, attack, torch.Generator().manual_seed(2),
+                lambda logits: LOSSES["cross-entropy"](logits, y))
+    assert torch.equal(other, attack_batch(network, batch, steps=3))
+    assert not torch.equal(other, attack_batch(network, batch, steps=3, loss="margin"))
+
+
+def test_a_near_start_is_normal_about_the_image(batch):
+    x = 0.4 + 0.2 * batch[0]
+    start = pgd(nn.Identity(), x, batch[1], Attack(EPS, EPS, 0, near=0.001), torch.Generator().manual_seed(0)) - x
+    assert start.std().item() == pytest.approx(0.001, rel=0.02)
+

@@ -1,0 +1,10 @@
+"""The commands of `deep`, one module each: `add(commands)` describes it, `run(options)` does it.
+
+Nothing here imports torch before a command runs, so that `deep --help` is there at once.
+"""
+
+from deep.commands import cas, evaluate, train
+
+__all__ = ["COMMANDS"]
+
+COMMANDS = (train, evaluate, cas)

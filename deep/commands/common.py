@@ -1,0 +1,66 @@
+"""What several commands share: options, devices, and the run whose checkpoints they read."""
+
+__all__ = ["add_machine_options", "add_run_options", "heading", "opened", "outcome_of", "positive", "use_device"]
+
+
+def add_machine_options(command):
+    command.add_argument("--data", help="folder or archive with the data set (default: $DEEP_DATA)")
+    command.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
+    command.add_argument("--threads", type=int, help="CPU threads (default: torch's)")
+
+
+def add_run_options(command):
+    command.add_argument("run", help="a run folder")
+    command.add_argument("--checkpoint", choices=("best", "last", "both"), default="both")
+    command.add_argument("--attack-steps", type=int, help="PGD steps of size eps/4 (default: the recipe's)")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    add_machine_options(command)
+
+
+def positive(name, value, most=10**6):
+    if value is not None and not 1 <= value <= most:
+        raise ValueError(f"{name} = {value} was given, but it must be from 1 to {most}: choose such a number.")
+
+
+def use_device(name, threads):
+    import torch
+    positive("--threads", threads, most=1024)
+    if threads:
+        torch.set_num_threads(threads)
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"the device {name} cannot be used here: choose cpu, or a device that torch sees.") from error
+    return name
+
+
+def opened(options):
+    """The run, its recipe, its data on the device, the device, and the checkpoints asked for."""
+    from deep.run import RunFolder
+    from deep.train import load_data
+    positive("--attack-steps", options.attack_steps)
+    run = RunFolder(options.run)
+    recipe = run.recipe()
+    device = use_device(options.device, options.threads)
+    data = load_data(recipe, options.data).to(device)
+    names = ("best", "last") if options.checkpoint == "both" else (options.checkpoint,)
+    return run, recipe, data, device, names
+
+
+def outcome_of(run, recipe, data, device, name, steps, seed):
+    """(network, attack, Outcome) of attacking the test images once."""
+    from deep.evaluate import evaluation_attack, measure
+    from deep.progress import bar
+    from deep.train import load_network
+    model = load_network(run, data, name, device)
+    attack = evaluation_attack(recipe, data.box, steps)
+    with bar(f"attacking {name}", len(data.test)) as advance:
+        return model, attack, measure(model, data.test, attack, seed, progress=advance)
+
+
+def heading(run, recipe, data, attack, name):
+    """What every result says of itself."""
+    return {"run": str(run.path), "checkpoint": name, "epoch": run.model_state(name)["epoch"], "data": data.name,
+            "n_test": len(data.test),
+            "attack": f"PGD-{attack.steps} {attack.norm} eps {attack.eps} step {attack.step} on {attack.loss}",
+            "seed": recipe.seed}
