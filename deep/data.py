@@ -10,7 +10,7 @@ import torch
 from deep.archives import without_suffix
 from deep.catalogue import LAYOUTS, locate, read_images
 
-__all__ = ["Data", "Split", "as_float", "augment", "channel_statistics", "held_out", "load"]
+__all__ = ["Data", "Split", "as_float", "augment", "channel_statistics", "held_out", "load", "on_device"]
 
 SPLIT_SEED = 0  # one fixed validation split for every run, whatever the run's own seed
 
@@ -157,6 +157,11 @@ def load(name, root, val_size, train_size=None, resize=None):
         provenance=decoded.provenance | {"content_sha256": digest, "training_images_on_disk": len(labels)})
 
 
+def on_device(tensor, device):
+    """A CPU tensor on the device; to a GPU from pinned memory, so that the CPU does not wait for what runs there."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
 def augment(images, generator, padding, flip):
     """A random crop of each image after reflect padding, and a mirror image with probability 1/2.
 
@@ -173,7 +178,7 @@ def augment(images, generator, padding, flip):
     rows = reflected(torch.arange(height) + shift[0], height)
     columns = torch.arange(width).expand(n, -1)
     columns = reflected(torch.where(mirror, columns.flip(1), columns) + shift[1], width)
-    rows, columns = rows.to(images.device), columns.to(images.device)
+    rows, columns = on_device(rows, images.device), on_device(columns, images.device)
     index = torch.arange(n, device=images.device)[:, None, None]
     return images.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 

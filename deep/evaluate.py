@@ -20,14 +20,15 @@ __all__ = ["Outcome", "accuracy", "attributions", "cas_interval", "evaluation_at
 
 
 def evaluation_attack(recipe, box, steps=None):
-    """PGD of step eps/4 on the recipe's loss and start, the network in eval mode (design.md, section 3).
+    """PGD of step eps/4 (l2: eps/8) on the recipe's loss and start, the network in eval mode (design.md, section 3).
 
     >>> from deep.recipe import recipe_named
     >>> attack = evaluation_attack(recipe_named("at"), (0.0, 1.0))
     >>> attack.step, attack.steps, attack.loss
     (Fraction(2, 255), 20, 'cross-entropy')
     """
-    return Attack(recipe.eps, recipe.eps / 4, steps or recipe.eval_steps, recipe.random_start, box, recipe.loss)
+    step = recipe.eps / (8 if recipe.norm == "l2" else 4)
+    return Attack(recipe.eps, step, steps or recipe.eval_steps, recipe.random_start, box, recipe.loss, norm=recipe.norm)
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,16 @@ class Outcome:
     features: torch.Tensor
 
 
-def measure(model, split, attack, seed, batch=256, progress=None):
+def measure(model, split, attack, seed, batch=None, progress=None):
     """The `Outcome` of attacking every image of `split` once; progress(n) is called after n images.
 
-    `seed` starts a generator of its own: no training draw is used up, and the network is left as it was.
+    batch: None is 256, or 1,000 on a GPU, which smaller ones leave idle. `seed` starts a generator of its own: no
+    training draw is used up, and the network is left as it was.
     Raises ValueError if a score is not finite.
     """
     generator = torch.Generator(split.images.device).manual_seed(seed)
     parts = []
+    batch = batch or (1000 if split.images.is_cuda else 256)
     for begin in range(0, len(split), batch):
         x, y = as_float(split.images[begin:begin + batch]), split.labels[begin:begin + batch]
         z = pgd(model, x, y, attack, generator)

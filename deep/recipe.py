@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
 
-from deep.networks import NETWORKS, SIZES
+from deep.recipe_checks import check
 
 __all__ = ["RECIPES", "Recipe", "parse_eps", "recipe_from_dict", "recipe_named", "run_name"]
 
@@ -59,6 +60,24 @@ class Recipe:
     depth: layers of a wideresnet (6 b + 4) or a deit; patch_size: side of a deit's patches, in pixels.
     pretrained: file with the state dict of a published deit, from which the training starts.
     resize: None, or the side in pixels to which the images of "folder" and "tiny-imagenet" are cut and scaled.
+
+    norm: "linf" or "l2", of the attack. method: "at" trains on adversarial images, "trades" (Zhang et al. 2019) on
+        clean ones and beta times the divergence of the scores on adversarial ones, "standard" on clean ones alone;
+        eps, step and steps then describe the evaluation only.
+    smoothing: b of theory.md: 1 - b on the true class, b/(K-1) on each other (deep/objective.py).
+    teacher: None; or a run folder, whose best checkpoint is the teacher (RUN:last: its last one); or "self", this
+        network as it was when teacher_from of the epochs had passed; or "average", its running average.
+        standard_teacher: a run folder of standard training, beside a robust one. teacher_share, standard_share:
+        weights of their divergences at `temperature`; the rest is the weight of the labels (Chen et al. 2021).
+    clip: None, or B: a sample's loss counts for B at most. trim: the share of each batch that is dropped, of
+        trim_kind "largest" (by loss) or "random". Both from trim_from of the epochs on (theory.md, 9.1).
+    average: None, "ema" (decay average_decay a step) or "swa" (mean over epochs), from average_from of the epochs
+        on; then the averaged network is the one that is evaluated and selected.
+    schedule: "steps" (drops), "cyclic" (0 to lr, reached at 2/5, to 0) or "cosine" (lr to 0). gradient_norm: None,
+        or the norm to which a larger gradient is shortened. probe_steps: None, or the PGD steps by which each epoch
+        looks for catastrophic overfitting (deep/probe.py).
+    keep_every: None, or the epochs between checkpoints that are kept. compile: fused by torch.compile, and replayed as
+        one CUDA graph on a GPU.
     """
 
     data: str = "cifar10"
@@ -94,38 +113,49 @@ class Recipe:
     patch_size: int | None = None
     pretrained: str | None = None
     resize: int | None = None
+    norm: str = "linf"
+    method: str = "at"
+    beta: float | None = None
+    smoothing: float = 0.0
+    teacher: str | None = None
+    standard_teacher: str | None = None
+    teacher_share: float = 0.0
+    standard_share: float = 0.0
+    temperature: float = 2.0
+    teacher_from: Fraction = Fraction(0)
+    clip: float | None = None
+    trim: Fraction = Fraction(0)
+    trim_kind: str = "largest"
+    trim_from: Fraction = Fraction(0)
+    average: str | None = None
+    average_decay: float | None = None
+    average_from: Fraction = Fraction(0)
+    schedule: str = "steps"
+    gradient_norm: float | None = None
+    probe_steps: int | None = None
+    keep_every: int | None = None
+    compile: bool = False
 
     def __post_init__(self):
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} = {getattr(self, name)} was given, but the choices are "
-                                 f"{', '.join(allowed)}: choose one of them.")
-        for name, least in LEAST.items():
-            value = getattr(self, name)
-            if value is not None and not least <= value <= MOST[name]:  # `not <=` refuses NaN too
-                raise ValueError(f"{name} = {value} was given, but it must be at least {least} and at most "
-                                 f"{MOST[name]}: choose such a value.")
-        planted = [self.mu, self.sigma, self.patch]
-        if [value is None for value in planted] != [self.data != "planted"] * 3:
-            raise ValueError(f"mu, sigma, patch = {planted} were given with data = {self.data}, but they belong to "
-                             "planted images and to nothing else: set all three for planted, none otherwise.")
-        if self.resize is not None and self.data not in ("folder", "tiny-imagenet"):
-            raise ValueError(f"resize = {self.resize} was given with data = {self.data}, but only image files are "
-                             "resized, those of folder and tiny-imagenet: leave it out.")
-        network = NETWORKS[self.model]
-        for name in SIZES:
-            value, needed = getattr(self, name), name in network.needs
-            if needed != (value is not None):
-                raise ValueError(f"{name} = {value} was given for model = {self.model}, but a {self.model} network "
-                                 + (f"needs a {name}: write {name}=N, a whole number." if needed else
-                                    f"has no {name}: write {name}=none."))
-        if self.pretrained is not None and not network.pretrained:
-            raise ValueError(f"pretrained = {self.pretrained} was given for model = {self.model}, but that network "
-                             "reads no published weights: leave it out.")
+        check(self)
 
     def learning_rate(self, epoch):
-        """The learning rate of an epoch (0-based): lr / 10^(number of drops passed)."""
-        return self.lr * 0.1 ** sum(epoch >= drop * self.epochs for drop in self.drops)
+        """The learning rate when `epoch` epochs, a whole number or a part, have passed.
+
+        steps: lr/10^(number of drops passed); cyclic: lr min(t/.4, (1-t)/.6); cosine: lr (1 + cos(pi t))/2, with
+        t = epoch/epochs.
+
+        >>> recipe_named("fast-at").learning_rate(12)
+        0.2
+        """
+        if self.schedule == "steps":
+            return self.lr * 0.1 ** sum(epoch >= drop * self.epochs for drop in self.drops)
+        t = epoch / self.epochs
+        return self.lr * (min(t / 0.4, (1 - t) / 0.6) if self.schedule == "cyclic" else (1 + math.cos(math.pi * t)) / 2)
+
+    def begun(self, share, epoch):
+        """Whether `share` of all epochs (trim_from, say) has passed when `epoch` of them have."""
+        return epoch >= share * self.epochs
 
     def as_dict(self):
         """Plain JSON values; fractions as strings such as "8/255". Later fields appear where they differ."""
@@ -134,15 +164,9 @@ class Recipe:
 
 
 # Fields that joined after the first runs: left out at their default, so that those runs keep their names.
-LATER = ("depth", "patch_size", "pretrained", "resize")
-CHOICES = {"data": ("cifar10", "cifar100", "tiny-imagenet", "folder", "planted"), "model": NETWORKS,
-           "loss": ("cross-entropy", "margin"), "attack_mode": ("eval", "train"), "select": ("val", "test")}
-LEAST = {"sigma": 1e-9, "patch": 1, "width": 1, "eps": 0, "step": 0, "steps": 0, "epochs": 1, "batch": 1, "lr": 0,
-         "momentum": 0, "weight_decay": 0, "radius": 1e-9, "padding": 0, "train_size": 1, "val_size": 1,
-         "eval_every": 1, "eval_steps": 1, "seed": 0, "mu": 1e-9, "depth": 1, "patch_size": 1, "resize": 2}
-MOST = dict.fromkeys(LEAST, 10**9) | {"eps": 1, "step": 1, "momentum": 1, "lr": 1e6, "weight_decay": 1e6, "patch": 64,
-                                      "width": 4096, "depth": 1000, "patch_size": 1024, "resize": 4096, "padding": 1000,
-                                      "seed": 2**63}
+LATER = [field.name for field in fields(Recipe)]
+LATER = LATER[LATER.index("seed") + 1:]
+SHARES = ("trim", "teacher_from", "trim_from", "average_from")  # exact fractions in [0, 1]
 
 
 def plain(value):
@@ -157,8 +181,16 @@ PLANTED = Recipe(data="planted", mu=1.0, sigma=0.5, patch=4, model="linear", wid
                  weight_decay=0.8, padding=0, flip=False, train_size=20_000, val_size=2000, eval_every=16,
                  eval_steps=5, bf16=False, channels_last=False)
 
+FAST = Recipe(step=Fraction(10, 255), steps=1, epochs=30, lr=0.2, schedule="cyclic", probe_steps=10)
+DEIT = Recipe(model="deit", width=192, depth=12, patch_size=4, weight_decay=1e-4, gradient_norm=1.0)
+
 RECIPES = {
     "at": Recipe(),
+    "at-l2": Recipe(norm="l2", eps=Fraction(128, 255), step=Fraction(16, 255)),
+    "trades": Recipe(method="trades", beta=6.0),
+    "standard": Recipe(method="standard"),
+    "fast-at": FAST,  # Wong et al. 2020; step = 1.25 eps
+    "at-deit": DEIT,  # Mo et al. 2022
     # Narrow and short enough for two CPU cores; PGD-7 as Madry et al. 2018 train on CIFAR-10.
     "at-cpu": Recipe(width=16, steps=7, epochs=80, train_size=2000, val_size=500, eval_every=4),
     "planted-linear": PLANTED,
@@ -172,7 +204,7 @@ def converted(field, text):
     kind = str(field.type).replace(" ", "")
     if text.lower() == "none" and "None" in kind:
         return None
-    if field.name in ("eps", "step"):
+    if field.name in ("eps", "step", *SHARES):
         return parse_eps(text, field.name)
     if field.name == "drops":
         return tuple(parse_eps(part, "drops") for part in text.split(",") if part)
@@ -213,9 +245,24 @@ def recipe_from_dict(values):
     if unknown:
         raise ValueError(f"the recipe has unknown keys {sorted(unknown)}, written by another version: use that "
                          "version, or train again.")
-    exact = {key: Fraction(values[key]) for key in ("eps", "step") if key in values}
+    exact = {key: Fraction(values[key]) for key in ("eps", "step", *SHARES) if key in values}
     drops = {"drops": tuple(map(Fraction, values["drops"]))} if "drops" in values else {}
     return Recipe(**{**values, **exact, **drops})
+
+
+def system(recipe):
+    """The training in a word or two: what a reader of a folder's name wants to know first.
+
+    >>> system(recipe_named("at", ["smoothing=0.1"])), system(recipe_named("at"))
+    ('b0.1', 'cross-entropy')
+    """
+    parts = [] if recipe.method == "at" else [recipe.method]
+    parts += [f"b{recipe.smoothing:g}"] if recipe.smoothing else []
+    parts += ["distilled"] if recipe.teacher or recipe.standard_teacher else []
+    parts += [f"clip{recipe.clip:g}"] if recipe.clip is not None else []
+    parts += [f"drop-{recipe.trim_kind}"] if recipe.trim else []
+    parts += [recipe.average] if recipe.average else []
+    return "-".join(parts) or recipe.loss
 
 
 def run_name(recipe):
@@ -228,4 +275,5 @@ def run_name(recipe):
     width = "" if recipe.width is None else f"-w{recipe.width}"
     width += "" if recipe.depth is None else f"-d{recipe.depth}"
     eps = str(recipe.eps).replace("/", "of")
-    return f"{recipe.data}-{recipe.model}{width}-{recipe.loss}-linf{eps}-e{recipe.epochs}-s{recipe.seed}-{digest}"
+    return (f"{recipe.data}-{recipe.model}{width}-{system(recipe)}-{recipe.norm}{eps}-e{recipe.epochs}-s{recipe.seed}-"
+            f"{digest}")

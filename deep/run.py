@@ -112,6 +112,18 @@ class RunFolder:
             os.replace(last, self.path / "previous.pt")
         os.replace(self.path / "next.pt", last)
 
+    def keep(self, state):
+        """Write checkpoints/epoch-0010.pt , a state after 10 epochs, which stays."""
+        (self.path / "checkpoints").mkdir(exist_ok=True)
+        write_atomically(self.kept_path(state["epoch"]), lambda file: torch.save(state, file))
+
+    def kept_path(self, epoch):
+        return self.path / "checkpoints" / f"epoch-{epoch:04d}.pt"
+
+    def kept_epochs(self):
+        """The epochs after which a checkpoint was kept, in order."""
+        return sorted(int(path.stem.partition("-")[2]) for path in self.path.glob("checkpoints/epoch-*.pt"))
+
     def resume(self):
         """(state, complaint): the newest readable checkpoint, or None; complaint names a damaged newer one."""
         complaint = None

@@ -1,22 +1,24 @@
-"""Adversarial training: the loop of the algorithm box, and what makes it impossible to lose."""
+"""From a recipe to a finished run: the loop over epochs, and what makes it impossible to lose."""
 
+import math
 import signal
 import time
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from deep.attack import LOSSES, Attack, pgd
-from deep.data import as_float, augment, load
-from deep.evaluate import training_line
-from deep.models import build
+from deep.data import load
+from deep.models import load_network
 from deep.planted import planted_images
-from deep.recipe import run_name
-from deep.run import RunFolder
+from deep.recipe import Recipe, run_name
+from deep.run import RunFolder, load_checkpoint
+from deep.training import Training, seeds
 
-__all__ = ["Interrupted", "Training", "load_data", "load_network", "train"]
+__all__ = ["Interrupted", "Training", "common_epochs", "load_data", "load_network", "train"]
+
+
+# Fields that do nothing before a share of the epochs has passed, by the field that says which.
+LATE = {"trim_from": ("trim", "trim_kind", "clip"), "teacher_from": ("teacher", "teacher_share", "temperature"),
+        "average_from": ("average", "average_decay")}
 
 
 class Interrupted(Exception):
@@ -25,12 +27,6 @@ class Interrupted(Exception):
     def __init__(self, number):
         super().__init__(f"signal {number} stopped the training; the same command continues it.")
         self.signal = number
-
-
-def seeds(recipe):
-    """One seed per purpose, all from the recipe's."""
-    words = np.random.SeedSequence(recipe.seed).generate_state(5, np.uint32).tolist()
-    return dict(zip(("init", "order", "augmentation", "attack", "data"), words, strict=True))
 
 
 def load_data(recipe, folder=None):
@@ -51,119 +47,47 @@ def load_data(recipe, folder=None):
     return data
 
 
-class Training:
-    """Everything that changes while a recipe is trained; `state` and `load` are the whole of a checkpoint."""
+def common_epochs(first, second):
+    """How many epochs two recipes share to the last bit: those before the first one on which they may differ.
 
-    def __init__(self, recipe, data, device):
-        self.recipe, self.device = recipe, torch.device(device)
-        self.data, self.fingerprint = data.to(self.device), data.fingerprint()
-        seed = seeds(recipe)
-        self.model = build(recipe, data, seed["init"]).to(self.device)
-        self.optimiser = torch.optim.SGD(self.model.parameters(), lr=recipe.lr, momentum=recipe.momentum,
-                                         weight_decay=recipe.weight_decay)
-        self.generators = {"order": torch.Generator(), "augmentation": torch.Generator(),
-                           "attack": torch.Generator(self.device)}
-        for name, generator in self.generators.items():
-            generator.manual_seed(seed[name])
-        self.attack = Attack(recipe.eps, recipe.step, recipe.steps, recipe.random_start, data.box, recipe.loss,
-                             recipe.attack_mode)
-        self.epoch, self.step, self.order, self.history, self.best = 0, 0, None, [], -1.0
-        self.totals = torch.zeros(3, dtype=torch.float64, device=self.device)  # loss, correct, first bad step
-        self.seconds = 0.0
-
-    def state(self):
-        return {"recipe": self.recipe.as_dict(), "data": self.fingerprint, "model": self.model.state_dict(),
-                "optimiser": self.optimiser.state_dict(), "epoch": self.epoch, "step": self.step,
-                "order": self.order, "totals": self.totals, "seconds": self.seconds, "history": self.history,
-                "best": self.best,
-                "generators": {name: generator.get_state() for name, generator in self.generators.items()}}
-
-    def load(self, state):
-        if state.get("recipe") != self.recipe.as_dict():
-            raise ValueError("the checkpoint belongs to another recipe: choose another run folder.")
-        if state.get("data") != self.fingerprint:
-            raise ValueError("the training images are not those that this run began with: give it the same --data, "
-                             "or choose another folder.")
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        for name, generator in self.generators.items():
-            generator.set_state(state["generators"][name])
-        for name in ("epoch", "step", "order", "seconds", "history", "best"):
-            setattr(self, name, state[name])
-        self.totals = state["totals"].to(self.device)
-
-    @property
-    def batches(self):
-        return -(-len(self.data.train) // self.recipe.batch)
-
-    def train_batch(self):
-        """One step: augment, attack, descend. Nothing here waits for the device."""
-        recipe, train = self.recipe, self.data.train
-        if self.order is None:
-            self.order = torch.randperm(len(train), generator=self.generators["order"])
-        index = self.order[self.step * recipe.batch:(self.step + 1) * recipe.batch].to(self.device)
-        x, y = train.images[index], train.labels[index]
-        if recipe.padding or recipe.flip:
-            x = augment(x, self.generators["augmentation"], recipe.padding, recipe.flip)
-        z = pgd(self.model, as_float(x), y, self.attack, self.generators["attack"])
-
-        self.model.train()
-        logits = self.model(z)
-        loss = LOSSES[recipe.loss](logits, y).mean()
-        self.optimiser.zero_grad()
-        loss.backward()
-        self.optimiser.step()
-        if recipe.radius is not None:
-            with torch.no_grad():
-                for weight in self.model.parameters():
-                    weight.mul_(recipe.radius / weight.norm())
-
-        self.step += 1
-        value = loss.detach().double()
-        bad = torch.where((self.totals[2] == 0) & ~value.isfinite(), self.step, 0)
-        correct = (logits.detach().argmax(1) == y).sum()
-        self.totals += torch.stack([value * len(y), correct.double(), bad.double()])
-
-    def check_finite(self):
-        """FloatingPointError if a loss or a weight is not finite: nothing of such a network is ever saved."""
-        step = int(self.totals[2].item())
-        if not step and not all(weight.isfinite().all() for weight in self.model.parameters()):
-            step = self.step
-        if step:
-            saved = f"that of epoch {self.epoch} is the last good one" if self.epoch else "none was good"
-            raise FloatingPointError(f"the training diverged (no finite loss) at step {step} of epoch "
-                                     f"{self.epoch + 1}: of its checkpoints {saved}; lower lr or turn bf16 off.")
-
-    def finish_epoch(self):
-        """Close the epoch: refuse a NaN, evaluate when it is due, and return the weights if they are the best."""
-        self.check_finite()
-        recipe, n = self.recipe, len(self.data.train)
-        loss, correct, _ = self.totals.tolist()
-        self.epoch += 1
-        line = {"epoch": self.epoch, "learning_rate": recipe.learning_rate(self.epoch - 1), "train_loss": loss / n,
-                "train_robust": correct / n, "seconds": round(self.seconds, 3),
-                "images_per_second": round(n / self.seconds, 1)}
-        best = None
-        if self.epoch % recipe.eval_every == 0 or self.epoch == recipe.epochs:
-            begin = time.perf_counter()
-            line |= training_line(self.model, self.data, recipe, self.epoch)
-            line["eval_seconds"] = round(time.perf_counter() - begin, 3)
-            score = line["robust" if recipe.select == "test" else "val_robust"]
-            if score > self.best:
-                self.best = score
-                best = {"model": self.model.state_dict(), "epoch": self.epoch, "selected_on": recipe.select,
-                        "metrics": line}
-        self.history.append(line)
-        self.step, self.order, self.seconds = 0, None, 0.0
-        self.totals.zero_()
-        return best
+    >>> from deep.recipe import recipe_named
+    >>> common_epochs(recipe_named("at"), recipe_named("at", ["trim=0.1", "trim_from=1/2"]))
+    100
+    """
+    different = {field.name for field in fields(Recipe) if getattr(first, field.name) != getattr(second, field.name)}
+    different -= {"keep_every"}
+    shares = [1]
+    for begin, names in LATE.items():
+        if different & {begin, *names}:
+            # where a recipe has none of what begins, its field is 0 and says nothing
+            shares.append(min(getattr(recipe, begin) for recipe in (first, second)
+                              if any(getattr(recipe, name) != getattr(Recipe, name) for name in names)))
+            different -= {begin, *names}
+    return 0 if different else math.floor(min(shares) * first.epochs)
 
 
-def train(recipe, data, out, *, device="cpu", stop_after=None, progress=None, folder=None):
+def branch(training, run, trunk):
+    """Begin a new run from the last kept checkpoint of `trunk` that its own first epochs would have reached."""
+    limit = common_epochs(trunk.recipe(), training.recipe)
+    epoch = max((epoch for epoch in trunk.kept_epochs() if epoch <= limit), default=None)
+    if epoch is None:
+        raise ValueError(f"{trunk.path} keeps no checkpoint among the {limit} epochs that both recipes share: train it "
+                         "with keep_every=N, or begin this run without it.")
+    state = load_checkpoint(trunk.kept_path(epoch))
+    training.load(state, trunk.recipe())
+    training.best_state = state["best_state"]
+    run.save(training.state(), training.best_state)
+    run.write_metrics(training.history)
+    run.write_json("branch.json", {"of": str(trunk.path), "epoch": epoch})
+
+
+def train(recipe, data, out, *, device="cpu", stop_after=None, progress=None, folder=None,
+          branch_of=None):
     """Train `recipe` in the run folder out/run_name(recipe), or continue what is there; return the RunFolder.
 
     data: `load_data(recipe, ...)`. stop_after: leave after this epoch, as an interruption would.
-    progress(training): called after every step and epoch. folder: use this run folder instead.
+    progress(training): called after every step and epoch. folder: use this run folder instead. branch_of: a run
+    folder whose first epochs are this recipe's too: a new run begins from the last of its kept checkpoints that is.
     On a CPU the continued run is bit-identical to an uninterrupted one on the same machine with the same threads.
     SIGTERM and SIGINT write a checkpoint in mid-epoch and raise `Interrupted`. ValueError: the folder is in use,
     or holds another recipe or no readable checkpoint. FloatingPointError: the loss was NaN or infinite.
@@ -181,12 +105,15 @@ def train(recipe, data, out, *, device="cpu", stop_after=None, progress=None, fo
         if state is not None:
             training.load(state)
             run.write_metrics(training.history)
+        elif branch_of is not None:
+            branch(training, run, RunFolder(branch_of))
         if training.epoch < recipe.epochs:
             run.write_environment(data, device, training.epoch)
         last = min(recipe.epochs, stop_after or recipe.epochs)
         while training.epoch < last:
             begin = time.perf_counter()
-            training.optimiser.param_groups[0]["lr"] = recipe.learning_rate(training.epoch)
+            training.set_learning_rate(recipe.learning_rate(training.epoch))
+            training.begin_epoch()
             while training.step < training.batches and not received:
                 training.train_batch()
                 if progress:
@@ -197,6 +124,8 @@ def train(recipe, data, out, *, device="cpu", stop_after=None, progress=None, fo
                 run.save(training.state(), None)
                 raise Interrupted(received[0])
             best = training.finish_epoch()
+            if recipe.keep_every and training.epoch % recipe.keep_every == 0:
+                run.keep(training.state() | {"best_state": training.best_state})
             run.save(training.state(), best)
             run.write_metrics(training.history)
             if progress:
@@ -206,19 +135,3 @@ def train(recipe, data, out, *, device="cpu", stop_after=None, progress=None, fo
         for number, handler in handlers.items():
             signal.signal(number, handler)
         run.close()
-
-
-def load_network(run, data, which="best", device="cpu"):
-    """The network of a run folder's checkpoint, in float32 whatever the training's arithmetic was.
-
-    Raises ValueError if the checkpoint is missing, damaged or of another network.
-    """
-    # The weights come from the checkpoint: a file of published ones need not be there any more.
-    model = build(replace(run.recipe(), pretrained=None), data, 0)
-    try:
-        model.load_state_dict(run.model_state(which)["model"])
-    except RuntimeError as error:
-        raise ValueError(f"the weights in {run.path / which}.pt do not fit the network of its recipe: restore the file "
-                         "from a copy.") from error
-    model.bf16 = False
-    return model.to(device).eval()

@@ -42,14 +42,68 @@ def test_the_name_of_a_deep_network_says_its_depth():
     assert recipe_from_dict(recipe.as_dict()) == recipe
 
 
+# Fields that are allowed with others alone: each is set, and changed, where it belongs.
+TOGETHER = {
+    "method": (["method=trades", "beta=6"], ["method=standard"]),
+    "beta": (["method=trades", "beta=6"], ["method=trades", "beta=1"]),
+    "smoothing": (["smoothing=0.1"], ["smoothing=0.2"]),
+    "teacher": (["teacher=a", "teacher_share=1"], ["teacher=b", "teacher_share=1"]),
+    "teacher_share": (["teacher=a", "teacher_share=1"], ["teacher=a", "teacher_share=0.5"]),
+    "standard_teacher": (["standard_teacher=a", "standard_share=1"], ["standard_teacher=b", "standard_share=1"]),
+    "standard_share": (["standard_teacher=a", "standard_share=1"], ["standard_teacher=a", "standard_share=0.5"]),
+    "teacher_from": (["teacher=self", "teacher_share=1", "teacher_from=1/2"],
+                     ["teacher=self", "teacher_share=1", "teacher_from=1/4"]),
+    "clip": (["clip=2"], ["clip=3"]),
+    "trim": (["trim=1/10"], ["trim=1/5"]),
+    "trim_kind": (["trim=1/10"], ["trim=1/10", "trim_kind=random"]),
+    "trim_from": (["trim=1/10"], ["trim=1/10", "trim_from=1/2"]),
+    "average": (["average=swa"], ["average=ema", "average_decay=0.9"]),
+    "average_decay": (["average=ema", "average_decay=0.9"], ["average=ema", "average_decay=0.99"]),
+    "average_from": (["average=swa"], ["average=swa", "average_from=1/2"]),
+    "norm": ([], ["norm=l2"]),
+    "schedule": (["schedule=cyclic"], ["schedule=cosine"]),
+}
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+def test_fields_of_systems_tell_runs_apart(name):
+    first, second = (recipe_named("at", changes) for changes in TOGETHER[name])
+    assert run_name(first) != run_name(second)
+    assert run_name(first) != run_name(replace(first, seed=1))
+    for recipe in (first, second):
+        assert recipe_from_dict(recipe.as_dict()) == recipe
+
+
+@pytest.mark.parametrize("changes", [
+    ["beta=6"], ["method=trades"], ["method=trades", "beta=6", "loss=margin"], ["smoothing=0.1", "loss=margin"],
+    ["teacher=a"], ["teacher_share=0.5"], ["standard_share=0.5"], ["teacher_from=1/2"],
+    ["teacher=self", "teacher_share=0.5"], ["teacher=average", "teacher_share=0.5"],
+    ["teacher=a", "teacher_share=0.7", "standard_teacher=b", "standard_share=0.7"],
+    ["trim_kind=random"], ["trim_from=1/2"], ["average=ema"], ["average_decay=0.9"], ["average_from=1/2"],
+    ["norm=l1"], ["average=median"], ["trim=1"], ["smoothing=1"], ["clip=0"], ["temperature=0"],
+])
+def test_a_setting_that_would_do_nothing_is_refused(changes):
+    with pytest.raises(ValueError, match=r"was given, but .*: (change|choose)"):
+        recipe_named("at", changes)
+
+
+def test_schedules():
+    """Wong et al. 2020: 0 to lr at 2/5 of the epochs, then to 0; cosine: half of lr in the middle."""
+    fast, cosine = recipe_named("fast-at"), recipe_named("at", ["schedule=cosine"])
+    assert [fast.learning_rate(epoch) for epoch in (0, 6, 12, 21, 30)] == pytest.approx([0, 0.1, 0.2, 0.1, 0])
+    assert [cosine.learning_rate(epoch) for epoch in (0, 50, 100, 200)] == pytest.approx(
+        [0.1, 0.05 * (1 + 0.5 ** 0.5), 0.05, 0])
+    assert fast.step == fast.eps * Fraction(5, 4)
+
+
 def test_every_field_tells_runs_apart():
     base = RECIPES["at"]
     other = {"mu": 1.0, "sigma": 1.0, "patch": 2, "data": "planted", "model": "cnn", "width": 8, "loss": "margin",
              "attack_mode": "train", "select": "test", "eps": Fraction(4, 255), "step": Fraction(1, 255),
              "drops": (Fraction(1, 3),), "radius": 1.0, "train_size": 5, "momentum": 0.5}
     for field in fields(Recipe):
-        if field.name in ("mu", "sigma", "patch", "data", "depth", "patch_size", "pretrained", "resize"):
-            continue  # they come with other data or another network, below
+        if field.name in ("mu", "sigma", "patch", "data", "depth", "patch_size", "pretrained", "resize", *TOGETHER):
+            continue  # they come with other data, another network or each other, below
         value = getattr(base, field.name)
         changed = (other[field.name] if field.name in other else
                    not value if isinstance(value, bool) else (value or 0) + 1)
@@ -107,7 +161,7 @@ def test_refusals(words, sentence):
 
 
 def test_unknown_names():
-    with pytest.raises(ValueError, match="choose one of at, at-cpu"):
+    with pytest.raises(ValueError, match="choose one of at, at-l2"):
         recipe_named("paper")
     with pytest.raises(ValueError, match="unknown keys"):
         recipe_from_dict({"colour": 1})

@@ -215,7 +215,7 @@ def test_what_is_logged_does_not_change_the_training(tiny, uninterrupted, tmp_pa
 
 def test_the_recipe_reaches_what_it_names(tiny, monkeypatch):
     """Each value of a recipe that differs from the defaults arrives where it acts."""
-    import deep.train as module
+    import deep.training as module
     recipe = replace(tiny[0], eps=Fraction(3, 255), step=Fraction(1, 255), steps=3, random_start=False,
                      attack_mode="train", lr=0.07, momentum=0.8, weight_decay=1e-3, padding=2, flip=False, bf16=False,
                      channels_last=False, eval_steps=6)
@@ -238,7 +238,7 @@ def test_the_recipe_reaches_what_it_names(tiny, monkeypatch):
 @pytest.mark.parametrize("select", ["val", "test"])
 def test_the_best_checkpoint_is_selected_as_the_recipe_says(tmp_path, monkeypatch, select):
     scores = {1: (0.3, 0.1), 2: (0.2, 0.5), 3: (0.9, 0.4), 4: (0.8, 0.2)}  # epoch: (val, test)
-    monkeypatch.setattr("deep.train.training_line", lambda model, data, recipe, epoch:
+    monkeypatch.setattr("deep.training.training_line", lambda model, data, recipe, epoch:
                         dict(zip(("val_robust", "robust"), scores[epoch], strict=True)))
     run = planted_run(tmp_path, f"select={select}", "eval_every=1")
     best = run.model_state("best")

@@ -8,9 +8,10 @@ __all__ = ["add", "run"]
 def add(commands):
     train = commands.add_parser("train", help="train a recipe, or continue it",
                                 description="Train a recipe, or continue its run folder OUT/NAME.")
-    train.add_argument("recipe", help="at, at-cpu, planted-linear, planted-cnn")
+    train.add_argument("recipe", help="at, at-l2, trades, standard, fast-at, at-deit, at-cpu, ...")
     train.add_argument("overrides", nargs="*", metavar="key=value", help="changes to the recipe, e.g. eps=4/255 seed=1")
     train.add_argument("--out", default="runs", help="the folder that holds the run folders (default: runs)")
+    train.add_argument("--branch-of", metavar="RUN", help="begin with what RUN has of the same training")
     train.add_argument("--stop-after", type=int, metavar="EPOCH", help="stop there; the same command continues")
     add_machine_options(train)
 
@@ -19,10 +20,14 @@ def run(options):
     from deep.progress import training_progress
     from deep.recipe import recipe_named
     from deep.train import load_data, train
+    if options.device.startswith("cuda"):
+        import torch
+        torch.backends.cudnn.benchmark = True
     recipe = recipe_named(options.recipe, options.overrides)
     positive("--stop-after", options.stop_after)
     device = use_device(options.device, options.threads)
     data = load_data(recipe, options.data)
     with training_progress(recipe) as progress:
-        finished = train(recipe, data, options.out, device=device, stop_after=options.stop_after, progress=progress)
+        finished = train(recipe, data, options.out, device=device, stop_after=options.stop_after, progress=progress,
+                         branch_of=options.branch_of)
     print(finished.path)
