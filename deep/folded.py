@@ -6,6 +6,8 @@ import torch
 from torch import fx, nn
 from torch.nn import functional as F
 
+from deep.convolution import Conv2d, conv2d
+
 __all__ = ["Affine", "AffineReLU", "Folded", "FoldedConv", "affine_of", "traced"]
 
 FUNCTIONS = {F.relu: "relu", torch.relu: "relu", operator.add: "add", torch.add: "add"}
@@ -50,7 +52,7 @@ class FoldedConv(nn.Module):
             self.bias.copy_(b if conv.bias is None else a * conv.bias.double() + b)
 
     def forward(self, x):
-        out = F.conv2d(x, self.weight, self.bias, *self.geometry)
+        out = conv2d(x, self.weight, self.bias, *self.geometry)
         return out.relu_() if self.relu else out
 
 
@@ -100,17 +102,24 @@ def kind_of(node, body):
     layer = body.get_submodule(node.target)
     if layer._forward_hooks or layer._forward_pre_hooks:
         return None
-    if type(layer) is nn.Conv2d and layer.padding_mode == "zeros":
+    if type(layer) in (nn.Conv2d, Conv2d) and layer.padding_mode == "zeros" and not isinstance(layer.padding, str):
         return "conv"
     if type(layer) is nn.BatchNorm2d and layer.running_mean is not None:
         return "bn"
     return "relu" if type(layer) is nn.ReLU else "plain" if type(layer) in PLAIN else None
 
 
+class Tracer(fx.Tracer):
+    """Ends at the layers that are folded, those of this package included."""
+
+    def is_leaf_module(self, layer, name):
+        return type(layer) is Conv2d or super().is_leaf_module(layer, name)
+
+
 def traced(body):
     """The graph of a body made of convolutions, batch norms, ReLUs, sums and pooling alone; None for any other."""
     try:
-        graph = fx.Tracer().trace(body)
+        graph = Tracer().trace(body)
     except Exception:  # whatever the code of an outside network raises when it meets no tensor
         return None
     return graph if all(kind_of(node, body) for node in graph.nodes) else None
