@@ -2,6 +2,10 @@
 
 import copy
 import json
+import os
+import platform
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -132,6 +136,28 @@ def test_a_slower_step_has_a_smaller_ratio(monkeypatch):
 
     monkeypatch.setattr(Training, "train_batch", twice)
     assert bench(recipe, repeats=3, least=0.05)["ratio"]["median"] < 0.75 * once
+
+
+FAULTS = """
+import resource, torch
+from deep.commands.common import keep_freed_memory
+{}
+for _ in range(11):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(2**24)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
+def test_freed_memory_is_kept():
+    """The eleventh tensor of 64 MiB takes the place of the one before it, with no page faulted in."""
+    counts = []
+    for call in ("", "keep_freed_memory()"):
+        done = subprocess.run([sys.executable, "-c", FAULTS.format(call)], capture_output=True, text=True, check=True,
+                              env=os.environ | {"OMP_NUM_THREADS": "1"})
+        counts.append(int(done.stdout))
+    assert counts[0] > 20 > counts[1]  # 32 even with huge pages
 
 
 def test_kernels_and_peak():
