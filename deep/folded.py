@@ -96,11 +96,11 @@ class Affine(nn.Module):
 def kind_of(node, body):
     """"conv", "bn", "relu", "add" or "plain": what a node of the graph does; None for anything else."""
     if node.op == "call_function":
-        return FUNCTIONS.get(node.target) if not set(node.kwargs) - {"inplace"} else None
+        return FUNCTIONS.get(node.target)
     if node.op != "call_module":
         return "plain" if node.op in ("placeholder", "output") else None
     layer = body.get_submodule(node.target)
-    if layer._forward_hooks or layer._forward_pre_hooks:
+    if layer._forward_hooks or layer._forward_pre_hooks or len(node.args) != 1 or node.kwargs:
         return None
     if type(layer) in (nn.Conv2d, Conv2d) and layer.padding_mode == "zeros" and not isinstance(layer.padding, str):
         return "conv"

@@ -71,7 +71,7 @@ def test_scores_and_gradients_are_those_of_the_plain_network(name, channels_last
 
 class Odd(nn.Module):
     """What the ready-made networks lack: biases, groups, dilation, a convolution read twice, batch norm without
-    a ReLU or without parameters, ReLUs as layers, in place or after a sum, one layer used twice."""
+    a ReLU or without parameters, ReLUs as layers, in place or after a sum, a factor in a sum, one layer used twice."""
 
     def __init__(self):
         super().__init__()
@@ -85,7 +85,7 @@ class Odd(nn.Module):
         a = self.first(x)
         b = self.relu(self.bn(a)) + a
         c = torch.relu(self.twice(self.twice(self.grouped(b))))
-        return self.end(torch.add(self.plain(c), b) + 0.5)
+        return self.end(torch.add(self.plain(c), b, alpha=2) + 0.5)
 
 
 def test_any_convolutional_network():
@@ -101,12 +101,21 @@ def test_a_body_it_cannot_read_is_refused():
     hooked = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten())
     hooked[0].register_forward_hook(lambda layer, inputs, output: 2 * output)
 
-    class Scaled(nn.Module):
+    class Own(nn.Conv2d):
         def forward(self, x):
-            return torch.add(x, x, alpha=2).flatten(1)
+            return super().forward(x)
 
-    bodies = [DeiT((3, 32, 32), 12, 1, 1, 8), Branch(), hooked, Scaled(), nn.Sequential(nn.Flatten(), nn.Tanh()),
-              nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"), nn.BatchNorm2d(3, track_running_stats=False)]
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x):
+            return self.conv(input=x)
+
+    bodies = [DeiT((3, 32, 32), 12, 1, 1, 8), Branch(), hooked, Own(3, 4, 3), Named(),
+              nn.Sequential(nn.Flatten(), nn.Tanh()), nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"),
+              nn.BatchNorm2d(3, track_running_stats=False)]
     for body in bodies:
         model = Classifier(body, nn.Linear(4, 10), MEAN, STD)
         assert not Folded.supports(model)
