@@ -1,6 +1,5 @@
 """Projected gradient descent (Madry et al. 2018): one loop with three hooks, start, direction, projection."""
 
-import math
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -52,26 +51,22 @@ class Linf:
     """
 
     def __init__(self, x, eps, box):
-        radius = float(eps)
-        if Fraction(radius) > Fraction(eps):
-            radius = math.nextafter(radius, 0)
-        wide = x.double()
+        radius = torch.tensor(float(eps), dtype=x.dtype)
+        if Fraction(radius.item()) > Fraction(eps):
+            radius = torch.nextafter(radius, torch.zeros_like(radius))
         self.x = x
-        self.low, self.high = (self.inward(wide + sign * radius, wide, radius, x.dtype) for sign in (-1, 1))
+        self.low, self.high = self.inward(x, -radius.item()), self.inward(x, radius.item())
         if box is not None:
             self.low, self.high = self.low.clamp(min=box[0]), self.high.clamp(max=box[1])
 
     @staticmethod
-    def inward(bound, centre, radius, dtype):
-        rounded = bound.to(dtype)
-        a = rounded.double()
-        difference = a - centre
-        # what that subtraction rounded away (Knuth's two-sum): the sum of both is exact
-        back = difference - a
-        rest = (a - (difference - back)) - (centre + back)
-        side = difference.sign()
-        outside = (difference.abs() > radius) | ((difference.abs() == radius) & (side * rest > 0))
-        return torch.where(outside, torch.nextafter(rounded, centre.to(dtype)), rounded)
+    def inward(x, shift):
+        """x + shift, rounded towards x."""
+        bound = x + shift
+        # what that addition rounded away (Knuth's two-sum): bound + error = x + shift exactly
+        moved = bound - x
+        error = (x - (bound - moved)) + (shift - moved)
+        return torch.where(error < 0 if shift > 0 else error > 0, torch.nextafter(bound, x), bound)
 
     def start(self, generator):
         """A uniform point of the ball, or x itself without a generator."""

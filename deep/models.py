@@ -17,8 +17,8 @@ __all__ = ["Classifier", "DeiT", "PreActBlock", "PreActResNet18", "ResNet18", "R
 class Classifier(nn.Module):
     """logits = linear(features(x)), features(x) = body((x - mean)/std).
 
-    x: (n, c, h, w), pixels in [0, 1] (planted images: any real). features: (n, d), float32. logits: (n, K).
-    bf16: the body runs in bfloat16 autocast; the linear layer, and so every loss, stays in float32.
+    x: (n, c, h, w), pixels in [0, 1] (planted images: any real). features: (n, d), logits: (n, K), both in the
+    parameters' precision. bf16: the body runs in bfloat16 autocast; the linear layer, and so every loss, does not.
     """
 
     def __init__(self, body, linear, mean, std, *, bf16=False, channels_last=False):
@@ -32,7 +32,7 @@ class Classifier(nn.Module):
     def features(self, x):
         x = ((x - self.mean) / self.std).contiguous(memory_format=self.memory_format)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
-            return self.body(x).float()
+            return self.body(x).to(self.mean.dtype)
 
     def forward(self, x):
         return self.linear(self.features(x))

@@ -5,6 +5,8 @@ from itertools import pairwise
 from torch import nn
 from torch.nn import functional as F
 
+from deep.convolution import Conv2d
+
 __all__ = ["PreActBlock", "PreActResNet18", "ResNet18", "ResNetBlock", "WideResNet"]
 
 
@@ -14,11 +16,11 @@ class PreActBlock(nn.Module):
     def __init__(self, inputs, outputs, stride):
         super().__init__()
         self.bn1 = nn.BatchNorm2d(inputs)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.conv1 = Conv2d(inputs, outputs, 3, stride, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.conv2 = Conv2d(outputs, outputs, 3, 1, 1, bias=False)
         changes_shape = stride != 1 or inputs != outputs
-        self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if changes_shape else None
+        self.shortcut = Conv2d(inputs, outputs, 1, stride, bias=False) if changes_shape else None
 
     def forward(self, x):
         out = F.relu(self.bn1(x))
@@ -31,12 +33,12 @@ class ResNetBlock(nn.Module):
 
     def __init__(self, inputs, outputs, stride):
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.conv1 = Conv2d(inputs, outputs, 3, stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.conv2 = Conv2d(outputs, outputs, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(outputs)
         changes_shape = stride != 1 or inputs != outputs
-        self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False),
+        self.shortcut = nn.Sequential(Conv2d(inputs, outputs, 1, stride, bias=False),
                                       nn.BatchNorm2d(outputs)) if changes_shape else None
 
     def forward(self, x):
@@ -78,7 +80,7 @@ class PreActResNet18(nn.Sequential):
     def __init__(self, width=64, channels=3):
         # The blocks draw their weights before the first convolution, as they did for every run there is.
         blocks = stages(PreActBlock, [width, width, 2 * width, 4 * width, 8 * width], 2)
-        super().__init__(nn.Conv2d(channels, width, 3, 1, 1, bias=False), *blocks, nn.BatchNorm2d(8 * width),
+        super().__init__(Conv2d(channels, width, 3, 1, 1, bias=False), *blocks, nn.BatchNorm2d(8 * width),
                          nn.ReLU(), *mean_over_pixels())
 
 
@@ -95,7 +97,7 @@ class ResNet18(nn.Sequential):
 
     def __init__(self, width=64, channels=3):
         widths = [width, width, 2 * width, 4 * width, 8 * width]
-        super().__init__(nn.Conv2d(channels, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
+        super().__init__(Conv2d(channels, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
                          *stages(ResNetBlock, widths, 2), *mean_over_pixels())
         draw_kaiming(self)
 
@@ -116,7 +118,7 @@ class WideResNet(nn.Sequential):
         if rest or blocks < 1:
             raise ValueError(f"depth = {depth} was given, but a wideresnet has 6 b + 4 layers for a whole b >= 1: "
                              "choose 10, 16, 22, 28, 34 or so on.")
-        super().__init__(nn.Conv2d(channels, 16, 3, 1, 1, bias=False),
+        super().__init__(Conv2d(channels, 16, 3, 1, 1, bias=False),
                          *stages(PreActBlock, [16, width, 2 * width, 4 * width], blocks),
                          nn.BatchNorm2d(4 * width), nn.ReLU(), *mean_over_pixels())
         draw_kaiming(self)

@@ -1,0 +1,184 @@
+"""The benchmark: both steps have the same mathematics, and its counts are those made by hand."""
+
+import copy
+import json
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from deep.__main__ import main
+from deep.attack import Linf
+from deep.bench import bench, forward_flops, kernel_table, peak, random_data, textbook_step
+from deep.data import Split
+from deep.folded import Folded
+from deep.models import Classifier, DeiT, PreActResNet18
+from deep.recipe import recipe_named
+from deep.train import Training
+
+WORDS = ["width=4", "batch=16", "steps=3"]
+PLAIN = ["padding=0", "flip=false", "bf16=false", "lr=1", "momentum=0", "weight_decay=0"]
+
+
+@pytest.fixture
+def training():
+    """One batch in float64, with lr = 1 and no decay: a step is minus the gradient. The statistics have moved."""
+    data = random_data(16)
+    data = replace(data, train=Split(data.train.images.double() / 255, data.train.labels))
+    training = Training(recipe_named("at", WORDS + PLAIN), data, "cpu")
+    training.model.double().train()
+    with torch.no_grad():
+        for batch in torch.rand(3, 8, 3, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(1)):
+            training.model(batch)
+    if hasattr(training, "folded"):  # it was made before the network went to float64
+        training.folded = Folded(training.model)
+    return training
+
+
+def recorded(model):
+    """The list of the batches that `model` is going to see in training mode."""
+    seen = []
+    model.register_forward_pre_hook(lambda network, inputs: seen.extend(inputs) if network.training else None)
+    return seen
+
+
+def test_our_step_and_the_textbooks_are_the_same_mathematics(training):
+    model, before = copy.deepcopy(training.model), copy.deepcopy(training.model.state_dict())
+    train, attack, generators = training.data.train, training.attack, copy.deepcopy(
+        {name: generator.get_state() for name, generator in training.generators.items()})
+    order = torch.randperm(16, generator=torch.Generator().set_state(generators["order"]))
+    x, y = train.images[order], train.labels[order]
+    start = Linf(x, attack.eps, attack.box).start(torch.Generator().set_state(generators["attack"]))
+    ours, textbook = recorded(training.model), recorded(model)
+
+    training.train_batch()
+    loss, correct = textbook_step(model, torch.optim.SGD(model.parameters(), lr=1.0), x, y, attack, start=start,
+                                  mode="eval")
+
+    assert (start - x).abs().max() > 0.03 and (ours[0] - start).abs().max() > 0.01
+    torch.testing.assert_close(ours[0], textbook[0], rtol=0, atol=1e-12)  # the adversarial images
+    assert training.totals.tolist() == pytest.approx([16 * loss, correct, 0], rel=1e-9)
+    for name, value in training.model.state_dict().items():
+        step = value.double() - before[name].double()  # minus the weight gradient; for statistics, their change
+        theirs = model.state_dict()[name].double() - before[name].double()
+        assert step.norm() > 0 or name in ("mean", "std")
+        assert (step - theirs).norm() <= 1e-9 * step.norm(), name
+
+
+def test_the_textbook_step_is_sgd_on_the_exact_attack_of_a_linear_network():
+    """w -> w - lr (p - y) z, z = x + eps sign((p - y) w): for two pixels, three classes and one large step."""
+    weight = torch.tensor([[1.0, -2.0], [0.5, 0.25], [-1.0, 3.0]])
+    linear = nn.Linear(2, 3, bias=False)
+    linear.weight.data.copy_(weight)
+    model = Classifier(nn.Flatten(), linear, (0.0,), (1.0,))
+    x, y = torch.tensor([[0.4, 0.6], [0.95, 0.5]]).view(2, 1, 1, 2), torch.tensor([0, 2])
+    attack = replace(Training(recipe_named("at", WORDS), random_data(4), "cpu").attack, step=1, steps=1, eps=0.1)
+    loss, correct = textbook_step(model, torch.optim.SGD(model.parameters(), lr=0.5), x, y, attack, start=x)
+    flat, target = x.flatten(1), torch.nn.functional.one_hot(y, 3)
+    z = (flat + 0.1 * torch.sign((torch.softmax(flat @ weight.T, 1) - target) @ weight)).clamp(0, 1)
+    p = torch.softmax(z @ weight.T, 1)
+    torch.testing.assert_close(linear.weight.detach(), weight - 0.5 * (p - target).T @ z / 2)
+    assert loss == pytest.approx(-p[range(2), y].log().mean().item(), rel=1e-6)
+    assert correct == (p.argmax(1) == y).sum()
+
+
+def test_operations_are_counted_as_by_hand():
+    # PreActResNet-18, width 64, at 32x32: multiplications of the first layer, of the four stages and the shortcuts.
+    stage = 64 * 64 * 9 * 32 * 32
+    first, shortcuts = 3 * 64 * 9 * 32 * 32, 3 * 64 * 128 * 16 * 16
+    hand = first + 4 * stage + 3 * (stage // 2 + 3 * stage) + shortcuts + 512 * 10
+    assert hand == 555_422_720  # the 0.56 GMAC of the literature
+    model = Classifier(PreActResNet18(64), nn.Linear(512, 10), (0.5,) * 3, (0.25,) * 3)
+    assert forward_flops(model, (3, 32, 32)) == 2 * hand
+    assert model.training and not model.linear._forward_hooks
+    # A transformer of one layer and 16 + 1 tokens: patches, query-key-value, projection, 4 d and back, scores.
+    tokens, d = 17, 12
+    model = Classifier(DeiT((3, 32, 32), d, 1, 1, 8), nn.Linear(d, 10), (0.5,) * 3, (0.25,) * 3)
+    assert forward_flops(model, (3, 32, 32)) == 2 * (16 * 3 * 64 * d + tokens * d * (3 + 1 + 8) * d + d * 10)
+
+
+def test_the_command_prints_both_and_their_ratio(capsys):
+    words = ["bench", "--width", "4", "--batch", "8", "--attack-steps", "1", "--repeats", "2", "--threads", "1"]
+    assert main([*words, "--profile", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["batch"], result["attack_steps"], result["threads"], result["repeats"]) == (8, 1, 1, 2)
+    ratio = result["ratio"]
+    assert 0 < ratio["min"] <= ratio["median"] <= ratio["max"]
+    own, other = (8 / result[f"{name}images_per_second"] for name in ("", "textbook_"))
+    assert ratio["min"] <= other / own * 1.5 and other / own / 1.5 <= ratio["max"]
+    assert (own, other) == pytest.approx((result["seconds"]["median"], result["textbook_seconds"]["median"]))
+    used = result["utilisation"]["ours"]
+    assert used == pytest.approx(8 * result["flops_per_image"] / own / result["peak_flops"]["bfloat16"])
+    assert 0 < used < 1 and 0 < result["utilisation"]["textbook"] < 1
+    for rows in result["profile"].values():
+        assert sum(row["share"] for row in rows) == pytest.approx(1)
+        assert sum(row["share"] for row in rows if "convolution" in row["group"]) > 0.1
+    assert main([*words, "--repeats", "1", "--set", "bf16=false"]) == 0
+    assert "ratio" in capsys.readouterr().out
+
+
+def test_a_slower_step_has_a_smaller_ratio(monkeypatch):
+    """Our own step, run twice in the place of once, halves the ratio."""
+    recipe = recipe_named("at", [*WORDS, "steps=1"])
+    monkeypatch.setattr("deep.bench.peak", lambda dtype, device: 1e12)  # it is the slow part, and not in the ratio
+    once = bench(recipe, repeats=3, least=0.05)["ratio"]["median"]
+    train_batch = Training.train_batch
+
+    def twice(training):
+        train_batch(training)
+        training.step -= 1
+        train_batch(training)
+
+    monkeypatch.setattr(Training, "train_batch", twice)
+    assert bench(recipe, repeats=3, least=0.05)["ratio"]["median"] < 0.75 * once
+
+
+FAULTS = """
+import resource, torch
+from deep.commands.common import keep_freed_memory
+{}
+for _ in range(11):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(2**24)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
+def test_freed_memory_is_kept():
+    """The eleventh tensor of 64 MiB takes the place of the one before it, with no page faulted in."""
+    counts = []
+    for call in ("", "keep_freed_memory()"):
+        done = subprocess.run([sys.executable, "-c", FAULTS.format(call)], capture_output=True, text=True, check=True,
+                              env=os.environ | {"OMP_NUM_THREADS": "1"})
+        counts.append(int(done.stdout))
+    assert counts[0] > 20 > counts[1]  # 32 even with huge pages
+
+
+def test_kernels_and_peak():
+    a = torch.randn(500, 500)
+    table = kernel_table(lambda: [torch.relu(a @ a) for _ in range(20)], torch.device("cpu"))
+    assert table[0][0] == "matrix products" and table[0][2] > 0.5
+    assert {name for name, value, _ in table if value} == {"matrix products", "ReLU", "other"}
+    assert peak(torch.float32, torch.device("cpu")) > 1e9
+
+
+@pytest.mark.parametrize(("words", "sentence"), [
+    (["--attack-steps", "0"], "--attack-steps = 0 was given"),
+    (["--repeats", "0"], "--repeats = 0 was given"),
+    (["--batch", "-1"], "--batch = -1 was given"),
+    (["--width", "0"], "width = 0 was given"),
+    (["--arch", "vgg"], "model = vgg was given"),
+    (["--set", "colour=red"], "an override is key=value"),
+    (["--set", "loss=margin"], "that the textbook step does not train"),
+    (["--device", "cuda:99"], "cannot be used here"),
+])
+def test_refusals(words, sentence, capsys):
+    assert main(["bench", *words]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and len(error.strip().splitlines()) == 1
