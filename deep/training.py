@@ -9,6 +9,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from deep.attack import Attack, pgd
 from deep.data import as_float, augment, on_device
 from deep.evaluate import training_line
+from deep.folded import Folded
 from deep.graphs import GraphedGradients
 from deep.models import build
 from deep.objective import batch_loss, divergence, label_loss
@@ -52,7 +53,12 @@ class Training:
         on_gpu = self.device.type == "cuda"
         self.optimiser = torch.optim.SGD(self.model.parameters(), lr=recipe.lr, momentum=recipe.momentum,
                                          weight_decay=recipe.weight_decay, fused=True if on_gpu else None)
-        self.network = torch.compile(self.model, dynamic=False) if recipe.compile else self.model
+        folds = recipe.attack_mode == "eval" and recipe.method != "standard" and Folded.supports(self.model)
+        self.folded = Folded(self.model) if folds else None
+        self.network, self.attacked = self.model, self.folded or self.model
+        if recipe.compile:
+            self.network, self.attacked = (torch.compile(network, dynamic=False)
+                                           for network in (self.network, self.attacked))
         self.step_gradients = GraphedGradients(self) if recipe.compile and on_gpu else self.gradients
         self.generators = {"order": torch.Generator(), "augmentation": torch.Generator(),
                            "attack": torch.Generator(self.device), "trim": torch.Generator(self.device)}
@@ -126,12 +132,14 @@ class Training:
         if self.recipe.method == "standard":
             return x
         objective = None
+        if self.folded:
+            self.folded.refresh()
         if self.recipe.method == "trades":
             self.model.eval()
             with torch.no_grad():
-                clean = self.network(x)
+                clean = self.attacked(x)
             objective = lambda logits: divergence(logits, clean)  # noqa: E731 - a formula
-        return pgd(self.network, x, y, self.attack, self.generators["attack"], objective)
+        return pgd(self.attacked, x, y, self.attack, self.generators["attack"], objective)
 
     def losses(self, x, y, z, logits):
         """One loss a sample: of the labels, of the teachers' scores, of TRADES (design.md, section 3).

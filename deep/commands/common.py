@@ -42,6 +42,7 @@ def keep_freed_memory():
 def use_device(name, threads):
     import torch
     keep_freed_memory()
+    torch.backends.cudnn.benchmark = True  # the images of a training have one size
     positive("--threads", threads, most=1024)
     if threads:
         torch.set_num_threads(threads)

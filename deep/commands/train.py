@@ -20,9 +20,6 @@ def run(options):
     from deep.progress import training_progress
     from deep.recipe import recipe_named
     from deep.train import load_data, train
-    if options.device.startswith("cuda"):
-        import torch
-        torch.backends.cudnn.benchmark = True
     recipe = recipe_named(options.recipe, options.overrides)
     positive("--stop-after", options.stop_after)
     device = use_device(options.device, options.threads)
