@@ -60,9 +60,9 @@ class AffineReLU(torch.autograd.Function):
     """relu(a x + b), channel by channel; its gradient is a 1[out > 0] g, so that only the output is kept."""
 
     @staticmethod
-    def forward(context, x, a, b, zero, one):
-        # torch's batch norm, with mean 0 and variance 1, is its kernel for a x + b on any layout and precision
-        out = F.batch_norm(x, zero, one, a, b, eps=0.0).relu_()
+    def forward(context, x, a, b, zero):
+        # torch's batch norm, with mean 0, variance 0 and eps 1, is its kernel for a x + b on any layout and precision
+        out = F.batch_norm(x, zero, zero, a, b, eps=1.0).relu_()
         context.save_for_backward(out, a)
         return out
 
@@ -70,7 +70,7 @@ class AffineReLU(torch.autograd.Function):
     def backward(context, gradient):
         out, a = context.saved_tensors
         gradient = torch.ops.aten.threshold_backward(gradient, out, 0)
-        return gradient.mul_(a.to(gradient.dtype).view(-1, 1, 1)), None, None, None, None
+        return gradient.mul_(a.to(gradient.dtype).view(-1, 1, 1)), None, None, None
 
 
 class Affine(nn.Module):
@@ -79,7 +79,7 @@ class Affine(nn.Module):
     def __init__(self, bn, relu):
         super().__init__()
         self.source, self.relu = (bn,), relu
-        for name, value in (("a", 1.0), ("b", 0.0), ("zero", 0.0), ("one", 1.0)):
+        for name, value in (("a", 1.0), ("b", 0.0), ("zero", 0.0)):
             self.register_buffer(name, torch.full_like(bn.running_mean, value), persistent=False)
 
     def refresh(self):
@@ -89,8 +89,8 @@ class Affine(nn.Module):
 
     def forward(self, x):
         if self.relu:
-            return AffineReLU.apply(x, self.a, self.b, self.zero, self.one)
-        return F.batch_norm(x, self.zero, self.one, self.a, self.b, eps=0.0)
+            return AffineReLU.apply(x, self.a, self.b, self.zero)
+        return F.batch_norm(x, self.zero, self.zero, self.a, self.b, eps=1.0)
 
 
 def kind_of(node, body):
