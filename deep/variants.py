@@ -106,8 +106,9 @@ def cas_intervals(outcomes, weight, resamples=200, seed=0, draws=10, superclasse
     With t the value, t* a resample's and q the quantiles of t* - t (t of the same attack on all images, averaged over
     attacks), the interval is [t - q_(1 - a), t - q_a], a = (1 - level)/2 (Davison and Hinkley, Bootstrap Methods,
     1997, (5.6)). Noise in the class means biases a value, and biases a resample by as much again: percentiles of t*
-    then lie beside the truth by twice the bias, this interval about it (tests/test_variants.py simulates both). It
-    may pass the end of the range, so CAS is cut at 0. The null level takes the same `draws` rows in all resamples.
+    then lie beside the truth by twice the bias, this interval about it (tests/test_variants.py simulates both).
+    Where few images a class make the bias large, it may lie beside t: that is t's bias. It may pass the end of the
+    range, so CAS is cut at 0. The null level takes the same `draws` rows in all resamples.
 
     >>> from deep.evaluate import Outcome
     >>> own = torch.eye(3)
