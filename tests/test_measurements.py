@@ -139,11 +139,11 @@ def test_order_of_checkpoints(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(ValueError, match="has no checkpoint"):
         checkpoints(RunFolder(tmp_path))
-    for name in ("epoch-10000", "epoch-0900", "epoch-0090"):
+    for name in ("epoch-10000", "epoch-2000", "epoch-0090"):
         (tmp_path / "checkpoints" / f"{name}.pt").touch()
     (tmp_path / "last.pt").touch()
     (tmp_path / "checkpoints" / "epoch-0100.pt.tmp").touch()
-    assert checkpoints(RunFolder(tmp_path)) == ["checkpoints/epoch-0090", "checkpoints/epoch-0900",
+    assert checkpoints(RunFolder(tmp_path)) == ["checkpoints/epoch-0090", "checkpoints/epoch-2000",
                                                 "checkpoints/epoch-10000", "last"]
 
 
