@@ -15,6 +15,7 @@ from deep.attribution import (
 
 __all__ = ["attributions", "cas_interval", "cas_intervals", "every_cas"]
 
+ROWS = 10  # random rows of the null level in each resample; more would only slow it down
 CHUNK = 2 ** 18  # numbers of one resampled array that are worked on at a time: 2 MiB, a cache's worth
 
 
@@ -97,7 +98,7 @@ def resampled_means(samples, count, generator):
     return [torch.stack(column, 1) for column in zip(*columns, strict=True)]
 
 
-def cas_intervals(outcomes, weight, resamples=200, seed=0, draws=10, superclasses=(), level=0.95):
+def cas_intervals(outcomes, weight, resamples=200, seed=0, draws=50, superclasses=(), level=0.95):
     """Basic bootstrap intervals of every variant and of the excess over the null level: name -> [low, high].
 
     outcomes: one `Outcome` per attack seed, of the same images; the values are those of the first. Each attack takes
@@ -108,7 +109,9 @@ def cas_intervals(outcomes, weight, resamples=200, seed=0, draws=10, superclasse
     1997, (5.6)). Noise in the class means biases a value, and biases a resample by as much again: percentiles of t*
     then lie beside the truth by twice the bias, this interval about it (tests/test_variants.py simulates both).
     Where few images a class make the bias large, it may lie beside t: that is t's bias. It may pass the end of the
-    range, so CAS is cut at 0. The null level takes the same `draws` rows in all resamples.
+    range, so CAS is cut at 0.
+    The null level, a mean over `draws` (as in `attributions`), is followed through the resamples with ten rows, the
+    same in all; the Monte Carlo error of that mean, its deviation over sqrt(draws), is added to it and the excess.
 
     >>> from deep.evaluate import Outcome
     >>> own = torch.eye(3)
@@ -117,28 +120,35 @@ def cas_intervals(outcomes, weight, resamples=200, seed=0, draws=10, superclasse
     >>> [round(bound, 12) for bound in cas_intervals([one], features)["cas"]]  # one image a class: nothing varies
     [2.0, 2.0]
     """
-    if resamples < len(outcomes) or not 0 < level < 1:
-        raise ValueError(f"resamples = {resamples} and level = {level} were given for {len(outcomes)} attacks: take at "
-                         "least one resample an attack and a level between 0 and 1.")
+    if not outcomes or resamples < len(outcomes) or draws < 2 or not 0 < level < 1:
+        raise ValueError(f"{len(outcomes)} attacks, resamples = {resamples}, draws = {draws} and level = {level} were "
+                         "given: take an attack or more, a resample or more of each, two draws and 0 < level < 1.")
     generator = torch.Generator().manual_seed(seed)
-    values, drawn = [], []
+    centres, drawn = [], []
     for number, outcome in enumerate(outcomes):
         if not torch.equal(outcome.labels, outcomes[0].labels):
             raise ValueError("outcomes of different images were given: attack the same images with each seed.")
         samples, weight = prepared(outcome, weight)
         pairs, rows = pairs_of(len(weight), superclasses), random_rows(weight, draws)
-        values.append(scalars(every_cas(means_of(samples), weight, pairs, rows)))
+        means = means_of(samples)
+        if number == 0:
+            found = every_cas(means, weight, pairs, rows)
+        centres.append(scalars(every_cas(means, weight, pairs, rows[:ROWS])))
         left = len(range(number, resamples, len(outcomes)))
         while left:
             count = min(left, max(1, CHUNK // weight.numel()))
-            drawn.append(scalars(every_cas(resampled_means(samples, count, generator), weight, pairs, rows)))
+            resample = resampled_means(samples, count, generator)
+            drawn.append(scalars(every_cas(resample, weight, pairs, rows[:ROWS])))
             left -= count
     tails = torch.tensor([(1 + level) / 2, (1 - level) / 2], dtype=torch.float64)
+    noise = torch.randn(resamples, generator=generator, dtype=torch.float64)
     intervals = {}
-    for name in values[0]:
-        centre = torch.stack([value[name] for value in values]).mean()
-        errors = torch.cat([part[name].flatten() for part in drawn]).cpu() - centre.cpu()
-        bounds = values[0][name].cpu() - errors.quantile(tails)
+    for name, value in scalars(found).items():
+        errors = torch.cat([part[name] for part in drawn]) - torch.stack([centre[name] for centre in centres]).mean()
+        null = found.get(name.replace("_excess", "_null"))
+        if null is not None and null.ndim:  # a null level or an excess over it
+            errors = errors + null.std() / draws ** 0.5 * noise.to(errors.device)
+        bounds = (value - errors.quantile(tails.to(errors.device))).cpu()
         intervals[name] = (bounds if "excess" in name or "margin" in name else bounds.clamp(min=0)).tolist()
     return intervals
 

@@ -149,8 +149,8 @@ def test_basic_interval_by_hand(problem):
 
 
 def true_values(centres, weight):
-    """CAS, its excess (for the rows of the intervals) and margin-CAS of exact class means."""
-    found = attributions(outcome_with(centres, centres, torch.arange(len(centres))), weight, draws=10)
+    """CAS, its excess (over the null level of the same rows), gauge-fixed CAS and margin-CAS of exact class means."""
+    found = attributions(outcome_with(centres, centres, torch.arange(len(centres))), weight)
     return {name: found[name] for name in ("cas", "cas_excess", "cas_gauge_fixed", "margin_cas")}
 
 
@@ -169,13 +169,24 @@ def test_intervals_cover_the_truth_where_percentiles_do_not():
     for repeat in range(repeats):
         noise = torch.randn(classes * size, width, generator=generator, dtype=torch.float64)
         outcome = outcome_with(centres[labels] + noise, centres[labels] + noise, labels)
-        values = attributions(outcome, weight, draws=10)
+        values = attributions(outcome, weight)
         for name, (low, high) in cas_intervals([outcome], weight, seed=repeat).items():
             if name in truth:
                 basic[name] += low <= truth[name] <= high
                 percentile[name] += 2 * values[name] - high <= truth[name] <= 2 * values[name] - low
     assert min(basic.values()) >= binom.ppf(0.005, repeats, 0.9), basic
     assert max(percentile["cas"], percentile["margin_cas"]) < 0.2 * repeats, percentile
+
+
+def test_the_null_level_has_its_own_error(problem):
+    """One image a class: only the rows are random. The interval is mean +- 1.96 deviation/sqrt(draws)."""
+    outcome, weight = problem
+    alone = outcome_with(outcome.features[:K], outcome.clean_features[:K], outcome.labels[:K])
+    values, found = attributions(alone, weight), cas_intervals([alone], weight, resamples=20_000)
+    half = 1.96 * values["cas_null_sd"] / 50 ** 0.5
+    for name in ("cas_null", "cas_excess"):
+        assert found[name] == pytest.approx([values[name] - half, values[name] + half], abs=0.05 * half)
+    assert found["cas"] == pytest.approx([values["cas"]] * 2)
 
 
 def test_intervals_shrink_with_the_number_of_images():
@@ -188,6 +199,8 @@ def test_intervals_shrink_with_the_number_of_images():
         found = cas_intervals([outcome_with(features, features, labels)], weight)
         widths.append({name: high - low for name, (low, high) in found.items()})
     for name, width in widths[0].items():
+        if name in ("cas_null", "cas_excess"):
+            continue  # the error of the null level's 50 draws stays
         assert width / widths[1][name] == pytest.approx(8, rel=0.5), name  # the square root of 64
 
 
@@ -199,7 +212,7 @@ def test_attacks_that_differ_widen_the_interval(problem):
     assert both[1] - both[0] > 1.5 * (alone[1] - alone[0])
     with pytest.raises(ValueError, match="different images"):
         cas_intervals([outcome, outcome_with(outcome.features, outcome.clean_features, outcome.labels.flip(0))], weight)
-    with pytest.raises(ValueError, match="resamples = 1 "):
+    with pytest.raises(ValueError, match="resamples = 1,"):
         cas_intervals([outcome, far], weight, resamples=1)
 
 
