@@ -1,5 +1,6 @@
 """CAS at every kept checkpoint of a run: `deep cas RUN --checkpoint all`, and its file of one line a checkpoint."""
 
+import dataclasses
 import json
 import multiprocessing
 import shutil
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 import deep.commands.cas
+import deep.train
 from deep.__main__ import main
 from deep.attribution import cas, class_correlation
 from deep.evaluate import evaluation_attack, measure
@@ -163,3 +165,18 @@ def test_two_processes_lose_no_line(tmp_path):
     assert [line["epoch"] for line in read_lines(path)] == list(range(40))
     assert known(path, {"cas": 7, "attack": "a"})["checkpoint"] == "epoch-0007"
     assert known(path, {"cas": 7, "attack": "b"}) is None
+
+
+def test_superclasses_are_reported(run, capsys, monkeypatch):
+    """Planted data whose first two classes form a superclass: 2 of 6 pairs lie within it."""
+    def grouped(recipe, folder=None):
+        return dataclasses.replace(load_data(recipe, folder), superclasses=("a", "a", "b"))
+    monkeypatch.setattr(deep.train, "load_data", grouped)
+    assert main(["cas", str(run), "--checkpoint", "last", "--attack-seeds", "1", "--attack-steps", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "CAS within" in out and "CAS between" in out and "margins, centred" in out
+    last = json.loads((run / "cas-last.json").read_text())
+    assert last["cas_within"] == pytest.approx(2 * max(last["correlation"][0][1], 0))
+    assert last["cas_within"] + last["cas_between"] == pytest.approx(last["cas"])
+    low, high = last["intervals"]["cas_within_excess"]
+    assert low < last["cas_within_excess"] < high
