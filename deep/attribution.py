@@ -1,15 +1,22 @@
 """Class attributions and their similarity (CAS), as the paper defines it, and the checks it needs.
 
 The attribution of a sample with features h to class i is h * W[i], elementwise, with W (K, d) the last layer.
+All of it is a function of class means: `cosines`, `positive_sum` and `margin_similarity` take them with any leading
+dimensions, so that a bootstrap is one more dimension (deep/variants.py).
 """
+
+from typing import NamedTuple
 
 import torch
 
-__all__ = ["cas", "class_correlation", "gauge_fixed", "instance_correlation", "margin_cas", "null_cas"]
+__all__ = ["Profile", "cas", "class_correlation", "class_profile", "cosines", "gauge_fixed", "instance_correlation",
+           "margin_cas", "margin_similarity", "null_cas", "pairs_of", "positive_sum", "random_rows"]
+
+SAME = 1e-12  # |A_ij|^2 over the terms it is a difference of: below, rows W_i and W_j are equal but for rounding
 
 
 def checked_shapes(features, labels, weight):
-    features, weight = torch.as_tensor(features).double(), torch.as_tensor(weight).double()
+    features, weight = torch.as_tensor(features), torch.as_tensor(weight)
     labels = torch.as_tensor(labels)
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ValueError(f"labels of type {labels.dtype} were given: they must be whole numbers 0..K-1, one a sample.")
@@ -24,20 +31,40 @@ def checked_shapes(features, labels, weight):
     if len(counts) != len(weight) or (counts == 0).any():
         raise ValueError(f"labels must name each of the {len(weight)} classes 0..{len(weight) - 1} at least once "
                          "and no other: check the labels.")
-    return features, labels, weight
+    return features.double(), labels, weight.double()
 
 
 def class_means(values, labels, classes):
-    sums = torch.zeros(classes, *values.shape[1:], dtype=values.dtype, device=values.device)
-    sums.index_add_(0, labels, values)
-    return sums / torch.bincount(labels, minlength=classes).view(-1, *[1] * (values.ndim - 1))
+    """(K, d), float64: the mean of the rows of values (n, d) over each class."""
+    return torch.stack([values[labels == label].double().mean(0) for label in range(classes)])
+
+
+def over(vectors, size):
+    """vectors/size, and 0 where size is 0."""
+    return vectors / torch.where(size > 0, size, 1.0)
+
+
+def scaled(vectors):
+    """Vectors over their largest entry, so that the squares neither overflow nor vanish; a zero vector stays zero."""
+    return over(vectors, torch.linalg.vector_norm(vectors, torch.inf, -1, keepdim=True))
 
 
 def unit(vectors):
     """Vectors over their length; a zero vector stays zero, so that its cosine with anything is 0, never NaN."""
-    size = vectors.abs().amax(-1, keepdim=True)  # dividing by it first keeps the squares from overflowing
-    vectors = vectors / torch.where(size > 0, size, 1.0)
-    return vectors / torch.where(size > 0, vectors.norm(dim=-1, keepdim=True), 1.0)
+    vectors = scaled(vectors)
+    return over(vectors, vectors.norm(dim=-1, keepdim=True))
+
+
+def cosines(vectors):
+    """The cosine of any two rows: (..., K, d) -> (..., K, K).
+
+    >>> cosines(torch.tensor([[2.0, 0.0], [3.0, 3.0], [0.0, 0.0]]))[0].tolist()
+    [1.0, 0.707..., 0.0]
+    """
+    vectors = scaled(vectors)
+    products = vectors @ vectors.mT
+    length = products.diagonal(dim1=-2, dim2=-1).sqrt()
+    return over(products, length[..., :, None] * length[..., None, :])
 
 
 def class_correlation(features, labels, weight):
@@ -52,8 +79,44 @@ def class_correlation(features, labels, weight):
     0.5
     """
     features, labels, weight = checked_shapes(features, labels, weight)
-    attributions = unit(class_means(features, labels, len(weight)) * weight)
-    return attributions @ attributions.T
+    return cosines(class_means(features, labels, len(weight)) * weight)
+
+
+def pairs_of(classes, superclasses=()):
+    """(K, K) masks of ordered pairs i != j: {"cas": all}; given superclasses, also "cas_within" and "cas_between".
+
+    superclasses: the superclass of each class, in any names (CIFAR-100: 20 of 5 classes). ValueError unless one
+    is given for each class.
+
+    >>> masks = pairs_of(100, [i % 20 for i in range(100)])
+    >>> {name: int(mask.sum()) for name, mask in masks.items()}
+    {'cas': 9900, 'cas_within': 400, 'cas_between': 9500}
+    """
+    others = ~torch.eye(classes, dtype=torch.bool)
+    if not len(superclasses):
+        return {"cas": others}
+    if len(superclasses) != classes:
+        raise ValueError(f"{len(superclasses)} superclasses were given for {classes} classes: name one for each class.")
+    known = sorted(set(superclasses))
+    groups = torch.tensor([known.index(name) for name in superclasses])
+    same = groups[:, None] == groups
+    return {"cas": others, "cas_within": others & same, "cas_between": ~same}
+
+
+def positive_sum(correlation, pairs):
+    """Sum of max(C[i, j], 0) over the pairs of a (K, K) mask: (..., K, K) -> (...).
+
+    >>> positive_sum(torch.tensor([[1., .5], [-.5, 1.]]), pairs_of(2)["cas"]).item()
+    0.5
+    """
+    return torch.where(pairs.to(correlation.device), correlation, 0.0).clamp(min=0).sum((-2, -1))
+
+
+def checked_square(correlation):
+    correlation = torch.as_tensor(correlation)
+    if correlation.ndim != 2 or correlation.shape[0] != correlation.shape[1]:
+        raise ValueError(f"a correlation of shape {tuple(correlation.shape)} was given: it must be (K, K).")
+    return correlation
 
 
 def cas(correlation):
@@ -62,11 +125,36 @@ def cas(correlation):
     >>> cas(torch.tensor([[1., .5, -.2], [.5, 1., 0.], [-.2, 0., 1.]]))
     1.0
     """
-    correlation = torch.as_tensor(correlation)
-    if correlation.ndim != 2 or correlation.shape[0] != correlation.shape[1]:
-        raise ValueError(f"a correlation of shape {tuple(correlation.shape)} was given: it must be (K, K).")
-    off_diagonal = correlation - torch.diag(correlation.diagonal())
-    return off_diagonal.clamp(min=0).sum().item()
+    correlation = checked_square(correlation)
+    return positive_sum(correlation, pairs_of(len(correlation))["cas"]).item()
+
+
+class Profile(NamedTuple):
+    """By class: its part of CAS (K,), its top partner (K,), int64, and the cosine with it (K,)."""
+
+    share: torch.Tensor
+    partner: torch.Tensor
+    cosine: torch.Tensor
+
+
+def class_profile(correlation):
+    """How CAS spreads over classes: share[i] = sum over j != i of max(C[i, j], 0), and the j of largest C[i, j].
+
+    correlation: (K, K), K >= 2. The shares sum to CAS. A class that shares nothing has share 0, and the cosine with
+    its top partner says so (it is not positive). Returns a `Profile`; ValueError for another shape or a NaN.
+
+    >>> share, partner, cosine = class_profile(torch.tensor([[1., .5, -.2], [.5, 1., .25], [-.2, .25, 1.]]))
+    >>> share.tolist(), partner.tolist(), cosine.tolist()
+    ([0.5, 0.75, 0.25], [1, 0, 1], [0.5, 0.5, 0.25])
+    """
+    correlation = checked_square(correlation)
+    if len(correlation) < 2 or not correlation.isfinite().all():
+        raise ValueError(f"a correlation of {len(correlation)} classes was given: a profile needs at least 2, and no "
+                         "NaN or infinity in it.")
+    own = torch.eye(len(correlation), dtype=torch.bool, device=correlation.device)
+    others = correlation.masked_fill(own, -torch.inf)
+    cosine, partner = others.max(1)
+    return Profile(others.clamp(min=0).sum(1), partner, cosine)
 
 
 def gauge_fixed(weight):
@@ -92,11 +180,30 @@ def instance_correlation(features, labels, weight):
     return means @ means.T  # the mean of all cosines is the product of the mean unit vectors
 
 
+def margin_similarity(means, weight):
+    """margin-CAS from class means (..., K, d) and W (K, d): (...), in O(K^2 d) time and memory O(K^2 + K d).
+
+    With unit vectors u_ij = A_ij/|A_ij|, the cosines of the triples with the same j sum to |sum_i u_ij|^2 - sum_i 1
+    over i with A_ij != 0, and |A_ij|^2 = sum_d m_i^2 (W_i - W_j)^2 is a sum of matrix products: no triple is formed.
+    """
+    classes = len(weight)
+    weight = gauge_fixed(weight)  # a large common row would cancel only up to rounding
+    weight, means = over(weight, weight.abs().amax()), scaled(means)
+    own = ((means * weight) ** 2).sum(-1, keepdim=True)
+    other = means ** 2 @ (weight ** 2).T
+    squares = own - 2 * (means ** 2 * weight) @ weight.T + other  # (..., i, j)
+    nonzero = squares > SAME * (own + other)
+    inverse = torch.where(nonzero, squares, 1.0).rsqrt() * nonzero
+    sums = inverse.mT @ (means * weight) - weight * (inverse.mT @ means)  # (..., j, d): sum_i u_ij
+    total = (sums ** 2).sum((-2, -1)) - nonzero.sum((-2, -1))
+    return total / (classes * (classes - 1) * (classes - 2))
+
+
 def margin_cas(features, labels, weight):
     """Mean over triples (i, l, j), all different, of cos(A_ij, A_lj), A_ij = mean over class i of (W_i - W_j) * h.
 
     Features on clean inputs (theory.md, 8). Unchanged by a common row of W, by the logits' scale and by
-    h -> D h, W -> W D^-1 with D diagonal. Needs K >= 3.
+    h -> D h, W -> W D^-1 with D diagonal. A_ij = 0 gives cosine 0. Needs K >= 3.
 
     The three-class model with r = 1 and g(x) = x: r^2/(1 + r^2) = 1/2.
     >>> own = torch.eye(3)
@@ -104,20 +211,23 @@ def margin_cas(features, labels, weight):
     0.5
     """
     features, labels, weight = checked_shapes(features, labels, weight)
-    classes = len(weight)
-    if classes < 3:
-        raise ValueError(f"{classes} classes were given: margin-CAS compares triples, so it needs at least 3.")
-    means = class_means(features, labels, classes)
-    margins = unit((weight[:, None] - weight[None]) * means[:, None])  # (i, j, d), zero for i = j
-    cosines = torch.einsum("ijd,ljd->ilj", margins, margins)
-    same = torch.eye(classes, dtype=torch.bool, device=cosines.device)
-    return cosines[~(same[:, :, None] | same[:, None, :] | same[None, :, :])].mean().item()
+    if len(weight) < 3:
+        raise ValueError(f"{len(weight)} classes were given: margin-CAS compares triples, so it needs at least 3.")
+    return margin_similarity(class_means(features, labels, len(weight)), weight).item()
+
+
+def random_rows(weight, draws, seed=0):
+    """(draws, K, d): Gaussian rows in place of W (K, d), float64 on its device.
+
+    Whether they are given the norms of W's rows makes no difference to a cosine.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    rows = [torch.randn(weight.shape, generator=generator, dtype=torch.float64) for _ in range(draws)]
+    return torch.stack(rows).to(weight.device)
 
 
 def null_cas(features, labels, weight, draws=50, seed=0):
-    """CAS with random rows in place of W: (mean, standard deviation) over `draws`.
-
-    The rows are Gaussian; whether they are given the norms of W's rows makes no difference to a cosine.
+    """CAS with random rows in place of W: (mean, standard deviation) over `draws`, at least 2.
 
     An untrained network already has a large CAS, because features are positive (design.md, section 2): only
     what lies above this level says anything about shared features. Errors as `class_correlation`.
@@ -126,12 +236,8 @@ def null_cas(features, labels, weight, draws=50, seed=0):
     (0.0, 0.0)
     """
     features, labels, weight = checked_shapes(features, labels, weight)
+    if draws < 2:
+        raise ValueError(f"draws = {draws} was given, but a spread needs at least 2: draw more.")
     means = class_means(features, labels, len(weight))
-    generator = torch.Generator().manual_seed(seed)
-    values = []
-    for _ in range(draws):
-        rows = torch.randn(weight.shape, generator=generator, dtype=weight.dtype).to(weight.device)
-        attributions = unit(means * rows)
-        values.append(cas(attributions @ attributions.T))
-    values = torch.tensor(values, dtype=torch.float64)
+    values = positive_sum(cosines(means * random_rows(weight, draws, seed)), pairs_of(len(weight))["cas"])
     return values.mean().item(), values.std().item()

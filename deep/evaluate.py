@@ -6,17 +6,10 @@ import torch
 from scipy.stats import binomtest
 
 from deep.attack import Attack, frozen, pgd
-from deep.attribution import (
-    cas,
-    class_correlation,
-    gauge_fixed,
-    instance_correlation,
-    margin_cas,
-    null_cas,
-)
 from deep.data import as_float
+from deep.variants import attributions
 
-__all__ = ["Outcome", "accuracy", "attributions", "cas_interval", "evaluation_attack", "measure"]
+__all__ = ["Outcome", "accuracy", "evaluation_attack", "measure"]
 
 
 def evaluation_attack(recipe, box, steps=None):
@@ -77,42 +70,6 @@ def accuracy(correct):
     n, hits = len(correct), int(correct.sum())
     interval = binomtest(hits, n).proportion_ci(method="wilson")
     return {"value": hits / n, "correct": hits, "n": n, "interval": [float(interval.low), float(interval.high)]}
-
-
-def attributions(outcome, weight, draws=50):
-    """Every CAS of design.md's table (section 2) from one outcome and W (K, d); keys as in metrics.jsonl.
-
-    `cas` is the paper's, on adversarial inputs; `cas_null` its level for random rows over `draws`, `cas_excess`
-    the difference. Errors as `class_correlation`.
-    """
-    adversarial, labels = outcome.features, outcome.labels
-    weight = weight.detach().cpu()
-    value = cas(class_correlation(adversarial, labels, weight))
-    null, null_spread = null_cas(adversarial, labels, weight, draws)
-    return {
-        "cas": value, "cas_null": null, "cas_null_sd": null_spread, "cas_excess": value - null,
-        "cas_gauge_fixed": cas(class_correlation(adversarial, labels, gauge_fixed(weight))),
-        "cas_per_instance": cas(instance_correlation(adversarial, labels, weight)),
-        "cas_clean": cas(class_correlation(outcome.clean_features, labels, weight)),
-        "cas_clean_gauge_fixed": cas(class_correlation(outcome.clean_features, labels, gauge_fixed(weight))),
-        "margin_cas": margin_cas(outcome.clean_features, labels, weight)}
-
-
-def cas_interval(outcomes, weight, resamples=200, seed=0):
-    """95 % percentile interval of CAS: each resample takes an attack seed and images with replacement.
-
-    outcomes: one `Outcome` per attack seed, of the same images. Images are resampled within each class, so that
-    no class can be empty. Resampling adds noise to the class means, so the interval may sit beside the estimate.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    weight = weight.detach().cpu()
-    groups = [torch.nonzero(outcomes[0].labels == label)[:, 0] for label in range(len(weight))]
-    values = []
-    for _ in range(resamples):
-        outcome = outcomes[int(torch.randint(len(outcomes), (1,), generator=generator))]
-        rows = torch.cat([group[torch.randint(len(group), group.shape, generator=generator)] for group in groups])
-        values.append(cas(class_correlation(outcome.features[rows], outcome.labels[rows], weight)))
-    return torch.tensor(values).quantile(torch.tensor([0.025, 0.975])).tolist()
 
 
 def training_line(model, data, recipe, epoch):

@@ -7,7 +7,7 @@ import torch
 
 from deep.__main__ import main
 from deep.attribution import cas
-from deep.evaluate import accuracy, cas_interval
+from deep.evaluate import accuracy
 
 SMALL = ["train_size=600", "val_size=60", "batch=100", "epochs=3", "eval_every=3"]
 
@@ -120,17 +120,3 @@ def test_wilson_interval_by_its_formula():
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
     assert result["interval"] == pytest.approx([centre - half, centre + half], abs=1e-12)
-
-
-def test_interval_of_cas_shrinks_with_the_number_of_images():
-    from deep.evaluate import Outcome
-    generator = torch.Generator().manual_seed(0)
-    weight = torch.randn(4, 6, generator=generator)
-    widths = []
-    for n in (100, 6400):
-        labels = torch.arange(n) % 4
-        features = torch.rand(n, 6, generator=generator) + torch.eye(4, 6)[labels]
-        nothing = torch.zeros(n)
-        low, high = cas_interval([Outcome(labels, nothing, nothing, features, features)], weight)
-        widths.append(high - low)
-    assert widths[0] / widths[1] == pytest.approx(8, rel=0.5)  # the square root of 64

@@ -1,4 +1,4 @@
-"""`deep cas`: class correlation, CAS and its variants of a run."""
+"""`deep cas`: class correlation, CAS and its variants of a run, at its best and last or at every kept checkpoint."""
 
 import json
 
@@ -6,45 +6,107 @@ from deep.commands.common import add_run_options, heading, opened, outcome_of, p
 
 __all__ = ["add", "run"]
 
+WIDEST = 20  # classes: a larger correlation is not printed, only written
+KEYS = ("checkpoint", "attack", "attack_seeds", "data", "n_test")  # what makes a line of cas.jsonl one of its kind
+PLAIN = ("cas_gauge_fixed", "cas_per_instance", "cas_clean", "cas_clean_gauge_fixed", "margin_cas")
+
 
 def add(commands):
     cas = commands.add_parser("cas", help="class correlation, CAS and its variants of a run")
     cas.add_argument("--attack-seeds", type=int, default=3, help="attacks behind the interval (default: 3)")
-    add_run_options(cas)
+    add_run_options(cas, checkpoints=("best", "last", "both", "all"))
 
 
 def run(options):
-    from deep.attribution import class_correlation
-    from deep.evaluate import attributions, cas_interval
+    from deep.measurements import checkpoints, enter
     folder, recipe, data, device, names = opened(options)
-    positive("--attack-seeds", options.attack_seeds)
+    positive("--attack-seeds", options.attack_seeds, most=100)
+    names = checkpoints(folder) if options.checkpoint == "all" else names
     results = []
     for name in names:
-        outcomes = []
-        for seed in range(options.attack_seeds):
-            model, attack, outcome = outcome_of(folder, recipe, data, device, name, options.attack_steps, seed)
-            outcomes.append(outcome)
-        weight = model.linear.weight.detach().cpu()
-        values = attributions(outcomes[0], weight)
-        values["cas_interval"] = cas_interval(outcomes, weight)
-        values["correlation"] = class_correlation(outcomes[0].features, outcomes[0].labels, weight).tolist()
-        results.append(heading(folder, recipe, data, attack, name) | {"classes": list(data.classes)} | values)
-        folder.write_json(f"cas-{name}.json", results[-1])
+        found = measured_before(folder, recipe, data, name, options) if options.checkpoint == "all" else None
+        found = found or measured(folder, recipe, data, device, name, options)
+        enter(folder.path / "cas.jsonl", found, KEYS)
+        if name in ("best", "last"):
+            folder.write_json(f"cas-{name}.json", found)
+        results.append(found)
+        if not options.json:
+            (print_line if options.checkpoint == "all" else print_result)(found)
     if options.json:
         print(json.dumps(results))
-        return
-    for result in results:
-        print_result(result)
+
+
+def identity(folder, recipe, data, name, options):
+    """What says which checkpoint was measured, and how."""
+    from deep.evaluate import evaluation_attack
+    from deep.measurements import weights_digest
+    attack = evaluation_attack(recipe, data.box, options.attack_steps)
+    return (heading(folder, recipe, data, attack, name)
+            | {"checkpoint": name.rpartition("/")[2], "attack_seeds": options.attack_seeds,
+               "weights": weights_digest(folder.model_state(name)["model"])})
+
+
+def measured_before(folder, recipe, data, name, options):
+    """The line of cas.jsonl about these very weights under this attack, by whatever name, or None."""
+    from deep.measurements import known
+    this = identity(folder, recipe, data, name, options)
+    same = {key: this[key] for key in ("weights", *KEYS[1:])}
+    line = known(folder.path / "cas.jsonl", same)
+    return line and line | this
+
+
+def measured(folder, recipe, data, device, name, options):
+    """Attack the test images once a seed; every CAS, its interval, the profile by class, the estimates from margins."""
+    from deep.attribution import class_correlation, class_profile
+    from deep.evaluate import accuracy
+    from deep.margins import margin_estimates, wrong_class_margins
+    from deep.variants import attributions, cas_intervals
+    outcomes = []
+    for seed in range(options.attack_seeds):
+        model, _, outcome = outcome_of(folder, recipe, data, device, name, options.attack_steps, seed)
+        outcomes.append(outcome)
+    first, weight = outcomes[0], model.linear.weight.detach().cpu()
+    values = attributions(first, weight, superclasses=data.superclasses)
+    intervals = cas_intervals(outcomes, weight, superclasses=data.superclasses)
+    correlation = class_correlation(first.features, first.labels, weight)
+    share, partner, cosine = (column.tolist() for column in class_profile(correlation))
+    profile = [{"class": data.classes[i], "share": share[i], "partner": data.classes[partner[i]], "cosine": cosine[i]}
+               for i in range(len(share))]
+    counts = first.labels.bincount(minlength=len(weight))
+    margins = margin_estimates(wrong_class_margins(first, model.linear), first.labels) if counts.min() >= 10 else None
+    return (identity(folder, recipe, data, name, options) | {"classes": list(data.classes)} | values
+            | {"cas_interval": intervals["cas"], "intervals": intervals, "clean": accuracy(first.clean),
+               "robust": accuracy(first.robust), "margins": margins, "profile": profile,
+               "correlation": correlation.tolist()})
+
+
+def with_interval(result, key):
+    low, high = result["intervals"][key]
+    return f"{result[key]:.3f} (95 % interval {low:.3f} to {high:.3f})"
+
+
+def print_line(result):
+    print(f"{result['checkpoint']:>12} (epoch {result['epoch']:3}): robust {100 * result['robust']['value']:5.2f} %, "
+          f"CAS {result['cas']:.3f}, excess {with_interval(result, 'cas_excess')}, "
+          f"margin-CAS {with_interval(result, 'margin_cas')}")
 
 
 def print_result(result):
-    low, high = result["cas_interval"]
     print(f"{result['checkpoint']} (epoch {result['epoch']}), {result['data']}, {result['attack']}, "
           f"n = {result['n_test']}")
     width = max(len(name) for name in result["classes"])
-    for label, row in zip(result["classes"], result["correlation"], strict=True):
-        print(f"  {label:>{width}} " + " ".join(f"{value:6.2f}" for value in row))
-    print(f"  CAS {result['cas']:.3f} (95 % interval {low:.3f} to {high:.3f}), null level "
-          f"{result['cas_null']:.3f} ± {result['cas_null_sd']:.3f}, excess {result['cas_excess']:.3f}")
-    for key in ("cas_gauge_fixed", "cas_per_instance", "cas_clean", "cas_clean_gauge_fixed", "margin_cas"):
-        print(f"  {key.replace('_', ' '):22} {result[key]:.3f}")
+    if len(result["classes"]) <= WIDEST:
+        for label, row in zip(result["classes"], result["correlation"], strict=True):
+            print(f"  {label:>{width}} " + " ".join(f"{value:6.2f}" for value in row))
+    for one in sorted(result["profile"], key=lambda one: -one["share"])[:WIDEST]:
+        print(f"  {one['class']:>{width}} shares {one['share']:.3f}, most with {one['partner']} ({one['cosine']:.3f})")
+    for name in ("cas", "cas_within", "cas_between"):
+        if name in result:
+            print(f"  {name.replace('cas', 'CAS').replace('_', ' '):22} {with_interval(result, name)}, null level "
+                  f"{result[name + '_null']:.3f} ± {result[name + '_null_sd']:.3f}, excess "
+                  f"{with_interval(result, name + '_excess')}")
+    for key in PLAIN:
+        print(f"  {key.replace('_', ' '):22} {with_interval(result, key)}")
+    for kind, found in (result["margins"] or {}).items():
+        words = found["note"] or f"rho {found['rho']:.3f}, r {found['r']:.3f}, k {found['k']:.3f}"
+        print(f"  margins, {kind:13} {words}; wrong-class spread {found['spread']:.3f}")

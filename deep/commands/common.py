@@ -14,9 +14,9 @@ def add_machine_options(command):
     command.add_argument("--threads", type=int, help="CPU threads (default: torch's)")
 
 
-def add_run_options(command):
+def add_run_options(command, checkpoints=("best", "last", "both")):
     command.add_argument("run", help="a run folder")
-    command.add_argument("--checkpoint", choices=("best", "last", "both"), default="both")
+    command.add_argument("--checkpoint", choices=checkpoints, default="both")
     command.add_argument("--attack-steps", type=int, help="PGD steps of size eps/4 (default: the recipe's)")
     command.add_argument("--json", action="store_true", help="print JSON")
     add_machine_options(command)
