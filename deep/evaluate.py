@@ -20,14 +20,16 @@ __all__ = ["Outcome", "accuracy", "attributions", "cas_interval", "evaluation_at
 
 
 def evaluation_attack(recipe, box, steps=None):
-    """PGD of step eps/4 on the recipe's loss and start, the network in eval mode (design.md, section 3).
+    """PGD of step eps/4 (l2: eps/8) on the recipe's loss, norm and start, the network in eval mode (design.md, 3).
 
     >>> from deep.recipe import recipe_named
     >>> attack = evaluation_attack(recipe_named("at"), (0.0, 1.0))
     >>> attack.step, attack.steps, attack.loss
     (Fraction(2, 255), 20, 'cross-entropy')
     """
-    return Attack(recipe.eps, recipe.eps / 4, steps or recipe.eval_steps, recipe.random_start, box, recipe.loss)
+    norm = getattr(recipe, "norm", "linf")
+    step = recipe.eps / (8 if norm == "l2" else 4)
+    return Attack(recipe.eps, step, steps or recipe.eval_steps, recipe.random_start, box, recipe.loss, norm=norm)
 
 
 @dataclass(frozen=True)
