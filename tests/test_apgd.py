@@ -127,6 +127,33 @@ def test_halving_by_hand():
     assert result.best[0, 0].item() == 0.1875
 
 
+def test_both_conditions_by_hand():
+    """Values and slopes by a script, at checkpoints 5, 9, 12, 14, 16, 18, 20.
+
+    To 5: four of five steps rise, enough for condition 1, but the highest value, the first, is not passed: halved by
+    condition 2. To 9: three of four rise, just enough, and after a halving condition 2 is silent. To 12: all rise,
+    to the highest value and not above it: condition 2 again. From then on each step is a new highest value.
+    """
+    values = [0, -10, -9, -8, -7, -6, -10, -9, -8, -7, -6, -5, 0, *range(1, 9)]
+    calls = iter(enumerate(values))
+
+    def scripted(x):
+        k, value = next(calls)
+        return value - 99 + (-1) ** k * (x - x.detach())
+
+    seen, result = trajectory(scripted, [0.0], Fraction(1), 20)
+    x, before, path = 0.0, 0.0, [0.0]
+    for k, eta in enumerate([2.0] * 5 + [1.0] * 7 + [0.5] * 8):
+        if k in (5, 12):
+            x = 0.0  # back to the first point, and to its slope
+        u = min(max(x + eta * (1 if k in (5, 12) else (-1) ** k), -1), 1)
+        new = u if k == 0 else min(max(x + 0.75 * (u - x) + 0.25 * (x - before), -1), 1)
+        x, before = new, x
+        path.append(x)
+    assert seen[:, 0].tolist() == pytest.approx(path, abs=1e-12)
+    assert (result.best.item(), result.value.item()) == (path[-1], 8 - 99)
+
+
 def algorithm_1(f, slope, start, eps, steps):
     """The points of the paper's Algorithm 1 in one dimension, from whole histories and the words of section 3.1."""
     def cut(z):
@@ -195,10 +222,10 @@ def test_checkpoints_by_their_recursion():
 
 
 def test_success_is_kept_though_the_loss_goes_on_elsewhere():
-    """The objective grows to the right; class 1 is reached only on an interval that the path leaves again."""
+    """The objective grows to the right; class 1 is reached on an interval and at 1.95; the first point counts."""
     class Window(nn.Module):
         def forward(self, x):
-            inside = ((x[:, 0] > 0.9) & (x[:, 0] < 1.1)).double()
+            inside = ((x[:, 0] > 0.9) & (x[:, 0] < 1.1) | (x[:, 0] == 1.95)).double()
             return torch.stack([0.5 - inside, 0 * x[:, 0], -5 + 0.001 * x[:, 0]], 1)
 
     x = torch.tensor([[0.0], [0.95], [3.0]], dtype=torch.float64)
