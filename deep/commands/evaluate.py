@@ -1,32 +1,92 @@
-"""`deep evaluate`: clean and robust accuracy of a run, with n and intervals."""
+"""`deep evaluate`: clean and robust accuracy of a run, with n and intervals, sanity flags, and a battery of attacks."""
 
 import json
 
-from deep.commands.common import add_run_options, heading, opened, outcome_of
+from deep.commands.common import add_run_options, heading, opened, outcome_of, positive
 
 __all__ = ["add", "run"]
 
 
 def add(commands):
-    add_run_options(commands.add_parser("evaluate", help="clean and robust accuracy of a run, with n and intervals"))
+    command = commands.add_parser(
+        "evaluate", help="clean and robust accuracy of a run, with n and intervals",
+        description="Clean accuracy, PGD's, and signs of masked gradients; with --attacks the worst case over these.")
+    command.add_argument("--attacks", metavar="NAME,...", help="after the recipe's PGD: pgd20, pgd50x10 (10 random "
+                         "starts), apgd-ce, apgd-dlr, apgd-t (apgd-t50: 50 steps instead of 100), autoattack (needs "
+                         "its package), each on the images that withstood all before it")
+    command.add_argument("--separate", action="store_true",
+                         help="each attack on every image that is correct when clean, so that it has its own accuracy")
+    command.add_argument("--limit", type=int, metavar="N", help="the first N test images only")
+    add_run_options(command)
 
 
 def run(options):
-    from deep.evaluate import accuracy
+    from dataclasses import replace
+
+    from deep.data import Split
+    from deep.evaluate import evaluation_attack
+    from deep.robustness import rounds_of
+    positive("--limit", options.limit)
+    if options.separate and options.attacks is None:
+        raise ValueError("--separate was given without --attacks, but it says how these are run: add --attacks.")
     folder, recipe, data, device, names = opened(options)
+    if options.limit:
+        data = replace(data, test=Split(data.test.images[:options.limit], data.test.labels[:options.limit]))
+    attack = evaluation_attack(recipe, data.box, options.attack_steps)
+    attacks = {name: rounds_of(name, attack, len(data.classes)) for name in (options.attacks or "").split(",")
+               if options.attacks is not None}
     results = []
     for name in names:
-        _, attack, outcome = outcome_of(folder, recipe, data, device, name, options.attack_steps, 0)
-        results.append(heading(folder, recipe, data, attack, name)
-                       | {"clean": accuracy(outcome.clean), "robust": accuracy(outcome.robust)})
-        folder.write_json(f"evaluate-{name}.json", results[-1])
+        results.append(evaluated(folder, recipe, data, device, name, attacks, options))
+        # a part of the images, or other attacks, never replaces the evaluation on all of them
+        part = f"-first{options.limit}" if options.limit else ""
+        folder.write_json(f"{'battery' if attacks else 'evaluate'}-{name}{part}.json", results[-1])
     if options.json:
         print(json.dumps(results))
         return
     for result in results:
-        print(f"{result['checkpoint']} (epoch {result['epoch']}), {result['data']}, {result['attack']}")
-        for kind in ("clean", "robust"):
-            value = result[kind]
-            low, high = (100 * bound for bound in value["interval"])
-            print(f"  {kind:7} {100 * value['value']:6.2f} %  ({value['correct']} of {value['n']}; "
-                  f"95 % Wilson interval {low:.2f} to {high:.2f} %)")
+        print_result(result)
+
+
+def evaluated(folder, recipe, data, device, name, attacks, options):
+    """The result of one checkpoint, as JSON has it."""
+    from deep.evaluate import accuracy
+    from deep.progress import bar
+    from deep.robustness import battery, rows, worst_case
+    from deep.sanity import gap_flag, sanity_flags
+    model, attack, outcome = outcome_of(folder, recipe, data, device, name, options.attack_steps, 0)
+    known = {"clean": outcome.clean, "robust": outcome.robust}
+    result = heading(folder, recipe, data, attack, name) | {
+        kind: accuracy(values) for kind, values in known.items()} | {
+        "sanity": sanity_flags(model, data.test, attack, outcome)}
+    if attacks:
+        trials = battery(model, data.test, attacks, known, separate=options.separate, bar=bar)
+        worst = worst_case(known, trials)
+        result |= {"separate": options.separate, "attacks": rows(known, trials), "worst_case": accuracy(worst)}
+        if any(trial.name == "autoattack" or trial.name.startswith(("apgd-t", "apgd-dlr")) for trial in trials):
+            result["sanity"]["gap"] = gap_flag(outcome.clean & outcome.robust, worst)
+    return result
+
+
+def print_result(result):
+    print(f"{result['checkpoint']} (epoch {result['epoch']}), {result['data']}, {result['attack']}, "
+          f"n = {result['n_test']}")
+    print_accuracy("clean", result["clean"])
+    print_accuracy("robust", result["robust"])
+    for row in result.get("attacks", ()):
+        if row["accuracy"]:
+            print_accuracy(row["attack"], row["accuracy"])
+        print_accuracy(f"worst case with {row['attack']}", row["worst_case"],
+                       f"broke {row['broken']} of {row['attacked']} attacked")
+    raised = [flag for flag, values in result["sanity"].items() if values["flag"]]
+    print("  sanity: " + ("no flag of " + ", ".join(result["sanity"]) if not raised else "FLAGS RAISED"))
+    for flag in raised:
+        numbers = {key: value["value"] if isinstance(value, dict) else value
+                   for key, value in result["sanity"][flag].items() if key != "flag"}
+        print(f"    {flag}: " + ", ".join(f"{key} {value:.4g}" for key, value in numbers.items()))
+
+
+def print_accuracy(kind, value, note=None):
+    low, high = (100 * bound for bound in value["interval"])
+    print(f"  {kind:26} {100 * value['value']:6.2f} %  ({value['correct']} of {value['n']}; 95 % Wilson interval "
+          f"{low:.2f} to {high:.2f} %)" + (f"; {note}" if note else ""))
