@@ -3,7 +3,8 @@
 A: the last map (n, C, h, w) of a network; alpha_k = mean over pixels of d f_i / d A_k. The channel maps alpha_k A_k
 add up to the Grad-CAM map of class i (before its ReLU). A network that averages A over pixels (the residual ones)
 has alpha_k = W[i, k]/(h w): its channels are its features, and the sum of a channel map is h_k W[i, k], the paper's
-attribution. Channels that are shared to the extent c_k (deep/sharing.py) split the map: shared + exclusive = all.
+attribution. A channel is two, A_k > 0 and A_k < 0 (deep/sharing.py), of which the networks that end in a ReLU have
+one. Shared to the extent c_k, they split the map: shared + exclusive = all.
 """
 
 from contextlib import contextmanager
@@ -17,7 +18,8 @@ from deep.attack import frozen, pgd
 from deep.data import as_float
 from deep.transformer import DeiT
 
-__all__ = ["Evidence", "channel_maps", "enlarged", "evidence", "gradcam", "parts", "spatial_layer"]
+__all__ = ["Evidence", "channel_maps", "enlarged", "evidence", "gradcam", "parts", "signed_maps",
+           "spatial_layer"]
 
 
 @contextmanager
@@ -86,11 +88,30 @@ def channel_maps(model, x, classes):
     >>> channel_maps(model, torch.tensor([[[[1.0, 0.0]]]]), torch.tensor([0])).tolist()  # 2 A/(h w)
     [[[[1.0, 0.0]]]]
     """
+    return maps_and_values(model, x, classes)[0]
+
+
+def maps_and_values(model, x, classes):
+    """(alpha_k A_k, A_k), each (n, C, h, w)."""
     from captum.attr import LayerGradCam  # captum takes a second to import
+    values = []
     with spatial_layer(model, x) as layer, frozen(model), torch.enable_grad():
-        maps = LayerGradCam(model, layer).attribute(x.detach().clone().requires_grad_(), classes,
-                                                    attr_dim_summation=False)
-    return maps.detach()
+        hook = layer.register_forward_hook(lambda module, inputs, output: values.append(output.detach()))
+        try:
+            maps = LayerGradCam(model, layer).attribute(x.detach().clone().requires_grad_(), classes,
+                                                        attr_dim_summation=False)
+        finally:
+            hook.remove()
+    return maps.detach(), values[-1]
+
+
+def signed_maps(model, x, classes):
+    """The channel maps (n, 2 C, h, w), first where A_k > 0, then where not: each half of a channel has one sign.
+
+    Their sum over channels is that of `channel_maps`; arguments and errors too.
+    """
+    maps, values = maps_and_values(model, x, classes)
+    return torch.cat([maps * (values > 0), maps * (values <= 0)], 1)
 
 
 def gradcam(model, x, classes):
@@ -102,15 +123,17 @@ def gradcam(model, x, classes):
 
 
 def parts(maps, fraction):
-    """(shared, exclusive), each (n, h, w), before the ReLU: the maps (n, C, h, w) weighted by c and by 1 - c.
+    """(shared, exclusive), each (n, h, w): shared = sum_k c_k (alpha_k A_k)^+, exclusive the rest of the sum over k.
 
-    fraction: c (C,) or (n, C) in [0, 1], `deep.sharing.shared_fraction` of the channels. Their sum is the whole map.
-    A channel that does not speak for its class has c = 0: evidence against the class is part of `exclusive`.
+    maps: (n, C, h, w), signed or not; fraction: c (C,) or (n, C) in [0, 1], `deep.sharing.shared_fraction` of the
+    channels. They add up to the map before its ReLU: evidence against the class is part of `exclusive`. So shared is
+    nonnegative, and may be larger than their sum.
 
-    >>> [part.tolist() for part in parts(torch.tensor([[[[1.0]], [[2.0]]]]), torch.tensor([1.0, 0.5]))]
-    [[[[2.0]]], [[[1.0]]]]
+    >>> maps = torch.tensor([[[[1.0]], [[2.0]], [[-5.0]]]])
+    >>> [part.tolist() for part in parts(maps, torch.tensor([1.0, 0.5, 1.0]))]
+    [[[[2.0]]], [[[-4.0]]]]
     """
-    weights = fraction.to(maps)[..., None, None]
+    weights = fraction.to(maps)[..., None, None] * (maps > 0)
     return (weights * maps).sum(1), ((1 - weights) * maps).sum(1)
 
 
@@ -126,7 +149,7 @@ def enlarged(maps, size):
 @dataclass(frozen=True)
 class Evidence:
     """Per image, in the split's order, for its own class i: labels (n,), features (n, d) of the last layer, scores
-    (n, K), channels (n, C): the sums over pixels of its channel maps. maps (m, C, h, w): of the images asked for.
+    (n, K), channels (n, 2 C): the sums over pixels of its signed maps. maps (m, 2 C, h, w): of the images asked for.
     """
 
     labels: torch.Tensor
@@ -139,7 +162,7 @@ class Evidence:
 def evidence(model, split, attack, seed, shown=(), batch=256, progress=None):
     """The `Evidence` of every image of `split`, after `attack` (None: clean); progress(n) is called after n images.
 
-    shown: the positions in the split of which the channel maps are kept. On the whole test split the attacked
+    shown: the positions in the split of which the signed maps are kept. On the whole test split the attacked
     images are those of `deep cas` with the same seed. ValueError for a network without a map.
     """
     generator = torch.Generator(split.images.device).manual_seed(seed)
@@ -147,7 +170,7 @@ def evidence(model, split, attack, seed, shown=(), batch=256, progress=None):
     for begin in range(0, len(split), batch):
         x, y = as_float(split.images[begin:begin + batch]), split.labels[begin:begin + batch]
         z = x if attack is None else pgd(model, x, y, attack, generator)
-        maps = channel_maps(model, z, y)
+        maps = signed_maps(model, z, y)
         with frozen(model), torch.no_grad():
             features = model.features(z)
             columns.append([y, features, model.linear(features), maps.sum((2, 3))])

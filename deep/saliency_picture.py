@@ -5,7 +5,7 @@ import textwrap
 __all__ = ["draw"]
 
 MAP = "viridis"  # perceptually uniform, for the colour-blind too, and rising in lightness: it reads in grey
-OPACITY = 0.7
+OPACITY, CONTRAST = 0.7, 0.6  # of the map; of the grey image under it
 # inches: the page, a picture, the gap within and between groups of pictures, and heights of text
 PAGE, CELL, GAP, GROUP, LINE, MARGIN = 7.2, 1.2, 0.08, 0.28, 0.17, 0.15
 
@@ -22,12 +22,13 @@ def draw(report, rows, path):
     from matplotlib.figure import Figure
     classes = list(dict.fromkeys(row["numbers"]["class"] for row in rows))
     caption = textwrap.wrap(caption_of(report), 138)
-    height = (2 * MARGIN + LINE * (6.4 + 0.85 * len(caption) + 1.35 * len(classes)) + len(rows) * (CELL + 1.2 * LINE))
+    tall = CELL * rows[0]["image"].shape[1] / rows[0]["image"].shape[2]
+    height = (2 * MARGIN + LINE * (6.4 + 0.85 * len(caption) + 1.35 * len(classes)) + len(rows) * (tall + 1.2 * LINE))
     style = {"font.size": 8, "axes.titlesize": 8, "axes.titlepad": 2.5, "text.parse_math": False}
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(PAGE, height))
         FigureCanvasAgg(figure)
-        page = Page(figure, height)
+        page = Page(figure, height, tall)
         page.write(headline(report), size=10, weight="bold")
         page.write(levels(report), size=8)
         page.skip(0.7 * LINE)
@@ -44,10 +45,10 @@ def draw(report, rows, path):
 
 
 class Page:
-    """Writes and draws downwards; `top` is the height in inches that is still free."""
+    """Writes and draws downwards; `top` is the height in inches that is still free, `tall` that of a picture."""
 
-    def __init__(self, figure, height):
-        self.figure, self.height, self.top = figure, height, height - MARGIN
+    def __init__(self, figure, height, tall):
+        self.figure, self.height, self.tall, self.top = figure, height, tall, height - MARGIN
 
     def skip(self, inches):
         self.top -= inches
@@ -66,30 +67,32 @@ class Page:
                                                       f"{checkpoint['epoch']})" for checkpoint in
                                                       report["checkpoints"])]):
             self.figure.text(self.left(group, 0) / PAGE, self.top / self.height, text, va="top", fontsize=9)
-            for place, below in enumerate(["all evidence", "the shared part"] if group else []):
+            for place, below in enumerate(["net evidence", "its shared part"] if group else []):
                 self.figure.text(self.left(group, place) / PAGE, (self.top - LINE) / self.height, below, va="top",
                                  fontsize=8, color="#444444")
         self.skip(2 * LINE)
 
     def cell(self, group, place, title):
-        axes = self.figure.add_axes([self.left(group, place) / PAGE, (self.top - LINE - CELL) / self.height,
-                                     CELL / PAGE, CELL / self.height])
+        axes = self.figure.add_axes([self.left(group, place) / PAGE, (self.top - LINE - self.tall) / self.height,
+                                     CELL / PAGE, self.tall / self.height])
         axes.set_axis_off()
         axes.set_title(title, loc="left")
         return axes
 
     def images(self, row):
         picture, numbers = displayed(row["image"]), row["numbers"]
-        self.cell(0, 0, f"no. {numbers['test_index']}").imshow(picture, cmap="gray", interpolation="nearest")
+        self.cell(0, 0, f"no. {numbers['test_index']}").imshow(picture, cmap="gray", vmin=0, vmax=1,
+                                                                  interpolation="nearest")
         grey = picture @ [0.299, 0.587, 0.114] if picture.ndim == 3 else picture
+        grey = 0.5 + CONTRAST * (grey - 0.5)
         for group, (name, maps) in enumerate(row["maps"].items(), start=1):
             titles = (f"says {short(numbers[name]['predicted'], 16)}", f"shared: {100 * numbers[name]['share']:.0f} %")
             most = max(float(values.max()) for values in maps) or 1.0
             for place, (values, title) in enumerate(zip(maps, titles, strict=True)):
                 axes = self.cell(group, place, title)
-                axes.imshow(grey, cmap="gray", interpolation="nearest")
+                axes.imshow(grey, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
                 axes.imshow(values.numpy(), cmap=MAP, vmin=0, vmax=most, alpha=OPACITY, interpolation="bilinear")
-        self.skip(CELL + 1.2 * LINE)
+        self.skip(self.tall + 1.2 * LINE)
 
     def scale(self, group):
         """The colour scale, under the last checkpoint's maps."""
@@ -154,4 +157,5 @@ def caption_of(report):
             + "Of each checkpoint, left: Grad-CAM for the image's true class, ReLU of the sum over the channels of the "
             "last map, and what the network says; right: the part of it in channels shared with the partner class, and "
             "their share of the image's positive evidence. Both have one scale, from 0 to the largest value of the "
-            "pair; evidence against the class is taken off on the left, so the right may be brighter. Definitions: " + report["definition"])
+            "pair; evidence against the class is taken off on the left, so the right may be brighter. Definitions: "
+            + report["definition"])

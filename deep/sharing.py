@@ -1,37 +1,48 @@
-"""The share of a class's attribution that falls on features it shares with another class.
+"""The share of a class's evidence that falls on features it shares with another class.
 
-Everything here follows from profiles: the profile of class i is the positive part of its attribution A_i (the
-paper's: the mean over class i of h(x) * W[i]), scaled to a sum of 1: Q_i = A_i^+ / sum_f A_if^+.
+Evidence of an image for its class i: the positive entries of its attribution h(x) * W[i] (the paper's). A feature that
+is present (h > 0) and one that is absent (h < 0, in a transformer) are two features, h^+ with weight W and h^- with -W:
+else a class that has what another lacks would seem to share it, as CAS has it. For the ReLU features of the other
+networks this changes nothing. The profile Q_i is the mean evidence over class i, scaled to a sum of 1.
+
 The share of class i with class j is sum_f min(Q_if, Q_jf), that is 1 minus the total variation between them: 0 for
-disjoint supports, 1 for equal profiles. Neither the logits' scale nor h -> D h, W -> W D^-1 (D diagonal and
-positive) changes it; a common row added to W does, as it does CAS, so `gauge_fixed` rows are reported beside it.
-As in CAS, where features take both signs (a transformer's), a feature that one class has and the other lacks counts
-as shared if both weights agree with that. A mean over few images is rough, which lowers an overlap: 100 of a class.
+disjoint supports, 1 for equal profiles. Neither the logits' scale nor h -> D h, W -> W D^-1 (D diagonal and positive)
+changes it; a common row added to W does, as it does CAS, so it is also reported for `gauge_fixed` rows.
 """
 
 import torch
 
 from deep.attribution import checked_shapes, class_means, gauge_fixed
 
-__all__ = ["class_shares", "common_partners", "null_shares", "overlap", "profiles", "share", "shared_fraction",
+__all__ = ["class_shares", "common_partners", "null_shares", "overlap", "profiles", "scaled", "shared_fraction",
            "shares_interval", "summary"]
 
 
 def profiles(features, labels, weight):
-    """Q (K, d), float64: positive parts of the class attributions, each scaled to a sum of 1 (0 if none is positive).
+    """Q (K, 2 d), float64: mean evidence of each class on h^+ and on h^-, scaled to a sum of 1 (0 if there is none).
 
     features: (n, d), inputs of the last layer; labels: (n,) in 0..K-1; weight: (K, d). ValueError as in
-    `deep.attribution.class_correlation`. Layer channels in place of features: pass their attributions, weight 1.
+    `deep.attribution.class_correlation`.
 
-    >>> profiles([[3.0, 1.0], [1.0, 1.0]], [0, 1], [[1.0, 1.0], [-1.0, 2.0]]).tolist()
-    [[0.75, 0.25], [0.0, 1.0]]
+    >>> profiles([[3.0, 1.0], [-1.0, 1.0]], [0, 1], [[1.0, 1.0], [-1.0, 3.0]]).tolist()
+    [[0.75, 0.25, 0.0, 0.0], [0.0, 0.75, 0.25, 0.0]]
     """
-    features, labels, weight = checked_shapes(features, labels, weight)
+    features, labels, weight = by_sign(*checked_shapes(features, labels, weight))
     return scaled(class_means(features, labels, len(weight)) * weight)
 
 
+def by_sign(features, labels, weight):
+    """h^+ with W and h^- with -W: the attributions that are positive are those of h with W."""
+    return torch.cat([features.clamp(min=0), (-features).clamp(min=0)], 1), labels, torch.cat([weight, -weight], 1)
+
+
 def scaled(attributions):
-    positive = attributions.clamp(min=0)
+    """Positive parts over their sum, along the last dimension; 0 if none is positive.
+
+    >>> scaled(torch.tensor([[3.0, -5.0, 1.0], [-1.0, 0.0, 0.0]])).tolist()
+    [[0.75, 0.0, 0.25], [0.0, 0.0, 0.0]]
+    """
+    positive = torch.where(attributions > 0, attributions, 0.0)
     total = positive.sum(-1, keepdim=True)
     return positive / torch.where(total > 0, total, 1.0)
 
@@ -78,25 +89,15 @@ def common_partners(overlaps):
 
 
 def shared_fraction(own, other):
-    """c (d,) in [0, 1]: the extent to which each feature of class i is shared with class j, min(1, Q_jf / Q_if).
+    """c in [0, 1]: the extent to which each feature of class i is shared with class j, min(1, Q_jf / Q_if).
 
     own, other: Q_i and Q_j. 0 where Q_i is 0: what does not speak for a class is not evidence that it shares.
+    So O_ij = sum_f c_f Q_if.
 
     >>> shared_fraction(torch.tensor([0.5, 0.5, 0.0]), torch.tensor([0.25, 0.0, 0.75])).tolist()
     [0.5, 0.0, 0.0]
     """
     return torch.where(own > 0, (other / torch.where(own > 0, own, 1.0)).clamp(max=1), 0.0)
-
-
-def share(attributions, fraction):
-    """Of each image, sum_f c_f a_f^+ / sum_f a_f^+; 0 where no entry is positive. attributions: (..., d).
-
-    If features are nonnegative, its mean over class i weighted by sum_f a_f^+ is the class's O_ij.
-
-    >>> share(torch.tensor([[1.0, 3.0, -2.0]]), torch.tensor([1.0, 0.0, 1.0])).tolist()
-    [0.25]
-    """
-    return (scaled(attributions) * fraction).sum(-1)
 
 
 def null_shares(features, labels, weight, draws=50, seed=0):
@@ -109,12 +110,12 @@ def null_shares(features, labels, weight, draws=50, seed=0):
     [0.0, 0.0]
     """
     features, labels, weight = checked_shapes(features, labels, weight)
-    means = class_means(features, labels, len(weight))
+    means = class_means(by_sign(features, labels, weight)[0], labels, len(weight))
     generator = torch.Generator().manual_seed(seed)
     drawn = []
     for _ in range(draws):
         rows = torch.randn(weight.shape, generator=generator, dtype=weight.dtype).to(weight.device)
-        drawn.append(class_shares(scaled(means * rows))[1:])
+        drawn.append(class_shares(scaled(means * torch.cat([rows, -rows], 1)))[1:])
     return tuple(torch.stack(column) for column in zip(*drawn, strict=True))
 
 
@@ -128,7 +129,7 @@ def shares_interval(features, labels, weight, partner, resamples=200, seed=0):
     >>> shares_interval(torch.eye(3), [0, 1, 2], torch.ones(3, 3), torch.tensor([1, 2, 0]))[0].tolist()
     [0.0, 0.0]
     """
-    features, labels, weight = checked_shapes(features, labels, weight)
+    features, labels, weight = by_sign(*checked_shapes(features, labels, weight))
     generator = torch.Generator().manual_seed(seed)
     groups = [torch.nonzero(labels == label)[:, 0] for label in range(len(weight))]
     estimate, values = overlap(scaled(class_means(features, labels, len(weight)) * weight)), []

@@ -16,7 +16,7 @@ from deep.models import Classifier, build
 from deep.planted import planted_images, sign_patterns
 from deep.recipe import recipe_named
 from deep.run import RunFolder
-from deep.saliency import channel_maps, enlarged, evidence, gradcam, parts, spatial_layer
+from deep.saliency import channel_maps, enlarged, evidence, gradcam, parts, signed_maps, spatial_layer
 from deep.sharing import overlap, profiles, shared_fraction
 from deep.train import load_data, load_network
 
@@ -101,7 +101,7 @@ def test_maps_on_planted_images_are_where_the_features_are():
     data = planted_images(1.0, 0.05, patch=4, train_size=3, val_size=3, seed=0, test_size=300)
     values = torch.einsum("nhw,fhw->nf", data.test.images[:, 0], sign_patterns(4)) / 16
     found = evidence(matched_filters(0.9, 0.6), data.test, None, 0, shown=list(range(300)))
-    table = profiles(found.channels, found.labels, torch.ones(3, 6))
+    table = profiles(found.channels, found.labels, torch.ones(3, 12))
     for number in range(300):
         own = int(found.labels[number])
         weights = torch.tensor([0.9 * (own == j) for j in range(3)] + [0.6 * (own != j) for j in range(3)])
@@ -109,7 +109,7 @@ def test_maps_on_planted_images_are_where_the_features_are():
         maps = found.maps[number:number + 1]
         torch.testing.assert_close(maps.sum(1)[0], expected, atol=1e-6, rtol=0)
         for other in {0, 1, 2} - {own}:
-            shared, exclusive = parts(maps, shared_fraction(table[own], table[other]))
+            shared, exclusive = parts(maps, shared_fraction(table[own], table[other])[:12])
             third = (1, 3 - own - other)
             assert shared[0][third] > 0.97 * expected[third]  # equal up to the noise of the classes' means
             assert shared.count_nonzero() == 1
@@ -129,7 +129,35 @@ def test_shared_and_exclusive_add_up_to_the_map(planted):
     assert torch.equal(everything, maps.sum(1))
     only = torch.zeros(maps.shape[1])
     only[3] = 1
-    assert torch.equal(parts(maps, only)[0], maps[:, 3])
+    assert torch.equal(parts(maps, only)[0], maps[:, 3].relu())
+    assert maps.min() < 0
+
+
+def test_the_share_of_an_image_is_that_of_its_shared_map(planted):
+    """For a transformer too: the sum of the shared map over that of all positive evidence."""
+    model = network(planted, "model=deit", "width=64", "depth=1", "patch_size=4")
+    found = evidence(model, planted.test, None, 0, shown=[7, 8])
+    assert found.maps.shape == (2, 128, 2, 3)
+    whole = channel_maps(model, planted.test.images[7:9], planted.test.labels[7:9])
+    torch.testing.assert_close(found.maps[:, :64] + found.maps[:, 64:], whole)
+    fraction = torch.rand(128, generator=torch.Generator().manual_seed(1))
+    shared, exclusive = parts(found.maps, fraction)
+    positive = found.channels[[7, 8]].clamp(min=0)
+    torch.testing.assert_close(shared.sum((1, 2)), (positive * fraction).sum(1), rtol=1e-4, atol=1e-9)
+    torch.testing.assert_close(positive.sum(1), whole.clamp(min=0).sum((1, 2, 3)), rtol=1e-4, atol=1e-9)
+    torch.testing.assert_close(shared + exclusive, whole.sum(1), rtol=1e-3, atol=1e-8)
+
+
+def test_halves_of_a_channel_have_one_sign_each(planted):
+    body = nn.Sequential(nn.Conv2d(1, 2, 4, 4), nn.Flatten())
+    model = Classifier(body, nn.Linear(12, 3), (0.0,), (1.0,))
+    x, classes = planted.test.images[:9], planted.test.labels[:9]
+    values, maps = body[0](x).detach(), signed_maps(model, x, classes)
+    assert maps.shape == (9, 4, 2, 3)
+    assert not maps[:, :2][values < 0].any() and not maps[:, 2:][values > 0].any()
+    torch.testing.assert_close(maps[:, :2] + maps[:, 2:], channel_maps(model, x, classes))
+    for half in maps.flatten(2).unbind(1):
+        assert ((half >= 0).all(1) | (half <= 0).all(1)).all()
 
 
 def test_transformer_maps_lie_on_the_patches(planted):
@@ -226,11 +254,14 @@ def test_evidence_is_of_the_images_that_cas_attacks(planted):
     assert torch.equal(found.labels, planted.test.labels)
     assert torch.equal(found.scores.argmax(1) == found.labels, outcome.robust)
     weight = model.linear.weight.detach()
-    torch.testing.assert_close(found.channels, found.features * weight[found.labels], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.channels[:, :32], found.features * weight[found.labels], rtol=1e-4, atol=1e-5)
+    assert not found.channels[:, 32:].any()
     torch.testing.assert_close(found.maps.sum((2, 3)), found.channels[shown])
     # so for such a network the channels' profiles are the features'
-    torch.testing.assert_close(profiles(found.channels, found.labels, torch.ones(3, 32)),
-                               profiles(found.features, found.labels, weight), rtol=1e-4, atol=1e-6)
+    channels = found.channels.clamp(min=0)[:, :32]
+    torch.testing.assert_close(profiles(channels, found.labels, torch.ones(3, 32))[:, :32],
+                               profiles(found.features, found.labels, weight)[:, :32]
+                               + profiles(found.features, found.labels, weight)[:, 32:], rtol=1e-4, atol=1e-6)
     clean = evidence(model, planted.test, None, 3)
     torch.testing.assert_close(clean.features, outcome.clean_features, rtol=1e-5, atol=1e-5)
     assert len(clean.maps) == 0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from deep.attribution import gauge_fixed
+from deep.attribution import class_correlation, gauge_fixed
 from deep.planted import sample_features
 from deep.sharing import (
     class_shares,
@@ -12,7 +12,7 @@ from deep.sharing import (
     null_shares,
     overlap,
     profiles,
-    share,
+    scaled,
     shared_fraction,
     shares_interval,
     summary,
@@ -29,7 +29,7 @@ def three_class_weight(r):
 def problem():
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(60) % 5
-    features = torch.rand(60, 7, generator=generator, dtype=torch.float64)
+    features = torch.randn(60, 7, generator=generator, dtype=torch.float64) + 0.5  # of both signs
     weight = torch.randn(5, 7, generator=generator, dtype=torch.float64)
     return features, labels, weight
 
@@ -39,7 +39,7 @@ def test_three_class_model_in_closed_form(r):
     x, y = sample_features(300_000, 1.0, 0.5, torch.Generator().manual_seed(1))
     found = profiles(x, y, three_class_weight(r))
     _, with_partner, with_any = class_shares(found)
-    # 100,000 images a class: a mean of N(1, 1/4) is within 0.008 (five deviations)
+    # 100,000 images a class: a mean of N(1, 1/4) is within 0.008 (five deviations); E[N^+] is a factor of all features
     torch.testing.assert_close(with_partner, torch.full((3,), r / (1 + 2 * r), dtype=torch.float64), atol=0.008, rtol=0)
     torch.testing.assert_close(with_any, torch.full((3,), 2 * r / (1 + 2 * r), dtype=torch.float64), atol=0.008, rtol=0)
     # with centred rows E_i has the weight 2/3, C_j has r/3
@@ -52,15 +52,19 @@ def test_by_loops(problem):
     features, labels, weight = (np.asarray(part) for part in problem)
     found = profiles(*problem)
     shares, pairs = class_shares(found), overlap(found)
-    means = [features[labels == i].mean(0) * weight[i] for i in range(5)]
-    positive = [[max(value, 0) for value in mean] for mean in means]
-    scaled = [[value / sum(mean) for value in mean] for mean in positive]
+    table = []
     for i in range(5):
-        row = [sum(min(a, b) for a, b in zip(scaled[i], scaled[j], strict=True)) for j in range(5)]
+        mean = np.zeros(14)
+        for h in features[labels == i]:
+            for f in range(7):
+                mean[f + 7 * (h[f] < 0)] += max(h[f] * weight[i, f], 0)
+        table.append(mean / mean.sum())
+    for i in range(5):
+        row = [sum(min(a, b) for a, b in zip(table[i], table[j], strict=True)) for j in range(5)]
         assert pairs[i].tolist() == pytest.approx(row, abs=1e-12)
         others = {j: row[j] for j in range(5) if j != i}
         partner = max(others, key=others.get)
-        any_other = sum(min(a, max(scaled[j][f] for j in others)) for f, a in enumerate(scaled[i]))
+        any_other = sum(min(a, max(table[j][f] for j in others)) for f, a in enumerate(table[i]))
         assert shares[0][i] == partner
         assert [shares[1][i].item(), shares[2][i].item()] == pytest.approx([others[partner], any_other], abs=1e-12)
 
@@ -91,31 +95,48 @@ def test_neither_the_scale_of_scores_nor_that_of_features_matters_but_a_common_r
 
 
 def test_images_add_up_to_their_class(problem):
-    """Weighted by its positive evidence, the mean share of the images of class i is O_ij, for every pair."""
+    """Weighted by its positive evidence, the mean over class i of what an image shares with j is O_ij."""
     features, labels, weight = problem
     found = profiles(*problem)
     for i in range(5):
-        attributions = features[labels == i] * weight[i]
-        mass = attributions.clamp(min=0).sum(1)
         for j in range(5):
-            mean = (mass * share(attributions, shared_fraction(found[i], found[j]))).sum() / mass.sum()
-            assert mean.item() == pytest.approx(overlap(found)[i, j].item(), abs=1e-12)
+            fraction, total, common = shared_fraction(found[i], found[j]), 0.0, 0.0
+            for h in features[labels == i]:
+                for f, a in enumerate(h * weight[i]):
+                    total += max(a.item(), 0)
+                    common += max(a.item(), 0) * fraction[f + 7 * int(h[f] < 0)].item()
+            assert common / total == pytest.approx(overlap(found)[i, j].item(), abs=1e-12)
+
+
+def test_presence_and_absence_of_a_feature_are_two_features():
+    """A feature that says 0 where it is there and 1 where it is not is no common evidence, though cos(A_0, A_1) = 1."""
+    features, weight = torch.tensor([[1.0, 2.0], [-1.0, -2.0]]), torch.tensor([[1.0, 1.0], [-1.0, -1.0]])
+    assert class_correlation(features, [0, 1], weight)[0, 1].item() == pytest.approx(1)
+    assert overlap(profiles(features, [0, 1], weight))[0, 1] == 0
+
+
+def test_nonnegative_features_have_the_papers_class_attributions(problem):
+    features, labels, weight = problem
+    features = features.abs()
+    means = torch.stack([(features[labels == i] * weight[i]).mean(0) for i in range(5)]).clamp(min=0)
+    torch.testing.assert_close(profiles(features, labels, weight)[:, :7] + profiles(features, labels, weight)[:, 7:],
+                               means / means.sum(1, keepdim=True), atol=1e-12, rtol=0)
 
 
 def test_the_null_level_where_it_is_known():
     """One feature and two classes: both random weights are positive in a quarter of the draws, and then all is shared.
 
     Two features: the two rows are positive together in a quarter on each; with positive parts (g, g') independent
-    of (k, k'), the mean is computed below on its own million draws.
+    of (k, k'), the mean is computed below on its own draws.
     """
-    one = null_shares([[1.0], [1.0]], [0, 1], [[1.0], [1.0]], draws=4000)[0]
-    assert one.shape == (4000, 2)
-    assert one[:, 0].mean().item() == pytest.approx(0.25, abs=5 * (3 / 16 / 4000) ** 0.5)
-    rows = np.random.default_rng(0).standard_normal((1_000_000, 2, 2)).clip(min=0)
+    one = null_shares([[1.0], [1.0]], [0, 1], [[1.0], [1.0]], draws=2000)[0]
+    assert one.shape == (2000, 2)
+    assert one[:, 0].mean().item() == pytest.approx(0.25, abs=5 * (3 / 16 / 2000) ** 0.5)
+    rows = np.random.default_rng(0).standard_normal((300_000, 2, 2)).clip(min=0)
     rows /= np.maximum(rows.sum(2, keepdims=True), 1e-300)
     expected = rows.min(1).sum(1).mean()
-    two = null_shares([[1.0, 1.0], [2.0, 2.0]], [0, 1], torch.ones(2, 2), draws=4000)[0][:, 0]
-    assert two.mean().item() == pytest.approx(expected, abs=5 * two.std().item() / 4000 ** 0.5)
+    two = null_shares([[1.0, 1.0], [2.0, 2.0]], [0, 1], torch.ones(2, 2), draws=2000)[0][:, 0]
+    assert two.mean().item() == pytest.approx(expected, abs=5 * two.std().item() / 2000 ** 0.5)
 
 
 def test_the_level_for_a_last_layer_drawn_at_random_is_the_null_level():
@@ -129,7 +150,7 @@ def test_the_level_for_a_last_layer_drawn_at_random_is_the_null_level():
 
 def test_the_interval_holds_the_share_in_95_of_100_samples():
     partner, held = torch.tensor([1, 2, 0]), []
-    for seed in range(60):
+    for seed in range(50):
         x, y = sample_features(150, 1.0, 0.5, torch.Generator().manual_seed(seed))
         low, high = shares_interval(x, y, three_class_weight(0.5), partner).T
         held += ((low < 0.25) & (high > 0.25)).tolist()
@@ -169,9 +190,9 @@ def test_a_class_without_positive_evidence_shares_nothing(problem):
     features, labels, weight = problem
     weight = weight.clone()
     weight[2] = -1
-    result = summary(features, labels, weight, torch.tensor([2, 2, 0, 2, 2]))
+    result = summary(features.abs(), labels, weight, torch.tensor([2, 2, 0, 2, 2]))
     assert result["share"] == [0.0] * 5
-    assert share(features * weight[2], torch.ones(7)).tolist() == [0.0] * 60
+    assert scaled(features.abs() * weight[2]).tolist() == [[0.0] * 7] * 60
     assert np.isfinite(result["null"]).all()
 
 

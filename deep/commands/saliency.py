@@ -7,9 +7,10 @@ from deep.commands.common import add_run_options, heading, opened, positive
 
 __all__ = ["add", "run"]
 
-DEFINITION = ("share: sum over features of min(Q_i, Q_j), Q_i the positive part of the mean of feature * W[i] over "
-              "class i, scaled to a sum of 1; j is the partner, the class with the largest share in the mean over the "
-              "checkpoints. null: the same with random rows of W, each with its own partner.")
+DEFINITION = ("share: sum over features of min(Q_i, Q_j), Q_i the mean over class i of the positive part of feature * "
+              "W[i], scaled to a sum of 1; a feature above 0 and the same below 0 are two; j is the partner, the class "
+              "with the largest share in the mean over the checkpoints. null: the same with random rows of W, each "
+              "with its own partner.")
 
 
 def add(commands):
@@ -135,15 +136,16 @@ def explained(evidence, weight, partner, shown, size):
     import torch
 
     from deep.saliency import enlarged, parts
-    from deep.sharing import profiles, share, shared_fraction
-    channels = evidence.channels.double()
-    found = profiles(channels, evidence.labels, torch.ones(len(weight), channels.shape[1]))
+    from deep.sharing import profiles, scaled, shared_fraction
+    positive = evidence.channels.double().clamp(min=0)
+    count = positive.shape[1]
+    found = profiles(positive, evidence.labels, torch.ones(len(weight), count))[:, :count]
     results = []
     for maps, position in zip(evidence.maps, shown, strict=True):
         own = int(evidence.labels[position])
         fraction = shared_fraction(found[own], found[partner[own]])
         both = torch.cat([maps.sum(0)[None], parts(maps[None], fraction)[0]]).relu()
-        results.append((*enlarged(both, size), share(channels[position], fraction).item(),
+        results.append((*enlarged(both, size), (scaled(positive[position]) @ fraction).item(),
                         int(evidence.scores[position].argmax())))
     return results
 
