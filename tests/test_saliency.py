@@ -324,6 +324,13 @@ def test_command(run, tmp_path, capsys):
             assert image[checkpoint["checkpoint"]]["predicted"] == data.classes[guesses[image["test_index"]]]
             assert 0 <= image[checkpoint["checkpoint"]]["share"] <= 1
     assert (tables[0] - tables[1]).abs().max() > 0.01
+    positive = evidence(model, split, evaluation_attack(run.recipe(), data.box), 0).channels.clamp(min=0).numpy()
+    mean = np.stack([positive[i::3].mean(0) / positive[i::3].mean(0).sum() for i in range(3)])
+    for image in report["images"]:  # the last checkpoint's shares of images, each with its class's partner
+        own, other = (data.classes.index(image[key]) for key in ("class", "partner"))
+        of = positive[image["test_index"]]
+        common = sum(a * min(1, q / p) for a, p, q in zip(of, mean[own], mean[other], strict=True) if p > 0)
+        assert image["last"]["share"] == pytest.approx(common / of.sum(), abs=1e-3)
     for i, (name, partner) in enumerate(report["partner"].items()):
         j = data.classes.index(partner)
         others = [(tables[0] + tables[1])[i, other].item() for other in range(3) if other != i]

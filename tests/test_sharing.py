@@ -132,6 +132,9 @@ def test_the_null_level_where_it_is_known():
     one = null_shares([[1.0], [1.0]], [0, 1], [[1.0], [1.0]], draws=2000)[0]
     assert one.shape == (2000, 2)
     assert one[:, 0].mean().item() == pytest.approx(0.25, abs=5 * (3 / 16 / 2000) ** 0.5)
+    # a feature that each class has in one image and lacks in another: shared if the weights have the same sign
+    signed = null_shares([[1.0], [-1.0], [1.0], [-1.0]], [0, 0, 1, 1], torch.ones(2, 1), draws=2000)[0]
+    assert signed[:, 0].mean().item() == pytest.approx(0.5, abs=5 * (1 / 4 / 2000) ** 0.5)
     rows = np.random.default_rng(0).standard_normal((300_000, 2, 2)).clip(min=0)
     rows /= np.maximum(rows.sum(2, keepdims=True), 1e-300)
     expected = rows.min(1).sum(1).mean()
@@ -164,6 +167,13 @@ def test_the_interval_shrinks_with_the_square_root_of_n():
         low, high = shares_interval(x, y, three_class_weight(0.5), torch.tensor([1, 2, 0])).T
         widths.append((high - low).mean().item())
     assert widths[0] / widths[1] == pytest.approx(10, rel=0.3)
+
+
+def test_the_interval_is_of_the_given_pair(problem):
+    interval = shares_interval(*problem, torch.tensor([1, 0, 3, 2, 0])).tolist()
+    assert interval[0] == interval[1]
+    assert interval[2] == interval[3]
+    assert interval[0] != interval[2]
 
 
 def test_partners_are_chosen_over_all_checkpoints():
