@@ -3,8 +3,8 @@
 Nothing here imports torch before a command runs, so that `deep --help` is there at once.
 """
 
-from deep.commands import bench, cas, evaluate, train
+from deep.commands import bench, cas, evaluate, saliency, train
 
 __all__ = ["COMMANDS"]
 
-COMMANDS = (train, evaluate, cas, bench)
+COMMANDS = (train, evaluate, cas, saliency, bench)
