@@ -200,7 +200,13 @@ class RunFolder:
         write_atomically(self.path / "metrics.jsonl", lambda file: file.write(lines.encode()))
 
     def metrics(self):
-        return [json.loads(line) for line in (self.path / "metrics.jsonl").read_text().splitlines()]
+        """The lines of metrics.jsonl. OSError without the file, ValueError if it is damaged."""
+        path = self.path / "metrics.jsonl"
+        try:
+            return [json.loads(line) for line in path.read_text().splitlines()]
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged ({error}): continue the run, which writes it anew from its "
+                             "checkpoint.") from error
 
     def model_state(self, which):
         """The weights of checkpoint "best" or "last"."""

@@ -3,8 +3,8 @@
 Nothing here imports torch before a command runs, so that `deep --help` is there at once.
 """
 
-from deep.commands import cas, evaluate, sweep, train
+from deep.commands import cas, evaluate, sweep, tensorboard, train
 
 __all__ = ["COMMANDS"]
 
-COMMANDS = (train, sweep, evaluate, cas)
+COMMANDS = (train, sweep, evaluate, cas, tensorboard)
