@@ -174,20 +174,30 @@ class RunFolder:
         """Write `last`, keeping the one before as `previous`; and `best`, when it is given."""
         if best is not None:
             save(self.path / "best.pt", best)
-        last = self.path / "last.pt"
         save(self.path / "next.pt", state)
+        self.advance()
+
+    def advance(self):
+        """next.pt becomes last.pt, and last.pt, if there is one, previous.pt."""
+        last = self.path / "last.pt"
         if last.exists():
             os.replace(last, self.path / "previous.pt")
         os.replace(self.path / "next.pt", last)
 
     def resume(self):
-        """(state, complaint): the newest readable checkpoint, or None; complaint names a damaged newer one."""
+        """(state, complaint): the newest readable checkpoint, or None; complaint names a damaged newer one.
+
+        For the process that holds the lock: it also finishes the renaming that a crash broke off.
+        """
         complaint = None
         # next.pt is complete wherever it exists: it is what a crash between two renames leaves
         for name in ("next.pt", "last.pt", "previous.pt"):
             if (self.path / name).exists():
                 try:
-                    return run_checkpoint(self.path / name), complaint
+                    state = run_checkpoint(self.path / name)
+                    if name == "next.pt":
+                        self.advance()
+                    return state, complaint
                 except ValueError as error:
                     complaint = complaint or str(error)
         if complaint:
