@@ -99,6 +99,7 @@ def main(folder):
     data = load_data(recipe)
     data = replace(data, test=Split(data.test.images[:12], data.test.labels[:12]))
     rng = random.Random(0)
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # the first one loads the compiler, for seconds
 
     def child(name, kill_at=None, interrupt=None):
         """Train in folder/name in a process of its own; interrupt: the (epoch, step) that sends itself SIGTERM."""
