@@ -1,5 +1,6 @@
 """Sweeps: what a file expands to, several processes on one sweep, and what happens when they are killed."""
 
+import fcntl
 import json
 import os
 import signal
@@ -190,7 +191,14 @@ def test_a_failure_stops_no_other_run_and_is_tried_again(tmp_path, capsys, one_t
     assert "5 of 6 runs are finished" in capsys.readouterr().err
     assert all((out / name / "last.pt").read_bytes() == content for name, content in before.items())
     assert_as_alone([runs[1], runs[5]], out, tmp_path / "alone")
-    assert main([*words[:2], "--out", str(tmp_path / "alone"), "--list"]) == 0
+
+
+def test_a_success_takes_the_failure_back(tmp_path):
+    (run, *_), out = read_sweep(written(tmp_path, SMALL)), tmp_path / "runs"
+    assert train_one(run, out, device="nowhere")[0] == "failed"
+    assert standing(run, out)["state"] == "failed"
+    assert train_one(run, out) == ("finished", None)
+    assert not (out / run.name / "failed.json").exists()
 
 
 def test_the_run_of_another_process_is_left_to_it_and_looked_at_again(tmp_path, one_thread):
@@ -216,7 +224,9 @@ def test_a_lock_held_for_an_instant_is_no_training(tmp_path):
     folder.open_for_training(run.recipe)
     assert folder.in_use()
     folder.close()
-    assert not folder.in_use()
+    with open(out / run.name / "lock") as other:  # somebody else who only looks
+        fcntl.flock(other, fcntl.LOCK_SH)
+        assert not folder.in_use()
 
 
 def test_three_workers_train_each_run_once(tmp_path, one_thread):
