@@ -4,32 +4,55 @@ Every file is written beside its place, synced and renamed, so that a crash leav
 """
 
 import fcntl
+import io
 import json
 import os
 import platform
 import subprocess
+import time
+import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 from deep.recipe import recipe_from_dict
 
-__all__ = ["RunFolder", "commit", "load_checkpoint", "write_atomically"]
+__all__ = ["InUse", "RunFolder", "commit", "load_checkpoint", "write_atomically"]
+
+
+class InUse(ValueError):
+    """Another process trains in this run folder."""
 
 
 def write_atomically(path, write):
-    """Call write(file) on a temporary file next to `path`, sync it, and rename it to `path`."""
+    """Call write(file) on a temporary file next to `path`, sync it, and rename it to `path`.
+
+    Whatever goes wrong before the renaming, `path` is as it was; OSError (a full disk, say) names it.
+    """
     temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        with open(temporary, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()  # a full disk needs the room
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def save(path, state):
+    """torch.save, atomically; through memory, because torch turns a full disk into a RuntimeError of its own."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 
 def commit():
@@ -44,12 +67,43 @@ def commit():
 
 
 def load_checkpoint(path):
-    """Tensors and plain containers only; ValueError names a file that is cut, corrupt or something else."""
+    """Tensors and plain containers only; ValueError names a file that is cut, corrupt or something else.
+
+    A checkpoint is a zip archive with a CRC-32 of every member. torch.load does not look at it and would return
+    other weights for most flipped bits of a file, so it is compared here; it costs a tenth of a second per 100 MB.
+    """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with open(path, "rb") as file:
+            with zipfile.ZipFile(file) as archive:
+                # torch sets no attributes; a flipped one can make a member a directory, which torch reads as zeros
+                damaged = archive.testzip() or any(member.external_attr for member in archive.infolist())
+            if damaged:
+                raise zipfile.BadZipFile("the sums of the archive are not those of its content")
+            file.seek(0)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch reports damage with half a dozen exception types
         raise ValueError(f"{path} is not a readable checkpoint ({type(error).__name__}): restore it from a copy, "
                          "or remove it to go on from the one before.") from error
+
+
+def run_checkpoint(path):
+    """`load_checkpoint` of a file that must be one of a run's."""
+    state = load_checkpoint(path)
+    if not isinstance(state, dict) or not {"model", "epoch"} <= state.keys():
+        raise ValueError(f"{path} is a file of torch but no checkpoint of a run: restore it from a copy.")
+    return state
+
+
+def locked(file, kind):
+    """Take the lock of an open file, exclusive or shared; False if another open file's lock does not allow it.
+
+    The lock belongs to the open file: it is gone when the process that opened it ends, however it ends.
+    """
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class RunFolder:
@@ -62,12 +116,13 @@ class RunFolder:
         """Create the folder, or check that it holds this very recipe; lock it for this process."""
         self.path.mkdir(parents=True, exist_ok=True)
         self.lock = open(self.path / "lock", "w")  # noqa: SIM115 - held open for the whole training
-        try:
-            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        for _ in range(5):  # `in_use` holds the lock for an instant, which must not be taken for a training
+            if locked(self.lock, fcntl.LOCK_EX):
+                break
+            time.sleep(0.02)
+        else:
             self.lock.close()
-            raise ValueError(f"{self.path} is being trained by another process: wait for it, or choose another "
-                             "folder.") from None
+            raise InUse(f"{self.path} is being trained by another process: wait for it, or choose another folder.")
         if (self.path / "recipe.json").exists():
             if self.recipe() != recipe:
                 self.close()
@@ -78,6 +133,14 @@ class RunFolder:
 
     def close(self):
         self.lock.close()
+
+    def in_use(self):
+        """Whether a process is training here now; one that died is not."""
+        try:
+            with open(self.path / "lock") as lock:
+                return not locked(lock, fcntl.LOCK_SH)
+        except OSError:
+            return False
 
     def recipe(self):
         try:
@@ -93,21 +156,30 @@ class RunFolder:
     def write_environment(self, data, device, epoch):
         """What the recipe does not say: the data, and for each session its first epoch, versions and commit."""
         path = self.path / "environment.json"
-        known = json.loads(path.read_text()) if path.exists() else {}
+        try:
+            known = json.loads(path.read_text()) if path.exists() else {}
+            sessions = list(known.get("sessions", []))
+        except (ValueError, AttributeError, TypeError) as error:
+            raise ValueError(f"{path} is not the JSON that was written there ({type(error).__name__}): restore it from "
+                             "a copy, or move it away to go on without its record of earlier sessions.") from error
         session = {"from_epoch": epoch, "commit": commit(), "python": platform.python_version(),
                    "torch": torch.__version__, "device": str(device), "threads": torch.get_num_threads(),
                    "machine": platform.machine()}
         self.write_json("environment.json", {
             "data": data.name, "data_provenance": data.provenance,
             "n": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
-            "sessions": [*known.get("sessions", []), session]})
+            "sessions": [*sessions, session]})
 
     def save(self, state, best):
         """Write `last`, keeping the one before as `previous`; and `best`, when it is given."""
         if best is not None:
-            write_atomically(self.path / "best.pt", lambda file: torch.save(best, file))
+            save(self.path / "best.pt", best)
+        save(self.path / "next.pt", state)
+        self.advance()
+
+    def advance(self):
+        """next.pt becomes last.pt, and last.pt, if there is one, previous.pt."""
         last = self.path / "last.pt"
-        write_atomically(self.path / "next.pt", lambda file: torch.save(state, file))
         if last.exists():
             os.replace(last, self.path / "previous.pt")
         os.replace(self.path / "next.pt", last)
@@ -125,13 +197,19 @@ class RunFolder:
         return sorted(int(path.stem.partition("-")[2]) for path in self.path.glob("checkpoints/epoch-*.pt"))
 
     def resume(self):
-        """(state, complaint): the newest readable checkpoint, or None; complaint names a damaged newer one."""
+        """(state, complaint): the newest readable checkpoint, or None; complaint names a damaged newer one.
+
+        For the process that holds the lock: it also finishes the renaming that a crash broke off.
+        """
         complaint = None
         # next.pt is complete wherever it exists: it is what a crash between two renames leaves
         for name in ("next.pt", "last.pt", "previous.pt"):
             if (self.path / name).exists():
                 try:
-                    return load_checkpoint(self.path / name), complaint
+                    state = run_checkpoint(self.path / name)
+                    if name == "next.pt":
+                        self.advance()
+                    return state, complaint
                 except ValueError as error:
                     complaint = complaint or str(error)
         if complaint:
@@ -144,14 +222,17 @@ class RunFolder:
         write_atomically(self.path / "metrics.jsonl", lambda file: file.write(lines.encode()))
 
     def metrics(self):
-        return [json.loads(line) for line in (self.path / "metrics.jsonl").read_text().splitlines()]
+        """The lines of metrics.jsonl. OSError without the file, ValueError if it is damaged."""
+        path = self.path / "metrics.jsonl"
+        try:
+            return [json.loads(line) for line in path.read_text().splitlines()]
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged ({error}): continue the run, which writes it anew from its "
+                             "checkpoint.") from error
 
     def model_state(self, which):
         """The weights of checkpoint "best" or "last"."""
         path = self.path / f"{which}.pt"
         if not path.exists():
             raise ValueError(f"{self.path} has no checkpoint {which!r}: train it to its first evaluated epoch.")
-        state = load_checkpoint(path)
-        if not isinstance(state, dict) or not {"model", "epoch"} <= state.keys():
-            raise ValueError(f"{path} is a file of torch but no checkpoint of a run: restore it from a copy.")
-        return state
+        return run_checkpoint(path)

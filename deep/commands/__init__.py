@@ -3,8 +3,8 @@
 Nothing here imports torch before a command runs, so that `deep --help` is there at once.
 """
 
-from deep.commands import bench, cas, evaluate, saliency, train
+from deep.commands import bench, cas, evaluate, saliency, sweep, tensorboard, train
 
 __all__ = ["COMMANDS"]
 
-COMMANDS = (train, evaluate, cas, saliency, bench)
+COMMANDS = (train, sweep, evaluate, cas, saliency, tensorboard, bench)

@@ -1,5 +1,9 @@
 """`deep train`: trains a recipe, or continues it."""
 
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
 from deep.commands.common import add_machine_options, positive, use_device
 
 __all__ = ["add", "run"]
@@ -13,6 +17,7 @@ def add(commands):
     train.add_argument("--out", default="runs", help="the folder that holds the run folders (default: runs)")
     train.add_argument("--branch-of", metavar="RUN", help="begin with what RUN has of the same training")
     train.add_argument("--stop-after", type=int, metavar="EPOCH", help="stop there; the same command continues")
+    train.add_argument("--tensorboard", action="store_true", help="mirror the metrics to RUN/tensorboard")
     add_machine_options(train)
 
 
@@ -24,7 +29,25 @@ def run(options):
     positive("--stop-after", options.stop_after)
     device = use_device(options.device, options.threads)
     data = load_data(recipe, options.data)
-    with training_progress(recipe) as progress:
+    with training_progress(recipe) as progress, mirror(options.tensorboard, options.out, recipe, progress) as progress:
         finished = train(recipe, data, options.out, device=device, stop_after=options.stop_after, progress=progress,
                          branch_of=options.branch_of)
     print(finished.path)
+
+
+@contextmanager
+def mirror(wanted, out, recipe, progress):
+    """Yield the progress callback, which also writes for TensorBoard where that is wanted and installed."""
+    from deep.recipe import run_name
+    from deep.tensorboard import Mirror, available, mirrored
+    if wanted and not available():
+        print("deep: tensorboard is not installed, so nothing is written for it; metrics.jsonl has everything.",
+              file=sys.stderr)
+    if not wanted or not available():
+        yield progress
+        return
+    board = Mirror(Path(out) / run_name(recipe))
+    try:
+        yield mirrored(progress, board)
+    finally:
+        board.close()

@@ -1,0 +1,181 @@
+"""`deep sweep`: trains the runs of a sweep file, alone, in several processes, or as jobs of SLURM."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+from deep.commands.common import add_machine_options, positive, use_device
+
+__all__ = ["add", "run"]
+
+
+def add(commands):
+    sweep = commands.add_parser(
+        "sweep", help="train the runs of a sweep file, or continue them",
+        description="Train the runs of FILE in run folders in OUT. Finished ones are skipped, partial ones continued, "
+                    "failed ones tried again; those that another process is training are left to it, so that any "
+                    "number of sweeps may work on one file at once.")
+    sweep.add_argument("file", metavar="FILE.toml", help="recipe, [set], [grid], [[run]]: see deep/sweep.py")
+    sweep.add_argument("--out", default="runs", help="the folder that holds the run folders (default: runs)")
+    sweep.add_argument("--list", action="store_true", help="print how each run stands, and train nothing")
+    sweep.add_argument("--json", action="store_true", help="print how each run stands as JSON")
+    sweep.add_argument("--workers", type=int, default=1, metavar="N",
+                       help="processes, which share the CPUs, or the devices of --device cuda:0,cuda:1 (default: 1)")
+    sweep.add_argument("--executor", choices=("local", "slurm", "submitit-local"), default="local",
+                       help="slurm: submit each run as a job and leave; submitit-local: the same, all at once on this "
+                            "machine, to try it (default: local)")
+    sweep.add_argument("--slurm", action="append", default=[], metavar="key=value",
+                       help="an option of sbatch, e.g. partition=gpu, time=120 (minutes), gpus=1; may be repeated")
+    sweep.add_argument("--worker", type=int, help="internal: the process whose worker this is")
+    add_machine_options(sweep)
+
+
+def run(options):
+    from deep.sweep import forget_failures, read_sweep
+    runs = read_sweep(options.file)
+    positive("--workers", options.workers, most=1024)
+    if options.slurm and options.executor != "slurm":
+        raise ValueError(f"--slurm {options.slurm[0]} was given with --executor {options.executor}: write --executor "
+                         "slurm, or leave it out.")
+    if options.list:
+        show(runs, options)
+        return
+    if options.worker is None:
+        forget_failures(runs, options.out)
+    if options.executor != "local":
+        if not submitted(runs, options):
+            return
+    elif options.workers > 1:
+        share(runs, options)
+    else:
+        work_here(runs, options)
+    if options.worker is None:
+        finish(runs, options)
+
+
+def tell(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def standings(runs, out):
+    from deep.sweep import standing
+    return [standing(run, out) for run in runs]
+
+
+def show(runs, options):
+    """--list: one line a run."""
+    found = standings(runs, options.out)
+    if options.json:
+        print(json.dumps(found))
+        return
+    for one in found:
+        state = one["state"]
+        if state in ("partial", "in use", "failed"):
+            state += f", epoch {one['epoch']} of {one['epochs']}"
+        reason = f": {one['reason']}" if one["reason"] else ""
+        print(f"{one['run']}  {' '.join(one['changes'])}  {state}{reason}")
+
+
+def finish(runs, options):
+    """The end of a sweep: the run folders, or what is not finished, and exit status 1."""
+    found = standings(runs, options.out)
+    left = [one for one in found if one["state"] != "finished"]
+    if options.json:
+        print(json.dumps(found))
+    for one in left:
+        tell(f"{one['run']} ({' '.join(one['changes'])}): {one['state']}, epoch {one['epoch']} of {one['epochs']}"
+             + (f": {one['reason']}" if one["reason"] else ""))
+    tell(f"deep: {len(found) - len(left)} of {len(found)} runs are finished"
+         + ("; the same command tries the others again." if left else "."))
+    if left:
+        raise SystemExit(1)
+
+
+def work_here(runs, options):
+    """Train in this process what nobody else does."""
+    from contextlib import nullcontext
+
+    from deep.progress import training_progress
+    from deep.sweep import standing, train_one, work
+    from deep.train import Interrupted
+    device = use_device(options.device, options.threads)
+
+    def stop(number, frame=None):
+        raise Interrupted(number)
+
+    def orphaned():
+        return options.worker is not None and os.getppid() != options.worker
+
+    def watch(training):  # the shared bar is left to a process that trains alone
+        if orphaned():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def train_run(run):
+        if orphaned():
+            stop(signal.SIGTERM)
+        before = standing(run, options.out)
+        tell(f"{run.name} ({' '.join(run.words)}): " + (f"continued after epoch {before['epoch']}" if before["epoch"]
+                                                         else "begun"))
+        with nullcontext(watch) if options.worker is not None else training_progress(run.recipe) as progress:
+            state, reason = train_one(run, options.out, options.data, device, progress)
+        tell(f"{run.name}: {state}" + (f": {reason}" if reason else ""))
+        return state
+
+    # between two trainings; deep.train.train has its own, and checkpoints first
+    handlers = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        work(runs, options.out, train_run)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def share(runs, options):
+    """Start the workers, wait for them, and pass on the signal that stops the sweep."""
+    from deep.train import Interrupted
+    number = min(options.workers, sum(one["state"] != "finished" for one in standings(runs, options.out)))
+    devices = options.device.split(",")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = options.threads or max(1, cores // max(1, number))
+    workers, received = [], []
+
+    def stop(signum, frame):
+        received.append(signum)
+        for worker in workers:
+            worker.terminate()
+
+    handlers = {signum: signal.signal(signum, stop) for signum in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        for k in range(number):
+            words = ["sweep", options.file, "--out", options.out, "--device", devices[k % len(devices)], "--threads",
+                     str(threads), "--worker", str(os.getpid()), *(["--data", options.data] if options.data else [])]
+            # a session of its own: ^C reaches the workers once, through this process
+            workers.append(subprocess.Popen([sys.executable, "-m", "deep", *words], start_new_session=True))
+        if received:
+            stop(received[0], None)
+        for worker in workers:
+            worker.wait()
+    finally:
+        for signum, handler in handlers.items():
+            signal.signal(signum, handler)
+    if received:
+        raise Interrupted(received[0])
+
+
+def submitted(runs, options):
+    """Submit what is neither finished nor being trained; True if the jobs were waited for."""
+    from deep.slurm import submit
+    left = [run for run, one in zip(runs, standings(runs, options.out), strict=True)
+            if one["state"] not in ("finished", "in use")]
+    if not left:
+        return True
+    cluster = "slurm" if options.executor == "slurm" else "local"
+    words = options.slurm + ([f"array_parallelism={options.workers}"] if options.workers > 1 else [])
+    jobs = submit(left, options.out, options.data, options.device, options.threads, words, cluster)
+    tell(f"{len(jobs)} jobs were submitted, {jobs[0].job_id} to {jobs[-1].job_id}; --list says how the runs stand.")
+    if cluster == "local":
+        for job in jobs:
+            job.wait()
+    return cluster == "local"
