@@ -18,11 +18,13 @@ def network_of_run(name, data, device):
     ValueError: /nowhere is not a run folder: it has no readable recipe.json; pass a folder that `deep train` made.
     """
     path, _, which = name.rpartition(":") if name.endswith((":best", ":last")) else (name, "", "best")
-    network = load_network(RunFolder(Path(path)), data, which, device)
-    if network.linear.out_features != len(data.classes):
-        raise ValueError(f"the teacher {name} knows {network.linear.out_features} classes, but there are "
+    run = RunFolder(Path(path))
+    run.recipe()
+    known = len(run.model_state(which)["model"]["linear.weight"])
+    if known != len(data.classes):
+        raise ValueError(f"the teacher {name} knows {known} classes, but there are "
                          f"{len(data.classes)}: choose a teacher trained on the same data set.")
-    return network.requires_grad_(False)
+    return load_network(run, data, which, device).requires_grad_(False)
 
 
 def weights_digest(network):

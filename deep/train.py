@@ -75,7 +75,10 @@ def branch(training, run, trunk):
                          "with keep_every=N, or begin this run without it.")
     state = load_checkpoint(trunk.kept_path(epoch))
     training.load(state, trunk.recipe())
-    training.best_state = state["best_state"]
+    if training.recipe.average:
+        for line in training.history:
+            if "robust" in line:
+                line.setdefault("evaluated", "network")
     run.save(training.state(), training.best_state)
     run.write_metrics(training.history)
     run.write_json("branch.json", {"of": str(trunk.path), "epoch": epoch})
@@ -125,7 +128,7 @@ def train(recipe, data, out, *, device="cpu", stop_after=None, progress=None, fo
                 raise Interrupted(received[0])
             best = training.finish_epoch()
             if recipe.keep_every and training.epoch % recipe.keep_every == 0:
-                run.keep(training.state() | {"best_state": training.best_state})
+                run.keep(training.state())
             run.save(training.state(), best)
             run.write_metrics(training.history)
             if progress:

@@ -76,7 +76,7 @@ class Training:
         return {"recipe": self.recipe.as_dict(), "data": self.fingerprint, "model": self.model.state_dict(),
                 "optimiser": self.optimiser.state_dict(), "epoch": self.epoch, "step": self.step,
                 "order": self.order, "totals": self.totals, "seconds": self.seconds, "history": self.history,
-                "best": self.best, "teachers": self.teachers.state(),
+                "best": self.best, "best_state": self.best_state, "teachers": self.teachers.state(),
                 "average": self.average.state_dict() if self.average else None,
                 "generators": {name: generator.get_state() for name, generator in self.generators.items()}}
 
@@ -93,6 +93,7 @@ class Training:
             self.generators[name].set_state(value)
         for name in ("epoch", "step", "order", "seconds", "history", "best"):
             setattr(self, name, state[name])
+        self.best_state = state.get("best_state")
         self.totals.zero_()[:len(state["totals"])] = state["totals"].to(self.device)
         self.teachers.load(state.get("teachers", {"own": None, "digests": []}), self.model)
         if self.average and state.get("average"):
@@ -113,7 +114,7 @@ class Training:
         return self.recipe.begun(self.recipe.trim_from, self.epoch)
 
     def begin_epoch(self):
-        average = self.average.module if self.average and self.average.n_averaged else None
+        average = self.average.module if self.average and self.average.n_averaged > self.step else None
         self.teachers.begin_epoch(self.epoch, self.model, average)
 
     def batch(self):

@@ -35,8 +35,7 @@ def training():
     with torch.no_grad():
         for batch in torch.rand(3, 8, 3, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(1)):
             training.model(batch)
-    if hasattr(training, "folded"):  # it was made before the network went to float64
-        training.folded = Folded(training.model)
+    training.folded = training.attacked = Folded(training.model)  # the first was made before float64
     return training
 
 
