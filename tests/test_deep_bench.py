@@ -61,7 +61,7 @@ def test_our_step_and_the_textbooks_are_the_same_mathematics(training):
 
     assert (start - x).abs().max() > 0.03 and (ours[0] - start).abs().max() > 0.01
     torch.testing.assert_close(ours[0], textbook[0], rtol=0, atol=1e-12)  # the adversarial images
-    assert training.totals.tolist() == pytest.approx([16 * loss, correct, 0], rel=1e-9)
+    assert training.totals.tolist() == pytest.approx([16 * loss, correct, 0, 1], rel=1e-9)
     for name, value in training.model.state_dict().items():
         step = value.double() - before[name].double()  # minus the weight gradient; for statistics, their change
         theirs = model.state_dict()[name].double() - before[name].double()

@@ -165,3 +165,17 @@ def test_bfloat16_where_the_model_trains_in_it():
     assert scores.dtype == rounded.dtype == torch.float32
     assert 0 < (scores - exact).norm() < 0.05 * exact.norm()
     assert F.cosine_similarity(rounded.flatten(), gradient.flatten(), dim=0) > 0.9
+
+
+def test_the_compiled_network_keeps_its_gradient():
+    """Dynamo traced the gradient of `AffineReLU` as 0: an attack by it left the images where they started."""
+    torch.manual_seed(0)
+    model = Classifier(PreActResNet18(4), nn.Linear(32, 10), (0.5,) * 3, (0.25,) * 3)
+    folded = Folded(model)
+    compiled = torch.compile(folded, dynamic=False, backend="aot_eager")
+    gradients = []
+    for network in (folded, compiled):
+        x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        gradients.append(torch.autograd.grad(network(x)[:, 0].sum(), x)[0])
+    assert gradients[0].abs().max() > 1e-4
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-6)
