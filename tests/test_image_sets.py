@@ -29,7 +29,8 @@ import deep.images
 from deep.__main__ import main
 from deep.catalogue import LAYOUTS
 from deep.data import load
-from deep.recipe import CHOICES, RECIPES, recipe_named, run_name
+from deep.recipe import RECIPES, recipe_named, run_name
+from deep.recipe_checks import CHOICES
 from deep.run import RunFolder
 from deep.train import load_data
 
