@@ -18,7 +18,7 @@ from deep.transformer import DeiT
 SHORT = ["train_size=1000", "val_size=60", "batch=50", "epochs=1", "eval_every=1", "steps=1", "eval_steps=1",
          "bf16=true", "channels_last=true"]
 TRAINED = {"preactresnet18": "width=4", "resnet18": "width=4", "wideresnet": "width=4 depth=10",
-           "deit": "width=32 depth=1 patch_size=4 lr=0.2 train_size=3000 batch=25"}
+           "deit": "width=32 depth=1 patch_size=4 lr=0.2 train_size=9000 batch=25 gradient_norm=1"}
 
 
 @pytest.fixture
@@ -130,6 +130,6 @@ def test_a_finished_run_does_not_need_the_published_weights_any_more(tmp_path, m
     object.__setattr__(gone, "pretrained", "gone.pt")  # as if it had been there when the training began
     monkeypatch.setattr(RunFolder, "recipe", lambda self: gone)
     asked = []
-    monkeypatch.setattr("deep.train.build", lambda made, *rest: (asked.append(made.pretrained), build(made, *rest))[1])
+    monkeypatch.setattr("deep.models.build", lambda made, *rest: (asked.append(made.pretrained), build(made, *rest))[1])
     load_network(run, data, "last")
     assert asked == [None]
