@@ -167,7 +167,7 @@ def bench(recipe, device="cpu", repeats=5, least=0.5, profiled=False):
     `deep bench --json` prints: images a second (medians), `ratio` of the two, pair by pair, operations an image,
     the share of the peak (of bfloat16 or float32 as each computes) that is used. ValueError for another recipe.
     """
-    if (recipe.loss, recipe.random_start) != ("cross-entropy", True) or getattr(recipe, "norm", "linf") != "linf":
+    if (recipe.loss, recipe.random_start) != ("cross-entropy", True) or recipe.norm != "linf":
         raise ValueError("a recipe was given that the textbook step does not train, which is PGD in linf on "
                          "cross-entropy from a random start: leave loss, norm and random_start as they are.")
     device, data = torch.device(device), random_data(4 * recipe.batch)

@@ -1,13 +1,13 @@
 """The teachers of a distillation: networks of finished runs, this run's own past, or its running average."""
 
 import copy
-import hashlib
 from pathlib import Path
 
+from deep.measurements import weights_digest
 from deep.models import load_network
 from deep.run import RunFolder
 
-__all__ = ["Teachers", "network_of_run", "weights_digest"]
+__all__ = ["Teachers", "network_of_run"]
 
 
 def network_of_run(name, data, device):
@@ -27,14 +27,6 @@ def network_of_run(name, data, device):
     return load_network(run, data, which, device).requires_grad_(False)
 
 
-def weights_digest(network):
-    """SHA-256 of a network's parameters and buffers, to tell whether a run goes on with the teacher it began with."""
-    digest = hashlib.sha256()
-    for name, value in network.state_dict().items():
-        digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 class Teachers:
     """The teachers that a recipe names, each with its share of the loss.
 
@@ -48,7 +40,7 @@ class Teachers:
             self.fixed.append((recipe.teacher_share, network_of_run(recipe.teacher, data, device)))
         if recipe.standard_teacher:
             self.fixed.append((recipe.standard_share, network_of_run(recipe.standard_teacher, data, device)))
-        self.digests = [weights_digest(network) for _, network in self.fixed]
+        self.digests = [weights_digest(network.state_dict()) for _, network in self.fixed]
 
     def begin_epoch(self, epoch, model, average):
         """Take over this network as its own teacher when its time has come; `average` is None or a network."""
