@@ -7,6 +7,7 @@ from scipy.stats import binomtest
 
 from deep.attack import Attack, frozen, pgd
 from deep.data import as_float
+from deep.folded import Folded
 from deep.variants import attributions
 
 __all__ = ["Outcome", "accuracy", "evaluation_attack", "measure"]
@@ -35,11 +36,12 @@ class Outcome:
     features: torch.Tensor
 
 
-def measure(model, split, attack, seed, batch=None, progress=None):
+def measure(model, split, attack, seed, batch=None, progress=None, attacked=None):
     """The `Outcome` of attacking every image of `split` once; progress(n) is called after n images.
 
     batch: None is 256, or 1,000 on a GPU, which smaller ones leave idle. `seed` starts a generator of its own: no
-    training draw is used up, and the network is left as it was.
+    training draw is used up, and the network is left as it was. attacked: the network that the attack differentiates,
+    None for `model` itself, which gives the verdict in any case.
     Raises ValueError if a score is not finite.
     """
     generator = torch.Generator(split.images.device).manual_seed(seed)
@@ -47,7 +49,7 @@ def measure(model, split, attack, seed, batch=None, progress=None):
     batch = batch or (1000 if split.images.is_cuda else 256)
     for begin in range(0, len(split), batch):
         x, y = as_float(split.images[begin:begin + batch]), split.labels[begin:begin + batch]
-        z = pgd(model, x, y, attack, generator)
+        z = pgd(attacked or model, x, y, attack, generator)
         with frozen(model), torch.no_grad():
             clean, adversarial = model.features(x), model.features(z)
             logits = [model.linear(features) for features in (clean, adversarial)]
@@ -73,12 +75,20 @@ def accuracy(correct):
 
 
 def training_line(model, data, recipe, epoch):
-    """The evaluation part of one metrics line; the attack's seed is the epoch's, not the training's."""
+    """The evaluation part of one metrics line, of the splits that are due; the attack's seed is the epoch's.
+
+    The attack sees the folded network where there is one: the same scores at half the cost.
+    """
     attack = evaluation_attack(recipe, data.box)
-    test = measure(model, data.test, attack, seed=epoch)
     # The validation split only ranks checkpoints: half the steps rank them as well at half the cost.
-    val = measure(model, data.val, replace(attack, steps=max(1, recipe.eval_steps // 2)), seed=epoch)
-    line = {"clean": accuracy(test.clean)["value"], "robust": accuracy(test.robust)["value"], "n_test": len(data.test),
-            "val_clean": accuracy(val.clean)["value"], "val_robust": accuracy(val.robust)["value"],
-            "n_val": len(data.val)}
-    return line | attributions(test, model.linear.weight)
+    ranking = replace(attack, steps=max(1, recipe.eval_steps // 2))
+    attacked = Folded(model) if Folded.supports(model) else model
+    line = {}
+    for name in recipe.splits_due(epoch):
+        split, tried, prefix = (data.test, attack, "") if name == "test" else (data.val, ranking, "val_")
+        outcome = measure(model, split, tried, seed=epoch, attacked=attacked)
+        line |= {f"{prefix}clean": accuracy(outcome.clean)["value"],
+                 f"{prefix}robust": accuracy(outcome.robust)["value"], f"n_{name}": len(split)}
+        if name == "test":
+            line |= attributions(outcome, model.linear.weight, superclasses=data.superclasses)
+    return line

@@ -13,7 +13,7 @@ LEAST = {"sigma": 1e-9, "patch": 1, "width": 1, "eps": 0, "step": 0, "steps": 0,
          "eval_every": 1, "eval_steps": 1, "seed": 0, "mu": 1e-9, "depth": 1, "patch_size": 1, "resize": 2,
          "beta": 0, "smoothing": 0, "teacher_share": 0, "standard_share": 0, "temperature": 1e-3, "teacher_from": 0,
          "clip": 1e-9, "trim": 0, "trim_from": 0, "average_decay": 0, "average_from": 0, "gradient_norm": 1e-9,
-         "probe_steps": 1, "keep_every": 1}
+         "probe_steps": 1, "keep_every": 1, "select_every": 1}
 MOST = dict.fromkeys(LEAST, 10**9) | {
     "eps": 1, "step": 1, "momentum": 1, "lr": 1e6, "weight_decay": 1e6, "patch": 64, "width": 4096, "depth": 1000,
     "patch_size": 1024, "resize": 4096, "padding": 1000, "seed": 2**63, "smoothing": 0.999, "teacher_share": 1,
@@ -82,6 +82,8 @@ def check_training(recipe):
         (not recipe.trim_from or recipe.trim or recipe.clip is not None, "trim_from", "goes with trim or clip"),
         ((recipe.average_decay is not None) == (recipe.average == "ema"), "average_decay", "goes with average=ema"),
         (not recipe.average_from or recipe.average, "average_from", "goes with an average"),
+        (not recipe.select_every or recipe.select_every < recipe.eval_every, "select_every",
+         "must be below eval_every, where both splits are attacked"),
     ]
     for holds, name, sentence in rules:
         if not holds:

@@ -77,7 +77,7 @@ def branch(training, run, trunk):
     training.load(state, trunk.recipe())
     if training.recipe.average:
         for line in training.history:
-            if "robust" in line:
+            if "eval_seconds" in line:
                 line.setdefault("evaluated", "network")
     run.save(training.state(), training.best_state)
     run.write_metrics(training.history)

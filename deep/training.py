@@ -223,14 +223,14 @@ class Training:
         self.epoch += 1
         if recipe.probe_steps is not None:
             line |= probe(self.model, self.data, self.attack, recipe.probe_steps, seed=self.epoch)
-        best = self.evaluate_into(line) if self.epoch % recipe.eval_every == 0 or self.epoch == recipe.epochs else None
+        best = self.evaluate_into(line) if recipe.splits_due(self.epoch) else None
         self.history.append(line)
         self.step, self.order, self.seconds = 0, None, 0.0
         self.totals.zero_()
         return best
 
     def evaluate_into(self, line):
-        """Evaluate, put the result into the metrics line, and return the checkpoint if it is the best so far."""
+        """Attack the splits that are due, into the metrics line, and return the checkpoint if it is the best so far."""
         recipe, begin, model = self.recipe, time.perf_counter(), self.evaluated
         if self.average:
             line["evaluated"] = "network" if model is self.model else "average"

@@ -24,16 +24,16 @@ def test_round_trip(name):
     assert recipe_from_dict(recipe.as_dict()) == recipe
 
 
-@pytest.mark.parametrize(("name", "run"), [
-    ("at", "cifar10-preactresnet18-w64-cross-entropy-linf8of255-e200-s0-8c674a06"),
-    ("at-cpu", "cifar10-preactresnet18-w16-cross-entropy-linf8of255-e80-s0-ec6b1dcd"),
-    ("planted-linear", "planted-linear-cross-entropy-linf1of5-e16-s0-420c1b5a"),
-    ("planted-cnn", "planted-cnn-w8-cross-entropy-linf1of5-e8-s0-76ba244d"),
+@pytest.mark.parametrize(("recipe", "run"), [
+    (Recipe(), "cifar10-preactresnet18-w64-cross-entropy-linf8of255-e200-s0-8c674a06"),
+    (RECIPES["at-cpu"], "cifar10-preactresnet18-w16-cross-entropy-linf8of255-e80-s0-ec6b1dcd"),
+    (RECIPES["planted-linear"], "planted-linear-cross-entropy-linf1of5-e16-s0-420c1b5a"),
+    (RECIPES["planted-cnn"], "planted-cnn-w8-cross-entropy-linf1of5-e8-s0-76ba244d"),
 ])
-def test_the_names_of_the_first_runs_stay(name, run):
+def test_the_names_of_the_first_runs_stay(recipe, run):
     """Finished runs are found, and continued, by these names: a new field must not change them (LATER)."""
-    assert run_name(RECIPES[name]) == run
-    assert not {"depth", "patch_size", "pretrained"} & set(RECIPES[name].as_dict())
+    assert run_name(recipe) == run
+    assert not {"depth", "patch_size", "pretrained", "select_every"} & set(recipe.as_dict())
 
 
 def test_the_name_of_a_deep_network_says_its_depth():
@@ -80,7 +80,7 @@ def test_fields_of_systems_tell_runs_apart(name):
     ["teacher=self", "teacher_share=0.5"], ["teacher=average", "teacher_share=0.5"],
     ["teacher=a", "teacher_share=0.7", "standard_teacher=b", "standard_share=0.7"],
     ["trim_kind=random"], ["trim_from=1/2"], ["average=ema"], ["average_decay=0.9"], ["average_from=1/2"],
-    ["norm=l1"], ["average=median"], ["trim=1"], ["smoothing=1"], ["clip=0"], ["temperature=0"],
+    ["norm=l1"], ["average=median"], ["select_every=5"], ["trim=1"], ["smoothing=1"], ["clip=0"], ["temperature=0"],
 ])
 def test_a_setting_that_would_do_nothing_is_refused(changes):
     with pytest.raises(ValueError, match=r"was given, but .*: (change|choose)"):
@@ -100,7 +100,8 @@ def test_every_field_tells_runs_apart():
     base = RECIPES["at"]
     other = {"mu": 1.0, "sigma": 1.0, "patch": 2, "data": "planted", "model": "cnn", "width": 8, "loss": "margin",
              "attack_mode": "train", "select": "test", "eps": Fraction(4, 255), "step": Fraction(1, 255),
-             "drops": (Fraction(1, 3),), "radius": 1.0, "train_size": 5, "momentum": 0.5}
+             "drops": (Fraction(1, 3),), "radius": 1.0, "train_size": 5, "momentum": 0.5,
+             "select_every": None}
     for field in fields(Recipe):
         if field.name in ("mu", "sigma", "patch", "data", "depth", "patch_size", "pretrained", "resize", *TOGETHER):
             continue  # they come with other data, another network or each other, below

@@ -14,7 +14,8 @@ import torch
 
 from deep.attack import Attack
 from deep.data import Split
-from deep.evaluate import evaluation_attack, measure
+from deep.evaluate import evaluation_attack, measure, training_line
+from deep.folded import Folded
 from deep.recipe import recipe_named, run_name
 from deep.run import RunFolder
 from deep.train import Training, load_data, load_network, train
@@ -211,6 +212,49 @@ def test_what_is_logged_does_not_change_the_training(tiny, uninterrupted, tmp_pa
     """A network with batch norm, evaluated after every epoch instead of every second: the same weights."""
     recipe = replace(tiny[0], eval_every=1)
     assert_same(weights(train(recipe, tiny[1], tmp_path)), weights(uninterrupted))
+
+
+@pytest.mark.parametrize("select", ["val", "test"])
+def test_between_evaluations_only_the_selecting_split_is_attacked(tmp_path, monkeypatch, select):
+    import deep.evaluate as module
+    attacked, real = [], module.measure
+    monkeypatch.setattr(module, "measure", lambda model, split, attack, **more:
+                        attacked.append((len(split), attack.steps)) or real(model, split, attack, **more))
+    run = planted_run(tmp_path, "epochs=5", "eval_every=3", "select_every=1", "eval_steps=4", "lr=0.002",
+                      f"select={select}")
+    n_test = run.metrics()[-1]["n_test"]
+    val, test = (300, 2), (n_test, 4)
+    selecting = val if select == "val" else test
+    assert attacked == [selecting, selecting, val, test, selecting, val, test]
+    for line in run.metrics():
+        assert ("val_robust" in line, "cas" in line) == ((True, line["epoch"] in (3, 5)) if select == "val" else
+                                                         (line["epoch"] in (3, 5), True))
+    key = "val_robust" if select == "val" else "robust"
+    scores = [line[key] for line in run.metrics()]
+    assert run.model_state("best")["epoch"] == 1 + scores.index(max(scores))
+
+
+def test_the_attack_of_the_evaluation_sees_the_folded_network_and_the_network_judges(tiny):
+    """Folding changes no score, so the results per sample are those of the plain attack (float32, no bf16)."""
+    training = Training(replace(tiny[0], bf16=False), tiny[1], "cpu")
+    training.train_batch()
+    attack = evaluation_attack(training.recipe, tiny[1].box)
+    plain = measure(training.model, training.data.test, attack, seed=1)
+    folded = measure(training.model, training.data.test, attack, seed=1, attacked=Folded(training.model))
+    assert torch.equal(plain.clean_features, folded.clean_features)
+    assert (plain.features - folded.features).norm() < 0.02 * plain.features.norm()
+    assert (plain.robust == folded.robust).double().mean() > 0.97
+    line = training_line(training.model, tiny[1], replace(training.recipe, epochs=1), epoch=1)
+    folded = measure(training.model, training.data.test, attack, seed=1, attacked=Folded(training.model))
+    assert line["robust"] == folded.robust.double().mean().item()
+
+
+def test_metrics_of_a_data_set_with_superclasses_split_cas(tiny):
+    recipe, data = tiny
+    data = replace(data, superclasses=("animal", "thing") * 5)
+    line = training_line(Training(recipe, data, "cpu").model, data, replace(recipe, epochs=1), epoch=1)
+    assert line["cas_within"] + line["cas_between"] == pytest.approx(line["cas"])
+    assert line["cas_within"] > 0
 
 
 def test_the_recipe_reaches_what_it_names(tiny, monkeypatch):
