@@ -43,11 +43,11 @@ def main(arguments=None):
         print("deep: interrupted; the same command continues.", file=sys.stderr)
         return 130
     except Exception as error:
-        number = getattr(error, "signal", None)
-        if number is None:
+        status = getattr(error, "status", None)
+        if status is None:
             raise
         print(f"deep: {error}", file=sys.stderr)
-        return 128 + number
+        return status
     return 0
 
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 import torch
 from torch.nn import functional as F
 
-__all__ = ["BALLS", "L2", "LOSSES", "Attack", "Linf", "frozen", "pgd"]
+__all__ = ["BALLS", "L2", "LOSSES", "Attack", "Linf", "Rows", "frozen", "pgd"]
 
 
 def cross_entropy(logits, labels):
@@ -43,6 +43,24 @@ class Attack:
     near: float | None = None
 
 
+@dataclass(frozen=True)
+class Rows:
+    """The generator of a batch of n images, those from `begin` on of which are attacked here: each image gets the
+    random numbers that it gets when the whole batch is attacked at once."""
+
+    generator: torch.Generator
+    begin: int
+    n: int
+
+
+def draw(kind, x, generator, shape=None):
+    """torch.rand or torch.randn for the images x, in their shape, or (n, *shape); generator: one, or `Rows`."""
+    rows = generator if isinstance(generator, Rows) else Rows(generator, 0, len(x))
+    shape = x.shape[1:] if shape is None else shape
+    numbers = kind((rows.n, *shape), generator=rows.generator, device=x.device, dtype=x.dtype)
+    return numbers[rows.begin:rows.begin + len(x)]
+
+
 class Linf:
     """The ball {z: |z - x| <= eps} within the box, and the three hooks of PGD in it.
 
@@ -72,7 +90,7 @@ class Linf:
         """A uniform point of the ball, or x itself without a generator."""
         if generator is None:
             return self.x.clone()
-        u = torch.rand(self.x.shape, generator=generator, device=self.x.device, dtype=self.x.dtype)
+        u = draw(torch.rand, self.x, generator)
         return self.project(self.low + u * (self.high - self.low))
 
     def direction(self, gradient):
@@ -106,8 +124,7 @@ class L2:
         """A uniform point of the ball (before the cut at the box), or x itself without a generator."""
         if generator is None:
             return self.x.clone()
-        d = torch.randn(self.x.shape, generator=generator, device=self.x.device, dtype=self.x.dtype)
-        u = torch.rand(len(d), generator=generator, device=d.device, dtype=d.dtype)
+        d, u = draw(torch.randn, self.x, generator), draw(torch.rand, self.x, generator, ())
         pixels = d[0].numel() if len(d) else 1
         return self.project(self.x + self.radius * self.per_image(u ** (1 / pixels)) * self.direction(d))
 
@@ -154,7 +171,8 @@ def frozen(model, mode="eval"):
 def pgd(model, x, y, attack, generator=None, objective=None):
     """Adversarial examples for (x, y): `steps` steps of ascent of the loss inside the ball.
 
-    x: (n, c, h, w) float; y: (n,). generator: of the random start, on x's device (needed if attack.random_start).
+    x: (n, c, h, w) float; y: (n,). generator: of the random start, on x's device (needed if attack.random_start), or
+    `Rows` of one.
     objective: None, or what is maximised in place of attack.loss: scores (n, K) -> (n,).
     The gradient is taken with respect to the images alone: no weight gradient is computed, none is touched.
     Raises ValueError for a random start without a generator.
@@ -171,7 +189,7 @@ def pgd(model, x, y, attack, generator=None, objective=None):
     objective = objective or (lambda logits: LOSSES[attack.loss](logits, y))
     with frozen(model, attack.mode), torch.enable_grad():
         if attack.random_start and attack.near is not None:
-            z = ball.project(x + attack.near * torch.randn(x.shape, generator=generator, device=x.device))
+            z = ball.project(x + attack.near * draw(torch.randn, x, generator))
         else:
             z = ball.start(generator if attack.random_start else None)
         for _ in range(attack.steps):

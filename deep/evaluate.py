@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 import torch
 from scipy.stats import binomtest
 
-from deep.attack import Attack, frozen, pgd
+from deep.attack import Attack, Rows, frozen, pgd
 from deep.data import as_float
+from deep.distributed import Alone
 from deep.folded import Folded
 from deep.variants import attributions
 
@@ -36,20 +37,23 @@ class Outcome:
     features: torch.Tensor
 
 
-def measure(model, split, attack, seed, batch=None, progress=None, attacked=None):
+def measure(model, split, attack, seed, batch=None, progress=None, attacked=None, world=None):
     """The `Outcome` of attacking every image of `split` once; progress(n) is called after n images.
 
     batch: None is 256, or 1,000 on a GPU, which smaller ones leave idle. `seed` starts a generator of its own: no
     training draw is used up, and the network is left as it was. attacked: the network that the attack differentiates,
-    None for `model` itself, which gives the verdict in any case.
+    None for `model` itself, which gives the verdict in any case. world: of processes that share the work
+    (deep/distributed.py); each returns the whole outcome.
     Raises ValueError if a score is not finite.
     """
-    generator = torch.Generator(split.images.device).manual_seed(seed)
+    generator, world = torch.Generator(split.images.device).manual_seed(seed), world or Alone()
     parts = []
     batch = batch or (1000 if split.images.is_cuda else 256)
     for begin in range(0, len(split), batch):
-        x, y = as_float(split.images[begin:begin + batch]), split.labels[begin:begin + batch]
-        z = pgd(attacked or model, x, y, attack, generator)
+        images, y = split.images[begin:begin + batch], split.labels[begin:begin + batch]
+        n, (first, last) = len(y), world.rows(len(y))
+        x, y = as_float(images[first:last]), y[first:last]
+        z = pgd(attacked or model, x, y, attack, Rows(generator, first, n))
         with frozen(model), torch.no_grad():
             clean, adversarial = model.features(x), model.features(z)
             logits = [model.linear(features) for features in (clean, adversarial)]
@@ -57,10 +61,11 @@ def measure(model, split, attack, seed, batch=None, progress=None, attacked=None
             raise ValueError("the network's scores are not finite numbers, so it has no accuracy: evaluate another "
                              "checkpoint.")
         correct = [values.argmax(1) == y for values in logits]
-        parts.append([y, *correct, clean, adversarial])
+        parts.append([value.cpu() for value in (y, *correct, clean, adversarial)])
         if progress:
-            progress(len(y))
-    return Outcome(*(torch.cat(column).cpu() for column in zip(*parts, strict=True)))
+            progress(n)
+    batches = zip(*world.everyone(parts), strict=True)  # of each batch, the parts in order of rank
+    return Outcome(*(torch.cat(column) for column in zip(*(part for parts in batches for part in parts), strict=True)))
 
 
 def accuracy(correct):
@@ -74,7 +79,7 @@ def accuracy(correct):
     return {"value": hits / n, "correct": hits, "n": n, "interval": [float(interval.low), float(interval.high)]}
 
 
-def training_line(model, data, recipe, epoch):
+def training_line(model, data, recipe, epoch, world=None):
     """The evaluation part of one metrics line, of the splits that are due; the attack's seed is the epoch's.
 
     The attack sees the folded network where there is one: the same scores at half the cost.
@@ -86,7 +91,7 @@ def training_line(model, data, recipe, epoch):
     line = {}
     for name in recipe.splits_due(epoch):
         split, tried, prefix = (data.test, attack, "") if name == "test" else (data.val, ranking, "val_")
-        outcome = measure(model, split, tried, seed=epoch, attacked=attacked)
+        outcome = measure(model, split, tried, seed=epoch, attacked=attacked, world=world)
         line |= {f"{prefix}clean": accuracy(outcome.clean)["value"],
                  f"{prefix}robust": accuracy(outcome.robust)["value"], f"n_{name}": len(split)}
         if name == "test":

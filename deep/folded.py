@@ -7,10 +7,12 @@ from torch import fx, nn
 from torch.nn import functional as F
 
 from deep.convolution import Conv2d, conv2d
+from deep.distributed import SyncedBatchNorm
 
 __all__ = ["Affine", "AffineReLU", "Folded", "FoldedConv", "affine_of", "traced"]
 
 FUNCTIONS = {F.relu: "relu", torch.relu: "relu", operator.add: "add", torch.add: "add"}
+BATCH_NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, SyncedBatchNorm)
 # Layers without parameters, taken over as they are.
 PLAIN = (nn.Identity, nn.Flatten, nn.AdaptiveAvgPool2d, nn.AvgPool2d, nn.MaxPool2d)
 
@@ -106,7 +108,7 @@ def kind_of(node, body):
         return None
     if type(layer) in (nn.Conv2d, Conv2d) and layer.padding_mode == "zeros" and not isinstance(layer.padding, str):
         return "conv"
-    if type(layer) is nn.BatchNorm2d and layer.running_mean is not None:
+    if type(layer) in BATCH_NORMS and layer.running_mean is not None:
         return "bn"
     return "relu" if type(layer) is nn.ReLU else "plain" if type(layer) in PLAIN else None
 
@@ -115,7 +117,7 @@ class Tracer(fx.Tracer):
     """Ends at the layers that are folded, those of this package included."""
 
     def is_leaf_module(self, layer, name):
-        return type(layer) is Conv2d or super().is_leaf_module(layer, name)
+        return type(layer) in (Conv2d, SyncedBatchNorm) or super().is_leaf_module(layer, name)
 
 
 def traced(body):

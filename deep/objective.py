@@ -52,15 +52,22 @@ def samples_kept(losses, trim, kind, generator=None):
     return ranks.argsort()[:n - round(trim * n)]
 
 
-def batch_loss(losses, clip=None, trim=0, kind="largest", generator=None):
+def batch_loss(losses, clip=None, trim=0, kind="largest", generator=None, whole=None, begin=0):
     """The mean of the losses (n,) that are kept, each counted for at most `clip` (theory.md, 9.1).
 
     A sample beyond the bound has no gradient: it is dropped as training examples whose loss exceeds B are.
+    whole: None, or the losses (N,) of a batch whose rows from `begin` on these are: then what is kept is decided in
+    the batch, and the result is these rows' part of its mean, a sum over N.
 
     >>> losses = torch.tensor([3.0, 1.0, 2.0, 0.0])
     >>> batch_loss(losses, clip=2.0).item(), batch_loss(losses, trim=0.25).item()
     (1.25, 1.0)
     """
-    if trim:
+    n = len(losses)
+    if whole is not None:
+        kept = samples_kept(whole, trim, kind, generator)
+        losses, n = losses[kept[(begin <= kept) & (kept < begin + n)] - begin], len(kept)
+    elif trim:
         losses = losses[samples_kept(losses, trim, kind, generator)]
-    return (losses if clip is None else losses.clamp(max=clip)).mean()
+        n = len(losses)
+    return (losses if clip is None else losses.clamp(max=clip)).sum() / n

@@ -48,11 +48,17 @@ def write_atomically(path, write):
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def save(path, state):
-    """torch.save, atomically; through memory, because torch turns a full disk into a RuntimeError of its own."""
+def packed(state):
+    """The bytes that torch.save writes."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    write_atomically(path, lambda file: file.write(buffer.getbuffer()))
+    return buffer.getbuffer()
+
+
+def save(path, state):
+    """torch.save, atomically; through memory, because torch turns a full disk into a RuntimeError of its own."""
+    content = packed(state)
+    write_atomically(path, lambda file: file.write(content))
 
 
 def commit():
@@ -110,7 +116,7 @@ class RunFolder:
     """The files of one run. A folder is continued, never overwritten; one process at a time may train in it."""
 
     def __init__(self, path):
-        self.path = Path(path)
+        self.path, self.lock = Path(path), None
 
     def open_for_training(self, recipe):
         """Create the folder, or check that it holds this very recipe; lock it for this process."""
@@ -132,7 +138,8 @@ class RunFolder:
             self.write_json("recipe.json", recipe.as_dict())
 
     def close(self):
-        self.lock.close()
+        if self.lock is not None:
+            self.lock.close()
 
     def in_use(self):
         """Whether a process is training here now; one that died is not."""
@@ -153,7 +160,7 @@ class RunFolder:
         text = json.dumps(values, indent=1) + "\n"
         write_atomically(self.path / name, lambda file: file.write(text.encode()))
 
-    def write_environment(self, data, device, epoch):
+    def write_environment(self, data, device, epoch, processes=1):
         """What the recipe does not say: the data, and for each session its first epoch, versions and commit."""
         path = self.path / "environment.json"
         try:
@@ -164,7 +171,7 @@ class RunFolder:
                              "a copy, or move it away to go on without its record of earlier sessions.") from error
         session = {"from_epoch": epoch, "commit": commit(), "python": platform.python_version(),
                    "torch": torch.__version__, "device": str(device), "threads": torch.get_num_threads(),
-                   "machine": platform.machine()}
+                   "processes": processes, "machine": platform.machine()}
         self.write_json("environment.json", {
             "data": data.name, "data_provenance": data.provenance,
             "n": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},

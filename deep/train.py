@@ -1,16 +1,20 @@
 """From a recipe to a finished run: the loop over epochs, and what makes it impossible to lose."""
 
+import io
 import math
 import signal
 import time
 from dataclasses import fields
 from pathlib import Path
 
+import torch
+
 from deep.data import load
+from deep.distributed import Alone
 from deep.models import load_network
 from deep.planted import planted_images
 from deep.recipe import Recipe, run_name
-from deep.run import RunFolder, load_checkpoint
+from deep.run import RunFolder, load_checkpoint, packed
 from deep.training import Training, seeds
 
 __all__ = ["Interrupted", "Training", "common_epochs", "load_data", "load_network", "train"]
@@ -26,7 +30,7 @@ class Interrupted(Exception):
 
     def __init__(self, number):
         super().__init__(f"signal {number} stopped the training; the same command continues it.")
-        self.signal = number
+        self.signal, self.status = number, 128 + number
 
 
 def load_data(recipe, folder=None):
@@ -84,53 +88,77 @@ def branch(training, run, trunk):
     run.write_json("branch.json", {"of": str(trunk.path), "epoch": epoch})
 
 
+def begin(training, run, branch_of):
+    """Into `training` what is in the run folder, or in the run that this one branches off."""
+    state, complaint = run.resume()
+    if complaint:
+        print(complaint + " Going on from the checkpoint before it.")
+    if state is not None:
+        training.load(state)
+        run.write_metrics(training.history)
+    elif branch_of is not None:
+        branch(training, run, RunFolder(branch_of))
+
+
+def follow_the_first(training):
+    """The first process's state into that of the others."""
+    content = training.world.of_the_first(lambda: bytes(packed(training.state())))
+    if training.world.rank:
+        training.load(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
+        training.totals[:2] = 0  # the sums so far are the first one's
+
+
+def close_epoch(training, run):
+    """Finish the epoch; the first process writes it down."""
+    best = training.finish_epoch()
+    if training.world.rank:
+        return
+    if training.recipe.keep_every and training.epoch % training.recipe.keep_every == 0:
+        run.keep(training.state())
+    run.save(training.state(), best)
+    run.write_metrics(training.history)
+
+
 def train(recipe, data, out, *, device="cpu", stop_after=None, progress=None, folder=None,
-          branch_of=None):
+          branch_of=None, world=None):
     """Train `recipe` in the run folder out/run_name(recipe), or continue what is there; return the RunFolder.
 
     data: `load_data(recipe, ...)`. stop_after: leave after this epoch, as an interruption would.
     progress(training): called after every step and epoch. folder: use this run folder instead. branch_of: a run
     folder whose first epochs are this recipe's too: a new run begins from the last of its kept checkpoints that is.
+    world: None, or the processes that train together, each calling this function; the first one writes the folder.
     On a CPU the continued run is bit-identical to an uninterrupted one on the same machine with the same threads.
     SIGTERM and SIGINT write a checkpoint in mid-epoch and raise `Interrupted`. ValueError: the folder is in use,
     or holds another recipe or no readable checkpoint. FloatingPointError: the loss was NaN or infinite.
     """
-    run = RunFolder(folder or Path(out) / run_name(recipe))
-    run.open_for_training(recipe)
+    run, world = RunFolder(folder or Path(out) / run_name(recipe)), world or Alone()
+    world.of_the_first(lambda: run.open_for_training(recipe))
     received = []
     handlers = {number: signal.signal(number, lambda number, frame: received.append(number))
                 for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        training = Training(recipe, data, device)
-        state, complaint = run.resume()
-        if complaint:
-            print(complaint + " Going on from the checkpoint before it.")
-        if state is not None:
-            training.load(state)
-            run.write_metrics(training.history)
-        elif branch_of is not None:
-            branch(training, run, RunFolder(branch_of))
+        training = Training(recipe, data, device, world)
+        world.of_the_first(lambda: begin(training, run, branch_of))
+        if world.size > 1:
+            follow_the_first(training)
         if training.epoch < recipe.epochs:
-            run.write_environment(data, device, training.epoch)
-        last = min(recipe.epochs, stop_after or recipe.epochs)
+            world.of_the_first(lambda: run.write_environment(data, device, training.epoch, world.size))
+        last, stop = min(recipe.epochs, stop_after or recipe.epochs), 0
         while training.epoch < last:
-            begin = time.perf_counter()
+            started = time.perf_counter()
             training.set_learning_rate(recipe.learning_rate(training.epoch))
             training.begin_epoch()
-            while training.step < training.batches and not received:
+            while training.step < training.batches and not stop:
                 training.train_batch()
                 if progress:
                     progress(training)
-            training.seconds += time.perf_counter() - begin
-            if received:
+                stop = world.highest(max(received, default=0))
+            training.seconds += time.perf_counter() - started
+            if stop:
                 training.check_finite()
-                run.save(training.state(), None)
-                raise Interrupted(received[0])
-            best = training.finish_epoch()
-            if recipe.keep_every and training.epoch % recipe.keep_every == 0:
-                run.keep(training.state())
-            run.save(training.state(), best)
-            run.write_metrics(training.history)
+                world.of_the_first(lambda: run.save(training.state(), None))
+                raise Interrupted(stop)
+            close_epoch(training, run)
             if progress:
                 progress(training)
         return run

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from deep.attack import Attack, pgd
+from deep.attack import Attack, Rows, pgd
 from deep.data import as_float, augment, on_device
+from deep.distributed import Alone, check_shared, synced
 from deep.evaluate import training_line
 from deep.folded import Folded
 from deep.graphs import GraphedGradients
@@ -43,13 +44,19 @@ def averaged(recipe, model):
 
 
 class Training:
-    """Everything that changes while a recipe is trained; `state` and `load` are the whole of a checkpoint."""
+    """Everything that changes while a recipe is trained; `state` and `load` are the whole of a checkpoint.
 
-    def __init__(self, recipe, data, device):
-        self.recipe, self.device = recipe, torch.device(device)
+    world: None, or the processes that train together (deep/distributed.py), each with its rows of every batch.
+    """
+
+    def __init__(self, recipe, data, device, world=None):
+        self.recipe, self.device, self.world = recipe, torch.device(device), world or Alone()
+        check_shared(recipe, len(data.train), self.world.size)
         self.data, self.fingerprint = data.to(self.device), data.fingerprint()
         seed = seeds(recipe)
         self.model = build(recipe, data, seed["init"]).to(self.device)
+        if self.world.size > 1:
+            self.model = synced(self.model, self.device)
         on_gpu = self.device.type == "cuda"
         self.optimiser = torch.optim.SGD(self.model.parameters(), lr=recipe.lr, momentum=recipe.momentum,
                                          weight_decay=recipe.weight_decay, fused=True if on_gpu else None)
@@ -118,7 +125,7 @@ class Training:
         self.teachers.begin_epoch(self.epoch, self.model, average)
 
     def batch(self):
-        """The next images (float, augmented) and labels, on the device."""
+        """This process's rows of the next images (float, augmented) and labels, on the device."""
         recipe, train = self.recipe, self.data.train
         if self.order is None:
             self.order = torch.randperm(len(train), generator=self.generators["order"])
@@ -126,7 +133,9 @@ class Training:
         x, y = train.images[index], train.labels[index]
         if recipe.padding or recipe.flip:
             x = augment(x, self.generators["augmentation"], recipe.padding, recipe.flip)
-        return as_float(x), y
+        begin, end = self.world.rows(len(y))
+        self.rows = Rows(self.generators["attack"], begin, len(y))
+        return as_float(x[begin:end]), y[begin:end]
 
     def adversarial(self, x, y):
         """The images that are trained on: attacked, or as they are for standard training."""
@@ -140,7 +149,7 @@ class Training:
             with torch.no_grad():
                 clean = self.attacked(x)
             objective = lambda logits: divergence(logits, clean)  # noqa: E731 - a formula
-        return pgd(self.attacked, x, y, self.attack, self.generators["attack"], objective)
+        return pgd(self.attacked, x, y, self.attack, self.rows, objective)
 
     def losses(self, x, y, z, logits):
         """One loss a sample: of the labels, of the teachers' scores, of TRADES (design.md, section 3).
@@ -169,9 +178,13 @@ class Training:
         logits = self.network(z)
         losses = self.losses(x, y, z, logits)
         trim, clip = (recipe.trim, recipe.clip) if self.trimming else (0, None)
-        loss = batch_loss(losses, clip, trim, recipe.trim_kind, self.generators["trim"])
+        whole = self.world.all_rows(losses) if self.world.size > 1 and trim else None
+        loss = batch_loss(losses, clip, trim, recipe.trim_kind, self.generators["trim"], whole, self.rows.begin)
+        if self.world.size > 1 and whole is None:
+            loss = loss * len(y) / self.rows.n
         self.optimiser.zero_grad()
         loss.backward()
+        self.world.sum_gradients(self.model.parameters())
 
         # The mean over all samples, whatever is dropped: one number in every system.
         value = losses.detach().double().mean()
@@ -201,7 +214,11 @@ class Training:
             group["lr"] = rate
 
     def check_finite(self):
-        """FloatingPointError if a loss or a weight is not finite: nothing of such a network is ever saved."""
+        """FloatingPointError if a loss or a weight is not finite: nothing of such a network is ever saved.
+
+        From here to the next step the totals are those of all processes.
+        """
+        self.totals.copy_(self.world.merged(self.totals))
         step = int(self.totals[2].item())
         if not step and not all(weight.isfinite().all() for weight in self.model.parameters()):
             step = self.step
@@ -234,7 +251,7 @@ class Training:
         recipe, begin, model = self.recipe, time.perf_counter(), self.evaluated
         if self.average:
             line["evaluated"] = "network" if model is self.model else "average"
-        line |= training_line(model, self.data, recipe, self.epoch)
+        line |= training_line(model, self.data, recipe, self.epoch, self.world)
         line["eval_seconds"] = round(time.perf_counter() - begin, 3)
         score = line["robust" if recipe.select == "test" else "val_robust"]
         if score <= self.best:

@@ -22,17 +22,23 @@ def add(commands):
 
 
 def run(options):
+    from contextlib import nullcontext
+
+    from deep.distributed import joined
     from deep.progress import training_progress
     from deep.recipe import recipe_named
     from deep.train import load_data, train
     recipe = recipe_named(options.recipe, options.overrides)
     positive("--stop-after", options.stop_after)
-    device = use_device(options.device, options.threads)
-    data = load_data(recipe, options.data)
-    with training_progress(recipe) as progress, mirror(options.tensorboard, options.out, recipe, progress) as progress:
-        finished = train(recipe, data, options.out, device=device, stop_after=options.stop_after, progress=progress,
-                         branch_of=options.branch_of)
-    print(finished.path)
+    with joined(options.device) as (world, device):
+        use_device(device, options.threads)
+        data = load_data(recipe, options.data)
+        with (training_progress(recipe) if world.rank == 0 else nullcontext()) as progress, \
+                mirror(options.tensorboard and world.rank == 0, options.out, recipe, progress) as progress:
+            finished = train(recipe, data, options.out, device=device, stop_after=options.stop_after, progress=progress,
+                             branch_of=options.branch_of, world=world)
+        if world.rank == 0:
+            print(finished.path)
 
 
 @contextmanager
