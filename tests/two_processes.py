@@ -24,7 +24,7 @@ SYSTEMS = {
                    "eps=128/255", "step=16/255"],
     "no batch norm": PLANTED,
     "largest": [*PLANTED, "trim=1/5"],
-    "random": [*PLANTED, "trim=1/5", "trim_kind=random", "clip=1"],
+    "random": [*PLANTED, "trim=1/5", "trim_kind=random", "clip=1.2"],
     "average": [*PLANTED, "average=ema", "average_decay=0.9", "teacher=average", "teacher_share=0.5"],
     "one step": [*PLANTED, "gradient_norm=0.1", "schedule=cyclic", "smoothing=0.1", "probe_steps=2", "select=test"],
 }
