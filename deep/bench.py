@@ -12,10 +12,12 @@ from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
 from deep.data import Data, Split, as_float
+from deep.evaluate import training_line
 from deep.models import build
 from deep.train import Training
 
-__all__ = ["bench", "forward_flops", "kernel_table", "peak", "random_data", "step_flops", "textbook_step"]
+__all__ = ["bench", "evaluation_share", "forward_flops", "kernel_table", "own_step", "peak", "random_data",
+           "step_flops", "textbook_step"]
 
 # The operations of torch in each group, without the underscores around their names.
 GROUPS = {"convolution, forward": ("mkldnn_convolution", "cudnn_convolution", "convolution_overrideable"),
@@ -120,8 +122,8 @@ def peak(dtype, device, tries=4):
     return 2 * n**3 / min(seconds(lambda: a @ b, device) for _ in range(tries))
 
 
-def steps(recipe, data, device):
-    """(our step, the textbook step), each a function of no argument, and the network."""
+def own_step(recipe, data, device):
+    """(our step, a function of no argument, its `Training`)."""
     training = Training(recipe, data, device)
 
     def ours():
@@ -129,6 +131,29 @@ def steps(recipe, data, device):
             training.step, training.order = 0, None
         training.train_batch()
 
+    return ours, training
+
+
+def evaluation_share(training, per_image, images=50_000, tested=10_000):
+    """Time of evaluation over time of training at the recipe's cadence, on a data set of CIFAR-10's size.
+
+    per_image: seconds of training an image; images: of the training and validation splits together; tested: test
+    images. The evaluation, CAS included, is timed on the training's own data, which is random images.
+    """
+    recipe, data, model = training.recipe, training.data, training.evaluated
+    between = replace(recipe, eval_every=2, select_every=1)  # epoch 1: the selecting split; epoch 2: both, and CAS
+    selection, both = (seconds(lambda epoch=epoch: training_line(model, data, between, epoch), training.device)
+                       for epoch in (1, 2))
+    test = (both - selection) / len(data.test) * tested
+    val = selection / len(data.val) * recipe.val_size
+    # over eval_every epochs
+    times = recipe.eval_every // (recipe.select_every or recipe.eval_every)
+    return (test + times * val) / (recipe.eval_every * (images - recipe.val_size) * per_image)
+
+
+def steps(recipe, data, device):
+    """(our step, the textbook step), each a function of no argument, and the `Training`."""
+    ours, training = own_step(recipe, data, device)
     plain = build(replace(recipe, bf16=False, channels_last=False), data, 0).to(device)
     optimiser = torch.optim.SGD(plain.parameters(), lr=recipe.lr, momentum=recipe.momentum,
                                 weight_decay=recipe.weight_decay)
@@ -138,7 +163,7 @@ def steps(recipe, data, device):
         index = torch.randint(len(train), (recipe.batch,)).to(device)
         textbook_step(plain, optimiser, as_float(train.images[index]), train.labels[index], training.attack)
 
-    return ours, textbook, training.model
+    return ours, textbook, training
 
 
 def kernel_table(function, device):
@@ -164,14 +189,15 @@ def bench(recipe, device="cpu", repeats=5, least=0.5, profiled=False):
     """Both steps, measured in turn `repeats` times, each time for at least `least` seconds.
 
     recipe: of PGD training in linf on cross-entropy; its data is replaced by random images. Returns what
-    `deep bench --json` prints: images a second (medians), `ratio` of the two, pair by pair, operations an image,
-    the share of the peak (of bfloat16 or float32 as each computes) that is used. ValueError for another recipe.
+    `deep bench --json` prints: images a second (medians), `ratio` of the two, pair by pair, the share of evaluation
+    (`evaluation_share`), operations an image, the share of the peak (of bfloat16 or float32 as each computes) that is
+    used. ValueError for another recipe.
     """
     if (recipe.loss, recipe.random_start) != ("cross-entropy", True) or recipe.norm != "linf":
         raise ValueError("a recipe was given that the textbook step does not train, which is PGD in linf on "
                          "cross-entropy from a random start: leave loss, norm and random_start as they are.")
     device, data = torch.device(device), random_data(4 * recipe.batch)
-    ours, textbook, model = steps(recipe, data, device)
+    ours, textbook, training = steps(recipe, data, device)
     ours(), textbook()  # what is compiled or allocated at first is not counted
     counts = [max(1, math.ceil(least / seconds(step, device))) for step in (ours, textbook)]
     pairs, peaks = [], []
@@ -180,7 +206,7 @@ def bench(recipe, device="cpu", repeats=5, least=0.5, profiled=False):
         peaks.append([peak(dtype, device) for dtype in (torch.bfloat16, torch.float32)])
     own, other = (statistics.median(column) for column in zip(*pairs, strict=True))
     ceilings = dict(zip(("bfloat16", "float32"), map(max, zip(*peaks, strict=True)), strict=True))
-    flops = step_flops(forward_flops(model, data.train.images.shape[1:]), recipe.steps)
+    flops = step_flops(forward_flops(training.model, data.train.images.shape[1:]), recipe.steps)
     used = {"ours": ("bfloat16" if recipe.bf16 else "float32", own), "textbook": ("float32", other)}
     result = {
         "images_per_second": recipe.batch / own, "textbook_images_per_second": recipe.batch / other,
@@ -190,7 +216,7 @@ def bench(recipe, device="cpu", repeats=5, least=0.5, profiled=False):
         "attack_steps": recipe.steps, "bf16": recipe.bf16, "channels_last": recipe.channels_last,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(), "torch": torch.__version__,
-        "flops_per_image": flops, "peak_flops": ceilings,
+        "evaluation_share": evaluation_share(training, own / recipe.batch), "flops_per_image": flops, "peak_flops": ceilings,
         "utilisation": {name: recipe.batch * flops / (time * ceilings[kind]) for name, (kind, time) in used.items()}}
     if profiled:
         result["profile"] = {name: [dict(zip(("group", "seconds", "share"), row, strict=True))

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,7 @@ from torch import nn
 
 from deep.__main__ import main
 from deep.attack import Linf
-from deep.bench import bench, forward_flops, kernel_table, peak, random_data, textbook_step
+from deep.bench import bench, evaluation_share, forward_flops, kernel_table, peak, random_data, textbook_step
 from deep.data import Split
 from deep.folded import Folded
 from deep.models import Classifier, DeiT, PreActResNet18
@@ -149,6 +150,17 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
+def test_the_share_of_evaluation_by_hand(monkeypatch):
+    """Fake evaluations of known length: .05 s for the 16 validation images, .1 s more for the 16 test images."""
+    monkeypatch.setattr("deep.bench.training_line", lambda model, data, recipe, epoch: time.sleep(0.05 + 0.1 * (
+        "test" in recipe.splits_due(epoch))))
+    for words, test, val in (([], 1, 5), (["eval_every=10", "select_every=2"], 1, 5), (["select_every=none"], 1, 1)):
+        recipe = recipe_named("at", ["width=2", *words])
+        training = Training(recipe, random_data(16), "cpu")
+        expected = (test * 0.1 * 10_000 / 16 + val * 0.05 * 1000 / 16) / (recipe.eval_every * 49_000 * 0.001)
+        assert evaluation_share(training, 0.001) == pytest.approx(expected, rel=0.2)
+
+
 def test_freed_memory_is_kept():
     """The eleventh tensor of 64 MiB takes the place of the one before it, with no page faulted in."""
     counts = []
