@@ -53,10 +53,10 @@ def textbook_step(model, optimiser, x, y, attack, *, start=None, mode="train"):
 
 
 def random_data(n, shape=(3, 32, 32), classes=10, seed=0):
-    """A data set of n random images of uint8, with random labels; validation and test images are the same."""
+    """A data set of n random images of uint8, equally many a class; validation and test images are the same."""
     generator = torch.Generator().manual_seed(seed)
     split = Split(torch.randint(256, (n, *shape), generator=generator, dtype=torch.uint8),
-                  torch.randint(classes, (n,), generator=generator))
+                  torch.randperm(n, generator=generator) % classes)
     half, quarter = (0.5,) * shape[0], (0.25,) * shape[0]
     return Data("random images", tuple(map(str, range(classes))), split, split, split, half, quarter, (0.0, 1.0), {})
 
@@ -196,7 +196,7 @@ def bench(recipe, device="cpu", repeats=5, least=0.5, profiled=False):
     if (recipe.loss, recipe.random_start) != ("cross-entropy", True) or recipe.norm != "linf":
         raise ValueError("a recipe was given that the textbook step does not train, which is PGD in linf on "
                          "cross-entropy from a random start: leave loss, norm and random_start as they are.")
-    device, data = torch.device(device), random_data(4 * recipe.batch)
+    device, data = torch.device(device), random_data(max(4 * recipe.batch, 64))
     ours, textbook, training = steps(recipe, data, device)
     ours(), textbook()  # what is compiled or allocated at first is not counted
     counts = [max(1, math.ceil(least / seconds(step, device))) for step in (ours, textbook)]
