@@ -216,7 +216,8 @@ def bench(recipe, device="cpu", repeats=5, least=0.5, profiled=False):
         "attack_steps": recipe.steps, "bf16": recipe.bf16, "channels_last": recipe.channels_last,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(), "torch": torch.__version__,
-        "evaluation_share": evaluation_share(training, own / recipe.batch), "flops_per_image": flops, "peak_flops": ceilings,
+        "evaluation_share": evaluation_share(training, own / recipe.batch), "flops_per_image": flops,
+        "peak_flops": ceilings,
         "utilisation": {name: recipe.batch * flops / (time * ceilings[kind]) for name, (kind, time) in used.items()}}
     if profiled:
         result["profile"] = {name: [dict(zip(("group", "seconds", "share"), row, strict=True))

@@ -52,8 +52,8 @@ def print_result(result):
           "peak")
     print(f"  ratio         {ratio['median']:9.2f} (from {ratio['min']:.2f} to {ratio['max']:.2f} in "
           f"{result['repeats']} pairs)")
-    print(f"  evaluation, CAS included, takes {100 * result['evaluation_share']:.1f} % of the training's time on 50,000 "
-          "images (10,000 tested)")
+    print(f"  evaluation, CAS included, takes {100 * result['evaluation_share']:.1f} % of the training's time "
+          "(50,000 images, 10,000 tested)")
     print(f"  {result['flops_per_image'] / 1e9:.2f} GFLOP an image; peak {peak['bfloat16'] / 1e9:.0f} GFLOP/s in "
           f"bfloat16, {peak['float32'] / 1e9:.0f} in float32")
     for name, rows in result.get("profile", {}).items():
