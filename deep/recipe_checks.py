@@ -82,8 +82,8 @@ def check_training(recipe):
         (not recipe.trim_from or recipe.trim or recipe.clip is not None, "trim_from", "goes with trim or clip"),
         ((recipe.average_decay is not None) == (recipe.average == "ema"), "average_decay", "goes with average=ema"),
         (not recipe.average_from or recipe.average, "average_from", "goes with an average"),
-        (not recipe.select_every or recipe.select_every < recipe.eval_every, "select_every",
-         "must be below eval_every, where both splits are attacked"),
+        (not recipe.select_every or recipe.select_every <= recipe.eval_every, "select_every",
+         "must be at most eval_every, when both splits are attacked"),
     ]
     for holds, name, sentence in rules:
         if not holds:
