@@ -8,7 +8,7 @@ import shutil
 import pytest
 import torch
 
-import deep.commands.cas
+import deep.measuring
 import deep.train
 from deep.__main__ import main
 from deep.attribution import cas, class_correlation
@@ -49,12 +49,12 @@ def results(capsys, *words):
 @pytest.fixture
 def attacks(monkeypatch):
     """The checkpoints that were attacked, one entry an attack."""
-    names, original = [], deep.commands.cas.outcome_of
+    names, original = [], deep.measuring.outcome_of
 
     def counted(folder, recipe, data, device, name, steps, seed):
         names.append(name)
         return original(folder, recipe, data, device, name, steps, seed)
-    monkeypatch.setattr(deep.commands.cas, "outcome_of", counted)
+    monkeypatch.setattr(deep.measuring, "outcome_of", counted)
     return names
 
 

@@ -80,7 +80,8 @@ def test_fields_of_systems_tell_runs_apart(name):
     ["teacher=self", "teacher_share=0.5"], ["teacher=average", "teacher_share=0.5"],
     ["teacher=a", "teacher_share=0.7", "standard_teacher=b", "standard_share=0.7"],
     ["trim_kind=random"], ["trim_from=1/2"], ["average=ema"], ["average_decay=0.9"], ["average_from=1/2"],
-    ["norm=l1"], ["average=median"], ["select_every=6"], ["eval_every=2", "select_every=3"], ["trim=1"], ["smoothing=1"], ["clip=0"], ["temperature=0"],
+    ["norm=l1"], ["average=median"], ["select_every=6"], ["eval_every=2", "select_every=3"],
+    ["trim=1"], ["smoothing=1"], ["clip=0"], ["temperature=0"],
 ])
 def test_a_setting_that_would_do_nothing_is_refused(changes):
     with pytest.raises(ValueError, match=r"was given, but .*: (change|choose)"):

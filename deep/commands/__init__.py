@@ -3,8 +3,8 @@
 Nothing here imports torch before a command runs, so that `deep --help` is there at once.
 """
 
-from deep.commands import bench, cas, evaluate, saliency, sweep, tensorboard, train
+from deep.commands import bench, cas, evaluate, reproduce, saliency, sweep, tensorboard, train
 
 __all__ = ["COMMANDS"]
 
-COMMANDS = (train, sweep, evaluate, cas, saliency, tensorboard, bench)
+COMMANDS = (train, sweep, reproduce, evaluate, cas, saliency, tensorboard, bench)

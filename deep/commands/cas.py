@@ -2,12 +2,11 @@
 
 import json
 
-from deep.commands.common import add_run_options, heading, opened, outcome_of, positive
+from deep.commands.common import add_run_options, opened, positive
 
 __all__ = ["add", "run"]
 
 WIDEST = 20  # classes: a larger correlation is not printed, only written
-KEYS = ("checkpoint", "attack", "attack_seeds", "data", "n_test")  # what makes a line of cas.jsonl one of its kind
 PLAIN = ("cas_gauge_fixed", "cas_per_instance", "cas_clean", "cas_clean_gauge_fixed", "margin_cas")
 
 
@@ -19,13 +18,15 @@ def add(commands):
 
 def run(options):
     from deep.measurements import checkpoints, enter
+    from deep.measuring import KEYS, identity, measured, measured_before
     folder, recipe, data, device, names = opened(options)
     positive("--attack-seeds", options.attack_seeds, most=100)
     names = checkpoints(folder) if options.checkpoint == "all" else names
     results = []
     for name in names:
-        found = measured_before(folder, recipe, data, name, options) if options.checkpoint == "all" else None
-        found = found or measured(folder, recipe, data, device, name, options)
+        this = identity(folder, recipe, data, name, options.attack_steps, options.attack_seeds)
+        found = measured_before(folder, this, KEYS[1:]) if options.checkpoint == "all" else None
+        found = found or measured(folder, recipe, data, device, name, options.attack_steps, options.attack_seeds)
         enter(folder.path / "cas.jsonl", found, KEYS)
         if name in ("best", "last"):
             folder.write_json(f"cas-{name}.json", found)
@@ -34,50 +35,6 @@ def run(options):
             (print_line if options.checkpoint == "all" else print_result)(found)
     if options.json:
         print(json.dumps(results))
-
-
-def identity(folder, recipe, data, name, options):
-    """What says which checkpoint was measured, and how."""
-    from deep.evaluate import evaluation_attack
-    from deep.measurements import weights_digest
-    attack = evaluation_attack(recipe, data.box, options.attack_steps)
-    return (heading(folder, recipe, data, attack, name)
-            | {"checkpoint": name.rpartition("/")[2], "attack_seeds": options.attack_seeds,
-               "weights": weights_digest(folder.model_state(name)["model"])})
-
-
-def measured_before(folder, recipe, data, name, options):
-    """The line of cas.jsonl about these very weights under this attack, by whatever name, or None."""
-    from deep.measurements import known
-    this = identity(folder, recipe, data, name, options)
-    same = {key: this[key] for key in ("weights", *KEYS[1:])}
-    line = known(folder.path / "cas.jsonl", same)
-    return line and line | this
-
-
-def measured(folder, recipe, data, device, name, options):
-    """Attack the test images once a seed; every CAS, its interval, the profile by class, the estimates from margins."""
-    from deep.attribution import class_correlation, class_profile
-    from deep.evaluate import accuracy
-    from deep.margins import margin_estimates, wrong_class_margins
-    from deep.variants import attributions, cas_intervals
-    outcomes = []
-    for seed in range(options.attack_seeds):
-        model, _, outcome = outcome_of(folder, recipe, data, device, name, options.attack_steps, seed)
-        outcomes.append(outcome)
-    first, weight = outcomes[0], model.linear.weight.detach().cpu()
-    values = attributions(first, weight, superclasses=data.superclasses)
-    intervals = cas_intervals(outcomes, weight, superclasses=data.superclasses)
-    correlation = class_correlation(first.features, first.labels, weight)
-    share, partner, cosine = (column.tolist() for column in class_profile(correlation))
-    profile = [{"class": data.classes[i], "share": share[i], "partner": data.classes[partner[i]], "cosine": cosine[i]}
-               for i in range(len(share))]
-    counts = first.labels.bincount(minlength=len(weight))
-    margins = margin_estimates(wrong_class_margins(first, model.linear), first.labels) if counts.min() >= 10 else None
-    return (identity(folder, recipe, data, name, options) | {"classes": list(data.classes)} | values
-            | {"cas_interval": intervals["cas"], "intervals": intervals, "clean": accuracy(first.clean),
-               "robust": accuracy(first.robust), "margins": margins, "profile": profile,
-               "correlation": correlation.tolist()})
 
 
 def with_interval(result, key):

@@ -1,8 +1,10 @@
 """What several commands share: options, devices, and the run whose checkpoints they read."""
 
 import ctypes
+import signal
+from contextlib import contextmanager
 
-__all__ = ["add_machine_options", "add_run_options", "heading", "keep_freed_memory", "opened", "outcome_of", "positive",
+__all__ = ["add_machine_options", "add_run_options", "keep_freed_memory", "opened", "positive", "stoppable",
            "use_device"]
 
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # glibc's malloc.h
@@ -53,6 +55,21 @@ def use_device(name, threads):
     return name
 
 
+@contextmanager
+def stoppable():
+    """Between two trainings SIGTERM and SIGINT raise `Interrupted`; `deep.train.train` checkpoints first."""
+    from deep.train import Interrupted
+
+    def stop(number, frame):
+        raise Interrupted(number)
+    handlers = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
 def opened(options):
     """The run, its recipe, its data on the device, the device, and the checkpoints asked for."""
     from deep.run import RunFolder
@@ -64,22 +81,3 @@ def opened(options):
     data = load_data(recipe, options.data).to(device)
     names = ("best", "last") if options.checkpoint == "both" else (options.checkpoint,)
     return run, recipe, data, device, names
-
-
-def outcome_of(run, recipe, data, device, name, steps, seed):
-    """(network, attack, Outcome) of attacking the test images once."""
-    from deep.evaluate import evaluation_attack, measure
-    from deep.progress import bar
-    from deep.train import load_network
-    model = load_network(run, data, name, device)
-    attack = evaluation_attack(recipe, data.box, steps)
-    with bar(f"attacking {name}", len(data.test)) as advance:
-        return model, attack, measure(model, data.test, attack, seed, progress=advance)
-
-
-def heading(run, recipe, data, attack, name):
-    """What every result says of itself."""
-    return {"run": str(run.path), "checkpoint": name, "epoch": run.model_state(name)["epoch"], "data": data.name,
-            "n_test": len(data.test),
-            "attack": f"PGD-{attack.steps} {attack.norm} eps {attack.eps} step {attack.step} on {attack.loss}",
-            "seed": recipe.seed}

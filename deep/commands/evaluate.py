@@ -2,7 +2,7 @@
 
 import json
 
-from deep.commands.common import add_run_options, heading, opened, outcome_of, positive
+from deep.commands.common import add_run_options, opened, positive
 
 __all__ = ["add", "run"]
 
@@ -51,6 +51,7 @@ def run(options):
 def evaluated(folder, recipe, data, device, name, attacks, options):
     """The result of one checkpoint, as JSON has it."""
     from deep.evaluate import accuracy
+    from deep.measuring import heading, outcome_of
     from deep.progress import bar
     from deep.robustness import battery, rows, worst_case
     from deep.sanity import gap_flag, sanity_flags

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from deep.commands.common import add_run_options, heading, opened, positive
+from deep.commands.common import add_run_options, opened, positive
 
 __all__ = ["add", "run"]
 
@@ -30,6 +30,7 @@ def add(commands):
 def run(options):
     from deep.data import Split
     from deep.evaluate import evaluation_attack
+    from deep.measuring import heading
     from deep.run import write_atomically
     from deep.saliency_picture import draw
     from deep.sharing import common_partners, overlap, profiles, summary

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 
-from deep.commands.common import add_machine_options, positive, use_device
+from deep.commands.common import add_machine_options, positive, stoppable, use_device
 
 __all__ = ["add", "run"]
 
@@ -102,9 +102,6 @@ def work_here(runs, options):
     from deep.train import Interrupted
     device = use_device(options.device, options.threads)
 
-    def stop(number, frame=None):
-        raise Interrupted(number)
-
     def orphaned():
         return options.worker is not None and os.getppid() != options.worker
 
@@ -114,7 +111,7 @@ def work_here(runs, options):
 
     def train_run(run):
         if orphaned():
-            stop(signal.SIGTERM)
+            raise Interrupted(signal.SIGTERM)
         before = standing(run, options.out)
         tell(f"{run.name} ({' '.join(run.words)}): " + (f"continued after epoch {before['epoch']}" if before["epoch"]
                                                          else "begun"))
@@ -123,13 +120,8 @@ def work_here(runs, options):
         tell(f"{run.name}: {state}" + (f": {reason}" if reason else ""))
         return state
 
-    # between two trainings; deep.train.train has its own, and checkpoints first
-    handlers = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
+    with stoppable():
         work(runs, options.out, train_run)
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 def share(runs, options):
