@@ -5,24 +5,33 @@ from torch.nn import functional as F
 
 from deep.attack import LOSSES
 
-__all__ = ["batch_loss", "divergence", "label_loss", "samples_kept"]
+__all__ = ["batch_loss", "check_smoothing", "divergence", "label_loss", "samples_kept"]
+
+
+def check_smoothing(b, classes):
+    """ValueError unless 0 <= b < (K-1)/K: beyond it the label would be the least likely class.
+
+    >>> check_smoothing(0.9, 10)
+    Traceback (most recent call last):
+    ValueError: smoothing = 0.9 was given with 10 classes, but it must be below (K-1)/K = 0.9, ...
+    """
+    if not 0 <= b < (classes - 1) / classes:
+        raise ValueError(f"smoothing = {b} was given with {classes} classes, but it must be below (K-1)/K = "
+                         f"{(classes - 1) / classes:.4g}, where no class is favoured: choose a smaller one.")
 
 
 def label_loss(name, logits, labels, b=0.0):
     """The loss of the labels, (n,): LOSSES[name], or for b > 0 cross-entropy with smoothed labels.
 
     -(1 - b) log p_y - b/(K-1) sum_{j != y} log p_j (theory.md, section 0): 1 - b on the true class and b/(K-1) on each
-    other; torch's `label_smoothing` spreads b K/(K-1) over all K. ValueError unless 0 <= b < (K-1)/K, beyond which
-    the label would be the least likely class.
+    other; torch's `label_smoothing` spreads b K/(K-1) over all K. ValueError as from `check_smoothing`.
 
     >>> logits = torch.tensor([[2.0, 0.0, 0.0]]).log_softmax(1)
     >>> round(label_loss("cross-entropy", logits, torch.tensor([0]), 0.3).item(), 6)  # -log p_y + b (2 - 0)
     0.839545
     """
     classes = logits.shape[1]
-    if not 0 <= b < (classes - 1) / classes:
-        raise ValueError(f"smoothing = {b} was given with {classes} classes, but it must be below (K-1)/K = "
-                         f"{(classes - 1) / classes:.4g}, where no class is favoured: choose a smaller one.")
+    check_smoothing(b, classes)
     if not b:
         return LOSSES[name](logits, labels)
     return F.cross_entropy(logits, labels, reduction="none", label_smoothing=b * classes / (classes - 1))

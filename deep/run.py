@@ -117,6 +117,7 @@ class RunFolder:
 
     def __init__(self, path):
         self.path, self.lock = Path(path), None
+        self.last_is_damaged = False  # as far as `resume` has found
 
     def open_for_training(self, recipe):
         """Create the folder, or check that it holds this very recipe; lock it for this process."""
@@ -185,11 +186,12 @@ class RunFolder:
         self.advance()
 
     def advance(self):
-        """next.pt becomes last.pt, and last.pt, if there is one, previous.pt."""
+        """next.pt becomes last.pt, and last.pt, if there is one, previous.pt, unless it is damaged."""
         last = self.path / "last.pt"
-        if last.exists():
+        if last.exists() and not self.last_is_damaged:
             os.replace(last, self.path / "previous.pt")
         os.replace(self.path / "next.pt", last)
+        self.last_is_damaged = False
 
     def keep(self, state):
         """Write checkpoints/epoch-0010.pt , a state after 10 epochs, which stays."""
@@ -203,6 +205,13 @@ class RunFolder:
         """The epochs after which a checkpoint was kept, in order."""
         return sorted(int(path.stem.partition("-")[2]) for path in self.path.glob("checkpoints/epoch-*.pt"))
 
+    def read(self, name):
+        """(state, None) of a checkpoint, or (None, what is wrong with the file)."""
+        try:
+            return run_checkpoint(self.path / name), None
+        except ValueError as error:
+            return None, str(error)
+
     def resume(self):
         """(state, complaint): the newest readable checkpoint, or None; complaint names a damaged newer one.
 
@@ -212,13 +221,14 @@ class RunFolder:
         # next.pt is complete wherever it exists: it is what a crash between two renames leaves
         for name in ("next.pt", "last.pt", "previous.pt"):
             if (self.path / name).exists():
-                try:
-                    state = run_checkpoint(self.path / name)
+                state, reason = self.read(name)
+                if state is not None:
                     if name == "next.pt":
+                        self.last_is_damaged = self.read("last.pt")[0] is None
                         self.advance()
                     return state, complaint
-                except ValueError as error:
-                    complaint = complaint or str(error)
+                self.last_is_damaged |= name == "last.pt"
+                complaint = complaint or reason
         if complaint:
             raise ValueError(complaint)
         return None, None

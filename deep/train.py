@@ -12,6 +12,7 @@ import torch
 from deep.data import load
 from deep.distributed import Alone
 from deep.models import load_network
+from deep.objective import check_smoothing
 from deep.planted import planted_images
 from deep.recipe import Recipe, run_name
 from deep.run import RunFolder, load_checkpoint, packed
@@ -67,7 +68,8 @@ def common_epochs(first, second):
             shares.append(min(getattr(recipe, begin) for recipe in (first, second)
                               if any(getattr(recipe, name) != getattr(Recipe, name) for name in names)))
             different -= {begin, *names}
-    return 0 if different else math.floor(min(shares) * first.epochs)
+    # whoever begins at a share s of n epochs has begun once e >= s n have passed: e = 0, ..., ceil(s n) - 1 are common
+    return 0 if different else math.ceil(min(shares) * first.epochs)
 
 
 def branch(training, run, trunk):
@@ -131,6 +133,7 @@ def train(recipe, data, out, *, device="cpu", stop_after=None, progress=None, fo
     SIGTERM and SIGINT write a checkpoint in mid-epoch and raise `Interrupted`. ValueError: the folder is in use,
     or holds another recipe or no readable checkpoint. FloatingPointError: the loss was NaN or infinite.
     """
+    check_smoothing(recipe.smoothing, len(data.classes))
     run, world = RunFolder(folder or Path(out) / run_name(recipe)), world or Alone()
     world.of_the_first(lambda: run.open_for_training(recipe))
     received = []

@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
-# Two BLAS threads on small matrices wait for each other more than they work; set before numpy is imported.
+# Threads on small matrices wait for each other more than they work, and each worker of pytest-xdist has a core of its
+# own; set before numpy and torch are imported, and inherited by the processes that tests start.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings

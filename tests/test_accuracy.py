@@ -78,7 +78,7 @@ def test_best_ratio_by_two_methods(k):
 
 def test_best_ratio_by_search():
     """A plain search for the highest mpmath integral, which knows no derivative."""
-    grid = np.linspace(0.6, 0.67, 36)
+    grid = np.linspace(0.62, 0.65, 16)
     values = [joint_by_mpmath(r, 1.0) for r in grid]
     assert abs(grid[int(np.argmax(values))] - r_acc(1.0)) <= 0.002
     assert r_acc(1.0) == pytest.approx(0.6365327, abs=1e-7)
@@ -127,7 +127,7 @@ def test_thresholds_agree(sigma):
 
 def test_best_smoothing_is_best():
     """N3 by search over b on the mpmath integral at k = 1."""
-    grid = np.linspace(0.3, 0.41, 23)
+    grid = np.linspace(0.33, 0.385, 12)
     values = [joint_by_mpmath(ratio_closed(1.0, b), 1.0) for b in grid]
     assert abs(grid[int(np.argmax(values))] - b_star(1.0)) <= 0.005
     assert b_star(1.0) == pytest.approx(0.3557710, abs=1e-7)

@@ -74,6 +74,7 @@ def test_readable_output(run, capsys):
     (["train", "planted-linear", "mu=nan"], "mu = nan was given"),
     (["train", "planted-linear", "patch=100"], "patch = 100 was given"),
     (["train", "planted-linear", "padding=8"], "padding = 8 was given, but reflection needs less"),
+    (["train", "planted-linear", "smoothing=0.7"], "with 3 classes, but it must be below (K-1)/K = 0.6667"),
     (["cas", "/nowhere", "--attack-steps", "0"], "--attack-steps = 0 was given"),
 ])
 def test_refusals(words, sentence, capsys, tmp_path):
@@ -82,6 +83,7 @@ def test_refusals(words, sentence, capsys, tmp_path):
     err = capsys.readouterr().err
     assert sentence in err
     assert len(err.strip().splitlines()) == 1
+    assert not any(tmp_path.iterdir())  # refused before there is a run folder
 
 
 def test_overrides_may_follow_an_option(tmp_path):

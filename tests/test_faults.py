@@ -199,7 +199,15 @@ def test_a_disk_that_has_become_read_only(undisturbed, tmp_path, capsys, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(deep.run, "open", read_only, raising=False)
         assert "(Read-only file system): choose another place." in answer(capsys, 1, "train", *WORDS, "--out", tmp_path)
-        assert "(Read-only file system)" in answer(capsys, 1, "evaluate", run)
+        for words in ([], ["--json"]):  # what was computed is printed, and then that it could not be written
+            capsys.readouterr()
+            assert main(["evaluate", str(run), *words]) == 1
+            out, sentence = capsys.readouterr()
+            assert [out.count(f'checkpoint": "{which}' if words else f"{which} (epoch 2), planted")
+                    for which in ("best", "last")] == [1, 1]
+            assert out.count("robust") >= 2
+            assert sentence == (f"deep: {run / 'evaluate-last.json'} cannot be read or written (Read-only file system):"
+                                " choose another place.\n")
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
     assert_ends_as(undisturbed, tmp_path)
 
@@ -257,6 +265,26 @@ def test_a_damaged_checkpoint_costs_an_epoch_at_most(undisturbed, third, tmp_pat
         out = capsys.readouterr().out
         noticed += "last.pt is not a readable checkpoint" in out and "Going on from the checkpoint before it." in out
     assert noticed == 20 if how == "cut" else noticed >= 15  # zeros between the tensors mean nothing
+
+
+def test_a_damaged_checkpoint_takes_no_good_one_from_its_place(undisturbed, third, tmp_path):
+    """Going on from previous.pt, the next checkpoint replaces the damaged last.pt; so does a complete next.pt."""
+    half = {"last.pt": third["last.pt"][:len(third["last.pt"]) // 2]}
+    for name, files in (("again", half), ("renamed", half | {"next.pt": third["last.pt"]})):
+        run = laid_out(third | files, tmp_path / name)
+        trained(tmp_path / name, "--stop-after", "3")
+        assert load_checkpoint(run / "last.pt")["epoch"] == 3
+        assert (run / "previous.pt").read_bytes() == third["previous.pt"]
+        assert not (run / "next.pt").exists()
+        assert_ends_as(undisturbed, tmp_path / name)
+        assert load_checkpoint(run / "previous.pt")["epoch"] == 3
+
+
+def test_one_process_that_goes_on_keeps_the_good_checkpoint_and_later_ones(third, tmp_path):
+    """Two epochs in one training after the damage: the second save again moves last.pt to previous.pt."""
+    run = laid_out(third | {"last.pt": b""}, tmp_path)
+    trained(tmp_path)
+    assert [load_checkpoint(run / name)["epoch"] for name in ("last.pt", "previous.pt")] == [4, 3]
 
 
 def torch_is_deceived(path, expected):

@@ -23,9 +23,11 @@ from deep.data import Split
 from deep.recipe import recipe_named
 from deep.train import Interrupted, load_data, train
 
-# Batch norm, momentum, crops, mirror images and random starts: whatever has a state of its own.
+# Batch norm, momentum, crops, mirror images, random starts, an average and a teacher: whatever has a state of its own.
 WORDS = ["model=preactresnet18", "width=2", "patch=2", "epochs=4", "train_size=80", "val_size=20", "batch=20",
-         "eval_every=1", "eval_steps=1", "padding=1", "flip=true", "random_start=true", "lr=0.02", "weight_decay=1e-3"]
+         "eval_every=1", "eval_steps=1", "padding=1", "flip=true", "random_start=true", "lr=0.02", "weight_decay=1e-3",
+         "average=ema", "average_decay=0.9", "average_from=1/4",
+         "teacher=self", "teacher_share=0.5", "teacher_from=1/4"]
 
 
 def digest(state):

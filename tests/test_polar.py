@@ -60,7 +60,7 @@ CASES = [(Setting(1, 0.5), SmoothedMargin(0.3)), (Setting(1, 0.5, norm=2), Margi
          (Setting(1, 0.5, noise="uniform", classes=6), Margin())]
 
 
-@pytest.mark.parametrize(("setting", "loss"), CASES, ids=str)
+@pytest.mark.parametrize(("setting", "loss"), CASES)
 def test_risk_agrees_with_samples_of_all_features(setting, loss):
     slope, rng = mean_slope(setting, loss, 0.2), np.random.default_rng(1)
     for w in ((1.1, 0.7), (0.5, -0.8), (-1, 0.3)):

@@ -39,7 +39,7 @@ def sampled(setting, ratio, eps, count=200_000):
     return (margins > 0).all(axis=1).mean(), (margins[:, 0] > 0).mean()
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=str)
+@pytest.mark.parametrize("setting", SETTINGS)
 def test_accuracies_agree_with_samples(setting):
     for ratio in (0.0, 0.4, 1.0, 7.0):
         for found, share in zip(accuracy_of(setting, ratio, 0.15), sampled(setting, ratio, 0.15), strict=True):
@@ -63,7 +63,7 @@ def test_both_ways_to_integrate_agree_for_more_classes(ratio):
         assert accuracy_of(Setting(classes=6), ratio, 0.2)[0] == pytest.approx(ndtr(1.2)**5, abs=1e-8)
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=str)
+@pytest.mark.parametrize("setting", SETTINGS)
 def test_no_ratio_is_better_than_the_best(setting):
     best = best_ratio(setting, 0.15)
     top = accuracy_of(setting, best, 0.15)[0]

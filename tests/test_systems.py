@@ -327,7 +327,7 @@ def test_an_interrupted_run_is_continued_to_the_last_bit(tmp_path, system):
 
 
 @pytest.mark.parametrize("system", [
-    ["trim=0.1", "trim_from=1/2"], ["trim=0.1", "trim_kind=random", "trim_from=1/2"], ["clip=0.5", "trim_from=3/4"],
+    ["trim=0.1", "trim_from=1/3"], ["trim=0.1", "trim_kind=random", "trim_from=1/2"], ["clip=0.5", "trim_from=3/4"],
     ["teacher=self", "teacher_share=0.4", "teacher_from=1/2"], ["average=swa", "average_from=1/2"]])
 def test_a_branch_is_the_run_from_scratch(tmp_path, system):
     trunk = run_of(tmp_path / "trunk", "keep_every=1")
@@ -364,7 +364,7 @@ def test_a_branch_is_refused_where_the_first_epochs_differ(tmp_path):
 
 @pytest.mark.parametrize(("first", "second", "epochs"), [
     ([], [], 200), ([], ["keep_every=10"], 200), ([], ["lr=0.05"], 0), ([], ["seed=1"], 0), ([], ["smoothing=0.1"], 0),
-    ([], ["trim=0.1", "trim_from=3/4"], 150), ([], ["clip=2", "trim_from=1/3"], 66), ([], ["trim=0.1"], 0),
+    ([], ["trim=0.1", "trim_from=3/4"], 150), ([], ["clip=2", "trim_from=1/3"], 67), ([], ["trim=0.1"], 0),
     (["trim=0.1", "trim_from=1/2"], ["trim=0.2", "trim_from=3/4"], 100),
     (["trim=0.1", "trim_from=1/2"], ["trim=0.1", "trim_kind=random", "trim_from=1/2"], 100),
     ([], ["teacher=self", "teacher_share=0.5", "teacher_from=1/4"], 50), ([], ["teacher=/a", "teacher_share=0.5"], 0),

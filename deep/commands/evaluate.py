@@ -35,17 +35,22 @@ def run(options):
     attack = evaluation_attack(recipe, data.box, options.attack_steps)
     attacks = {name: rounds_of(name, attack, len(data.classes)) for name in (options.attacks or "").split(",")
                if options.attacks is not None}
-    results = []
+    results, unwritten = [], None
     for name in names:
         results.append(evaluated(folder, recipe, data, device, name, attacks, options))
         # a part of the images, or other attacks, never replaces the evaluation on all of them
         part = f"-first{options.limit}" if options.limit else ""
-        folder.write_json(f"{'battery' if attacks else 'evaluate'}-{name}{part}.json", results[-1])
+        try:
+            folder.write_json(f"{'battery' if attacks else 'evaluate'}-{name}{part}.json", results[-1])
+        except OSError as error:  # a read-only run folder, say: what was computed is printed first
+            unwritten = error
     if options.json:
         print(json.dumps(results))
-        return
-    for result in results:
-        print_result(result)
+    else:
+        for result in results:
+            print_result(result)
+    if unwritten:
+        raise unwritten
 
 
 def evaluated(folder, recipe, data, device, name, attacks, options):
