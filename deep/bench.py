@@ -27,6 +27,8 @@ GROUPS = {"convolution, forward": ("mkldnn_convolution", "cudnn_convolution", "c
           "ReLU": ("relu", "clamp_min", "threshold_backward"), "sums and products": ("add", "sub", "mul", "div"),
           "copies and casts": ("copy", "index", "fill", "cat")}
 
+PRODUCTS = ("convolution, forward", "convolution, backward", "matrix products")
+
 
 def textbook_step(model, optimiser, x, y, attack, *, start=None, mode="train"):
     """One step of PGD adversarial training (Madry et al. 2018) as it is written at first: (loss, number correct).
@@ -191,7 +193,8 @@ def bench(recipe, device="cpu", repeats=5, least=0.5, profiled=False):
     recipe: of PGD training in linf on cross-entropy; its data is replaced by random images. Returns what
     `deep bench --json` prints: images a second (medians), `ratio` of the two, pair by pair, the share of evaluation
     (`evaluation_share`), operations an image, the share of the peak (of bfloat16 or float32 as each computes) that is
-    used. ValueError for another recipe.
+    used; with `profiled`, `kernel_table` of both and the share of the peak while convolutions and products run
+    (`products_utilisation`). ValueError for another recipe.
     """
     if (recipe.loss, recipe.random_start) != ("cross-entropy", True) or recipe.norm != "linf":
         raise ValueError("a recipe was given that the textbook step does not train, which is PGD in linf on "
@@ -223,4 +226,7 @@ def bench(recipe, device="cpu", repeats=5, least=0.5, profiled=False):
         result["profile"] = {name: [dict(zip(("group", "seconds", "share"), row, strict=True))
                                     for row in kernel_table(step, device)]
                              for name, step in (("ours", ours), ("textbook", textbook))}
+        # what is counted in `flops` is done by these kernels alone
+        busy = sum(row["seconds"] for row in result["profile"]["ours"] if row["group"] in PRODUCTS)
+        result["products_utilisation"] = recipe.batch * flops / (busy * ceilings[used["ours"][0]])
     return result

@@ -115,6 +115,10 @@ def test_the_command_prints_both_and_their_ratio(capsys):
     used = result["utilisation"]["ours"]
     assert used == pytest.approx(8 * result["flops_per_image"] / own / result["peak_flops"]["bfloat16"])
     assert 0 < used < 1 and 0 < result["utilisation"]["textbook"] < 1
+    busy = sum(row["seconds"] for row in result["profile"]["ours"] if row["group"].startswith(("conv", "matrix")))
+    assert result["products_utilisation"] == pytest.approx(
+        8 * result["flops_per_image"] / busy / result["peak_flops"]["bfloat16"])
+    assert 0 < result["evaluation_share"] < 10
     for rows in result["profile"].values():
         assert sum(row["share"] for row in rows) == pytest.approx(1)
         assert sum(row["share"] for row in rows if "convolution" in row["group"]) > 0.1

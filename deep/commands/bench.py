@@ -56,6 +56,8 @@ def print_result(result):
           "(50,000 images, 10,000 tested)")
     print(f"  {result['flops_per_image'] / 1e9:.2f} GFLOP an image; peak {peak['bfloat16'] / 1e9:.0f} GFLOP/s in "
           f"bfloat16, {peak['float32'] / 1e9:.0f} in float32")
+    if "products_utilisation" in result:
+        print(f"  while convolutions and matrix products run: {100 * result['products_utilisation']:.1f} % of peak")
     for name, rows in result.get("profile", {}).items():
         print(f"  {name}:")
         for row in rows:
