@@ -14,6 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 from deep.data import Data, Split, as_float
 from deep.evaluate import training_line
 from deep.models import build
+from deep.run import commit
 from deep.train import Training
 
 __all__ = ["bench", "evaluation_share", "forward_flops", "kernel_table", "own_step", "peak", "random_data",
@@ -218,7 +219,7 @@ def bench(recipe, device="cpu", repeats=5, least=0.5, profiled=False):
         "model": recipe.model, "width": recipe.width, "depth": recipe.depth, "batch": recipe.batch,
         "attack_steps": recipe.steps, "bf16": recipe.bf16, "channels_last": recipe.channels_last,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "threads": torch.get_num_threads(), "torch": torch.__version__,
+        "threads": torch.get_num_threads(), "torch": torch.__version__, "commit": commit(),
         "evaluation_share": evaluation_share(training, own / recipe.batch), "flops_per_image": flops,
         "peak_flops": ceilings,
         "utilisation": {name: recipe.batch * flops / (time * ceilings[kind]) for name, (kind, time) in used.items()}}

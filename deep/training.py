@@ -71,6 +71,7 @@ class Training:
                            "attack": torch.Generator(self.device), "trim": torch.Generator(self.device)}
         for name, generator in self.generators.items():
             generator.manual_seed(seed[name])
+        self.rows = Rows(self.generators["attack"], 0, recipe.batch)  # this process's, of the batch at hand
         self.attack = training_attack(recipe, data.box)
         self.average = averaged(recipe, self.model)
         self.teachers = Teachers(recipe, self.data, self.device)

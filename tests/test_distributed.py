@@ -173,7 +173,8 @@ def test_a_signal_leaves_a_checkpoint_of_all_and_one_process_goes_on_from_it(tmp
     assert state["totals"][3] == state["step"]
     assert 0.6 < state["totals"][1] / (50 * state["step"]) <= 1  # the first process alone has seen a half
     again = launch("-m", "deep", *words, "--stop-after", 2, "--out", tmp_path / "two")
-    assert again.wait(timeout=120) == 0, again.communicate()
+    _, errors = again.communicate(timeout=120)
+    assert again.returncode == 0, errors
     for name in ("two", "one"):
         assert main([*words, "--out", str(tmp_path / name)]) == 0
     two, one = (run_folder(tmp_path / name) for name in ("two", "one"))

@@ -341,7 +341,7 @@ def test_a_branch_of_an_interrupted_trunk_has_its_best_checkpoint(tmp_path, monk
     """The best epoch lies before the interruption, and no later one is better."""
     scores = {1: 0.9, 2: 0.5, 3: 0.4, 4: 0.3}
     monkeypatch.setattr("deep.training.training_line",
-                        lambda model, data, recipe, epoch: {"val_robust": scores[epoch], "robust": 0.0})
+                        lambda model, data, recipe, epoch, world: {"val_robust": scores[epoch], "robust": 0.0})
     run_of(tmp_path / "trunk", "keep_every=2", stop_after=1)
     trunk = run_of(tmp_path / "trunk", "keep_every=2")
     system = ["trim=0.1", "trim_from=1/2"]
