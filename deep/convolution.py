@@ -73,7 +73,7 @@ def conv2d(x, weight, bias=None, stride=(1, 1), padding=(0, 0), dilation=(1, 1),
     size = weight.shape[2]
     outputs = ((x.shape[2] + 2 * padding[0] - size) // stride[0] + 1) ** 2
     small = (x.dtype == torch.bfloat16 and x.device.type == "cpu" and outputs <= FEW and x.shape[2] == x.shape[3]
-             and weight.shape[3] == size > padding[0] and stride[0] == stride[1] and padding[0] == padding[1]
+             and len(x) and weight.shape[3] == size > padding[0] and stride[0] == stride[1] and padding[0] == padding[1]
              and tuple(dilation) == (1, 1) and groups == 1)
     if small:
         return WindowProduct.apply(x, weight, bias, stride[0], padding[0])

@@ -11,7 +11,8 @@ from datetime import timedelta
 import torch
 from torch import distributed, nn
 
-__all__ = ["Alone", "Lost", "Processes", "SyncedBatchNorm", "check_shared", "joined", "synced"]
+__all__ = ["Alone", "Lost", "Processes", "SyncedBatchNorm", "check_shared", "joined", "synced",
+           "usable"]
 
 PATIENCE = timedelta(minutes=10)  # for a process that neither answers nor has ended, as behind a broken network
 
@@ -117,7 +118,9 @@ class Processes(Alone):
 
     def merged(self, totals):
         parts = torch.stack(self.everyone(totals.cpu()))
-        return torch.cat([parts[:, :2].sum(0), parts[:, 2:].amax(0)]).to(totals.device)
+        bad = parts[:, 2][parts[:, 2] > 0]
+        first = bad.amin() if len(bad) else torch.zeros((), dtype=parts.dtype)
+        return torch.cat([parts[:, :2].sum(0), torch.stack([first, parts[0, 3]])]).to(totals.device)
 
 
 class Sum(torch.autograd.Function):
@@ -179,12 +182,21 @@ def check_shared(recipe, n, processes):
     if processes == 1:
         return
     last = n % recipe.batch or recipe.batch
-    if min(last, recipe.batch) < processes:
+    if last < processes:
         raise ValueError(f"the last batch of an epoch has {last} of {n} images for {processes} processes, but each "
                          "needs one: choose another batch or train_size, or fewer processes.")
     if recipe.compile:
         raise ValueError(f"compile = true was given with {processes} processes, but only one process is compiled: "
                          "leave compile out, or start one process.")
+
+
+def usable(device):
+    """ValueError unless torch can put a number on the device."""
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"the device {device} cannot be used here: choose cpu, or a device that torch "
+                         "sees.") from error
 
 
 @contextmanager
@@ -199,6 +211,7 @@ def joined(device):
     if device == "cuda":
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     if device.startswith("cuda"):
+        usable(device)
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)
     try:

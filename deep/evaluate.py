@@ -47,7 +47,7 @@ def measure(model, split, attack, seed, batch=None, progress=None, attacked=None
     Raises ValueError if a score is not finite.
     """
     generator, world = torch.Generator(split.images.device).manual_seed(seed), world or Alone()
-    parts = []
+    parts, finite = [], True
     batch = batch or (1000 if split.images.is_cuda else 256)
     for begin in range(0, len(split), batch):
         images, y = split.images[begin:begin + batch], split.labels[begin:begin + batch]
@@ -57,13 +57,14 @@ def measure(model, split, attack, seed, batch=None, progress=None, attacked=None
         with frozen(model), torch.no_grad():
             clean, adversarial = model.features(x), model.features(z)
             logits = [model.linear(features) for features in (clean, adversarial)]
-        if not all(values.isfinite().all() for values in logits):
-            raise ValueError("the network's scores are not finite numbers, so it has no accuracy: evaluate another "
-                             "checkpoint.")
+        finite &= all(values.isfinite().all().item() for values in logits)
         correct = [values.argmax(1) == y for values in logits]
         parts.append([value.cpu() for value in (y, *correct, clean, adversarial)])
         if progress:
             progress(n)
+    if world.highest(int(not finite)):
+        raise ValueError("the network's scores are not finite numbers, so it has no accuracy: evaluate another "
+                         "checkpoint.")
     batches = zip(*world.everyone(parts), strict=True)  # of each batch, the parts in order of rank
     return Outcome(*(torch.cat(column) for column in zip(*(part for parts in batches for part in parts), strict=True)))
 

@@ -30,7 +30,10 @@ def epoch_note(history):
             f"robust: train {100 * line['train_robust']:.1f} %")
     evaluated = next((line for line in reversed(history) if "robust" in line), None)
     if evaluated:
-        note += (f", test {100 * evaluated['robust']:.1f} %  clean {100 * evaluated['clean']:.1f} %  "
+        if "val_robust" in line:
+            note += f", validation {100 * line['val_robust']:.1f} %"
+        when = "" if evaluated is line else f" (epoch {evaluated['epoch']})"
+        note += (f", test{when} {100 * evaluated['robust']:.1f} %  clean {100 * evaluated['clean']:.1f} %  "
                  f"CAS {evaluated['cas']:.2f}")
     return note
 

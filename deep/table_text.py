@@ -21,9 +21,10 @@ def described(recipe, images):
     """
     size = f" of width {recipe.width}" if recipe.width else ""
     size += f" and depth {recipe.depth}" if recipe.depth else ""
-    attack = "FGSM" if recipe.steps == 1 else f"PGD-{recipe.steps}"
+    attack = "one step from a random start" if recipe.steps == 1 else f"PGD-{recipe.steps}"
+    crops = "" if recipe.padding else ", no random crops"
     return (f"{recipe.model}{size}, {images:,} training images, {recipe.epochs} epochs, "
-            f"{attack if recipe.method == 'at' else recipe.method}")
+            f"{attack if recipe.method == 'at' else recipe.method}{crops}")
 
 
 def grouped(values):
@@ -53,8 +54,9 @@ def paper_sentences(report):
                   "not directly comparable with those measured here")
         yield f"The paper's robust accuracies are probably AutoAttack's (an inference): {others}."
     if scale != "paper" or report["changes"]:
-        yield (f"Scale {scale}{' (changed)' if report['changes'] else ''} is not comparable with the paper's numbers, "
-               "which are from 200 epochs on the whole data set at full width: no difference is printed.")
+        reason = ("" if report["table"] == "fast_at" else
+                  ", which are from 200 epochs on the whole data set at full width: no difference is printed")
+        yield f"Scale {scale}{' (changed)' if report['changes'] else ''} is not comparable with the paper's{reason}."
     elif not all(report["comparable"].values()):
         names = ", ".join(sorted({data["name"] for data in report["data"].values()
                                   if not all(report["comparable"].get(system, True) for system in data["systems"])}))
@@ -73,14 +75,14 @@ def caption(report):
     if not report["data"]:
         yield "Data: none was found, n = 0 images."
     yield seeds_sentence(report)
-    yield (f"Measured on all test images, in float32: robust, clean and CAS under PGD-{report['eval_steps']} of step "
+    yield (f"Measured on all test images, in float32: robust accuracy and CAS under PGD-{report['eval_steps']} of step "
            "eps/4 (l2: eps/8); null level: CAS of random last layers."
            + (f" Worst case: images that withstand each of {', '.join(report['worst_case'])}."
               + ("" if tuple(report["worst_case"]) == WORST_CASE else " These are not the attacks of AutoAttack.")
               if report["worst_case"] else ""))
-    yield ("Best: the epoch with the highest robust accuracy on " + (
+    yield ("Best: of the epochs that were evaluated, the one with the highest robust accuracy on " + (
         "the test images, as the paper's." if report["select"] == "test" else
-        "held-out training images; the paper chose it on the test images."))
+        "held-out training images (PGD of half the steps); the paper chose it on the test images."))
     yield from paper_sentences(report)
 
 

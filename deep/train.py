@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from deep.data import load
-from deep.distributed import Alone
+from deep.distributed import Alone, check_shared
 from deep.models import load_network
 from deep.objective import check_smoothing
 from deep.planted import planted_images
@@ -135,6 +135,7 @@ def train(recipe, data, out, *, device="cpu", stop_after=None, progress=None, fo
     """
     check_smoothing(recipe.smoothing, len(data.classes))
     run, world = RunFolder(folder or Path(out) / run_name(recipe)), world or Alone()
+    check_shared(recipe, len(data.train), world.size)
     world.of_the_first(lambda: run.open_for_training(recipe))
     received = []
     handlers = {number: signal.signal(number, lambda number, frame: received.append(number))

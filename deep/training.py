@@ -8,7 +8,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from deep.attack import Attack, Rows, pgd
 from deep.data import as_float, augment, on_device
-from deep.distributed import Alone, check_shared, synced
+from deep.distributed import Alone, synced
 from deep.evaluate import training_line
 from deep.folded import Folded
 from deep.graphs import GraphedGradients
@@ -51,7 +51,6 @@ class Training:
 
     def __init__(self, recipe, data, device, world=None):
         self.recipe, self.device, self.world = recipe, torch.device(device), world or Alone()
-        check_shared(recipe, len(data.train), self.world.size)
         self.data, self.fingerprint = data.to(self.device), data.fingerprint()
         seed = seeds(recipe)
         self.model = build(recipe, data, seed["init"]).to(self.device)

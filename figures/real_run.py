@@ -105,9 +105,10 @@ def draw(folder, source=DATA):
     for axis, key in ((top, "robust"), (bottom, "cas")):
         for run in runs:
             epochs, values = evaluated(run, key)
-            epoch = run["evaluate_best"]["epoch"]
             scale = 100 if key == "robust" else 1
-            axis.plot(epoch, scale * values[epochs.index(epoch)], "*", color=BLACK, markersize=7, zorder=4,
+            # the best epoch need not be one whose test images were attacked in training
+            value = run["evaluate_best"]["robust"]["value"] if key == "robust" else run["cas_best"]["cas"]
+            axis.plot(run["evaluate_best"]["epoch"], scale * value, "*", color=BLACK, markersize=7, zorder=4,
                       label="best checkpoint of each seed" if run is first else None)
             axis.plot(epochs[-1], scale * values[-1], "s", color=BLACK, markersize=4, zorder=4,
                       label="last" if run is first else None)

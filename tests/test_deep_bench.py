@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -126,20 +127,21 @@ def test_the_command_prints_both_and_their_ratio(capsys):
     assert "ratio" in capsys.readouterr().out
 
 
-def test_a_slower_step_has_a_smaller_ratio(monkeypatch):
-    """Our own step, run twice in the place of once, halves the ratio."""
-    recipe = recipe_named("at", [*WORDS, "steps=1"])
-    monkeypatch.setattr("deep.bench.peak", lambda dtype, device: 1e12)  # it is the slow part, and not in the ratio
-    once = bench(recipe, repeats=5, least=0.05)["ratio"]["median"]
-    train_batch = Training.train_batch
+@pytest.mark.parametrize(("own", "ratio"), [(0.1, 3), (0.2, 1.5)])
+def test_the_ratio_of_steps_of_known_length(monkeypatch, own, ratio):
+    """On a clock that our step moves by `own` seconds and the textbook's by .3."""
+    now = [0.0]
 
-    def twice(training):
-        train_batch(training)
-        training.step -= 1
-        train_batch(training)
+    def takes(length):
+        return lambda *_: now.__setitem__(0, now[0] + length)
 
-    monkeypatch.setattr(Training, "train_batch", twice)
-    assert bench(recipe, repeats=5, least=0.05)["ratio"]["median"] < 0.75 * once
+    monkeypatch.setattr("deep.bench.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr("deep.bench.peak", lambda dtype, device: 1e12)
+    monkeypatch.setattr("deep.bench.textbook_step", takes(0.3))
+    monkeypatch.setattr(Training, "train_batch", takes(own))
+    result = bench(recipe_named("at", WORDS), repeats=3)
+    assert result["ratio"] == {name: pytest.approx(ratio) for name in ("median", "min", "max")}
+    assert result["images_per_second"] == pytest.approx(16 / own)
 
 
 FAULTS = """
@@ -155,13 +157,14 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
 def test_the_share_of_evaluation_by_hand(monkeypatch):
-    """Fake evaluations of known length: .05 s for the 16 validation images, .1 s more for the 16 test images."""
-    monkeypatch.setattr("deep.bench.training_line", lambda model, data, recipe, epoch: time.sleep(0.05 + 0.1 * (
-        "test" in recipe.splits_due(epoch))))
-    for words, test, val in (([], 1, 5), (["eval_every=10", "select_every=2"], 1, 5), (["select_every=none"], 1, 1)):
+    """Fake evaluations of known length: .05 s for the 16 validation images, .1 s for the 16 test images."""
+    monkeypatch.setattr("deep.bench.training_line", lambda model, data, recipe, epoch: time.sleep(
+        0.05 * ("val" in recipe.splits_due(epoch)) + 0.1 * ("test" in recipe.splits_due(epoch))))
+    for words, test, val in (([], 40, 200), (["eval_every=10", "select_every=3"], 20, 20 + 66 - 6),
+                             (["select_every=none"], 40, 40), (["select=test"], 200, 40)):
         recipe = recipe_named("at", ["width=2", *words])
         training = Training(recipe, random_data(16), "cpu")
-        expected = (test * 0.1 * 10_000 / 16 + val * 0.05 * 1000 / 16) / (recipe.eval_every * 49_000 * 0.001)
+        expected = (test * 0.1 * 10_000 / 16 + val * 0.05 * 1000 / 16) / (200 * 49_000 * 0.001)
         assert evaluation_share(training, 0.001) == pytest.approx(expected, rel=0.2)
 
 

@@ -43,15 +43,14 @@ def keep_freed_memory():
 
 def use_device(name, threads):
     import torch
+
+    from deep.distributed import usable
     keep_freed_memory()
     torch.backends.cudnn.benchmark = True  # the images of a training have one size
     positive("--threads", threads, most=1024)
     if threads:
         torch.set_num_threads(threads)
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"the device {name} cannot be used here: choose cpu, or a device that torch sees.") from error
+    usable(name)
     return name
 
 

@@ -1,6 +1,8 @@
 """`deep reproduce`: trains and measures the runs of a table of the paper, and prints it beside the paper's numbers."""
 
+import hashlib
 import json
+import shlex
 import sys
 from contextlib import chdir, suppress
 from pathlib import Path
@@ -18,8 +20,9 @@ def add(commands):
                     "and print the table beside the paper's numbers. Any number of processes may work on one table.")
     command.add_argument("table", choices=TABLES)
     command.add_argument("--scale", choices=SCALES, required=True,
-                         help="paper: 200 epochs on all images; gpu: what one H200 does within half an hour a run; "
-                              "cpu: a narrow network on few images, minutes to an hour a run")
+                         help="paper: its epochs (200; one-step training 30) on all images but 1,000; gpu: what one "
+                              "H200 does within half an hour a run; cpu: a narrow network on few images, minutes to an "
+                              "hour a run")
     command.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N-1 (default: 3)")
     command.add_argument("--set", action="append", default=[], metavar="key=value", dest="changes",
                          help="a change to every recipe, which the caption then names; may be repeated")
@@ -214,14 +217,18 @@ def command_of(options):
     words = ["deep", "reproduce", options.table, "--scale", options.scale, "--seeds", str(options.seeds)]
     for name, values in (("--set", options.changes), ("--data", options.data)):
         words += [word for value in values for word in (name, value)]
-    return " ".join(words + (["--worst-case", options.worst_case] if options.worst_case else []))
+    words += ["--worst-case", options.worst_case] if options.worst_case else []
+    return shlex.join([*words, "--out", options.out, "--device", options.device])
 
 
 def write(report, options):
-    """OUT/reproduce-TABLE-SCALE.json, or -changed.json, so that a changed scale never replaces the scale itself."""
+    """OUT/reproduce-TABLE-SCALE-HASH.json, or with -changed; the hash is of what was measured on which images."""
     from deep.measuring import alone
     from deep.run import write_atomically
     changed = "-changed" if options.changes else ""
+    # a report of other changes, seeds or images does not replace this one
+    told = json.dumps([report["changes"], report["seeds"], report["worst_case"], sorted(report["data"])])
+    changed += f"-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
     path = Path(options.out) / f"reproduce-{options.table}-{options.scale}{changed}.json"
     text = json.dumps(report, indent=1) + "\n"
     with alone(path.parent):  # several processes end at once
