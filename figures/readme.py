@@ -1,6 +1,7 @@
 """`python -m figures.readme` writes the README's tables from the lists and files they come from."""
 
 import csv
+import json
 import re
 from pathlib import Path
 
@@ -12,12 +13,61 @@ __all__ = ["README", "filled"]
 README = Path(__file__).parents[1] / "README.md"
 
 
+WIDTHS = (16, 64)
+
+
+def read(name):
+    return json.loads(DATA.with_name(f"{name}.json").read_text())
+
+
+def ranged(spread, digits=2):
+    return f"{spread['median']:.{digits}f} [{spread['min']:.{digits}f}, {spread['max']:.{digits}f}]"
+
+
+def speed():
+    """`deep bench --json` at both widths."""
+    rows = []
+    for width in WIDTHS:
+        found = read(f"bench-{width}")
+        used = found["utilisation"]
+        rows.append({"width": found["width"], "attack": f"PGD-{found['attack_steps']}",
+                     "images/s": f"{found['images_per_second']:.0f}",
+                     "textbook": f"{found['textbook_images_per_second']:.0f}", "ratio": ranged(found["ratio"]),
+                     "pairs": found["repeats"], "of the peak": f"{100 * used['ours']:.0f} %",
+                     "textbook, of its peak": f"{100 * used['textbook']:.0f} %",
+                     "products, of the peak": (f"{100 * found['products_utilisation']:.0f} %"
+                                               if "products_utilisation" in found else "")})
+    return markdown(rows)
+
+
+def arithmetic():
+    """`python -m figures.bf16`: accuracies in percent by seed, and the difference of each pair."""
+    found, rows = read("bf16"), []
+    for kind in ("robust", "clean"):
+        values, low_high = found[kind], [100 * bound for bound in found[kind]["difference"]["interval"]]
+        rows.append({"accuracy, %": kind, **{name: ", ".join(f"{100 * value:.1f}" for value in values[name])
+                                             for name in ("bfloat16", "float32")},
+                     "bfloat16 - float32": f"{100 * values['difference']['mean']:.1f}",
+                     "95 % interval": f"{low_high[0]:.1f} to {low_high[1]:.1f}",
+                     "seeds": values["difference"]["n"], "test images": found["n_test"]})
+    return markdown(rows)
+
+
+def parts():
+    """`python -m figures.step_parts`: the time of an image without a part over that in the whole step."""
+    return markdown([{"step": row["step"], "time": ranged(row["ratio"])} for row in read("step_parts-16")["rows"]
+                     if row["step"] != "the whole step"])
+
+
 def filled(text):
     """`text` with what stands between <!-- NAME --> and <!-- end NAME --> made anew; ValueError without the marks."""
     with open(DATA.with_name("statements.csv"), newline="") as file:  # synthmodel table --csv
         statements = markdown(list(csv.DictReader(file)))
-    tables = {"claims": claims_table(), "statements": statements} | {
+    tables = {"claims": claims_table(), "statements": statements, "speed": speed(), "parts": parts(),
+              "arithmetic": arithmetic()} | {
         name: markdown(summary(DATA.with_name(f"{name}.json"))) for name in ("cifar10", "cifar10-crops")}
+    text = re.sub(r"take [\d.]+ % of the training's time", "take {:.1f} % of the training's time".format(
+        100 * read("bench-16-pgd10")["evaluation_share"]), text)
     for name, table in tables.items():
         text, found = re.subn(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)",
                               lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text, flags=re.DOTALL)
