@@ -9,7 +9,7 @@ SOURCE = ('Wei, Guo, Wang, "Identifying and Understanding Cross-Class Features i
           "arXiv 2506.05032")
 HEADINGS = {"robust": "robust %", "worst": "worst case %", "clean": "clean %", "cas": "CAS", "cas_null": "null level",
             "cas_excess": "CAS - null"}
-LABELS = {"underfit": "underfit (35 %)", "epoch10": "early (5 %)"}  # of the epochs: 70 and 10 of the paper's 200
+LABELS = {"underfit": "underfit", "epoch10": "early"}  # 70/200 and 10/200 of the epochs, rounded; the row says which
 
 
 def described(recipe, images):
