@@ -83,7 +83,7 @@ def accuracy(correct):
 def training_line(model, data, recipe, epoch, world=None):
     """The evaluation part of one metrics line, of the splits that are due; the attack's seed is the epoch's.
 
-    The attack sees the folded network where there is one: the same scores at half the cost.
+    The attack sees the folded network where there is one: the same scores, sooner.
     """
     attack = evaluation_attack(recipe, data.box)
     # The validation split only ranks checkpoints: half the steps rank them as well at half the cost.

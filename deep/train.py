@@ -27,11 +27,11 @@ LATE = {"trim_from": ("trim", "trim_kind", "clip"), "teacher_from": ("teacher", 
 
 
 class Interrupted(Exception):
-    """A signal asked the training to stop; a checkpoint was written. `signal` is its number."""
+    """A signal asked the training to stop; a checkpoint was written. `status`: this process's, when it ends."""
 
     def __init__(self, number):
         super().__init__(f"signal {number} stopped the training; the same command continues it.")
-        self.signal, self.status = number, 128 + number
+        self.status = 128 + number
 
 
 def load_data(recipe, folder=None):

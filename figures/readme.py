@@ -35,8 +35,7 @@ def speed():
                      "textbook": f"{found['textbook_images_per_second']:.0f}", "ratio": ranged(found["ratio"]),
                      "pairs": found["repeats"], "of the peak": f"{100 * used['ours']:.0f} %",
                      "textbook, of its peak": f"{100 * used['textbook']:.0f} %",
-                     "products, of the peak": (f"{100 * found['products_utilisation']:.0f} %"
-                                               if "products_utilisation" in found else "")})
+                     "products, of the peak": f"{100 * found['products_utilisation']:.0f} %"})
     return markdown(rows)
 
 

@@ -20,7 +20,7 @@ __all__ = ["PARTS", "main", "measured"]
 # By name: changes to the recipe, and what is replaced while the step runs.
 PARTS = {
     "the whole step": ([], {}),
-    "batch norm not folded into the attacked network": ([], {"unfolded": True}),
+    "batch norm not folded into the attacked network": ([], {"deep.folded.Folded.supports": lambda model: False}),
     "batch norm and ReLU one after the other in the attack": ([], {"deep.folded.AffineReLU": SimpleNamespace(
         apply=lambda x, a, b, zero: F.relu(F.batch_norm(x, zero, zero, a, b, eps=1.0)))}),
     "4x4 convolutions by the library": ([], {"deep.convolution.FEW": 0}),
@@ -35,19 +35,16 @@ PARTS = {
 def replaced(changes):
     with ExitStack() as stack:
         for name, value in changes.items():
-            if name != "unfolded":
-                stack.enter_context(mock.patch(name, value))
+            stack.enter_context(mock.patch(name, value))
         yield
 
 
-def prepared(words, changes):
-    """(step, images a step) with a part taken away."""
+def prepared(words):
+    """(step, images a step)."""
     from deep.bench import own_step, random_data
     from deep.recipe import recipe_named
     recipe = recipe_named("at", words)
-    step, training = own_step(recipe, random_data(2 * recipe.batch), "cpu")
-    if changes.get("unfolded"):
-        training.folded, training.attacked = None, training.network
+    step, _ = own_step(recipe, random_data(2 * recipe.batch), "cpu")
     return step, recipe.batch
 
 
@@ -55,8 +52,8 @@ def measured(words, repeats, least=0.5):
     """For each of PARTS: seconds an image (median), and the ratios to the whole step, one a round."""
     steps = {}
     for name, (more, changes) in PARTS.items():
-        step, batch = prepared([*words, *more], changes)
         with replaced(changes):
+            step, batch = prepared([*words, *more])
             step()  # what is allocated at first is not counted
             begin = time.perf_counter()
             step()

@@ -30,6 +30,7 @@ import pytest
 import torch
 from layouts import cifar10_files, coded, folder_files, noise, pickled, write_tree
 
+import deep.measurements
 import deep.run
 from deep.__main__ import main
 from deep.planted import planted_images
@@ -197,17 +198,19 @@ def test_a_disk_that_has_become_read_only(undisturbed, tmp_path, capsys, monkeyp
         return open(path, mode)
 
     with monkeypatch.context() as patch:
-        patch.setattr(deep.run, "open", read_only, raising=False)
+        for module in (deep.run, deep.measurements):
+            patch.setattr(module, "open", read_only, raising=False)
         assert "(Read-only file system): choose another place." in answer(capsys, 1, "train", *WORDS, "--out", tmp_path)
         for words in ([], ["--json"]):  # what was computed is printed, and then that it could not be written
             capsys.readouterr()
-            assert main(["evaluate", str(run), *words]) == 1
-            out, sentence = capsys.readouterr()
-            assert [out.count(f'checkpoint": "{which}' if words else f"{which} (epoch 2), planted")
-                    for which in ("best", "last")] == [1, 1]
-            assert out.count("robust") >= 2
-            assert sentence == (f"deep: {run / 'evaluate-last.json'} cannot be read or written (Read-only file system):"
-                                " choose another place.\n")
+            for command, counted in (("evaluate", "robust"), ("cas", "margin")):
+                assert main([command, str(run), *words]) == 1
+                out, sentence = capsys.readouterr()
+                assert [out.count(f'checkpoint": "{which}' if words else f"{which} (epoch 2), planted")
+                        for which in ("best", "last")] == [1, 1]
+                assert out.count(counted) >= 2
+                assert sentence == (f"deep: {run / f'{command}-last.json'} cannot be read or written (Read-only file "
+                                    "system): choose another place.\n")
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
     assert_ends_as(undisturbed, tmp_path)
 

@@ -13,7 +13,8 @@ WORDS = ["width=2", "steps=1", "batch=8"]
 def called(monkeypatch, name, target, attribute):
     """How often target.attribute is called in a step without the part `name`."""
     more, changes = PARTS[name]
-    step, _ = prepared([*WORDS, *[word for word in more if "batch" not in word]], changes)
+    with replaced(changes):
+        step, _ = prepared([*WORDS, *[word for word in more if "batch" not in word]])
     count, real = [0], getattr(target, attribute)
 
     def counting(*values, **options):

@@ -2,7 +2,7 @@
 
 import json
 
-from deep.commands.common import add_run_options, opened, positive
+from deep.commands.common import add_run_options, opened, positive, printed_first
 
 __all__ = ["add", "run"]
 
@@ -23,18 +23,19 @@ def run(options):
     positive("--attack-seeds", options.attack_seeds, most=100)
     names = checkpoints(folder) if options.checkpoint == "all" else names
     results = []
-    for name in names:
-        this = identity(folder, recipe, data, name, options.attack_steps, options.attack_seeds)
-        found = measured_before(folder, this, KEYS[1:]) if options.checkpoint == "all" else None
-        found = found or measured(folder, recipe, data, device, name, options.attack_steps, options.attack_seeds)
-        enter(folder.path / "cas.jsonl", found, KEYS)
-        if name in ("best", "last"):
-            folder.write_json(f"cas-{name}.json", found)
-        results.append(found)
-        if not options.json:
-            (print_line if options.checkpoint == "all" else print_result)(found)
-    if options.json:
-        print(json.dumps(results))
+    with printed_first() as attempt:
+        for name in names:
+            this = identity(folder, recipe, data, name, options.attack_steps, options.attack_seeds)
+            found = measured_before(folder, this, KEYS[1:]) if options.checkpoint == "all" else None
+            found = found or measured(folder, recipe, data, device, name, options.attack_steps, options.attack_seeds)
+            attempt(enter, folder.path / "cas.jsonl", found, KEYS)
+            if name in ("best", "last"):
+                attempt(folder.write_json, f"cas-{name}.json", found)
+            results.append(found)
+            if not options.json:
+                (print_line if options.checkpoint == "all" else print_result)(found)
+        if options.json:
+            print(json.dumps(results))
 
 
 def with_interval(result, key):

@@ -4,8 +4,8 @@ import ctypes
 import signal
 from contextlib import contextmanager
 
-__all__ = ["add_machine_options", "add_run_options", "keep_freed_memory", "opened", "positive", "stoppable",
-           "use_device"]
+__all__ = ["add_machine_options", "add_run_options", "keep_freed_memory", "opened", "positive", "printed_first",
+           "stoppable", "use_device"]
 
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # glibc's malloc.h
 
@@ -52,6 +52,25 @@ def use_device(name, threads):
         torch.set_num_threads(threads)
     usable(name)
     return name
+
+
+@contextmanager
+def printed_first():
+    """Yield attempt(write, *arguments): its OSError, of a read-only run folder, say, is raised when the block ends.
+
+    What was computed is printed in the block, whether or not it could be written.
+    """
+    failures = []
+
+    def attempt(write, *arguments):
+        try:
+            write(*arguments)
+        except OSError as error:
+            failures.append(error)
+
+    yield attempt
+    if failures:
+        raise failures[-1]
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import json
 
-from deep.commands.common import add_run_options, opened, positive
+from deep.commands.common import add_run_options, opened, positive, printed_first
 
 __all__ = ["add", "run"]
 
@@ -35,22 +35,18 @@ def run(options):
     attack = evaluation_attack(recipe, data.box, options.attack_steps)
     attacks = {name: rounds_of(name, attack, len(data.classes)) for name in (options.attacks or "").split(",")
                if options.attacks is not None}
-    results, unwritten = [], None
-    for name in names:
-        results.append(evaluated(folder, recipe, data, device, name, attacks, options))
-        # a part of the images, or other attacks, never replaces the evaluation on all of them
-        part = f"-first{options.limit}" if options.limit else ""
-        try:
-            folder.write_json(f"{'battery' if attacks else 'evaluate'}-{name}{part}.json", results[-1])
-        except OSError as error:  # a read-only run folder, say: what was computed is printed first
-            unwritten = error
-    if options.json:
-        print(json.dumps(results))
-    else:
-        for result in results:
-            print_result(result)
-    if unwritten:
-        raise unwritten
+    results = []
+    with printed_first() as attempt:
+        for name in names:
+            results.append(evaluated(folder, recipe, data, device, name, attacks, options))
+            # a part of the images, or other attacks, never replaces the evaluation on all of them
+            part = f"-first{options.limit}" if options.limit else ""
+            attempt(folder.write_json, f"{'battery' if attacks else 'evaluate'}-{name}{part}.json", results[-1])
+        if options.json:
+            print(json.dumps(results))
+        else:
+            for result in results:
+                print_result(result)
 
 
 def evaluated(folder, recipe, data, device, name, attacks, options):
