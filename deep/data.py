@@ -10,7 +10,7 @@ import torch
 from deep.archives import without_suffix
 from deep.catalogue import LAYOUTS, locate, read_images
 
-__all__ = ["Data", "Split", "as_float", "augment", "channel_statistics", "held_out", "load", "on_device"]
+__all__ = ["Data", "Split", "as_float", "augment", "balanced", "channel_statistics", "held_out", "load", "on_device"]
 
 SPLIT_SEED = 0  # one fixed validation split for every run, whatever the run's own seed
 
@@ -83,6 +83,25 @@ def held_out(total, val_size, train_size):
         raise ValueError(f"train_size = {train_size} and val_size = {val_size} were given, but there are {total} "
                          "training images: choose sizes that fit together.")
     return order[val_size:val_size + (train_size or available)], order[:val_size]
+
+
+def balanced(labels, n):
+    """Positions (m,), int64, of a fixed sample of m = min(n, len(labels)) images, as many of each class as can be.
+
+    labels (len,): of all images, in any order. Images are taken in turn, one of each class, from one shuffled order:
+    class sizes differ by at most one where no class is exhausted, and a smaller sample is a part of a larger one.
+
+    >>> labels = torch.arange(4).repeat_interleave(100)
+    >>> labels[balanced(labels, 6)].bincount().sort().values.tolist()
+    [1, 1, 2, 2]
+    """
+    labels = labels.cpu()
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(SPLIT_SEED))
+    turn = torch.empty_like(order)
+    for label in labels.unique():
+        own = labels[order] == label
+        turn[own] = torch.arange(int(own.sum()))
+    return order[turn.argsort(stable=True)[:n]].sort().values
 
 
 def channel_statistics(images):

@@ -14,7 +14,7 @@ from torch import nn
 from deep.__main__ import main
 from deep.attack import Attack, pgd
 from deep.autoattack import autoattack
-from deep.data import Split
+from deep.data import Split, balanced
 from deep.evaluate import evaluation_attack, measure
 from deep.models import Classifier
 from deep.recipe import recipe_named
@@ -367,7 +367,8 @@ def test_the_command(trained, capsys):
     assert list(plain["sanity"]) == ["zero_gradients", "fgsm_stronger", "noise_stronger", "robust_above_clean"]
     assert "attacks" not in plain
     data = load_data(trained.recipe())
-    outcome = measure(load_network(trained, data, "last"), Split(data.test.images[:150], data.test.labels[:150]),
+    sample = balanced(data.test.labels, 150)
+    outcome = measure(load_network(trained, data, "last"), Split(data.test.images[sample], data.test.labels[sample]),
                       evaluation_attack(trained.recipe(), data.box), seed=0)
     assert plain["clean"]["correct"] == outcome.clean.sum()
     assert plain["robust"]["correct"] == outcome.robust.sum()
@@ -378,9 +379,30 @@ def test_the_command(trained, capsys):
     assert full["worst_case"]["correct"] <= min(row["accuracy"]["correct"] for row in full["attacks"])
     assert full["sanity"]["gap"]["gap"]["correct"] == (outcome.clean & outcome.robust).sum() \
         - full["worst_case"]["correct"]
-    assert json.loads((trained.path / "battery-last-first150.json").read_text()) == full
-    assert json.loads((trained.path / "evaluate-last-first150.json").read_text()) == plain
+    assert json.loads((trained.path / "battery-last-sample150.json").read_text()) == full
+    assert json.loads((trained.path / "evaluate-last-sample150.json").read_text()) == plain
     assert not (trained.path / "evaluate-last.json").exists()
+
+
+def test_a_sample_of_a_set_sorted_by_class_is_balanced_and_says_so(trained, capsys, monkeypatch):
+    """Clean and robust accuracy of all images lie in the interval of the sample's; the first images are one class."""
+    data = load_data(trained.recipe())
+    order = data.test.labels.argsort(stable=True)
+    by_class = replace(data, test=Split(data.test.images[order], data.test.labels[order]))
+    monkeypatch.setattr("deep.train.load_data", lambda recipe, folder: by_class)
+    words = [str(trained.path), "--checkpoint", "last", "--attack-steps", "1"]
+    (part,), (whole,) = command(capsys, *words, "--limit", "300"), command(capsys, *words, "--limit", "999999")
+    assert by_class.test.labels[balanced(by_class.test.labels, 300)].bincount().tolist() == [100] * 3
+    for kind in ("clean", "robust"):
+        low, high = part[kind]["interval"]
+        assert part[kind]["n"] == part["n_test"] == 300
+        assert low < whole[kind]["value"] < high
+    assert part["sample"] == f"a fixed sample of the {len(order)} test images, balanced by class"
+    assert (whole["sample"], whole["n_test"]) == (None, len(order))
+    assert json.loads((trained.path / "evaluate-last.json").read_text()) == whole
+    (trained.path / "evaluate-last.json").unlink()
+    assert main(["evaluate", *words, "--limit", "30"]) == 0
+    assert f"n = 30, a fixed sample of the {len(order)} test images, balanced by class" in capsys.readouterr().out
 
 
 def test_what_is_printed(trained, capsys):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from deep.cifar import OFFICIAL_MD5, read_cifar10, read_pickle
-from deep.data import as_float, augment, channel_statistics, held_out, load
+from deep.data import as_float, augment, balanced, channel_statistics, held_out, load
 
 load_cifar10 = partial(load, "cifar10")
 
@@ -183,6 +183,17 @@ def test_the_split_is_fixed_and_disjoint():
     assert torch.equal(again[0][:50], train)
     with pytest.raises(ValueError, match="choose sizes that fit together"):
         held_out(100, 60, 50)
+
+
+def test_a_balanced_sample_takes_classes_in_turn_and_images_at_random():
+    labels = torch.tensor([0] * 50 + [1] * 3 + [2] * 50)
+    for n, counts in ((3, [1, 1, 1]), (9, [3, 3, 3]), (13, [5, 3, 5]), (103, [50, 3, 50]), (500, [50, 3, 50])):
+        assert labels[balanced(labels, n)].bincount().tolist() == counts
+    sample, larger = balanced(labels, 9), balanced(labels, 40)
+    assert set(sample.tolist()) <= set(larger.tolist())
+    assert torch.equal(sample, balanced(labels, 9))  # fixed
+    assert sample.tolist() == sorted(set(sample.tolist()))
+    assert larger[labels[larger] == 0].tolist() != list(range(19))  # no first ones
 
 
 def test_augmentation_is_pad_crop_flip():

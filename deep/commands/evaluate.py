@@ -16,31 +16,35 @@ def add(commands):
                          "its package), each on the images that withstood all before it")
     command.add_argument("--separate", action="store_true",
                          help="each attack on every image that is correct when clean, so that it has its own accuracy")
-    command.add_argument("--limit", type=int, metavar="N", help="the first N test images only")
+    command.add_argument("--limit", type=int, metavar="N",
+                         help="only a fixed sample of N test images, as many of each class")
     add_run_options(command)
 
 
 def run(options):
     from dataclasses import replace
 
-    from deep.data import Split
+    from deep.data import Split, balanced
     from deep.evaluate import evaluation_attack
     from deep.robustness import rounds_of
     positive("--limit", options.limit)
     if options.separate and options.attacks is None:
         raise ValueError("--separate was given without --attacks, but it says how these are run: add --attacks.")
     folder, recipe, data, device, names = opened(options)
-    if options.limit:
-        data = replace(data, test=Split(data.test.images[:options.limit], data.test.labels[:options.limit]))
+    sample = None
+    if options.limit and options.limit < len(data.test):
+        chosen = balanced(data.test.labels, options.limit).to(data.test.labels.device)
+        sample = f"a fixed sample of the {len(data.test)} test images, balanced by class"
+        data = replace(data, test=Split(data.test.images[chosen], data.test.labels[chosen]))
     attack = evaluation_attack(recipe, data.box, options.attack_steps)
     attacks = {name: rounds_of(name, attack, len(data.classes)) for name in (options.attacks or "").split(",")
                if options.attacks is not None}
     results = []
     with printed_first() as attempt:
         for name in names:
-            results.append(evaluated(folder, recipe, data, device, name, attacks, options))
+            results.append(evaluated(folder, recipe, data, device, name, attacks, options) | {"sample": sample})
             # a part of the images, or other attacks, never replaces the evaluation on all of them
-            part = f"-first{options.limit}" if options.limit else ""
+            part = f"-sample{options.limit}" if sample else ""
             attempt(folder.write_json, f"{'battery' if attacks else 'evaluate'}-{name}{part}.json", results[-1])
         if options.json:
             print(json.dumps(results))
@@ -72,7 +76,7 @@ def evaluated(folder, recipe, data, device, name, attacks, options):
 
 def print_result(result):
     print(f"{result['checkpoint']} (epoch {result['epoch']}), {result['data']}, {result['attack']}, "
-          f"n = {result['n_test']}")
+          f"n = {result['n_test']}" + (f", {result['sample']}" if result["sample"] else ""))
     print_accuracy("clean", result["clean"])
     print_accuracy("robust", result["robust"])
     for row in result.get("attacks", ()):
