@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from deep.attack import frozen, pgd
 from deep.data import as_float
+from deep.drawing import load_matplotlib
 from deep.transformer import DeiT
 
 __all__ = ["Evidence", "channel_maps", "enlarged", "evidence", "gradcam", "parts", "signed_maps",
@@ -93,6 +94,7 @@ def channel_maps(model, x, classes):
 
 def maps_and_values(model, x, classes):
     """(alpha_k A_k, A_k), each (n, C, h, w)."""
+    load_matplotlib()  # captum imports it
     from captum.attr import LayerGradCam  # captum takes a second to import
     values = []
     with spatial_layer(model, x) as layer, frozen(model), torch.enable_grad():

@@ -2,6 +2,8 @@
 
 import textwrap
 
+from deep.drawing import drawing
+
 __all__ = ["draw"]
 
 MAP = "viridis"  # perceptually uniform, for the colour-blind too, and rising in lightness: it reads in grey
@@ -17,15 +19,14 @@ def draw(report, rows, path):
     numbers: its entry of report["images"]. The two maps of a checkpoint have one colour scale, from 0 to the
     largest value of both.
     """
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     classes = list(dict.fromkeys(row["numbers"]["class"] for row in rows))
     caption = textwrap.wrap(caption_of(report), 138)
     tall = CELL * rows[0]["image"].shape[1] / rows[0]["image"].shape[2]
     height = (2 * MARGIN + LINE * (6.4 + 0.85 * len(caption) + 1.35 * len(classes)) + len(rows) * (tall + 1.2 * LINE))
     style = {"font.size": 8, "axes.titlesize": 8, "axes.titlepad": 2.5, "text.parse_math": False}
-    with matplotlib.rc_context(style):
+    with drawing(style):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
         figure = Figure(figsize=(PAGE, height))
         FigureCanvasAgg(figure)
         page = Page(figure, height, tall)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from figures.style import BLACK, BLUE, GREEN, RED, new_figure, read_csv, save, write_csv
+from figures.style import BLACK, BLUE, GREEN, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import Setting, eps0, joint_accuracy, pairwise_accuracy, r_acc
 from synthmodel.closed import ratio_closed
 
@@ -26,6 +26,7 @@ def compute(folder):
     write_csv(folder / "accuracy.csv", rows)
 
 
+@styled()
 def draw(folder):
     """accuracy.png and accuracy.svg from accuracy.csv."""
     rows = read_csv(folder / "accuracy.csv")

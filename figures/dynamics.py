@@ -6,7 +6,7 @@ python -m figures.dynamics OUTDIR
 import numpy as np
 
 from figures.phases import run
-from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, read_csv, save, write_csv
+from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import b_star, r_acc
 from synthmodel.dynamics import margin_flow
 from synthmodel.outliers import Outliers, forgetting_range, limit_flow
@@ -70,6 +70,7 @@ def lines(axis, rows, panel, value, styles):
     axis.set(xscale="log", xlim=(TIMES[1], TIMES[-1]))
 
 
+@styled()
 def draw(folder):
     """dynamics.png and dynamics.svg from dynamics.csv."""
     rows = read_csv(folder / "dynamics.csv")

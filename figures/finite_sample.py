@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, save
+from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, save, styled
 
 __all__ = ["DATA", "draw"]
 
@@ -34,6 +34,7 @@ def curves(axis, data, key):
     axis.set(xscale="log", xlabel="step of gradient descent")
 
 
+@styled()
 def draw(folder, source=DATA):
     """finite_sample.png and .svg: shares, robust accuracies, and accuracies after surgery on the weights."""
     data = json.loads(Path(source).read_text())

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import weibull_max
 
 from figures.phases import run
-from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, read_csv, save, write_csv
+from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import CrossEntropy, Setting, solve
 from synthmodel.dynamics import cross_entropy_flow
 from synthmodel.dynamics_any import Features
@@ -119,6 +119,7 @@ def lines(axis, data, panel, looks, positive=True):
     axis.set_xlim(x[keep][0], x[-1])
 
 
+@styled()
 def draw(folder):
     """flows.png and .svg from flows.csv."""
     data = columns(folder)

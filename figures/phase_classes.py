@@ -10,7 +10,7 @@ B: there its w2 is that of the former divided by K-2, and the ratio never exceed
 import numpy as np
 
 from figures.phases import run
-from figures.style import BLACK, BLUE, RED, new_figure, read_csv, save, write_csv
+from figures.style import BLACK, BLUE, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import Margin, Setting, accuracy_of, best_ratio, eps0, eps_max, solve
 
 __all__ = ["compute", "draw", "finding"]
@@ -53,6 +53,7 @@ def finding(folder):
             f"{'too little at every K shown' if under else 'not always too little'}.")
 
 
+@styled()
 def draw(folder):
     """phase_classes.png and .svg from phase_classes.csv."""
     figure, ((where, pair_less, pairs),) = new_figure(1, 3, 11, 3.7)

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from figures.phases import bands, matrix, run
-from figures.style import BLACK, BLUE, GREEN, RED, new_figure, read_csv, save, write_csv
+from figures.style import BLACK, BLUE, GREEN, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import Margin, Setting, eps_max, solve, threshold
 
 __all__ = ["compute", "draw", "finding"]
@@ -45,6 +45,7 @@ def finding(folder):
             f"positive throughout (smallest w2/w1: {least:.1e}).")
 
 
+@styled()
 def draw(folder):
     """phase_norm.png and .svg from phase_norm.csv."""
     parts, inverses, ratio = matrix(read_csv(folder / "phase_norm.csv"), "part", "inverse_p", "ratio")

@@ -6,7 +6,7 @@
 import numpy as np
 
 from figures.phases import NOTHING, bands, hatched, matrix, run, said
-from figures.style import BLACK, RED, new_figure, read_csv, save, write_csv
+from figures.style import BLACK, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import CrossEntropy, Margin, Setting, eps0, eps_max, solve
 
 __all__ = ["compute", "draw", "finding"]
@@ -44,6 +44,7 @@ def finding(folder):
             f"{eps0(Setting(MU, sigma[at])):.3f}), cross-entropy nowhere: its w2/w1 is at least {least:.3f}.")
 
 
+@styled()
 def draw(folder):
     """phase_sigma.png and .svg from phase_sigma.csv."""
     rows = read_csv(folder / "phase_sigma.csv")

@@ -6,7 +6,7 @@
 import numpy as np
 
 from figures.phases import NOTHING, bands, hatched, matrix, run, said
-from figures.style import BLACK, RED, new_figure, read_csv, save, write_csv
+from figures.style import BLACK, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import Setting, SmoothedMargin, b_star, joint_accuracy, solve
 from synthmodel.accuracy import K0, crossover
 
@@ -51,6 +51,7 @@ def finding(folder):
             f"{above:.2f} on (k_x = {crossover():.4f}).")
 
 
+@styled()
 def draw(folder):
     """phase_smoothing.png and .svg from phase_smoothing.csv."""
     rows = read_csv(folder / "phase_smoothing.csv")

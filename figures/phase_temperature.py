@@ -6,7 +6,7 @@
 import numpy as np
 
 from figures.phases import LEVELS, bands, matrix, run, said
-from figures.style import BLACK, RED, new_figure, read_csv, save, write_csv
+from figures.style import BLACK, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import Margin, Setting, WrongClassLSE, eps0, r_acc, solve
 from synthmodel.estimates import tau_star
 
@@ -45,6 +45,7 @@ def finding(folder):
             "falls to 0 at eps0.")
 
 
+@styled()
 def draw(folder):
     """phase_temperature.png and .svg from its tables."""
     rows, best = (read_csv(folder / f"phase_temperature{end}.csv") for end in ("", "-best"))

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from figures.phases import matrix, run
-from figures.style import BLUE, new_figure, read_csv, save, write_csv
+from figures.style import BLUE, new_figure, read_csv, save, styled, write_csv
 from synthmodel import (
     CrossEntropy,
     Distillation,
@@ -126,6 +126,7 @@ def finding(folder):
             f"of the plane after the margin loss, on {100 * share['cross-entropy', 'N2']:.0f} % after cross-entropy.")
 
 
+@styled()
 def draw(folder):
     """phase_theorems.png and .svg from phase_theorems.csv."""
     from matplotlib.patches import Patch

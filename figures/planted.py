@@ -13,7 +13,7 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from figures.style import BLACK, BLUE, GREY, RED, new_figure, read_csv, save, write_csv
+from figures.style import BLACK, BLUE, GREY, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import CrossEntropy, Setting, eps0, solve
 from synthmodel.closed import ratio_closed
 
@@ -88,6 +88,7 @@ def compute(folder, advance=lambda: None):
     write_csv(folder / "planted-theory.csv", curves)
 
 
+@styled()
 def draw(folder):
     """planted.png and planted.svg from the two CSVs."""
     rows, curves = read_csv(folder / "planted.csv"), read_csv(folder / "planted-theory.csv")

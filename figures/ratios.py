@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from figures.style import BLACK, BLUE, GREEN, RED, new_figure, read_csv, save, write_csv
+from figures.style import BLACK, BLUE, GREEN, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import Setting, eps0, eps1, r_acc
 from synthmodel.closed import ratio_closed
 from synthmodel.crossentropy import cross_entropy_ratio
@@ -22,6 +22,7 @@ def compute(folder):
     write_csv(folder / "ratios.csv", rows)
 
 
+@styled()
 def draw(folder):
     """ratios.png and ratios.svg from ratios.csv."""
     rows = read_csv(folder / "ratios.csv")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, save
+from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, save, styled
 
 __all__ = ["DATA", "collect", "draw", "summary"]
 
@@ -88,6 +88,7 @@ def curve(axis, runs, key, color, style, label, scale=1.0):
     axis.fill_between(columns[0][0], values.min(0), values.max(0), color=color, alpha=0.18, linewidth=0)
 
 
+@styled()
 def draw(folder, source=DATA):
     """NAME.png and NAME.svg for source NAME.json: means over seeds in their range; matrices of the first seed."""
     runs = json.loads(source.read_text())

@@ -2,7 +2,9 @@
 
 import csv
 
-__all__ = ["BLACK", "BLUE", "GREEN", "GREY", "RED", "new_figure", "read_csv", "save", "write_csv"]
+from deep.drawing import drawing
+
+__all__ = ["BLACK", "BLUE", "GREEN", "GREY", "RED", "new_figure", "read_csv", "save", "styled", "write_csv"]
 
 # Okabe and Ito's palette: distinct for the colour-blind; line styles and markers repeat every difference in grey.
 BLUE, RED, GREEN, BLACK, GREY = "#0072B2", "#D55E00", "#009E73", "#000000", "#8a8a8a"
@@ -11,12 +13,23 @@ SETTINGS = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False
             "lines.markersize": 5, "svg.hashsalt": "synthmodel", "figure.dpi": 100, "savefig.dpi": 200}
 
 
+def styled():
+    """`@styled()` before a function that draws: these settings within it, its user's own after it.
+
+    >>> @styled()
+    ... def size():
+    ...     import matplotlib
+    ...     return matplotlib.rcParams["font.size"]
+    >>> size()
+    9.0
+    """
+    return drawing(SETTINGS)
+
+
 def new_figure(rows, columns, width, height, **options):
-    """(figure, axes as a 2-d array), without a screen: the Agg canvas is used directly."""
-    import matplotlib
+    """(figure, axes as a 2-d array), without a screen: the Agg canvas is used directly. To be called in `styled`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    matplotlib.rcParams.update(SETTINGS)
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, squeeze=False, **options)

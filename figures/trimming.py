@@ -8,6 +8,8 @@ import json
 import sys
 from pathlib import Path
 
+from figures.style import BLACK, BLUE, RED, new_figure, save, styled
+
 __all__ = ["collect", "draw"]
 
 PANELS = (("robust", "Robust accuracy, PGD-20"), ("cas_excess", "CAS above its null level"),
@@ -31,8 +33,8 @@ def collect(commit, runs):
     return result
 
 
+@styled()
 def draw(result, path):
-    from figures.style import BLACK, BLUE, RED, new_figure, save
     figure, axes = new_figure(1, len(PANELS), 9, 3)
     for run, style, marker, color in zip(result["runs"], STYLES, MARKERS, (BLACK, RED, BLUE), strict=False):
         recipe, lines = run["recipe"], [line for line in run["metrics"] if "robust" in line]

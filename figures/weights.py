@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from figures.style import BLACK, BLUE, GREY, RED, new_figure, read_csv, save, write_csv
+from figures.style import BLACK, BLUE, GREY, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import Margin, Setting, SmoothedMargin, eps0, eps1, eps_max, solve
 
 __all__ = ["compute", "draw"]
@@ -22,6 +22,7 @@ def compute(folder):
     write_csv(folder / "weights.csv", rows)
 
 
+@styled()
 def draw(folder):
     """weights.png and weights.svg from weights.csv."""
     rows = read_csv(folder / "weights.csv")
