@@ -27,10 +27,11 @@ __all__ = ["Evidence", "channel_maps", "enlarged", "evidence", "gradcam", "parts
 def spatial_layer(model, x):
     """Yield the module whose output (n, C, h, w) is the last map of `model` on x, the network in float32 meanwhile.
 
-    A convolutional network: the last module that gives a map of more than one pixel. A DeiT: the tokens after the
-    last block's first norm, without the class token, on the grid of patches. Later the patches no longer reach the
-    class token. Before that norm they are no good either: it removes each token's scale, so that the sum over channels
-    of gradient times token is 0 at every patch. ValueError for a network without such a map.
+    A convolutional network, or an outside transformer: the last module that gives a map of more than one pixel, on the
+    grid of its pixels or patches (`last_map`). A DeiT: the tokens after the last block's first norm, without the class
+    token, on the grid of patches. Later the patches no longer reach the class token. Before that norm they are no good
+    either: it removes each token's scale, so that the sum over channels of gradient times token is 0 at every patch.
+    ValueError for a network without such a map.
 
     >>> from deep.models import Classifier
     >>> body = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -57,11 +58,30 @@ def spatial_layer(model, x):
             hook.remove()
 
 
+# Each of these makes a map of the image, and so a grid (h, w), from another; all other layers keep it.
+GRID_MAKERS = (nn.Conv2d, nn.ConvTranspose2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveMaxPool2d, nn.AdaptiveAvgPool2d,
+               nn.Upsample)
+
+
 def last_map(model, x):
-    found = []
+    """The last module of the body whose output is a map of the image; ValueError if there is none.
+
+    Four dimensions are not enough: in a transformer queries are (n, heads, tokens, d) and attention is (n, heads,
+    tokens, tokens). A map has the grid that the last convolution or pooling made, at first the image's own, and after a
+    sequence of tokens (n, N, d) there is none until the next convolution. A grid of h w > 1 patches has N >= h w
+    tokens, so that no attention matrix has its shape.
+    """
+    found, grid = [], x.shape[2:]
 
     def note(module, inputs, output):
-        if isinstance(output, torch.Tensor) and output.ndim == 4 and output[0, 0].numel() > 1:
+        nonlocal grid
+        if not isinstance(output, torch.Tensor):
+            return
+        if isinstance(module, GRID_MAKERS) and output[0, 0].numel() > 1:  # not a pooling that only weighs channels
+            grid = output.shape[2:]
+        elif output.ndim == 3:
+            grid = None
+        if output.ndim == 4 and len(output) == 1 and output.shape[2:] == grid and grid.numel() > 1:
             found.append(module)
     hooks = [module.register_forward_hook(note) for module in model.body.modules()]
     try:
@@ -72,7 +92,7 @@ def last_map(model, x):
             hook.remove()
     if not found:
         raise ValueError(f"Grad-CAM was asked of a network ({type(model.body).__name__}) none of whose layers gives a "
-                         "map of more than one pixel: choose a convolutional network or a deit.")
+                         "map of the image, of more than one pixel: choose a convolutional network or a deit.")
     return found[-1]
 
 

@@ -236,6 +236,90 @@ def test_an_outside_network_is_read_at_its_last_map(planted):
     assert channel_maps(model, planted.test.images[:2], torch.tensor([0, 1])).shape == (2, 7, 1, 3)
 
 
+class Attention(nn.Module):
+    """Attention as outside networks write it: every step a layer of its own, each of which may be the identity."""
+
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads, self.qkv = heads, nn.Linear(width, 3 * width)
+        self.q_norm, self.k_norm, self.attn_drop = nn.LayerNorm(width // heads), nn.Identity(), nn.Dropout(0.1)
+
+    def forward(self, x):
+        n, tokens, width = x.shape
+        q, k, v = self.qkv(x).view(n, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        attention = self.q_norm(q) @ self.k_norm(k).transpose(2, 3)
+        return (self.attn_drop(attention.softmax(3)) @ v).transpose(1, 2).reshape(n, tokens, width)
+
+
+class Transformer(nn.Module):
+    """patches: "convolution", or "linear" of 4 x 4 pixels; its first token is the sum of the patches', or none is."""
+
+    def __init__(self, patches, first=True):
+        super().__init__()
+        self.patches, self.first = patches, first
+        self.embed = nn.Conv2d(1, 8, 4, 4) if patches == "convolution" else nn.Linear(16, 8)
+        self.attention, self.norm = Attention(8, 2), nn.LayerNorm(8)
+
+    def forward(self, x):
+        tokens = (self.embed(x).flatten(2) if self.patches == "convolution" else
+                  self.embed(nn.functional.unfold(x, 4, stride=4).transpose(1, 2)).transpose(1, 2)).transpose(1, 2)
+        if self.first:
+            tokens = torch.cat([tokens.sum(1, keepdim=True), tokens], 1)
+        return self.norm(tokens + self.attention(tokens)).mean(1)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_attention_is_no_map(planted, first):
+    """An outside transformer is read at the grid of its patches, 2 x 3; tokens x tokens and tokens x d are no maps."""
+    torch.manual_seed(0)
+    model = Double(Transformer("convolution", first), nn.Linear(8, 3), (0.0,), (1.0,)).double().eval()
+    x, classes = planted.test.images[:4].double(), torch.tensor([0, 1, 2, 1])
+    with spatial_layer(model, x) as layer:
+        assert layer is model.body.embed
+    patches = model.body.embed(x).detach().requires_grad_()
+    tokens = patches.flatten(2).transpose(1, 2)
+    tokens = torch.cat([tokens.sum(1, keepdim=True), tokens], 1) if first else tokens
+    scores = model.linear(model.body.norm(tokens + model.body.attention(tokens)).mean(1))
+    (gradient,) = torch.autograd.grad(scores[torch.arange(4), classes].sum(), patches)
+    expected = gradient.mean((2, 3), keepdim=True) * patches.detach()
+    assert expected.shape == (4, 8, 2, 3) and expected.abs().max() > 1e-3
+    torch.testing.assert_close(channel_maps(model, x, classes), expected, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_transformer_without_a_grid_is_refused(first):
+    """16 x 16 pixels are 16 tokens of 4 x 4: even attention of the image's own size is no map of it."""
+    torch.manual_seed(0)
+    model = Classifier(Transformer("linear", first), nn.Linear(8, 3), (0.0,), (1.0,))
+    with pytest.raises(ValueError, match="a map of the image, of more than one pixel: choose"):
+        channel_maps(model, torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1]))
+
+
+class ChannelsLast(nn.Module):
+    """A block that norms and mixes channels in the last place, as ConvNeXt does, and weighs them, as SENet does."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.conv, self.norm, self.mix = nn.Conv2d(width, width, 3, padding=1), nn.LayerNorm(width), nn.Linear(width, 5)
+        self.pool, self.weigh, self.out = nn.AdaptiveAvgPool2d(1), nn.Conv2d(5, 5, 1), nn.ReLU()
+
+    def forward(self, x):
+        x = self.mix(self.norm(self.conv(x).permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+        return self.out(x * self.weigh(self.pool(x)).sigmoid())
+
+
+def test_channels_in_the_last_place_are_no_map_and_weights_of_channels_take_none_away(planted):
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Conv2d(1, 4, 2, 2), ChannelsLast(4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    model = Classifier(body, nn.Linear(5, 3), (0.0,), (1.0,))
+    with spatial_layer(model, planted.test.images[:2]) as layer:
+        assert layer is body[1]  # its output is that of its ReLU
+    body[1].out = nn.Flatten()
+    model = Classifier(nn.Sequential(*body[:2]), nn.Linear(120, 3), (0.0,), (1.0,))
+    with spatial_layer(model, planted.test.images[:2]) as layer:
+        assert layer is body[1].conv
+
+
 def test_a_network_without_a_map_is_refused(planted):
     for body in (nn.Flatten(), nn.Sequential(nn.Conv2d(1, 3, (8, 12)), nn.Flatten())):
         model = Classifier(body, nn.Linear(96 if isinstance(body, nn.Flatten) else 3, 3), (0.0,), (1.0,))
