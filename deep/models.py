@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from deep.attack import frozen
+from deep.convolution import overruns
 from deep.networks import NETWORKS, register
 from deep.resnets import PreActBlock, PreActResNet18, ResNet18, ResNetBlock, WideResNet
 from deep.transformer import DeiT, load_published
@@ -19,12 +20,14 @@ class Classifier(nn.Module):
 
     x: (n, c, h, w), pixels in [0, 1] (planted images: any real). features: (n, d), logits: (n, K), both in the
     parameters' precision. bf16: the body runs in bfloat16 autocast; the linear layer, and so every loss, does not.
+    channels_last: the body's layout, unless a convolution of an outside network needs the contiguous one (`overruns`).
     """
 
     def __init__(self, body, linear, mean, std, *, bf16=False, channels_last=False):
         super().__init__()
         self.body, self.linear, self.bf16 = body, linear, bf16
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        safe = not any(map(overruns, body.modules()))
+        self.memory_format = torch.channels_last if channels_last and safe else torch.contiguous_format
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
         self.to(memory_format=self.memory_format)
