@@ -5,17 +5,17 @@ made again when it is damaged. The folder is $DEEP_CACHE, or else ~/.cache/deep;
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from deep.run import write_atomically
+from deep.files import write_atomically
+from deep.locks import Lock
+from deep.progress import tell
 
 __all__ = ["Decoded", "cache_folder", "cached", "joint_key"]
 
@@ -76,17 +76,6 @@ def read(path):
         raise ValueError(f"{path} is damaged ({type(error).__name__})") from error
 
 
-def say(sentence):
-    print(sentence, file=sys.stderr)
-
-
-def lock(path):
-    """Wait for, and hold, the lock file: of processes that want the same images one decodes, the others read."""
-    file = open(path, "w")  # noqa: SIM115 - the caller closes it
-    fcntl.flock(file, fcntl.LOCK_EX)
-    return file
-
-
 def cached(key, decode, folder=None):
     """The Decoded kept under `key` in `folder` (None: `cache_folder()`), or that of decode(), which is then kept.
 
@@ -105,21 +94,20 @@ def cached(key, decode, folder=None):
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(lock(folder / f"{key}.lock"))
+            stack.enter_context(Lock(folder / f"{key}.lock"))
         except OSError as error:
-            say(f"the cache {folder} cannot be used ({error.strerror}), so the images are decoded each time: set "
+            tell(f"the cache {folder} cannot be used ({error.strerror}), so the images are decoded each time: set "
                 "DEEP_CACHE to a folder that can be written.")
             return decode()
         if path.exists():
             try:
                 return read(path)
             except ValueError as error:
-                say(f"{error}: it is made again.")
+                tell(f"{error}: it is made again.")
         decoded = decode()
         try:
             write(path, decoded)
         except OSError as error:
-            path.with_name(path.name + ".tmp").unlink(missing_ok=True)
-            say(f"{path} cannot be written ({error.strerror}), so the images are decoded each time: set DEEP_CACHE "
+            tell(f"{path} cannot be written ({error.strerror}), so the images are decoded each time: set DEEP_CACHE "
                 "to a folder with room.")
         return decoded

@@ -1,12 +1,12 @@
 """What is measured of a run's checkpoints, one line each, so that nothing is measured twice: RUN/cas.jsonl."""
 
-import fcntl
 import hashlib
 import json
 
 import torch
 
-from deep.run import write_atomically
+from deep.files import write_text
+from deep.locks import Lock
 
 __all__ = ["checkpoints", "enter", "known", "read_lines", "weights_digest"]
 
@@ -61,9 +61,7 @@ def enter(path, line, keys):
 
     Several processes may do so at once: each holds a lock while it reads and renames.
     """
-    with open(path.with_name(path.name + ".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with Lock(path.with_name(path.name + ".lock")):
         others = [old for old in read_lines(path) if any(old.get(key) != line[key] for key in keys)]
         lines = sorted([*others, line], key=lambda one: (one["epoch"], one["checkpoint"]))
-        text = "".join(json.dumps(one) + "\n" for one in lines)
-        write_atomically(path, lambda file: file.write(text.encode()))
+        write_text(path, "".join(json.dumps(one) + "\n" for one in lines))

@@ -1,13 +1,11 @@
 """Measures checkpoints of a run on the test images, in float32, each once: into RUN/cas.jsonl, RUN/worst-case.jsonl."""
 
-import fcntl
-from contextlib import contextmanager
-
 import torch
 
 from deep.attribution import class_correlation, class_profile
 from deep.data import as_float
 from deep.evaluate import accuracy, evaluation_attack, measure
+from deep.locks import Lock
 from deep.margins import margin_estimates, wrong_class_margins
 from deep.measurements import enter, known, weights_digest
 from deep.models import load_network
@@ -73,12 +71,9 @@ def measured(folder, recipe, data, device, name, steps, seeds):
                "correlation": correlation.tolist()})
 
 
-@contextmanager
 def alone(path):
-    """Wait until no other process writes measurements into the folder `path`, and keep them waiting meanwhile."""
-    with open(path / "measuring.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    """The lock of whoever writes measurements into the folder `path`, for a `with` block."""
+    return Lock(path / "measuring.lock")
 
 
 def once(path, this, values):

@@ -1,12 +1,44 @@
-"""Progress bars (rich); plain lines, one an epoch, where the output is no terminal."""
+"""Progress bars (rich); plain lines, one an epoch, where the output is no terminal.
 
+Nothing that is told may change what is computed: a full disk, a closed pipe or a closed terminal is passed over.
+"""
+
+import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ["bar", "training_progress"]
+__all__ = ["bar", "tell", "training_progress"]
+
+
+class Patient:
+    """A text stream that goes on when what is written to it is lost."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def write(self, text):
+        with suppress(OSError, ValueError, AttributeError):  # full, or a broken pipe; closed; None, there is none
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self):
+        with suppress(OSError, ValueError, AttributeError):
+            self.stream.flush()
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+
+def tell(sentence, stream=None):
+    """Print a line on `stream` (None: standard error); where that cannot be written, the line is lost."""
+    print(sentence, file=Patient(stream or sys.stderr), flush=True)
+
+
+def console():
+    return Console(file=Patient(sys.stderr))
 
 
 def columns():
@@ -17,8 +49,8 @@ def columns():
 @contextmanager
 def bar(description, total):
     """Yield advance(n), which moves a bar on standard error; nothing is shown where that is no terminal."""
-    console = Console(stderr=True)
-    with Progress(*columns(), console=console, disable=not console.is_terminal) as shown:
+    output = console()
+    with Progress(*columns(), console=output, disable=not output.is_terminal) as shown:
         task = shown.add_task(description, total=total, note="")
         yield lambda n: shown.advance(task, n)
 
@@ -41,9 +73,9 @@ def epoch_note(history):
 @contextmanager
 def training_progress(recipe):
     """Yield progress(training) for `deep.train.train`: epoch, loss, accuracies, images per second, time left."""
-    console = Console(stderr=True)
+    output = console()
     began = time.perf_counter()
-    with Progress(*columns(), console=console, disable=not console.is_terminal) as shown:
+    with Progress(*columns(), console=output, disable=not output.is_terminal) as shown:
         task = shown.add_task("epoch 1", total=None, note="")
         seen = None
 
@@ -53,9 +85,9 @@ def training_progress(recipe):
             note = epoch_note(training.history) if training.history else ""
             shown.update(task, total=recipe.epochs * training.batches, completed=done, note=note,
                          description=f"epoch {min(training.epoch + 1, recipe.epochs)}/{recipe.epochs}")
-            if training.step == 0 and training.epoch != seen and not console.is_terminal:
+            if training.step == 0 and training.epoch != seen and not output.is_terminal:
                 seconds = time.perf_counter() - began
-                console.print(f"epoch {training.epoch}/{recipe.epochs}  {note}  {seconds:.0f} s", soft_wrap=True)
+                output.print(f"epoch {training.epoch}/{recipe.epochs}  {note}  {seconds:.0f} s", soft_wrap=True)
             seen = training.epoch
 
         yield progress

@@ -3,49 +3,21 @@
 Every file is written beside its place, synced and renamed, so that a crash leaves the old one or the new one.
 """
 
-import fcntl
 import io
 import json
 import os
 import platform
-import subprocess
 import time
 import zipfile
-from contextlib import suppress
 from pathlib import Path
 
 import torch
 
+from deep.files import commit, write_atomically, write_text
+from deep.locks import InUse, Lock
 from deep.recipe import recipe_from_dict
 
 __all__ = ["InUse", "RunFolder", "commit", "load_checkpoint", "write_atomically"]
-
-
-class InUse(ValueError):
-    """Another process trains in this run folder."""
-
-
-def write_atomically(path, write):
-    """Call write(file) on a temporary file next to `path`, sync it, and rename it to `path`.
-
-    Whatever goes wrong before the renaming, `path` is as it was; OSError (a full disk, say) names it.
-    """
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with open(temporary, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()  # a full disk needs the room
-        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def packed(state):
@@ -59,17 +31,6 @@ def save(path, state):
     """torch.save, atomically; through memory, because torch turns a full disk into a RuntimeError of its own."""
     content = packed(state)
     write_atomically(path, lambda file: file.write(content))
-
-
-def commit():
-    """The commit of the code, with "+" when tracked files were changed since; None outside a checkout."""
-    def git(*words):
-        return subprocess.run(["git", "-C", str(Path(__file__).parent), *words], capture_output=True, text=True,
-                              check=True).stdout.strip()
-    try:
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
 
 
 def load_checkpoint(path):
@@ -100,35 +61,21 @@ def run_checkpoint(path):
     return state
 
 
-def locked(file, kind):
-    """Take the lock of an open file, exclusive or shared; False if another open file's lock does not allow it.
-
-    The lock belongs to the open file: it is gone when the process that opened it ends, however it ends.
-    """
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 class RunFolder:
     """The files of one run. A folder is continued, never overwritten; one process at a time may train in it."""
 
     def __init__(self, path):
-        self.path, self.lock = Path(path), None
+        self.path, self.lock = Path(path), Lock(Path(path) / "lock")
         self.last_is_damaged = False  # as far as `resume` has found
 
     def open_for_training(self, recipe):
         """Create the folder, or check that it holds this very recipe; lock it for this process."""
         self.path.mkdir(parents=True, exist_ok=True)
-        self.lock = open(self.path / "lock", "w")  # noqa: SIM115 - held open for the whole training
         for _ in range(5):  # `in_use` holds the lock for an instant, which must not be taken for a training
-            if locked(self.lock, fcntl.LOCK_EX):
+            if self.lock.acquire(wait=False):
                 break
             time.sleep(0.02)
         else:
-            self.lock.close()
             raise InUse(f"{self.path} is being trained by another process: wait for it, or choose another folder.")
         if (self.path / "recipe.json").exists():
             if self.recipe() != recipe:
@@ -139,16 +86,11 @@ class RunFolder:
             self.write_json("recipe.json", recipe.as_dict())
 
     def close(self):
-        if self.lock is not None:
-            self.lock.close()
+        self.lock.release()
 
     def in_use(self):
         """Whether a process is training here now; one that died is not."""
-        try:
-            with open(self.path / "lock") as lock:
-                return not locked(lock, fcntl.LOCK_SH)
-        except OSError:
-            return False
+        return self.lock.held()
 
     def recipe(self):
         try:
@@ -158,8 +100,7 @@ class RunFolder:
                              "`deep train` made.") from error
 
     def write_json(self, name, values):
-        text = json.dumps(values, indent=1) + "\n"
-        write_atomically(self.path / name, lambda file: file.write(text.encode()))
+        write_text(self.path / name, json.dumps(values, indent=1) + "\n")
 
     def write_environment(self, data, device, epoch, processes=1):
         """What the recipe does not say: the data, and for each session its first epoch, versions and commit."""
@@ -196,7 +137,7 @@ class RunFolder:
     def keep(self, state):
         """Write checkpoints/epoch-0010.pt , a state after 10 epochs, which stays."""
         (self.path / "checkpoints").mkdir(exist_ok=True)
-        write_atomically(self.kept_path(state["epoch"]), lambda file: torch.save(state, file))
+        save(self.kept_path(state["epoch"]), state)
 
     def kept_path(self, epoch):
         return self.path / "checkpoints" / f"epoch-{epoch:04d}.pt"
@@ -235,8 +176,7 @@ class RunFolder:
 
     def write_metrics(self, history):
         """metrics.jsonl, one line an epoch: always the history of the checkpoint, whatever a crash left there."""
-        lines = "".join(json.dumps(line) + "\n" for line in history)
-        write_atomically(self.path / "metrics.jsonl", lambda file: file.write(lines.encode()))
+        write_text(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in history))
 
     def metrics(self):
         """The lines of metrics.jsonl. OSError without the file, ValueError if it is damaged."""

@@ -30,12 +30,13 @@ import pytest
 import torch
 from layouts import cifar10_files, coded, folder_files, noise, pickled, write_tree
 
-import deep.measurements
-import deep.run
+import deep.files
+import deep.locks
 from deep.__main__ import main
+from deep.files import write_atomically
 from deep.planted import planted_images
 from deep.recipe import recipe_named, run_name
-from deep.run import RunFolder, load_checkpoint, write_atomically
+from deep.run import RunFolder, load_checkpoint
 
 WORDS = ["planted-linear", "epochs=4", "train_size=500", "val_size=60", "batch=100", "eval_every=1"]
 RECIPE = recipe_named(WORDS[0], WORDS[1:])
@@ -113,7 +114,7 @@ class FullDisk:
 
     def __init__(self, monkeypatch, full_at, error=errno.ENOSPC):
         self.calls, self.full_at, self.error = 0, full_at, error
-        monkeypatch.setattr(deep.run, "open", self.open, raising=False)
+        monkeypatch.setattr(deep.files, "open", self.open, raising=False)
         monkeypatch.setattr(os, "fsync", self.counted(os.fsync))
 
     def counted(self, call):
@@ -126,12 +127,13 @@ class FullDisk:
 
     def open(self, path, mode="r"):
         file = open(path, mode)  # noqa: SIM115 - the caller closes it
-        if mode == "wb":
+        if mode == "xb":
             write = file.write
 
             class Writing:
                 __enter__ = lambda _: self.file(file, write)  # noqa: E731
                 __exit__ = lambda *_: file.close()  # noqa: E731
+                fileno, close = file.fileno, file.close
             return Writing()
         return file
 
@@ -193,12 +195,12 @@ def test_a_disk_that_has_become_read_only(undisturbed, tmp_path, capsys, monkeyp
     before = {path.name: path.read_bytes() for path in run.iterdir()}
 
     def read_only(path, mode="r"):
-        if "w" in mode:
+        if mode in ("xb", "a"):
             raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
         return open(path, mode)
 
     with monkeypatch.context() as patch:
-        for module in (deep.run, deep.measurements):
+        for module in (deep.files, deep.locks):
             patch.setattr(module, "open", read_only, raising=False)
         assert "(Read-only file system): choose another place." in answer(capsys, 1, "train", *WORDS, "--out", tmp_path)
         for words in ([], ["--json"]):  # what was computed is printed, and then that it could not be written

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+import deep.files
 import deep.run
 from deep.data import Split
 from deep.recipe import recipe_named
@@ -89,7 +90,7 @@ def count_writing(kill_at=None, after=None):
         def write(self, content):
             return counted("write", type(self.file).write)(self.file, content)
 
-    deep.run.open = lambda path, mode="r": File(open(path, mode)) if "w" in mode else open(path, mode)  # noqa: SIM115
+    deep.files.open = lambda path, mode="r": File(open(path, mode)) if "x" in mode else open(path, mode)  # noqa: SIM115
     os.fsync, os.replace = counted("fsync", os.fsync), counted("replace", os.replace)
     return calls
 
