@@ -36,14 +36,17 @@ def autoattack(model, x, y, eps, norm="linf", box=(0.0, 1.0), seed=0):
     radius; norm: "linf" or "l2". What it returns may lie outside of the ball by rounding, or by a fault of its own:
     a point counts only after projection, so judge success on the points returned here. With K < 10 classes its
     targeted attacks take K - 1 targets; its loss needs K >= 4. The network is in eval mode and frozen. What it
-    prints goes to standard error. Raises ValueError without the package, for another box than [0, 1], for K < 4, and
-    for a result of another shape.
+    prints goes to standard error. Of no image at all, n = 0, nothing is asked. Raises ValueError without the package,
+    for another box than [0, 1], for K < 4, and for a result of another shape.
     """
     with frozen(model), redirect_stdout(sys.stderr):
         with torch.no_grad():
-            classes = model(x[:1]).shape[1]
-        attack = available(box, classes)(model, norm=NORMS[norm], eps=float(eps), version="standard", seed=seed,
-                                         device=x.device, verbose=False)
+            classes = model(x.new_zeros(1, *x.shape[1:])).shape[1]
+        package = available(box, classes)
+        if len(x) == 0:
+            return x.clone()
+        attack = package(model, norm=NORMS[norm], eps=float(eps), version="standard", seed=seed, device=x.device,
+                         verbose=False)
         for part in (attack.apgd_targeted, attack.fab):
             part.n_target_classes = min(TARGETS, classes - 1)
         z = attack.run_standard_evaluation(x, y, bs=len(x))

@@ -99,7 +99,7 @@ def attack_rounds(model, split, rounds, alive, seed, batch=256, progress=None):
     generator = torch.Generator(split.images.device).manual_seed(seed)
     left = alive.clone().to(split.images.device)
     for number, points in enumerate(rounds, 1):
-        for index in left.nonzero()[:, 0].split(batch):
+        for index in left.nonzero()[:, 0].split(batch) if left.any() else ():
             x, y = as_float(split.images[index]), split.labels[index]
             with frozen(model):
                 z = points(model, x, y, generator)

@@ -1,6 +1,7 @@
 """The battery of attacks, its worst case, AutoAttack's adapter, the flags of masked gradients, and their command."""
 
 import json
+import math
 import sys
 from dataclasses import replace
 from fractions import Fraction
@@ -22,6 +23,7 @@ from deep.robustness import attack_rounds, battery, correct, rounds_of, rows, ta
 from deep.sanity import broken_more, gap_flag, sanity_flags
 from deep.train import load_data, load_network, train
 
+EPS = Fraction(8, 255)
 ALL = ("pgd20", "pgd50x3", "apgd-ce", "apgd-dlr", "apgd-t")
 
 
@@ -274,6 +276,7 @@ def played(monkeypatch):
             record.calls.append({"norm": norm, "eps": eps, "version": version, "device": device, "seed": seed})
 
         def run_standard_evaluation(self, x, y, bs=250):
+            assert math.ceil(len(x) / bs) > 0  # the package divides so, and fails where there is no image
             print("a warning of AutoAttack")
             record.calls[-1] |= {"bs": bs, "training": self.model.training, "n": len(x),
                                  "targets": (self.apgd_targeted.n_target_classes, self.fab.n_target_classes),
@@ -322,6 +325,36 @@ def test_a_cheating_autoattack_counts_for_nothing(played):
     played.shift = lambda x: x[:, :, :2]
     with pytest.raises(ValueError, match="returned points of shape"):
         attack_rounds(model, split, rounds_of("autoattack", attack, 10), alive, 0)
+
+
+def test_where_no_image_is_left_nothing_is_asked(played):
+    """The first attack breaks every image: those after it have nothing to do, and all results are there."""
+    model, split, attack, _ = problem("linf")
+    empty = split.images[:0]
+    assert autoattack(model, empty, split.labels[:0], attack.eps).shape == (0, 1, 4, 6)
+    assert played.calls == []
+    asked = []
+
+    def all_wrong(model, x, y, generator):
+        asked.append(len(x))
+        return split.images[(split.labels[None] != y[:, None]).double().argmax(1)]
+
+    clean = correct(model, split.images, split.labels)
+    some = clean & (torch.arange(200) < 7)
+    model.linear.register_forward_pre_hook(lambda layer, inputs: asked.append(-len(inputs[0])))
+    trials = battery(model, split, {"all": [all_wrong] * 2, "autoattack": rounds_of("autoattack", attack, 10)},
+                     {"clean": some})
+    assert [int(trial.broken.sum()) for trial in trials] == [int(some.sum()), 0]
+    assert asked == [int(some.sum()), -int(some.sum())] and played.calls == []
+    assert [row["worst_case"]["correct"] for row in rows({"clean": some}, trials)] == [0, 0]
+
+
+def test_three_classes_are_a_sentence_before_anything_is_asked(played):
+    model, x, y = linear_problem(3)
+    for n in (0, 5):
+        with pytest.raises(ValueError, match="3 classes were given, but AutoAttack's targeted loss needs at least 4"):
+            autoattack(model, x[:n], y[:n], EPS)
+    assert played.calls == []
 
 
 @pytest.mark.parametrize(("box", "classes", "sentence"), [
