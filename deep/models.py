@@ -21,6 +21,7 @@ class Classifier(nn.Module):
     x: (n, c, h, w), pixels in [0, 1] (planted images: any real). features: (n, d), logits: (n, K), both in the
     parameters' precision. bf16: the body runs in bfloat16 autocast; the linear layer, and so every loss, does not.
     channels_last: the body's layout, unless a convolution of an outside network needs the contiguous one (`overruns`).
+    The gradient in x is contiguous, whatever the body's memory format: outside attacks take `.view`s of it.
     """
 
     def __init__(self, body, linear, mean, std, *, bf16=False, channels_last=False):
@@ -33,6 +34,7 @@ class Classifier(nn.Module):
         self.to(memory_format=self.memory_format)
 
     def features(self, x):
+        x = x.flatten(1).view(x.shape)  # the same pixels; on the way back, flattening makes the gradient contiguous
         x = ((x - self.mean) / self.std).contiguous(memory_format=self.memory_format)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
             return self.body(x).to(self.mean.dtype)

@@ -76,6 +76,18 @@ def test_gradients_reach_every_weight_and_pixel(name, fast):
         assert weight.grad.norm() > 0, key
 
 
+@pytest.mark.parametrize("name", NARROW)
+def test_outside_attacks_can_view_the_gradient_of_the_pixels(name):
+    """A step of l2 as public code writes it; its `.view` refuses the layout that channels_last leaves."""
+    x = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_()
+    gradient, expected = (torch.autograd.grad(nn.functional.cross_entropy(model(x), torch.arange(8)), x)[0]
+                          for model in (narrow(name, channels_last=fast).double().eval() for fast in (True, False)))
+    assert gradient.is_contiguous()
+    lengths = torch.norm(gradient.view(8, -1), p=2, dim=1)
+    assert torch.equal(lengths, gradient.flatten(1).norm(dim=1)) and lengths.min() > 0
+    torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-12)
+
+
 def test_a_bias_of_the_keys_changes_nothing():
     """The one exception: it adds the same number to all scores of a query, and softmax does not see it."""
     model = narrow("deit").double()
