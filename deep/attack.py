@@ -29,7 +29,8 @@ class Attack:
 
     eps and step are exact fractions of the pixel range. loss: the name of the loss that is maximised.
     mode: "eval" or "train", the mode the network is in while it is attacked. norm: "linf" or "l2", of the ball.
-    near: None, or the deviation of a normal start about the image, in place of a uniform one in the ball (TRADES).
+    near: None, or the deviation of a normal start about the image, in place of a uniform one in the ball: the start
+        of TRADES' public code, which is cut at neither ball nor box before the first step.
     """
 
     eps: Fraction
@@ -189,11 +190,11 @@ def pgd(model, x, y, attack, generator=None, objective=None):
     objective = objective or (lambda logits: LOSSES[attack.loss](logits, y))
     with frozen(model, attack.mode), torch.enable_grad():
         if attack.random_start and attack.near is not None:
-            z = ball.project(x + attack.near * draw(torch.randn, x, generator))
+            z = x + attack.near * draw(torch.randn, x, generator)
         else:
             z = ball.start(generator if attack.random_start else None)
         for _ in range(attack.steps):
             z.requires_grad_()
             (gradient,) = torch.autograd.grad(objective(model(z)).sum(), z)
             z = ball.project(z.detach() + float(attack.step) * ball.direction(gradient))
-    return z.detach()
+    return z.detach() if attack.steps else ball.project(z.detach())

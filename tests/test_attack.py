@@ -224,3 +224,30 @@ def test_a_near_start_is_normal_about_the_image(batch):
     start = pgd(nn.Identity(), x, batch[1], Attack(EPS, EPS, 0, near=0.001), torch.Generator().manual_seed(0)) - x
     assert start.std().item() == pytest.approx(0.001, rel=0.02)
 
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_the_start_of_trades_is_cut_only_after_its_first_step(norm):
+    """As in its public code, where z = x + .001 randn is asked for its gradient even outside the box."""
+    seen = []
+
+    class Recorder(nn.Module):
+        def forward(self, z):
+            seen.append(z.detach().clone())
+            return z.flatten(1)[:, :2]
+
+    x = torch.tensor([[0.0, 1.0, 0.5]] * 40, dtype=torch.float64).view(40, 1, 1, 3)
+    eps = Fraction(1, 2000)  # half the deviation, so that the ball would cut as well
+    attack = Attack(eps, eps / 4, 2, norm=norm, near=0.001)
+    z = pgd(Recorder(), x, torch.zeros(40, dtype=torch.long), attack, torch.Generator().manual_seed(0))
+    start = x + 0.001 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert torch.equal(seen[0], start)
+    assert (start[..., 0] < 0).sum() > 10 and (start[..., 1] > 1).sum() > 10  # half of each
+    length = torch.inf if norm == "linf" else 2
+    for later in (seen[1], z):
+        assert later.min() == 0 and later.max() == 1
+        assert (later - x).flatten(1).norm(p=length, dim=1).max() <= float(eps)
+    # without a step nothing outside is handed over
+    untouched = pgd(Recorder(), x, torch.zeros(40, dtype=torch.long), Attack(eps, eps, 0, norm=norm, near=0.001),
+                    torch.Generator().manual_seed(0))
+    assert untouched.min() == 0 and (untouched - x).flatten(1).norm(p=length, dim=1).max() <= float(eps)
