@@ -10,7 +10,7 @@ from math import ceil
 
 import torch
 
-from deep.attack import BALLS, LOSSES, frozen
+from deep.attack import BALLS, LOSSES, frozen, where
 
 __all__ = ["Ascent", "apgd", "checkpoints", "dlr", "gradient_of", "targeted_dlr"]
 
@@ -117,9 +117,6 @@ def apgd(model, x, y, eps, norm="linf", box=(0.0, 1.0), steps=100, objective=Non
                          "at least 1.")
     objective = objective or (lambda logits: LOSSES["cross-entropy"](logits, y))
     ball, marks = BALLS[norm](x, eps, box), checkpoints(steps)
-
-    def where(condition, a, b):
-        return torch.where(condition.view(-1, *[1] * (a.ndim - 1)), a, b)
 
     with frozen(model):
         z = ball.start(generator)

@@ -7,7 +7,7 @@ from fractions import Fraction
 import torch
 from torch.nn import functional as F
 
-__all__ = ["BALLS", "L2", "LOSSES", "Attack", "Linf", "Rows", "frozen", "pgd"]
+__all__ = ["BALLS", "L2", "LOSSES", "Attack", "Linf", "Rows", "frozen", "pgd", "where"]
 
 
 def cross_entropy(logits, labels):
@@ -60,6 +60,11 @@ def draw(kind, x, generator, shape=None):
     shape = x.shape[1:] if shape is None else shape
     numbers = kind((rows.n, *shape), generator=rows.generator, device=x.device, dtype=x.dtype)
     return numbers[rows.begin:rows.begin + len(x)]
+
+
+def where(condition, a, b):
+    """Image by image, a where `condition` (n,) holds and b elsewhere."""
+    return torch.where(condition.view(-1, *[1] * (a.ndim - 1)), a, b)
 
 
 class Linf:
@@ -169,14 +174,16 @@ def frozen(model, mode="eval"):
             parameter.requires_grad_(flag)
 
 
-def pgd(model, x, y, attack, generator=None, objective=None):
+def pgd(model, x, y, attack, generator=None, objective=None, any_iterate=False):
     """Adversarial examples for (x, y): `steps` steps of ascent of the loss inside the ball.
 
     x: (n, c, h, w) float; y: (n,). generator: of the random start, on x's device (needed if attack.random_start), or
     `Rows` of one.
     objective: None, or what is maximised in place of attack.loss: scores (n, K) -> (n,).
+    any_iterate: for each image its first misclassified iterate, the start included, and the last one only where there
+    is none; once all are found, it ends.
     The gradient is taken with respect to the images alone: no weight gradient is computed, none is touched.
-    Raises ValueError for a random start without a generator.
+    Raises ValueError for a random start without a generator, and for any_iterate with a start `near` the image.
 
     >>> model = torch.nn.Linear(2, 2, bias=False)
     >>> model.weight.data = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
@@ -186,6 +193,9 @@ def pgd(model, x, y, attack, generator=None, objective=None):
     """
     if attack.random_start and generator is None:
         raise ValueError("a random start was asked for without a generator: pass one, or set random_start=False.")
+    if any_iterate and attack.near is not None:
+        raise ValueError(f"any_iterate was given with near = {attack.near}, but such a start may lie outside of the "
+                         "ball: leave one of the two out.")
     ball = BALLS[attack.norm](x, attack.eps, attack.box)
     objective = objective or (lambda logits: LOSSES[attack.loss](logits, y))
     with frozen(model, attack.mode), torch.enable_grad():
@@ -193,8 +203,16 @@ def pgd(model, x, y, attack, generator=None, objective=None):
             z = x + attack.near * draw(torch.randn, x, generator)
         else:
             z = ball.start(generator if attack.random_start else None)
+        points, broken = x, torch.zeros_like(y, dtype=torch.bool)
         for _ in range(attack.steps):
             z.requires_grad_()
-            (gradient,) = torch.autograd.grad(objective(model(z)).sum(), z)
+            logits = model(z)
+            if any_iterate:
+                wrong = (logits.detach().argmax(1) != y) & ~broken
+                points, broken = where(wrong, z.detach(), points), broken | wrong
+                if broken.all():
+                    break
+            (gradient,) = torch.autograd.grad(objective(logits).sum(), z)
             z = ball.project(z.detach() + float(attack.step) * ball.direction(gradient))
-    return z.detach() if attack.steps else ball.project(z.detach())
+    z = z.detach() if attack.steps else ball.project(z.detach())
+    return where(broken, points, z) if any_iterate else z

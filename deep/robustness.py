@@ -45,9 +45,10 @@ def rounds_of(name, attack, classes):
     """The rounds of the attack called `name`, in the ball, box and norm of the PGD `attack`; ValueError otherwise.
 
     "pgd50x10": PGD of 50 steps from 10 random starts, with the step, the loss and (without "x") the start of
-    `attack`. "apgd-ce", "apgd-dlr": Auto-PGD of 100 steps on cross-entropy and on the difference-of-logits ratio.
-    "apgd-t": on the targeted ratio, one round for each of the min(9, K - 1) wrong classes of highest score, K:
-    `classes`. "apgd-t50": of 50 steps. "autoattack": `deep.autoattack`.
+    `attack`; an image is broken by any iterate, the start included, as by Auto-PGD. "apgd-ce", "apgd-dlr": Auto-PGD
+    of 100 steps on cross-entropy and on the difference-of-logits ratio. "apgd-t": on the targeted ratio, one round for
+    each of the min(9, K - 1) wrong classes of highest score, K: `classes`. "apgd-t50": of 50 steps. "autoattack":
+    `deep.autoattack`.
 
     >>> from deep.attack import Attack
     >>> attack = Attack(8 / 255, 2 / 255, 20)
@@ -64,7 +65,8 @@ def rounds_of(name, attack, classes):
         changed = replace(attack, steps=int(match["steps"]))
         if match["restarts"]:
             changed = replace(changed, random_start=True)
-        return [lambda model, x, y, generator: pgd(model, x, y, changed, generator)] * int(match["restarts"] or 1)
+        return [lambda model, x, y, generator: pgd(model, x, y, changed, generator, any_iterate=True)] * int(
+            match["restarts"] or 1)
     steps = int(match["apgd_steps"] or APGD_STEPS)
     if match["loss"] == "t":
         return [apgd_round(attack, steps, targeted_dlr, rank) for rank in range(min(TARGETS, classes - 1))]

@@ -96,7 +96,8 @@ def test_each_round_attacks_the_survivors_only_and_batches_do_not_matter():
 
 def test_what_a_name_means(monkeypatch):
     calls = []
-    monkeypatch.setattr("deep.robustness.pgd", lambda model, x, y, attack, generator: calls.append(attack) or x)
+    monkeypatch.setattr("deep.robustness.pgd", lambda model, x, y, attack, generator, any_iterate:
+                        calls.append(attack) or x)
     monkeypatch.setattr("deep.robustness.apgd", lambda model, x, y, eps, norm, box, steps, objective, generator:
                         calls.append((eps, norm, box, steps, objective(torch.tensor([[3.0, 2.0, 0.0, -2.0]])).item()))
                         or SimpleNamespace(points=x))
@@ -121,6 +122,44 @@ def test_what_a_name_means(monkeypatch):
     # wrong classes in the order of their scores at x: 2, 3, 1; the denominator is 3 - (0 - 2)/2 = 4
     assert run("apgd-t") == [(*common, 100, pytest.approx(value)) for value in (-3 / 4, -5 / 4, -1 / 4)]
     assert [len(rounds_of("apgd-t", attack, classes)) for classes in (2, 3, 10, 100)] == [1, 2, 9, 9]
+
+
+@pytest.mark.parametrize("name", ["pgd6", "pgd6x2"])
+def test_an_image_is_broken_by_any_iterate_of_pgd(name):
+    """From x the loss rises to the right in steps of 1/8; class 1 has a window, which the last iterate has left."""
+    class Window(nn.Module):
+        def forward(self, z):
+            moved = z[:, 0, 0, 0] - 0.5
+            inside = ((moved > 0.2) & (moved < 0.3)).to(z.dtype)
+            return torch.stack([0.5 - inside - 0.001 * moved, 0 * moved], 1)
+
+    images = torch.tensor([0.5, 0.5 + 0.25, 0.5 - 0.6]).view(3, 1, 1, 1)  # passes it, begins in it, never reaches it
+    labels = torch.zeros(3, dtype=torch.long)
+    attack = Attack(Fraction(1, 2), Fraction(1, 8), 6, random_start=False, box=None)
+    generator = torch.Generator().manual_seed(3)
+    assert correct(Window(), pgd(Window(), images, labels, attack), labels).tolist() == [True, True, True]
+    z = pgd(Window(), images, labels, attack, any_iterate=True)
+    assert z.flatten().tolist() == pytest.approx([0.75, 0.75, -0.1 + 0.5])  # at 0.25 exactly, and the last one
+    alive = torch.ones(3, dtype=torch.bool)
+    broken = attack_rounds(Window(), Split(images, labels), rounds_of(name, attack, 2), alive, 0)
+    assert broken.tolist() == [True, True, False] if name == "pgd6" else not broken[2]
+    with pytest.raises(ValueError, match="may lie outside of the ball: leave one of the two out"):
+        pgd(Window(), images, labels, replace(attack, near=0.001, random_start=True), generator, any_iterate=True)
+
+
+def test_any_iterate_ends_when_all_are_found_and_changes_nothing_else():
+    model, split, attack, _ = problem("l2")
+    attack = replace(attack, eps=attack.eps * 4)  # most are broken
+    runs = [pgd(model, split.images, split.labels, attack, torch.Generator().manual_seed(1), any_iterate=any_iterate)
+            for any_iterate in (False, True)]
+    held = [correct(model, z, split.labels) for z in runs]
+    assert not (held[1] & ~held[0]).any()  # never weaker
+    assert torch.equal(runs[0][held[1]], runs[1][held[1]])  # where none was found it is the last iterate
+    asked = []
+    model.linear.register_forward_pre_hook(lambda layer, inputs: asked.append(len(inputs[0])))
+    pgd(model, split.images[:1], 1 - split.labels[:1].clamp(max=1), replace(attack, random_start=False),
+        any_iterate=True)
+    assert asked == [1]  # it was misclassified to begin with
 
 
 def test_targets_are_ranked_without_the_true_class():
