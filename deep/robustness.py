@@ -14,14 +14,17 @@ from deep.attack import LOSSES, frozen, pgd
 from deep.autoattack import autoattack, available
 from deep.data import as_float
 from deep.evaluate import accuracy
+from deep.square import QUERIES, square
 
 __all__ = ["Trial", "attack_rounds", "battery", "correct", "rounds_of", "rows", "worst_case"]
 
 APGD_STEPS = 100  # Croce and Hein 2020
 TARGETS = 9  # Croce and Hein 2020: the nine classes of highest score beside the true one; K - 1 where K < 10
-FORMS = "pgdN, pgdNxR (R random starts), apgd-ce, apgd-dlr, apgd-t (each may be followed by its steps), autoattack"
+FORMS = "pgdN, pgdNxR (R random starts), apgd-ce, apgd-dlr, apgd-t (each may be followed by its steps), square, "\
+        "square1000 (its queries), autoattack"
 NAME = re.compile(r"pgd(?P<steps>[1-9]\d{0,5})(x(?P<restarts>[1-9]\d{0,3}))?"
-                  r"|apgd-(?P<loss>ce|dlr|t)(?P<apgd_steps>[1-9]\d{0,5})?|autoattack")
+                  r"|apgd-(?P<loss>ce|dlr|t)(?P<apgd_steps>[1-9]\d{0,5})?"
+                  r"|(?P<square>square)(?P<queries>[1-9]\d{0,5})?|autoattack")
 
 
 def target_class(model, x, y, rank):
@@ -47,8 +50,8 @@ def rounds_of(name, attack, classes):
     "pgd50x10": PGD of 50 steps from 10 random starts, with the step, the loss and (without "x") the start of
     `attack`; an image is broken by any iterate, the start included, as by Auto-PGD. "apgd-ce", "apgd-dlr": Auto-PGD
     of 100 steps on cross-entropy and on the difference-of-logits ratio. "apgd-t": on the targeted ratio, one round for
-    each of the min(9, K - 1) wrong classes of highest score, K: `classes`. "apgd-t50": of 50 steps. "autoattack":
-    `deep.autoattack`.
+    each of the min(9, K - 1) wrong classes of highest score, K: `classes`. "apgd-t50": of 50 steps. "square":
+    `deep.square` of 5,000 queries, "square1000" of 1,000. "autoattack": `deep.autoattack`.
 
     >>> from deep.attack import Attack
     >>> attack = Attack(8 / 255, 2 / 255, 20)
@@ -67,6 +70,10 @@ def rounds_of(name, attack, classes):
             changed = replace(changed, random_start=True)
         return [lambda model, x, y, generator: pgd(model, x, y, changed, generator, any_iterate=True)] * int(
             match["restarts"] or 1)
+    if match["square"]:
+        queries = int(match["queries"] or QUERIES)
+        return [lambda model, x, y, generator: square(model, x, y, attack.eps, generator, attack.norm, attack.box,
+                                                      queries)]
     steps = int(match["apgd_steps"] or APGD_STEPS)
     if match["loss"] == "t":
         return [apgd_round(attack, steps, targeted_dlr, rank) for rank in range(min(TARGETS, classes - 1))]

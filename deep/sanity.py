@@ -7,14 +7,16 @@ from deep.apgd import gradient_of
 from deep.attack import BALLS, LOSSES, frozen
 from deep.data import as_float
 from deep.evaluate import accuracy
-from deep.robustness import correct
+from deep.robustness import correct, worst_case
 
-__all__ = ["MOST_GAP", "MOST_ZERO", "NOISE_DRAWS", "broken_more", "cheap_attacks", "gap_flag", "sanity_flags"]
+__all__ = ["MOST_GAP", "MOST_SQUARE", "MOST_ZERO", "NOISE_DRAWS", "broken_more", "cheap_attacks", "gap_flag",
+           "sanity_flags", "square_flag"]
 
 MOST_ZERO = 0.01  # share of images with a gradient of exactly zero; an honest network has none
 # PGD-20 minus worst case: the standard recipe has about 4 points (published for CIFAR-10 and a ResNet-18: 52.8 % by
 # PGD-20, 48.7 % by AutoAttack); a loss that masks gradients has more.
 MOST_GAP = 0.06
+MOST_SQUARE = 0.02  # share of images that only a search without gradients breaks
 SURE = 0.05  # level of the one-sided sign test, so that one image more or less is no alarm
 NOISE_DRAWS = 5
 
@@ -86,3 +88,17 @@ def gap_flag(pgd, worst):
     """
     gap = accuracy(pgd & ~worst)
     return {"flag": gap["interval"][0] > MOST_GAP, "gap": gap, "threshold": MOST_GAP}
+
+
+def square_flag(known, trials):
+    """The share of samples that withstood all before Square in `trials` and that it broke; None without a Square.
+
+    known, trials: as in `deep.robustness.battery`. Square asks for no gradient, and where gradients are honest it finds
+    hardly anything that they do not. The flag is raised where the lower end of the share's Wilson interval lies above
+    MOST_SQUARE: the attacks before it then overrate the network.
+    """
+    number = next((number for number, trial in enumerate(trials) if trial.name.startswith("square")), None)
+    if number is None:
+        return None
+    alone = accuracy(worst_case(known, trials[:number]) & trials[number].broken)
+    return {"flag": alone["interval"][0] > MOST_SQUARE, "broken_by_square_alone": alone, "threshold": MOST_SQUARE}

@@ -477,6 +477,16 @@ def test_a_sample_of_a_set_sorted_by_class_is_balanced_and_says_so(trained, caps
     assert f"n = 30, a fixed sample of the {len(order)} test images, balanced by class" in capsys.readouterr().out
 
 
+def test_square_in_the_command(trained, capsys):
+    (found,) = command(capsys, str(trained.path), "--checkpoint", "last", "--limit", "50", "--attacks", "square30")
+    (row,) = found["attacks"]
+    held = found["worst_case"]["correct"]
+    assert row["attacked"] - row["broken"] == held and row["attack"] == "square30"
+    flag = found["sanity"]["square_stronger"]
+    assert flag["broken_by_square_alone"]["correct"] == row["broken"] <= 2 and not flag["flag"]
+    assert "gap" not in found["sanity"]  # Square is no attack on differences of logits
+
+
 def test_what_is_printed(trained, capsys):
     words = ["evaluate", str(trained.path), "--checkpoint", "last", "--limit", "40", "--attacks", "apgd-t5"]
     assert main(words) == 0

@@ -12,8 +12,9 @@ def add(commands):
         "evaluate", help="clean and robust accuracy of a run, with n and intervals",
         description="Clean accuracy, PGD's, and signs of masked gradients; with --attacks the worst case over these.")
     command.add_argument("--attacks", metavar="NAME,...", help="after the recipe's PGD: pgd20, pgd50x10 (10 random "
-                         "starts), apgd-ce, apgd-dlr, apgd-t (apgd-t50: 50 steps instead of 100), autoattack (needs "
-                         "its package), each on the images that withstood all before it")
+                         "starts), apgd-ce, apgd-dlr, apgd-t (apgd-t50: 50 steps instead of 100), square (square1000: "
+                         "1,000 queries instead of 5,000), autoattack (needs its package), each on the images that "
+                         "withstood all before it")
     command.add_argument("--separate", action="store_true",
                          help="each attack on every image that is correct when clean, so that it has its own accuracy")
     command.add_argument("--limit", type=int, metavar="N",
@@ -59,7 +60,7 @@ def evaluated(folder, recipe, data, device, name, attacks, options):
     from deep.measuring import heading, outcome_of
     from deep.progress import bar
     from deep.robustness import battery, rows, worst_case
-    from deep.sanity import gap_flag, sanity_flags
+    from deep.sanity import gap_flag, sanity_flags, square_flag
     model, attack, outcome = outcome_of(folder, recipe, data, device, name, options.attack_steps, 0)
     known = {"clean": outcome.clean, "robust": outcome.robust}
     result = heading(folder, recipe, data, attack, name) | {
@@ -71,6 +72,8 @@ def evaluated(folder, recipe, data, device, name, attacks, options):
         result |= {"separate": options.separate, "attacks": rows(known, trials), "worst_case": accuracy(worst)}
         if any(trial.name == "autoattack" or trial.name.startswith(("apgd-t", "apgd-dlr")) for trial in trials):
             result["sanity"]["gap"] = gap_flag(outcome.clean & outcome.robust, worst)
+        if (found := square_flag(known, trials)) is not None:
+            result["sanity"]["square_stronger"] = found
     return result
 
 
