@@ -7,6 +7,7 @@ import torch
 
 from deep.files import write_text
 from deep.locks import Lock
+from synthmodel.reading import from_json
 
 __all__ = ["checkpoints", "enter", "known", "read_lines", "weights_digest"]
 
@@ -43,7 +44,7 @@ def read_lines(path):
     if not path.exists():
         return []
     try:
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        lines = [from_json(line) for line in path.read_text().splitlines()]
     except ValueError:
         lines = [None]
     if not all(isinstance(line, dict) and {"epoch", "checkpoint"} <= line.keys() for line in lines):

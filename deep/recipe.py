@@ -5,35 +5,12 @@ import json
 import math
 from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
+from typing import get_type_hints
 
 from deep.recipe_checks import check
+from deep.recipe_values import from_plain, from_word, parse_eps
 
 __all__ = ["RECIPES", "Recipe", "parse_eps", "recipe_from_dict", "recipe_named", "run_name"]
-
-
-def parse_eps(text, name="eps"):
-    """A perturbation size as an exact fraction of the pixel range: "8/255" -> Fraction(8, 255).
-
-    Raises ValueError for anything negative or above 1, so that a bare 8 never trains a network.
-
-    >>> parse_eps("8/255")
-    Fraction(8, 255)
-    >>> parse_eps("8")
-    Traceback (most recent call last):
-    ValueError: eps = 8 was given, but it is a fraction of the pixel range between 0 and 1: write 8/255 for 8 levels.
-    """
-    try:
-        value = Fraction(str(text))
-    except (ValueError, ZeroDivisionError):
-        raise ValueError(f"{name} = {text} was given, but it must be a fraction such as 8/255 or 0.2: "
-                         "write it so.") from None
-    if value.denominator > 10**9:
-        raise ValueError(f"{name} = {text} was given, but no image resolves so fine a number: write a fraction such "
-                         "as 8/255.")
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} = {text} was given, but it is a fraction of the pixel range between 0 and 1: "
-                         f"write {text}/255 for {text} levels.")
-    return value
 
 
 @dataclass(frozen=True)
@@ -178,7 +155,7 @@ class Recipe:
 # Fields that joined after the first runs: left out at their default, so that those runs keep their names.
 LATER = [field.name for field in fields(Recipe)]
 LATER = LATER[LATER.index("seed") + 1:]
-SHARES = ("trim", "teacher_from", "trim_from", "average_from")  # exact fractions in [0, 1]
+HINTS = get_type_hints(Recipe)
 
 
 def plain(value):
@@ -213,27 +190,6 @@ RECIPES = {
 }
 
 
-def converted(field, text):
-    """The value of a `key=value` argument, by the type of the recipe's field."""
-    kind = str(field.type).replace(" ", "")
-    if text.lower() == "none" and "None" in kind:
-        return None
-    if field.name in ("eps", "step", *SHARES):
-        return parse_eps(text, field.name)
-    if field.name == "drops":
-        return tuple(parse_eps(part, "drops") for part in text.split(",") if part)
-    if field.type is bool or kind == "bool":
-        if text.lower() not in ("true", "false"):
-            raise ValueError(f"{field.name} = {text} was given, but it is a switch: write true or false.")
-        return text.lower() == "true"
-    maker = int if "int" in kind else float if "float" in kind else str
-    try:
-        return maker(text)
-    except ValueError:
-        raise ValueError(f"{field.name} = {text} was given, but it must be of type {maker.__name__}: "
-                         "write such a value.") from None
-
-
 def recipe_named(name, overrides=()):
     """The recipe called `name`, with `key=value` strings put over it. Raises ValueError in one sentence.
 
@@ -242,26 +198,31 @@ def recipe_named(name, overrides=()):
     """
     if name not in RECIPES:
         raise ValueError(f"the recipe {name!r} is unknown: choose one of {', '.join(RECIPES)}.")
-    known = {field.name: field for field in fields(Recipe)}
     changes = {}
     for override in overrides:
         key, equals, text = override.partition("=")
-        if not equals or key not in known:
+        if not equals or key not in HINTS:
             raise ValueError(f"{override!r} was given, but an override is key=value with a key of the recipe: "
-                             f"choose among {', '.join(known)}.")
-        changes[key] = converted(known[key], text)
+                             f"choose among {', '.join(HINTS)}.")
+        changes[key] = from_word(key, text, HINTS[key])
     return replace(RECIPES[name], **changes)
 
 
 def recipe_from_dict(values):
-    """The recipe that `Recipe.as_dict` wrote; ValueError names keys that no recipe has."""
-    unknown = set(values) - {field.name for field in fields(Recipe)}
+    """The recipe that `Recipe.as_dict` wrote; ValueError names unknown keys, wrong types and values out of range.
+
+    >>> recipe_from_dict({"epochs": 2.5})
+    Traceback (most recent call last):
+    ValueError: epochs = 2.5 was given, but it must be of type int: write a whole number.
+    """
+    if not isinstance(values, dict):
+        raise ValueError(f"a {type(values).__name__} was given, but a recipe is a table of its fields: write "
+                         '{"data": "cifar10", ...}.')
+    unknown = set(values) - set(HINTS)
     if unknown:
         raise ValueError(f"the recipe has unknown keys {sorted(unknown)}, written by another version: use that "
                          "version, or train again.")
-    exact = {key: Fraction(values[key]) for key in ("eps", "step", *SHARES) if key in values}
-    drops = {"drops": tuple(map(Fraction, values["drops"]))} if "drops" in values else {}
-    return Recipe(**{**values, **exact, **drops})
+    return Recipe(**{key: from_plain(key, value, HINTS[key]) for key, value in values.items()})
 
 
 def system(recipe):

@@ -1,6 +1,10 @@
 """What a recipe may say: the choices, the ranges, and which fields need each other. Each refusal is one sentence."""
 
+from functools import cache
+from typing import get_type_hints
+
 from deep.networks import NETWORKS, SIZES
+from deep.recipe_values import check_type
 
 __all__ = ["check"]
 
@@ -13,24 +17,30 @@ LEAST = {"sigma": 1e-9, "patch": 1, "width": 1, "eps": 0, "step": 0, "steps": 0,
          "eval_every": 1, "eval_steps": 1, "seed": 0, "mu": 1e-9, "depth": 1, "patch_size": 1, "resize": 2,
          "beta": 0, "smoothing": 0, "teacher_share": 0, "standard_share": 0, "temperature": 1e-3, "teacher_from": 0,
          "clip": 1e-9, "trim": 0, "trim_from": 0, "average_decay": 0, "average_from": 0, "gradient_norm": 1e-9,
-         "probe_steps": 1, "keep_every": 1, "select_every": 1}
+         "drops": 0, "probe_steps": 1, "keep_every": 1, "select_every": 1}
 MOST = dict.fromkeys(LEAST, 10**9) | {
-    "eps": 1, "step": 1, "momentum": 1, "lr": 1e6, "weight_decay": 1e6, "patch": 64, "width": 4096, "depth": 1000,
-    "patch_size": 1024, "resize": 4096, "padding": 1000, "seed": 2**63, "smoothing": 0.999, "teacher_share": 1,
-    "standard_share": 1, "teacher_from": 1, "trim": 0.99, "trim_from": 1, "average_decay": 1, "average_from": 1}
+    "eps": 1, "step": 1, "drops": 1, "momentum": 1, "lr": 1e6, "weight_decay": 1e6, "patch": 64, "width": 4096,
+    "depth": 1000, "patch_size": 1024, "resize": 4096, "padding": 1000, "seed": 2**63, "smoothing": 0.999,
+    "teacher_share": 1, "standard_share": 1, "teacher_from": 1, "trim": 0.99, "trim_from": 1, "average_decay": 1,
+    "average_from": 1}
+
+hints = cache(get_type_hints)
 
 
 def check(recipe):
     """ValueError, in one sentence, for a recipe that names no training."""
+    for name, hint in hints(type(recipe)).items():
+        check_type(name, getattr(recipe, name), hint)
     for name, allowed in CHOICES.items():
         if getattr(recipe, name) not in allowed:
             raise ValueError(f"{name} = {getattr(recipe, name)} was given, but the choices are "
                              f"{', '.join(map(str, allowed)).lower()}: choose one of them.")
     for name, least in LEAST.items():
         value = getattr(recipe, name)
-        if value is not None and not least <= value <= MOST[name]:  # `not <=` refuses NaN too
-            raise ValueError(f"{name} = {value} was given, but it must be at least {least} and at most "
-                             f"{MOST[name]}: choose such a value.")
+        for part in value if isinstance(value, tuple) else [value]:
+            if part is not None and not least <= part <= MOST[name]:  # `not <=` refuses NaN too
+                raise ValueError(f"{name} = {part} was given, but it must be at least {least} and at most "
+                                 f"{MOST[name]}: choose such a value.")
     check_images(recipe)
     check_network(recipe)
     check_training(recipe)

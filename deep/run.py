@@ -16,6 +16,7 @@ import torch
 from deep.files import commit, write_atomically, write_text
 from deep.locks import InUse, Lock
 from deep.recipe import recipe_from_dict
+from synthmodel.reading import from_json
 
 __all__ = ["InUse", "RunFolder", "commit", "load_checkpoint", "write_atomically"]
 
@@ -93,11 +94,17 @@ class RunFolder:
         return self.lock.held()
 
     def recipe(self):
+        path = self.path / "recipe.json"
         try:
-            return recipe_from_dict(json.loads((self.path / "recipe.json").read_text()))
-        except (OSError, ValueError, TypeError, AttributeError, ZeroDivisionError) as error:
+            content = path.read_bytes()
+        except OSError as error:
             raise ValueError(f"{self.path} is not a run folder: it has no readable recipe.json; pass a folder that "
                              "`deep train` made.") from error
+        try:
+            return recipe_from_dict(from_json(content))
+        except ValueError as error:
+            raise ValueError(f"{self.path} is not a run folder: its recipe.json is damaged ({str(error).rstrip('.')}); "
+                             "restore it from a copy.") from error
 
     def write_json(self, name, values):
         write_text(self.path / name, json.dumps(values, indent=1) + "\n")
@@ -106,7 +113,7 @@ class RunFolder:
         """What the recipe does not say: the data, and for each session its first epoch, versions and commit."""
         path = self.path / "environment.json"
         try:
-            known = json.loads(path.read_text()) if path.exists() else {}
+            known = from_json(path.read_text()) if path.exists() else {}
             sessions = list(known.get("sessions", []))
         except (ValueError, AttributeError, TypeError) as error:
             raise ValueError(f"{path} is not the JSON that was written there ({type(error).__name__}): restore it from "
@@ -182,7 +189,7 @@ class RunFolder:
         """The lines of metrics.jsonl. OSError without the file, ValueError if it is damaged."""
         path = self.path / "metrics.jsonl"
         try:
-            return [json.loads(line) for line in path.read_text().splitlines()]
+            return [from_json(line) for line in path.read_text().splitlines()]
         except ValueError as error:
             raise ValueError(f"{path} is damaged ({error}): continue the run, which writes it anew from its "
                              "checkpoint.") from error

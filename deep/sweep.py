@@ -14,9 +14,7 @@ What the processes share is the run folders alone: the lock of each says who tra
 finished, and failed.json why it failed. A worker may therefore come, be killed, or be joined by others at any time.
 """
 
-import json
 import time
-import tomllib
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +22,9 @@ from itertools import product
 from math import prod
 from pathlib import Path
 
-from deep.recipe import Recipe, recipe_named, run_name
+from deep.recipe import HINTS, Recipe, recipe_named, run_name
+from deep.recipe_values import from_plain
+from synthmodel.reading import from_json, from_toml
 
 __all__ = ["Run", "forget_failures", "read_sweep", "standing", "train_one", "work"]
 
@@ -57,7 +57,7 @@ def read_sweep(path):
     [('eps=4/255', 'seed=0'), ('eps=4/255', 'seed=1'), ('eps=8/255', 'seed=0'), ('eps=8/255', 'seed=1')]
     """
     try:
-        values = tomllib.loads(Path(path).read_text())
+        values = from_toml(Path(path).read_bytes())
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise ValueError(f"{path} is not a readable TOML file ({reason}): write one such as "
@@ -126,6 +126,8 @@ def word(key, value):
     if not all(isinstance(part, str | int | float) for part in parts):
         raise ValueError(f"{key} = {value!r} was given, but a recipe's values are texts, numbers, true and false: "
                          "write such a value.")
+    if key in HINTS and not isinstance(value, str):  # texts are those of a command line
+        from_plain(key, value, HINTS[key])
     return f"{key}=" + ",".join(str(part).lower() if isinstance(part, bool) else str(part) for part in parts)
 
 
@@ -135,7 +137,7 @@ def failure(folder):
     if not path.exists():
         return None
     try:
-        return str(json.loads(path.read_text())["reason"])
+        return str(from_json(path.read_text())["reason"])
     except (OSError, ValueError, KeyError, TypeError):
         return f"{path} cannot be read"
 

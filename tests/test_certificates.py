@@ -1,10 +1,12 @@
 """The certificates: every lemma holds, nothing tampered or false does; numbers to 30 digits against mpmath."""
 
+import inspect
 import json
 import subprocess
 import sys
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 
 import mpmath
 import pytest
@@ -121,11 +123,27 @@ def test_a_tampered_file_spoils_its_theorems_only(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "[[", "7", "[[[0, 1, 2]]]", '[[["1/0", "1"]]]', "[[[NaN, 1]]]",
-                                  "[[[0, Infinity]]]", '{"F_r": 1}', "[[[null, 1]]]"])
+                                  "[[[0, Infinity]]]", '{"F_r": 1}', "[[[null, 1]]]",
+                                  "[" * 100_000, '{"a":' * 100_000, '[[["0", "1e-999999999"]]]', '[[["0", 1]]]',
+                                  '[[["0", "١"]]]'])
 def test_unreadable_partitions_are_refused(tmp_path, text):
     (tmp_path / "F_r.json").write_text(text)
     with pytest.raises(ValueError, match="holds no list of boxes"):
         certify(tmp_path)
+
+
+def test_a_partition_may_be_cut_deeper_than_the_stack():
+    """1/2, 1/4, ..., 2^-200: each cut lies in the part before it, beyond what is left here of Python's stack."""
+    ends = [Fraction(1, 2**k) for k in range(201)]
+    boxes = [((Fraction(0), ends[-1]),), *(((low, high),) for high, low in pairwise(ends))]
+    region, before = ((Fraction(0), Fraction(1)),), sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 100)
+    try:
+        assert tiles(boxes, region)
+        assert not tiles([*boxes, boxes[90]], region)
+        assert not tiles(boxes[:90] + boxes[91:], region)
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def test_a_missing_partition_is_refused(tmp_path):

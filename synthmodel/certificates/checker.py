@@ -6,6 +6,7 @@ How the boxes were found does not matter.
 """
 
 import json
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -55,6 +56,13 @@ def ball(low, high):
     return arb(fmpq(low.numerator, low.denominator)).union(arb(fmpq(high.numerator, high.denominator)))
 
 
+def rational(text):
+    """The fraction p/q of its text; ValueError for any other, such as "1e-999999999", a number of a billion digits."""
+    if not re.fullmatch(r"-?[0-9]+(/[0-9]+)?", text):
+        raise ValueError(f"{text!r} is no p/q")
+    return Fraction(text)
+
+
 def read_boxes(path):
     """The stored partition: a JSON list of boxes, each a list of [low, high], as text. ValueError if it is not that.
 
@@ -62,8 +70,8 @@ def read_boxes(path):
     [[(0.0, 0.125)], [(0.125, 0.25)]]
     """
     try:
-        return [tuple((Fraction(low), Fraction(high)) for low, high in box) for box in json.loads(path.read_text())]
-    except (OSError, ValueError, TypeError, ArithmeticError):
+        return [tuple((rational(low), rational(high)) for low, high in box) for box in json.loads(path.read_bytes())]
+    except (OSError, ValueError, TypeError, ArithmeticError, RecursionError):
         raise ValueError(f"{path} was given, but it holds no list of boxes with rational end points: regenerate it "
                          "with python -m synthmodel.certificates.partition (or .section9_partition).") from None
 
@@ -75,16 +83,24 @@ def tiles(boxes, region):
     >>> tiles([((0, half),), ((half, 1),)], ((0, 1),)), tiles([((0, half),), ((0, 1),)], ((0, 1),))
     (True, False)
     """
-    if len(boxes) <= 1 or any(len(box) != len(region) for box in boxes):
-        return boxes == [region]
-    for axis, (low, high) in enumerate(region):
-        middle = Fraction(low + high) / 2
-        below = [box for box in boxes if box[axis][1] <= middle]
-        above = [box for box in boxes if box[axis][0] >= middle]
-        if below and above and len(below) + len(above) == len(boxes):
-            return all(tiles(part, (*region[:axis], side, *region[axis + 1:]))
-                       for part, side in ((below, (low, middle)), (above, (middle, high))))
-    return False
+    left = [(boxes, region)]  # no recursion: a file may cut deeper than Python's stack
+    while left:
+        boxes, region = left.pop()
+        if len(boxes) <= 1 or any(len(box) != len(region) for box in boxes):
+            if boxes != [region]:
+                return False
+            continue
+        for axis, (low, high) in enumerate(region):
+            middle = Fraction(low + high) / 2
+            below = [box for box in boxes if box[axis][1] <= middle]
+            above = [box for box in boxes if box[axis][0] >= middle]
+            if below and above and len(below) + len(above) == len(boxes):
+                left += [(part, (*region[:axis], side, *region[axis + 1:]))
+                         for part, side in ((below, (low, middle)), (above, (middle, high)))]
+                break
+        else:
+            return False
+    return True
 
 
 def sign(function, box):
