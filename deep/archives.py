@@ -18,7 +18,9 @@ __all__ = ["SUFFIXES", "content_digest", "is_archive", "read_files", "rebased", 
 
 STREAMS = {".tar.xz": lzma.open, ".txz": lzma.open, ".tar.gz": gzip.open, ".tgz": gzip.open}
 SUFFIXES = (*STREAMS, ".zip")
-MEMBER_LIMIT = 2**30  # bytes; the largest file of the data sets read here is CIFAR-100's `train`, 155 MB
+FILE_LIMIT = 2**28  # bytes; the largest file of the data sets read here is CIFAR-100's `train`, 155 MB
+PARQUET_LIMIT = 2**30  # bytes; data hubs cut their Parquet files at half of that
+HEADER_LIMIT = 2**20  # bytes of tar headers for one member: a long name is a header of any size
 TOTAL_LIMIT = 2**33  # bytes, unpacked; Tiny-ImageNet has 0.25 GB
 DAMAGE = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, tarfile.TarError, zipfile.BadZipFile,
           NotImplementedError, RuntimeError, struct.error)  # what the standard library raises on damaged archives
@@ -48,40 +50,61 @@ def visible(name):
 
 
 class Bounded:
-    """A stream that refuses to give more than `limit` bytes: a few bytes of xz can unpack to a full memory."""
+    """A stream that refuses to give more than `limit` bytes: a few bytes of xz can unpack to a full memory.
+
+    allowed: how many bytes may be read before the next member's header is complete.
+    """
 
     def __init__(self, stream, limit, archive):
-        self.stream, self.left, self.limit, self.archive = stream, limit, limit, archive
+        self.stream, self.left, self.limit, self.archive, self.allowed = stream, limit, limit, archive, limit
 
     def read(self, size):
         content = self.stream.read(size)
         self.left -= len(content)
+        self.allowed -= len(content)
         if self.left < 0:
             raise ValueError(f"{self.archive} unpacks to more than {self.limit} bytes, which no data set read here "
                              "has: pass the archive that its authors offer.")
+        if self.allowed < 0:
+            raise ValueError(f"{self.archive} holds a name or a header of more than {HEADER_LIMIT} bytes, which no "
+                             "data set read here has: pass the archive that its authors offer.")
         return content
 
 
-def check_member(archive, name, size, plain):
-    """Refuse a member that is outside the archive's own folder, no plain file, or too large."""
+def size_limit(name):
+    """How many bytes a file of that name may have."""
+    return PARQUET_LIMIT if name.endswith(".parquet") else FILE_LIMIT
+
+
+def check_size(where, name, size):
+    """Refuse a file that is too large to be part of a data set."""
+    if size > size_limit(name):
+        raise ValueError(f"{where} holds {name!r} of {size} bytes, but at most {size_limit(name)} are read: pass the "
+                         "archive that its authors offer.")
+
+
+def check_member(archive, name, plain):
+    """Refuse a member that is outside the archive's own folder, or no plain file."""
     if name.startswith("/") or ".." in name.split("/"):
         raise ValueError(f"{archive} holds {name!r}, which would lie outside it: pass an archive without such names.")
     if not plain:
         raise ValueError(f"{archive} holds {name!r}, which is a link or a device: pass an archive of plain files.")
-    if size > MEMBER_LIMIT:
-        raise ValueError(f"{archive} holds {name!r} of {size} bytes, but at most {MEMBER_LIMIT} are read: pass the "
-                         "archive that its authors offer.")
 
 
 def tar_members(path, wanted):
     suffix = next(ending for ending in STREAMS if str(path).lower().endswith(ending))
     with STREAMS[suffix](path) as unpacked:
         stream = Bounded(unpacked, TOTAL_LIMIT, path)
+        stream.allowed = HEADER_LIMIT
         with tarfile.open(fileobj=stream, mode="r|") as archive:
-            for member in archive:
-                check_member(path, member.name, member.size, member.isreg() or member.isdir())
+            while (member := archive.next()) is not None:
+                archive.members.clear()  # or a million of empty members fill the memory
+                check_member(path, member.name, member.isreg() or member.isdir())
+                stream.allowed = HEADER_LIMIT + member.size  # for this member's content and the next one's header
                 if member.isreg() and wanted(member.name):
+                    check_size(path, member.name, member.size)
                     yield member.name, archive.extractfile(member).read()
+        stream.allowed = stream.left
         while stream.read(2**20):  # the checksum stands at the end
             pass
 
@@ -94,12 +117,25 @@ def zip_members(path, wanted):
                              "has: pass the archive that its authors offer.")
         for member in archive.infolist():
             name = member.filename.replace("\\", "/")  # as old packers on Windows wrote it
-            check_member(path, name, member.file_size, stat.S_IFMT(member.external_attr >> 16)
-                         in (0, stat.S_IFREG, stat.S_IFDIR))
+            check_member(path, name, stat.S_IFMT(member.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR))
             if member.flag_bits & 1:
                 raise ValueError(f"{path} is encrypted: pass an archive without a password.")
             if not member.is_dir() and wanted(name):
+                check_size(path, name, member.file_size)
                 yield name, archive.read(member)
+
+
+def read_plain(path, name):
+    """The bytes of a file below a folder; ValueError for what is no plain file: a pipe or a device never ends.
+
+    It is opened without waiting for a writer, and asked what it is before anything is read.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError(f"{path} is no plain file but a pipe, a device or a socket: remove it.")
+        check_size(Path(path).parent, name, found.st_size)
+        return file.read(found.st_size)
 
 
 def folder_members(path, wanted):
@@ -111,7 +147,7 @@ def folder_members(path, wanted):
         for file in sorted(names):
             name = (Path(folder) / file).relative_to(path).as_posix()
             if wanted(name):
-                yield name, (Path(folder) / file).read_bytes()
+                yield name, read_plain(Path(folder) / file, name)
 
 
 def read_files(path, wanted):
@@ -119,7 +155,7 @@ def read_files(path, wanted):
 
     name: relative to `path`, with "/"; hidden files are left out. All of it is held in memory (at most 8 GiB).
     ValueError: a member lies outside the archive, is a link, is encrypted, is given twice, is larger than
-    MEMBER_LIMIT, or all are larger than TOTAL_LIMIT together; the archive is cut or damaged.
+    `size_limit`, or all are larger than TOTAL_LIMIT together; the archive is cut or damaged.
 
     >>> sorted(read_files(Path(__file__).parent, lambda name: name == "archives.py"))
     ['archives.py']

@@ -5,14 +5,13 @@ https://www.cs.toronto.edu/~kriz/cifar.html.
 """
 
 import hashlib
-import io
-import pickle
 
 import numpy as np
 
 from deep.cache import Decoded
+from deep.cifar_pickle import read_pickle
 
-__all__ = ["CIFAR10_FILES", "CIFAR100_FILES", "OFFICIAL_MD5", "read_cifar10", "read_cifar100", "read_pickle"]
+__all__ = ["CIFAR10_FILES", "CIFAR100_FILES", "OFFICIAL_MD5", "read_cifar10", "read_cifar100"]
 
 # The MD5 sums of the official files.
 OFFICIAL_MD5 = {
@@ -25,36 +24,6 @@ CIFAR10_FILES = (*OFFICIAL_MD5["cifar10"], "batches.meta")
 CIFAR100_FILES = (*OFFICIAL_MD5["cifar100"], "meta")
 
 
-class RestrictedUnpickler(pickle.Unpickler):
-    """Admits numpy arrays and plain containers: a pickle can otherwise run any code when it is read."""
-
-    ALLOWED = frozenset({("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct"),
-                         ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")})
-
-    def find_class(self, module, name):
-        if (module, name) not in self.ALLOWED:
-            raise ValueError(f"it asks for {module}.{name}, but only numpy arrays and plain containers are admitted")
-        # numpy renamed the module in 2.0; old files name the old place, which warns when it is used
-        return super().find_class(module.replace("numpy.core.", "numpy._core.") if np.__version__ >= "2" else module,
-                                  name)
-
-
-def read_pickle(content, name):
-    """The dictionary in the bytes of one CIFAR pickle, keys as str; ValueError naming the file if it is none.
-
-    Layout: protocol 2, strings of Python 2.
-
-    >>> read_pickle(b"", "data_batch_1")
-    Traceback (most recent call last):
-    ValueError: data_batch_1 cannot be read as a CIFAR pickle (Ran out of input): copy the file again.
-    """
-    try:
-        found = RestrictedUnpickler(io.BytesIO(content), encoding="bytes").load()
-        return {key.decode() if isinstance(key, bytes) else key: value for key, value in found.items()}
-    except Exception as error:  # damaged bytes make the unpickler raise nearly anything
-        raise ValueError(f"{name} cannot be read as a CIFAR pickle ({error}): copy the file again.") from error
-
-
 def read_batch(content, name, labels_of):
     """Images uint8 (n, 3, 32, 32), and for each (key, classes) of `labels_of` the labels (n,) in 0..classes-1."""
     found = read_pickle(content, name)
@@ -64,9 +33,11 @@ def read_batch(content, name, labels_of):
     labels = []
     for key, classes in labels_of:
         values = found.get(key)
-        if not isinstance(values, list) or len(values) != len(rows):
+        if isinstance(values, np.ndarray) and values.ndim == 1:
+            values = values.tolist()
+        if not isinstance(values, list | tuple) or len(values) != len(rows):
             raise ValueError(f"{name} does not hold {key} for each of its {len(rows)} images: copy the file again.")
-        if not all(isinstance(value, int) and 0 <= value < classes for value in values):
+        if not all(type(value) is int and 0 <= value < classes for value in values):
             raise ValueError(f"{name} holds {key} outside 0..{classes - 1}, classes which it does not have: copy the "
                              "file again.")
         labels.append(np.array(values, dtype=np.int64))
@@ -76,9 +47,19 @@ def read_batch(content, name, labels_of):
 def label_names(found, key, name, count=None):
     """The class names under `key` of a meta file's dictionary; `count` of them, if it is given."""
     names = found.get(key)
-    if not isinstance(names, list) or not names or count not in (None, len(names)):
+    if (not isinstance(names, list | tuple) or not names or count not in (None, len(names))
+            or not all(isinstance(word, str | bytes) for word in names)):
         raise ValueError(f"{name} does not hold {count or 'its'} {key}: copy the file again.")
-    return tuple(word.decode(errors="replace") if isinstance(word, bytes) else str(word) for word in names)
+    names = tuple(word.decode(errors="replace") if isinstance(word, bytes) else word for word in names)
+    return distinct(names, f"{name} names a class")
+
+
+def distinct(names, what):
+    """The names; ValueError if one stands there twice: nobody could tell its classes apart."""
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{what} twice, {twice!r}: copy the file again.")
+    return names
 
 
 def official(dataset, files):

@@ -12,13 +12,14 @@ import numpy as np
 
 from deep.archives import TOTAL_LIMIT
 from deep.cache import Decoded
-from deep.cifar import superclasses
+from deep.cifar import distinct, superclasses
 from deep.folders import EVALUATED
 from deep.images import decode, one_size
 
 __all__ = ["read_parquet"]
 
 SHARD = re.compile(r"-(\d+)-of-(\d+)")
+ROWS_AT_ONCE = 256
 
 
 def import_pyarrow():
@@ -59,16 +60,23 @@ def shards(files, where, advice):
 
 
 def read_table(files, names, where):
-    """One table of pyarrow from the Parquet files `names`; ValueError naming a damaged one."""
+    """One table of pyarrow from the Parquet files `names`; ValueError naming a damaged one.
+
+    The rows are read a few at a time and their bytes counted, whatever the file says of its size: a row may be
+    stored once and repeated a million times.
+    """
     pyarrow = import_pyarrow()
-    tables = []
+    tables, total = [], 0
     for name in names:
         try:
             file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(files[name]))
-            size = sum(file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups))
-            if size > TOTAL_LIMIT:
-                raise ValueError(f"it unpacks to {size} bytes, more than {TOTAL_LIMIT}")
-            tables.append(file.read())
+            batches = []
+            for batch in file.iter_batches(ROWS_AT_ONCE):
+                total += batch.nbytes
+                if total > TOTAL_LIMIT:
+                    raise ValueError(f"it unpacks to more than {TOTAL_LIMIT} bytes")
+                batches.append(batch)
+            tables.append(pyarrow.Table.from_batches(batches, file.schema_arrow))
             pyarrow.concat_tables(tables[:1] + tables[-1:])  # refuses another schema
         except Exception as error:  # pyarrow has its own exceptions, and raises OSError too
             raise ValueError(f"{where}/{name} cannot be read as Parquet ({error}): copy the file again.") from error
@@ -81,6 +89,8 @@ def column(table, names, where):
     if found is None:
         raise ValueError(f"{where} has no column {' or '.join(names)}, but only {', '.join(table.column_names)}: "
                          "rename the column that is meant.")
+    if table.column_names.count(found) > 1:
+        raise ValueError(f"{where} has the column {found} twice: remove the one that is not meant.")
     return found, table.column(found).to_pylist()
 
 
@@ -97,14 +107,19 @@ def labels_of(tables, names, where):
     arrays = []
     for table in tables:
         key, values = column(table, names, where)
-        if not all(isinstance(value, int) and value >= 0 for value in values):
+        if not all(type(value) is int and value >= 0 for value in values):
             raise ValueError(f"{where} has a {key} that is no integer from 0 on: copy the files again.")
+        if max(values) >= len(values):
+            raise ValueError(f"{where} has a {key} {max(values)} among {len(values)} images, but each class has an "
+                             "image, so that the labels are 0, 1, ...: copy the files again.")
         arrays.append(np.array(values, dtype=np.int64))
     most = max(array.max() for array in arrays)
     try:
         features = json.loads((tables[0].schema.metadata or {})[b"huggingface"])["info"]["features"]
-        classes = tuple(map(str, features[key]["names"]))
-    except (KeyError, TypeError, ValueError):
+        classes = distinct(tuple(map(str, features[key]["names"])), f"{where} names a class of {key}")
+    except RecursionError:
+        raise ValueError(f"{where} has metadata nested too deeply to be read: copy the files again.") from None
+    except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError):
         classes = tuple(map(str, range(most + 1)))
     if most >= len(classes):
         raise ValueError(f"{where} holds a {key} outside 0..{len(classes) - 1}, classes which it does not have: copy "

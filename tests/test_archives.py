@@ -85,11 +85,11 @@ def test_absurd_sizes_are_refused(tmp_path, monkeypatch, archive):
     path = WRITERS[archive](tmp_path / archive, {"zeros.png": bytes(10**7), "more.png": bytes(10**7)})
     assert path.stat().st_size < 10**5
     assert len(read_files(path, everything)) == 2
-    monkeypatch.setattr(deep.archives, "MEMBER_LIMIT", 10**6)
+    monkeypatch.setattr(deep.archives, "FILE_LIMIT", 10**6)
     with pytest.raises(ValueError, match=r"holds 'zeros.png' of 10000000 bytes, but at most 1000000 are read"):
         read_files(path, everything)
     monkeypatch.setattr(deep.archives, "TOTAL_LIMIT", 10**7)
-    monkeypatch.setattr(deep.archives, "MEMBER_LIMIT", 10**8)
+    monkeypatch.setattr(deep.archives, "FILE_LIMIT", 10**8)
     with pytest.raises(ValueError, match=r"unpacks to .*more than 10000000"):
         read_files(path, lambda name: False)  # members that are not wanted count too
     with pytest.raises(ValueError, match="holds more than 10000000 bytes of images"):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from deep.cifar import OFFICIAL_MD5, read_cifar10, read_pickle
+from deep.cifar import OFFICIAL_MD5, read_cifar10
+from deep.cifar_pickle import read_pickle
 from deep.data import as_float, augment, balanced, channel_statistics, held_out, load
 
 load_cifar10 = partial(load, "cifar10")
