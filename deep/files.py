@@ -19,7 +19,8 @@ def write_atomically(path, write):
 
     Whatever goes wrong before the renaming, `path` is as it was, and the new file is gone; an OSError (a full disk,
     say) names `path`. Each call has a file of its own, `NAME.RANDOM.tmp`, so that several processes may write one
-    `path`: the last one wins. Files that killed processes left beside it are removed.
+    `path`: the last one wins. Files that killed processes left beside it are removed. What is no file, such as
+    /dev/null, is written as it is.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -27,8 +28,12 @@ def write_atomically(path, write):
     ...     [(path.name, path.read_text()) for path in Path(folder).iterdir()]
     [('a.txt', 'whole')]
     """
-    path = Path(path)
+    name, path = str(path), Path(os.path.realpath(path))
     try:
+        if os.path.exists(name) and not os.path.isfile(name):
+            with open(name, "wb") as file:
+                write(file)
+            return
         file, new = new_beside(path)
         try:
             with file as content:
@@ -47,7 +52,7 @@ def write_atomically(path, write):
         finally:
             os.close(folder)
     except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        raise OSError(error.errno, error.strerror or str(error), name) from error
 
 
 def write_text(path, text):

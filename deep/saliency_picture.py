@@ -3,6 +3,7 @@
 import textwrap
 
 from deep.drawing import drawing
+from deep.files import write_atomically
 
 __all__ = ["draw"]
 
@@ -42,7 +43,7 @@ def draw(report, rows, path):
         page.scale(len(report["checkpoints"]))
         for line in caption:
             page.write(line, size=7, height=0.85 * LINE, color="#444444")
-        figure.savefig(path, dpi=200)
+        write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=200))
 
 
 class Page:

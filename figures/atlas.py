@@ -6,6 +6,7 @@
 import sys
 from pathlib import Path
 
+from deep.files import write_text
 from figures import (
     dynamics,
     flows,
@@ -58,7 +59,7 @@ def atlas(out, pictures=PICTURES):
         name, said = script.__name__.rpartition(".")[2], finding(folder)
         print(f"{folder / name}.png\n  {said}", flush=True)
         sections.append(f"## {title}\n\n![{name}]({name}.png)\n\n{said}\n\nNumbers: [{name}.csv]({name}.csv).")
-    (folder / "atlas.md").write_text("\n\n".join(sections) + "\n")
+    write_text(folder / "atlas.md", "\n\n".join(sections) + "\n")
     print(folder / "atlas.md")
     return 0
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from scipy.stats import t
 
+from deep.files import commit, write_text
+
 __all__ = ["compare", "main", "paired"]
 
 RECIPE = ["train_size=2000", "epochs=30", "eval_every=30"]
@@ -37,7 +39,6 @@ def compare(overrides, seeds, runs, folder=None):
     """Accuracies of both arithmetics on each seed, and bfloat16 minus float32 in pairs; see the module."""
     from deep.evaluate import accuracy, evaluation_attack, measure
     from deep.recipe import recipe_named
-    from deep.run import commit
     from deep.train import load_data, load_network, train
     found, seconds = {}, {}
     for bf16 in ("true", "false"):
@@ -69,7 +70,7 @@ def main(arguments=None):
     from deep.commands.common import use_device
     use_device("cpu", options.threads)
     result = compare(options.overrides, options.seeds, options.runs, options.data)
-    options.out.write_text(json.dumps(result, indent=1) + "\n")
+    write_text(options.out, json.dumps(result, indent=1) + "\n")
     for kind in ("robust", "clean"):
         difference = result[kind]["difference"]
         low, high = (100 * bound for bound in difference["interval"])

@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+from deep.files import write_text
 from figures.real_run import DATA, summary
 from figures.report import claims_table, markdown
 
@@ -77,4 +78,4 @@ def filled(text):
 
 
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text()))
+    write_text(README, filled(README.read_text()))

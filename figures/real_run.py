@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from deep.files import write_text
 from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, save, styled
 
 __all__ = ["DATA", "collect", "draw", "summary"]
@@ -46,7 +47,7 @@ def collect(paths, out):
     if any({**run["recipe"], "seed": 0} != {**runs[0]["recipe"], "seed": 0} for run in runs):
         raise ValueError("the runs differ in more than their seed: collect runs of one recipe.")
     runs.sort(key=lambda run: run["recipe"]["seed"])
-    out.write_text(json.dumps(runs, indent=1) + "\n")
+    write_text(out, json.dumps(runs, indent=1) + "\n")
 
 
 def evaluated(run, key):

@@ -15,6 +15,8 @@ from unittest import mock
 
 from torch.nn import functional as F
 
+from deep.files import commit, write_text
+
 __all__ = ["PARTS", "main", "measured"]
 
 # By name: changes to the recipe, and what is replaced while the step runs.
@@ -83,13 +85,12 @@ def main(arguments=None):
     import torch
 
     from deep.commands.common import use_device
-    from deep.run import commit
     use_device("cpu", options.threads)
     rows = measured([f"width={options.width}", f"steps={options.attack_steps}"], options.repeats)
     result = {"command": f"python -m figures.step_parts --width {options.width} --attack-steps {options.attack_steps} "
                          f"--repeats {options.repeats}", "commit": commit(), "threads": torch.get_num_threads(),
               "torch": torch.__version__, "repeats": options.repeats, "width": options.width, "rows": rows}
-    options.out.write_text(json.dumps(result, indent=1) + "\n")
+    write_text(options.out, json.dumps(result, indent=1) + "\n")
     for row in rows:
         ratio = row["ratio"]
         print(f"{row['step']:55} {1e3 * row['seconds_per_image']:7.3f} ms an image, "

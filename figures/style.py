@@ -1,8 +1,10 @@
 """What all figures share: colours, sizes, tables beside pictures."""
 
 import csv
+import io
 
 from deep.drawing import drawing
+from deep.files import write_atomically, write_text
 
 __all__ = ["BLACK", "BLUE", "GREEN", "GREY", "RED", "new_figure", "read_csv", "save", "styled", "write_csv"]
 
@@ -37,16 +39,17 @@ def new_figure(rows, columns, width, height, **options):
 
 def save(figure, folder, name):
     """`name`.png and `name`.svg; the same data gives the same bytes."""
-    figure.savefig(folder / f"{name}.png")
-    figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+    write_atomically(folder / f"{name}.png", lambda file: figure.savefig(file, format="png"))
+    write_atomically(folder / f"{name}.svg", lambda file: figure.savefig(file, format="svg", metadata={"Date": None}))
 
 
 def write_csv(path, rows):
     """rows: dictionaries with the same keys; None becomes an empty cell."""
-    with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def read_csv(path):

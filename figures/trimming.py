@@ -8,6 +8,7 @@ import json
 import sys
 from pathlib import Path
 
+from deep.files import write_text
 from figures.style import BLACK, BLUE, RED, new_figure, save, styled
 
 __all__ = ["collect", "draw"]
@@ -56,7 +57,7 @@ def draw(result, path):
 
 def main(out, commit, *runs):
     result = collect(commit, runs)
-    Path(out).write_text(json.dumps(result, indent=1) + "\n")
+    write_text(out, json.dumps(result, indent=1) + "\n")
     draw(result, Path(out).with_suffix(".png"))
     for run in result["runs"]:
         lines = [line for line in run["metrics"] if "robust" in line]

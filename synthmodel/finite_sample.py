@@ -9,7 +9,6 @@ Nothing is selected on the population: early stopping, and the teacher it gives,
 import hashlib
 import json
 import platform
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from synthmodel import linear_training as linear
+from synthmodel.files import commit, write_text
 from synthmodel.linear_training import descend, distilled, draw, one_hot, robust_accuracy, sample_accuracy
 
 __all__ = ["experiment", "parts", "settings", "summary", "transplanted", "without_noise"]
@@ -196,18 +196,9 @@ def summary(result):
 
 
 def provenance():
-    """Commit ("+": files changed or new since), a hash of the two modules, versions."""
-    folder = Path(__file__).parent
-
-    def git(*words):
-        return subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True,
-                              check=True).stdout.strip()
-    sources = [folder / "linear_training.py", Path(__file__)]
-    try:
-        commit = git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", *map(str, sources)) else "")
-    except (OSError, subprocess.CalledProcessError):
-        commit = None
-    return {"command": "python -m synthmodel.finite_sample", "commit": commit,
+    """Commit ("+": files changed since), a hash of the two modules, versions."""
+    sources = [Path(__file__).parent / "linear_training.py", Path(__file__)]
+    return {"command": "python -m synthmodel.finite_sample", "commit": commit(),
             "source_sha256": hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest(),
             "python": platform.python_version(), "numpy": np.__version__}
 
@@ -219,7 +210,7 @@ def main(words):
     began = time.perf_counter()
     result = experiment(progress=lambda name: print(f"{time.perf_counter() - began:6.1f} s  {name}", flush=True))
     made = provenance() | {"seconds": round(time.perf_counter() - began, 1)}
-    Path(words[0]).write_text(json.dumps(result | {"provenance": made}) + "\n")
+    write_text(words[0], json.dumps(result | {"provenance": made}) + "\n")
     for statement, seeds in result["summary"]["holds_in_seeds"].items():
         print(f"{seeds:3d} of {len(SEEDS)} seeds: {statement}")
     return 0

@@ -5,15 +5,14 @@ counterexamples where there is no proof, and gives numbers where there is no for
 """
 
 import json
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
 from synthmodel.closed import extreme_mean
 from synthmodel.crossentropy import cross_entropy_ratio, solve_cross_entropy
+from synthmodel.files import commit, write_text
 from synthmodel.losses import CrossEntropy
 from synthmodel.robustness import best_ratio
 from synthmodel.setting import Setting
@@ -162,10 +161,8 @@ def pairs_ratio(classes=(4, 5, 10, 30), steps=12):
 
 def scan():
     """All scans as one dictionary, with the grids and the commit."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False,
-                            cwd=Path(__file__).parent).stdout.strip()
     ends = {str(classes): dict(zip(("k", "L"), end_of_n4(classes), strict=True)) for classes in (3, 4, 5, 10, 30, 100)}
-    return {"commit": commit, "b": SMOOTHING.tolist(), "k": K_GRID.tolist(), "L": L_GRID.tolist(),
+    return {"commit": commit(), "b": SMOOTHING.tolist(), "k": K_GRID.tolist(), "L": L_GRID.tolist(),
             "T3-CE": in_smoothing(), "T3-CE, unequal noise": unequal_noise(), "T1-CE in k": in_k(), "N4 ends": ends,
             "N2-B": pairs_ratio()}
 
@@ -173,4 +170,4 @@ def scan():
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("one argument is needed, the JSON file to write: python -m synthmodel.scans OUT.json.")
-    Path(sys.argv[1]).write_text(json.dumps(scan(), indent=1) + "\n")
+    write_text(sys.argv[1], json.dumps(scan(), indent=1) + "\n")

@@ -6,12 +6,12 @@ share nothing but the regions and the balls.
 """
 
 import json
-import os
 
 from flint import arb
 
 from synthmodel.certificates.checker import DATA, Lemma, ball, examine, precision
 from synthmodel.certificates.lemmas import LEMMAS
+from synthmodel.files import write_text
 
 __all__ = ["CLOSED", "bisect", "make", "store"]
 
@@ -129,9 +129,7 @@ def bisect(signs, lemma):
 def store(boxes, path):
     """Write boxes as `checker.read_boxes` reads them; the file changes all at once or not at all."""
     rows = ",\n".join(json.dumps([[str(low), str(high)] for low, high in box]) for box in boxes)
-    new = path.with_name(f"{path.name}.new")
-    new.write_text(f"[\n{rows}\n]\n")
-    os.replace(new, path)
+    write_text(path, f"[\n{rows}\n]\n")
 
 
 def make(folder=DATA):
