@@ -17,6 +17,8 @@ __all__ = ["Outcome", "accuracy", "evaluation_attack", "measure"]
 def evaluation_attack(recipe, box, steps=None):
     """PGD of step eps/4 (l2: eps/8) on the recipe's loss and start, the network in eval mode (design.md, section 3).
 
+    steps: their number; None: the recipe's eval_steps, those of its own metrics.
+
     >>> from deep.recipe import recipe_named
     >>> attack = evaluation_attack(recipe_named("at"), (0.0, 1.0))
     >>> attack.step, attack.steps, attack.loss

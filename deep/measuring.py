@@ -37,7 +37,7 @@ def heading(run, recipe, data, attack, name):
 
 
 def identity(folder, recipe, data, name, steps, seeds):
-    """What says which checkpoint was measured, and how: PGD of `steps` (None: the recipe's), from `seeds` seeds."""
+    """What says which checkpoint was measured, and how: PGD of `steps`, from `seeds` seeds."""
     attack = evaluation_attack(recipe, data.box, steps)
     return (heading(folder, recipe, data, attack, name)
             | {"checkpoint": name.rpartition("/")[2], "attack_seeds": seeds,
@@ -87,13 +87,13 @@ def once(path, this, values):
     return line
 
 
-def measured_once(folder, recipe, data, device, name):
-    """The line of RUN/cas.jsonl about a checkpoint under the recipe's evaluation; one attack seed where it is new.
+def measured_once(folder, recipe, data, device, name, steps):
+    """The line of RUN/cas.jsonl about a checkpoint under PGD of `steps`; one attack seed where it is new.
 
     A line from several attack seeds serves as well: its values are those of the first seed, which is the same.
     """
-    return once(folder.path / "cas.jsonl", identity(folder, recipe, data, name, None, 1),
-                lambda: measured(folder, recipe, data, device, name, None, 1))
+    return once(folder.path / "cas.jsonl", identity(folder, recipe, data, name, steps, 1),
+                lambda: measured(folder, recipe, data, device, name, steps, 1))
 
 
 def worst_once(folder, recipe, data, device, name, attacks):

@@ -31,7 +31,8 @@ class Recipe:
     padding, flip: random crop with reflect padding, and mirror images.
     train_size: images trained on (None: all but the validation split); val_size: held-out images.
     select: the split whose robust accuracy names the best checkpoint, "val", or "test" as the paper did.
-    eval_every: epochs between evaluations (the last is always evaluated); eval_steps: PGD steps, step eps/4.
+    eval_every: epochs between evaluations (the last is always evaluated); eval_steps: PGD steps, step eps/4,
+        of what training measures (`deep evaluate` and the like have PGD-20).
     select_every: None, or epochs between attacks on the split that selects, which fall between the evaluations.
     bf16, channels_last: fast arithmetic; losses and perturbations stay float32.
     seed: feeds separate generators for the initial weights, the order, the augmentation and the attack.

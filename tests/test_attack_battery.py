@@ -441,7 +441,7 @@ def test_the_command(trained, capsys):
     data = load_data(trained.recipe())
     sample = balanced(data.test.labels, 150)
     outcome = measure(load_network(trained, data, "last"), Split(data.test.images[sample], data.test.labels[sample]),
-                      evaluation_attack(trained.recipe(), data.box), seed=0)
+                      evaluation_attack(trained.recipe(), data.box, steps=20), seed=0)
     assert plain["clean"]["correct"] == outcome.clean.sum()
     assert plain["robust"]["correct"] == outcome.robust.sum()
     (full,) = command(capsys, *words, "--attacks", "pgd10x2,apgd-ce20,apgd-t20", "--separate")

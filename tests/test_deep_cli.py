@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from deep.__main__ import main
-from deep.attribution import cas
-from deep.evaluate import accuracy
+from deep.attribution import cas, class_correlation
+from deep.evaluate import accuracy, evaluation_attack, measure
+from deep.run import RunFolder
+from deep.train import load_data, load_network
 
 SMALL = ["train_size=600", "val_size=60", "batch=100", "epochs=3", "eval_every=3"]
 
@@ -42,6 +44,27 @@ def test_evaluate(run, capsys):
             assert value["interval"][0] < value["value"] < value["interval"][1]
         assert result["robust"]["value"] < result["clean"]["value"]
     assert json.loads((run / "evaluate-last.json").read_text()) == last
+
+
+def test_whatever_a_run_was_trained_with_it_is_measured_with_pgd_20(run, capsys):
+    """Its own metrics have eval_steps = 5; the numbers are those of the attack that is named."""
+    folder = RunFolder(run)
+    recipe = folder.recipe()
+    assert recipe.eval_steps == 5
+    data = load_data(recipe)
+    model = load_network(folder, data, "last")
+    outcomes = {steps: measure(model, data.test, evaluation_attack(recipe, data.box, steps), 0) for steps in (20, 5)}
+    (found,), (line,) = (results(capsys, command, str(run), "--checkpoint", "last", *more) for command, more in (
+        ("evaluate", ()), ("cas", ("--attack-seeds", "1"))))
+    weight = model.linear.weight.detach()
+    for result in (found, line):
+        assert result["attack"].startswith("PGD-20 linf eps 1/5 step 1/20")
+        assert result["robust"]["correct"] == int(outcomes[20].robust.sum())
+    assert line["cas"] == pytest.approx(cas(class_correlation(outcomes[20].features, outcomes[20].labels, weight)))
+    own = folder.metrics()[-1]
+    assert own["robust"] == pytest.approx(outcomes[5].robust.double().mean().item(), abs=1e-3)
+    (again,) = results(capsys, "evaluate", str(run), "--checkpoint", "last", "--attack-steps", "5")
+    assert again["attack"].startswith("PGD-5 ")
 
 
 def test_cas(run, capsys):

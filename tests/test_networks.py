@@ -57,7 +57,8 @@ def test_an_outside_network_in_three_lines(registry, tmp_path, capsys):
     assert run.metrics()[0]["clean"] > 0.5
     weights = run.model_state("last")["model"]
     assert weights["linear.weight"].shape == (3, 48)
-    assert main(["cas", str(run.path), "--checkpoint", "last", "--attack-seeds", "1", "--json"]) == 0
+    assert main(["cas", str(run.path), "--checkpoint", "last", "--attack-seeds", "1", "--attack-steps", "1",
+                 "--json"]) == 0
     (values,) = json.loads(capsys.readouterr().out.splitlines()[-1])
     data = load_data(run.recipe())
     network = load_network(run, data, "last")

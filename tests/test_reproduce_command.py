@@ -25,6 +25,7 @@ from deep.train import load_data, load_network, train
 
 CHANGES = ["width=2", "train_size=20", "val_size=10", "batch=20", "epochs=3", "eval_every=1", "eval_steps=1",
            "steps=1", "bf16=false", "channels_last=false"]
+STEPS = ["--attack-steps", "1"]
 SET = [word for change in CHANGES for word in ("--set", change)]
 
 
@@ -55,7 +56,7 @@ def stages(images, tmp_path_factory):
 
 def words_of(table, images, out, *more, seeds=1):
     return ["reproduce", table, "--scale", "cpu", "--data", str(images), "--out", str(out), "--seeds", str(seeds), *SET,
-            *more]
+            *STEPS, *more]
 
 
 def json_of(capsys, *arguments, **options):
@@ -149,7 +150,8 @@ def test_a_line_of_several_attack_seeds_serves(stages, images, capsys, tmp_path,
     out = shutil.copytree(stages, tmp_path / "out")
     for path in out.glob("*/cas.jsonl"):
         path.unlink()
-        assert main(["cas", str(path.parent), "--checkpoint", "all", "--attack-seeds", "2", "--data", str(images)]) == 0
+        assert main(["cas", str(path.parent), "--checkpoint", "all", "--attack-seeds", "2", *STEPS, "--data",
+                     str(images)]) == 0
     del work[:]
     assert json_of(capsys, "stages", images, out, seeds=2)["rows"] == json_of(capsys, "stages", images, stages,
                                                                               seeds=2)["rows"]
@@ -343,6 +345,27 @@ def test_the_worst_case_stands_in_a_column_of_its_own(stages, images, tmp_path, 
     assert "worst case %" in text and "withstand each of apgd-ce2, apgd-t1" in text
     assert "These are not the attacks of AutoAttack" in text
     assert (run.path / "worst-case.jsonl").read_text() == lines
+
+
+def test_measured_with_pgd_20_unless_told_otherwise(stages, images, tmp_path, capsys):
+    """The runs' own eval_steps are 1; lines of another attack stay beside."""
+    out = shutil.copytree(stages, tmp_path / "runs")
+    words = words_of("stages", images, out)
+    at = words.index("--attack-steps")
+    del words[at:at + 2]
+    capsys.readouterr()
+    assert main([*words, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["eval_steps"] == 20 and "--attack-steps" not in report["command"]
+    assert any("under PGD-20 of step" in sentence for sentence in report["caption"])
+    run = RunFolder(out / planned("stages", "cpu", 1, CHANGES)["AT", 0].run.name)
+    lines = read_lines(run.path / "cas.jsonl")
+    assert sorted({line["attack"].split()[0] for line in lines}) == ["PGD-1", "PGD-20"]
+    data = load_data(run.recipe(), images)
+    outcome = measure(load_network(run, data, "last"), data.test, evaluation_attack(run.recipe(), data.box, 20), seed=0)
+    assert report["rows"][2]["robust"]["values"] == [100 * outcome.robust.double().mean().item()]
+    assert "--attack-steps 1" in json_of(capsys, "stages", images, out)["command"]
+    assert len(list(out.glob("reproduce-stages-cpu-changed-*.json"))) == 3  # seeds 2 and 1, and one with PGD-20
 
 
 def test_one_step_training_shows_its_probe(images, tmp_path, capsys, monkeypatch):

@@ -385,7 +385,7 @@ def test_command(run, tmp_path, capsys):
     report = json.loads(capsys.readouterr().out)
     assert report == json.loads(out.with_suffix(".json").read_text())
     assert (report["n"], report["inputs"]) == (90, "adversarial")
-    assert report["attack"].startswith("PGD-1 linf eps 1/5")
+    assert report["attack"].startswith("PGD-20 linf eps 1/5")
     assert [(c["checkpoint"], c["epoch"]) for c in report["checkpoints"]] == [("best", 1), ("last", 2)]
     # image m of class "k" is test image 3 m + k - 1
     assert [(image["class"], image["test_index"]) for image in report["images"]] == [("3", 14), ("3", 5), ("1", 12),
@@ -400,7 +400,7 @@ def test_command(run, tmp_path, capsys):
     tables = []
     for checkpoint in report["checkpoints"]:
         model = load_network(run, data, checkpoint["checkpoint"])
-        outcome = measure(model, split, evaluation_attack(run.recipe(), data.box), seed=0)
+        outcome = measure(model, split, evaluation_attack(run.recipe(), data.box, 20), seed=0)
         tables.append(overlap(profiles(outcome.features, outcome.labels, model.linear.weight.detach())))
         torch.testing.assert_close(torch.tensor(checkpoint["overlap"]), tables[-1].float(), atol=1e-3, rtol=0)
         guesses = model.linear(outcome.features).argmax(1)
@@ -408,7 +408,7 @@ def test_command(run, tmp_path, capsys):
             assert image[checkpoint["checkpoint"]]["predicted"] == data.classes[guesses[image["test_index"]]]
             assert 0 <= image[checkpoint["checkpoint"]]["share"] <= 1
     assert (tables[0] - tables[1]).abs().max() > 0.01
-    positive = evidence(model, split, evaluation_attack(run.recipe(), data.box), 0).channels.clamp(min=0).numpy()
+    positive = evidence(model, split, evaluation_attack(run.recipe(), data.box, 20), 0).channels.clamp(min=0).numpy()
     mean = np.stack([positive[i::3].mean(0) / positive[i::3].mean(0).sum() for i in range(3)])
     for image in report["images"]:  # the last checkpoint's shares of images, each with its class's partner
         own, other = (data.classes.index(image[key]) for key in ("class", "partner"))

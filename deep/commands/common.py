@@ -4,9 +4,10 @@ import ctypes
 import signal
 from contextlib import contextmanager
 
-__all__ = ["add_machine_options", "add_run_options", "keep_freed_memory", "opened", "positive", "printed_first",
-           "stoppable", "use_device"]
+__all__ = ["ATTACK_STEPS", "add_attack_steps", "add_machine_options", "add_run_options", "keep_freed_memory", "opened",
+           "positive", "printed_first", "stoppable", "use_device"]
 
+ATTACK_STEPS = 20  # of PGD where a run is measured; what training writes of itself has the recipe's eval_steps
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # glibc's malloc.h
 
 
@@ -16,10 +17,15 @@ def add_machine_options(command):
     command.add_argument("--threads", type=int, help="CPU threads (default: torch's)")
 
 
+def add_attack_steps(command):
+    command.add_argument("--attack-steps", type=int, default=ATTACK_STEPS, metavar="N",
+                         help=f"steps of the PGD that measures, of size eps/4 (default: {ATTACK_STEPS})")
+
+
 def add_run_options(command, checkpoints=("best", "last", "both")):
     command.add_argument("run", help="a run folder")
     command.add_argument("--checkpoint", choices=checkpoints, default="both")
-    command.add_argument("--attack-steps", type=int, help="PGD steps of size eps/4 (default: the recipe's)")
+    add_attack_steps(command)
     command.add_argument("--json", action="store_true", help="print JSON")
     add_machine_options(command)
 

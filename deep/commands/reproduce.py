@@ -7,7 +7,7 @@ import sys
 from contextlib import chdir, suppress
 from pathlib import Path
 
-from deep.commands.common import positive, stoppable, use_device
+from deep.commands.common import ATTACK_STEPS, add_attack_steps, positive, stoppable, use_device
 from deep.reproduce import SCALES, TABLES
 
 __all__ = ["add", "run"]
@@ -28,6 +28,7 @@ def add(commands):
                          help="a change to every recipe, which the caption then names; may be repeated")
     command.add_argument("--worst-case", nargs="?", const="apgd-ce,apgd-t", metavar="ATTACKS",
                          help="a column with the pointwise worst case of these attacks (default: apgd-ce,apgd-t)")
+    add_attack_steps(command)
     command.add_argument("--out", default="runs", help="the folder that holds the run folders (default: runs)")
     command.add_argument("--list", action="store_true", help="print how each run stands, and train nothing")
     command.add_argument("--json", action="store_true", help="print JSON")
@@ -43,6 +44,7 @@ def run(options):
     from deep.places import Images, places_of, stand_in
     from deep.reproduce import planned
     positive("--seeds", options.seeds, most=1000)
+    positive("--attack-steps", options.attack_steps)
     places = places_of(options.data)
     sets = {name: stand_in(name, place) for name, place in places.items()}
     plan = planned(options.table, options.scale, options.seeds, options.changes, sets)
@@ -139,7 +141,7 @@ def measure(one, images, attacks, options, device):
         for stage in (stage for stage in stages if stage != "best - last"):
             name = checkpoint_of(stage, recipe.epochs)
             worst = worst_once(folder, recipe, data, device, name, attacks) if attacks else None
-            found[stage] = values_of(measured_once(folder, recipe, data, device, name), worst)
+            found[stage] = values_of(measured_once(folder, recipe, data, device, name, options.attack_steps), worst)
             if recipe.probe_steps is not None:
                 found[stage]["collapse"] = collapse(folder.metrics())
     return found
@@ -200,7 +202,7 @@ def reported(plan, results, missing, images, attacks, options):
     recipe, about = next(iter(plan.values())).run.recipe, trained_on(plan, missing, images, options)
     report = {
         "table": options.table, "scale": options.scale, "changes": options.changes, "seeds": list(range(options.seeds)),
-        "worst_case": list(attacks), "eval_steps": recipe.eval_steps, "select": recipe.select, **about,
+        "worst_case": list(attacks), "eval_steps": options.attack_steps, "select": recipe.select, **about,
         "rows": rows(options.table, results, about["comparable"]), "directions": directions(options.table, results),
         "histories": [], "commit": commit(), "command": command_of(options),
         "runs": [standing(one.run, options.out) | {"system": system, "seed": seed, "recipe": one.run.recipe.as_dict()}
@@ -218,6 +220,7 @@ def command_of(options):
     for name, values in (("--set", options.changes), ("--data", options.data)):
         words += [word for value in values for word in (name, value)]
     words += ["--worst-case", options.worst_case] if options.worst_case else []
+    words += ["--attack-steps", str(options.attack_steps)] if options.attack_steps != ATTACK_STEPS else []
     return shlex.join([*words, "--out", options.out, "--device", options.device])
 
 
@@ -227,7 +230,8 @@ def write(report, options):
     from deep.run import write_atomically
     changed = "-changed" if options.changes else ""
     # a report of other changes, seeds or images does not replace this one
-    told = json.dumps([report["changes"], report["seeds"], report["worst_case"], sorted(report["data"])])
+    steps = [report["eval_steps"]] if report["eval_steps"] != ATTACK_STEPS else []
+    told = json.dumps([report["changes"], report["seeds"], report["worst_case"], sorted(report["data"]), *steps])
     changed += f"-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
     path = Path(options.out) / f"reproduce-{options.table}-{options.scale}{changed}.json"
     text = json.dumps(report, indent=1) + "\n"
