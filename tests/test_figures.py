@@ -69,6 +69,38 @@ def test_verdicts_can_contradict(tmp_path):
     assert "CONTRADICTED" in {row["verdict"] for row in report.predictions(tmp_path)}
 
 
+def measured(folder, ratios):
+    """planted.csv of two seeds on either side of eps0 with these ratios by loss, below and beyond; theory says 0.5."""
+    rows = [{"network": network, "loss": loss, "eps": eps, "seed": seed, "ratio": ratio + (seed - 0.5) / 5,
+             "cas_clean_gauge_fixed": 1.0 - eps, "margin_cas": 1.0 - eps}
+            for network in ("linear", "cnn") for loss, pair in ratios.items()
+            for eps, ratio in zip((0.2, 0.44), pair, strict=True) for seed in (0, 1)]
+    write_csv(folder / "planted.csv", rows)
+    write_csv(folder / "planted-theory.csv", [{"loss": loss, "eps": eps, "ratio": 0.5} for loss in ratios
+                                              for eps in (0.2, 0.44)])
+
+
+@pytest.mark.parametrize(("off", "verdict"), [(0.029, "agrees"), (-0.029, "agrees"), (0.031, "CONTRADICTED"),
+                                              (-0.031, "CONTRADICTED")])
+def test_a_ratio_agrees_within_three_hundredths(tmp_path, off, verdict):
+    """The mean over seeds does, whatever their spread."""
+    measured(tmp_path, {"cross-entropy": (0.5 + off, 0.5), "margin": (0.5, 0.5 + off)})
+    rows = {(row["network"], row["loss"], row["eps"]): row["verdict"] for row in report.comparison(tmp_path)}
+    assert rows == {("linear", "cross-entropy", 0.2): verdict, ("linear", "cross-entropy", 0.44): "agrees",
+                    ("linear", "margin", 0.2): "agrees", ("linear", "margin", 0.44): verdict,
+                    **dict.fromkeys((("cnn", loss, eps) for loss in planted.LOSSES for eps in (0.2, 0.44)), "")}
+
+
+@pytest.mark.parametrize(("margin", "drops"), [(0.099, "confirmed"), (0.101, "CONTRADICTED")])
+@pytest.mark.parametrize(("entropy", "keeps"), [(0.501, "confirmed"), (0.499, "CONTRADICTED")])
+def test_dropped_is_below_a_tenth_and_kept_above_a_half(tmp_path, margin, drops, entropy, keeps):
+    measured(tmp_path, {"cross-entropy": (0.9, entropy), "margin": (0.9, margin)})
+    found = {row["prediction"]: row["verdict"] for row in report.predictions(tmp_path)}
+    for network in ("linear", "cnn"):
+        assert found[f"{network}: beyond eps0 the margin loss drops the shared features (ratio below 0.1)"] == drops
+        assert found[f"{network}: beyond eps0 cross-entropy keeps them (ratio above 0.5)"] == keeps
+
+
 def test_a_small_report(tmp_path, monkeypatch, capsys):
     """The main job from end to end, with one seed and two attack sizes."""
     monkeypatch.setattr(planted, "SIZES", ("0.2", "0.44"))

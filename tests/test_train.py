@@ -1,5 +1,6 @@
 """Training: the loop's mathematics, resuming to the last bit, and what happens when things go wrong."""
 
+import copy
 import json
 import os
 import signal
@@ -287,6 +288,19 @@ def test_the_best_checkpoint_is_selected_as_the_recipe_says(tmp_path, monkeypatc
     run = planted_run(tmp_path, f"select={select}", "eval_every=1")
     best = run.model_state("best")
     assert (best["epoch"], best["selected_on"]) == ({"val": 3, "test": 2}[select], select)
+
+
+def test_a_loaded_network_computes_in_float32_whatever_the_training_did(tmp_path):
+    run = planted_run(tmp_path, "model=cnn", "width=4", "bf16=true", stop_after=1)
+    data = load_data(run.recipe())
+    x = data.test.images[:50]
+    network = load_network(run, data, "last")
+    with torch.no_grad():
+        scores, exact = network(x).double(), copy.deepcopy(network).double()(x.double())
+        network.bf16 = True
+        rounded = network(x).double()
+    assert (scores - exact).norm() < 1e-5 * exact.norm()
+    assert (rounded - exact).norm() > 1e-4 * exact.norm()
 
 
 def test_other_images_are_refused(tmp_path):
