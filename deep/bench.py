@@ -147,9 +147,11 @@ def evaluation_share(training, per_image, images=50_000, tested=10_000):
     training_line(model, data, recipe, recipe.epochs)  # what is allocated at first is not counted
     spent = 0.0
     for split, size in (("val", recipe.val_size), ("test", tested)):
+        times = sum(split in recipe.splits_due(epoch + 1) for epoch in range(recipe.epochs))
+        if not times:
+            continue
         # of its two epochs, the first asks for this split alone
         alone = replace(recipe, select=split, epochs=2, eval_every=2, select_every=1)
-        times = sum(split in recipe.splits_due(epoch + 1) for epoch in range(recipe.epochs))
         one = statistics.median(seconds(lambda alone=alone: training_line(model, data, alone, 1), training.device)
                                 for _ in range(3))
         spent += times * one * size / len(data.test)

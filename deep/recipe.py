@@ -29,7 +29,7 @@ class Recipe:
     radius: None, or the Frobenius norm to which every weight tensor is scaled after each step. A margin loss
         of a deep network is unbounded below under weight decay, since its scale grows faster than the decay.
     padding, flip: random crop with reflect padding, and mirror images.
-    train_size: images trained on (None: all but the validation split); val_size: held-out images.
+    train_size: images trained on (None: all but the validation split); val_size: held-out images, 0 with select=test.
     select: the split whose robust accuracy names the best checkpoint, "val", or "test" as the paper did.
     eval_every: epochs between evaluations (the last is always evaluated); eval_steps: PGD steps, step eps/4,
         of what training measures (`deep evaluate` and the like have PGD-20).
@@ -134,13 +134,13 @@ class Recipe:
         return self.lr * (min(t / 0.4, (1 - t) / 0.6) if self.schedule == "cyclic" else (1 + math.cos(math.pi * t)) / 2)
 
     def splits_due(self, epoch):
-        """The splits that are attacked after `epoch` epochs: both at an evaluation, the selecting one in between.
+        """The splits that are attacked after `epoch` epochs: all at an evaluation, the selecting one in between.
 
         >>> [recipe_named("at").splits_due(epoch) for epoch in (4, 5, 200)]
         [('val',), ('val', 'test'), ('val', 'test')]
         """
         if epoch % self.eval_every == 0 or epoch == self.epochs:
-            return ("val", "test")
+            return ("val", "test") if self.val_size else ("test",)
         return (self.select,) if self.select_every and epoch % self.select_every == 0 else ()
 
     def begun(self, share, epoch):

@@ -13,7 +13,7 @@ CHOICES = {"data": ("cifar10", "cifar100", "tiny-imagenet", "folder", "planted")
            "norm": ("linf", "l2"), "method": ("at", "trades", "standard"), "trim_kind": ("largest", "random"),
            "average": (None, "ema", "swa"), "schedule": ("steps", "cyclic", "cosine")}
 LEAST = {"sigma": 1e-9, "patch": 1, "width": 1, "eps": 0, "step": 0, "steps": 0, "epochs": 1, "batch": 1, "lr": 0,
-         "momentum": 0, "weight_decay": 0, "radius": 1e-9, "padding": 0, "train_size": 1, "val_size": 1,
+         "momentum": 0, "weight_decay": 0, "radius": 1e-9, "padding": 0, "train_size": 1, "val_size": 0,
          "eval_every": 1, "eval_steps": 1, "seed": 0, "mu": 1e-9, "depth": 1, "patch_size": 1, "resize": 2,
          "beta": 0, "smoothing": 0, "teacher_share": 0, "standard_share": 0, "temperature": 1e-3, "teacher_from": 0,
          "clip": 1e-9, "trim": 0, "trim_from": 0, "average_decay": 0, "average_from": 0, "gradient_norm": 1e-9,
@@ -92,6 +92,8 @@ def check_training(recipe):
         (not recipe.trim_from or recipe.trim or recipe.clip is not None, "trim_from", "goes with trim or clip"),
         ((recipe.average_decay is not None) == (recipe.average == "ema"), "average_decay", "goes with average=ema"),
         (not recipe.average_from or recipe.average, "average_from", "goes with an average"),
+        (recipe.val_size or recipe.select == "test", "val_size",
+         "must be positive for select=val, as there would be nothing to select on"),
         (not recipe.select_every or recipe.select_every <= recipe.eval_every, "select_every",
          "must be at most eval_every, when both splits are attacked"),
     ]
