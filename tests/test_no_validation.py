@@ -56,8 +56,9 @@ def test_such_a_run_is_trained_continued_and_measured(tmp_path, monkeypatch, cap
     assert (best["epoch"], best["selected_on"]) == (1 + scores.index(max(scores)), "test")
     for command in ("evaluate", "cas"):
         capsys.readouterr()
-        assert main([command, str(run.path), "--data", images, "--threads", "1", "--json"]) == 0
-        assert json.loads(capsys.readouterr().out)["epoch"] == best["epoch"]
+        assert main([command, str(run.path), "--checkpoint", "best", "--data", images, "--threads", "1", "--json"]) == 0
+        (found,) = json.loads(capsys.readouterr().out)
+        assert (found["epoch"], found["n_test"]) == (best["epoch"], 20)
 
 
 def test_the_share_of_evaluation_is_that_of_the_test_images(monkeypatch):
