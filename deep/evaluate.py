@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 import torch
 from scipy.stats import binomtest
 
-from deep.attack import Attack, Rows, frozen, pgd
-from deep.data import as_float
+from deep.attack import LOSSES, Attack, Rows, frozen, pgd
+from deep.data import as_float, balanced
 from deep.distributed import Alone
 from deep.folded import Folded
 from deep.variants import attributions
 
-__all__ = ["Outcome", "accuracy", "evaluation_attack", "measure"]
+__all__ = ["Outcome", "accuracy", "clean_on_training_images", "evaluation_attack", "measure", "robust_loss"]
+
+TRAINING_IMAGES = 1000  # those on which the clean accuracy is taken; forward passes alone, little beside the attacks
 
 
 def evaluation_attack(recipe, box, steps=None):
@@ -82,10 +84,33 @@ def accuracy(correct):
     return {"value": hits / n, "correct": hits, "n": n, "interval": [float(interval.low), float(interval.high)]}
 
 
+@torch.no_grad()
+def robust_loss(outcome, linear, loss):
+    """The mean of LOSSES[loss] over the adversarial images of an `Outcome`, in float64; linear: the last layer.
+
+    It is the loss that the attack raises: without smoothing, teachers, clipping or dropping.
+    """
+    weight, bias = (None if value is None else value.cpu().double() for value in (linear.weight, linear.bias))
+    logits = torch.nn.functional.linear(outcome.features.double(), weight, bias)
+    return LOSSES[loss](logits, outcome.labels).mean().item()
+
+
+@torch.no_grad()
+def clean_on_training_images(model, train):
+    """{"train_clean", "n_train_clean"}: accuracy on a fixed sample of `train`, balanced by class, not augmented."""
+    index = balanced(train.labels, TRAINING_IMAGES).to(train.labels.device)
+    with frozen(model):
+        correct = torch.cat([model(as_float(train.images[part])).argmax(1) == train.labels[part]
+                             for part in index.split(250)])
+    return {"train_clean": accuracy(correct)["value"], "n_train_clean": len(index)}
+
+
 def training_line(model, data, recipe, epoch, world=None):
     """The evaluation part of one metrics line, of the splits that are due; the attack's seed is the epoch's.
 
-    The attack sees the folded network where there is one: the same scores, sooner.
+    Of each split the clean and robust accuracy, the robust loss on the same adversarial images, and n; of the test
+    images CAS; and the clean accuracy on training images. The attack sees the folded network where there is one: the
+    same scores, sooner.
     """
     attack = evaluation_attack(recipe, data.box)
     # The validation split only ranks checkpoints: half the steps rank them as well at half the cost.
@@ -96,7 +121,8 @@ def training_line(model, data, recipe, epoch, world=None):
         split, tried, prefix = (data.test, attack, "") if name == "test" else (data.val, ranking, "val_")
         outcome = measure(model, split, tried, seed=epoch, attacked=attacked, world=world)
         line |= {f"{prefix}clean": accuracy(outcome.clean)["value"],
-                 f"{prefix}robust": accuracy(outcome.robust)["value"], f"n_{name}": len(split)}
+                 f"{prefix}robust": accuracy(outcome.robust)["value"],
+                 f"{prefix}robust_loss": robust_loss(outcome, model.linear, recipe.loss), f"n_{name}": len(split)}
         if name == "test":
             line |= attributions(outcome, model.linear.weight, superclasses=data.superclasses)
-    return line
+    return line | clean_on_training_images(model, data.train)

@@ -13,8 +13,8 @@ from fractions import Fraction
 import pytest
 import torch
 
-from deep.attack import Attack
-from deep.data import Split
+from deep.attack import Attack, pgd
+from deep.data import Split, balanced
 from deep.evaluate import evaluation_attack, measure, training_line
 from deep.folded import Folded
 from deep.recipe import recipe_named, run_name
@@ -248,6 +248,35 @@ def test_the_attack_of_the_evaluation_sees_the_folded_network_and_the_network_ju
     line = training_line(training.model, tiny[1], replace(training.recipe, epochs=1), epoch=1)
     folded = measure(training.model, training.data.test, attack, seed=1, attacked=Folded(training.model))
     assert line["robust"] == folded.robust.double().mean().item()
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "margin"])
+def test_metrics_have_the_robust_loss_and_the_clean_accuracy_on_training_images(loss):
+    """The curve of robust overfitting: the loss of the very images that count for robust, in float64."""
+    recipe = recipe_named("planted-linear", ["train_size=1100", "val_size=90", f"loss={loss}", "smoothing=0",
+                                             "eval_steps=4", "random_start=true"])
+    data = load_data(recipe)
+    training = Training(recipe, data, "cpu")
+    training.train_batch()
+    line = training_line(training.model, data, recipe, epoch=recipe.epochs)
+    weight = training.model.linear.weight.detach().double()
+    for prefix, split, steps in (("", data.test, 4), ("val_", data.val, 2)):
+        losses, right = [], []
+        generator = torch.Generator().manual_seed(recipe.epochs)
+        for x, y in zip(split.images.split(256), split.labels.split(256), strict=True):
+            z = pgd(training.model, x, y, evaluation_attack(recipe, data.box, steps), generator)
+            scores = z.double().flatten(1) @ weight.T
+            others = scores.masked_fill(torch.nn.functional.one_hot(y, 3).bool(), -torch.inf)
+            own = scores[range(len(y)), y]
+            losses += (scores.logsumexp(1) - own if loss == "cross-entropy" else others.amax(1) - own).tolist()
+            right += (scores.argmax(1) == y).tolist()
+        assert line[f"{prefix}robust"] == sum(right) / len(right)
+        assert line[f"{prefix}robust_loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-6)
+    sample = balanced(data.train.labels, 1000)
+    right = (data.train.images[sample].double().flatten(1) @ weight.T).argmax(1) == data.train.labels[sample]
+    assert (line["train_clean"], line["n_train_clean"]) == (right.double().mean().item(), 1000)
+    few = replace(data, train=Split(data.train.images[:40], data.train.labels[:40]))
+    assert training_line(training.model, few, recipe, epoch=recipe.epochs)["n_train_clean"] == 40
 
 
 def test_metrics_of_a_data_set_with_superclasses_split_cas(tiny):
