@@ -5,6 +5,8 @@ At batch 128 a GPU finishes the kernels of a small network sooner than a CPU can
 
 import torch
 
+from deep.randomness import own_generators
+
 __all__ = ["GraphedGradients"]
 
 WARMUPS = 3  # torch asks for warm-up on a side stream: libraries choose and allocate there, not in the graph
@@ -42,7 +44,8 @@ class GraphedGradients:
         changing = [*training.model.buffers(), training.totals]
         kept = [value.clone() for value in changing]
         generators = [generator for generator in training.generators.values() if generator.device.type == "cuda"]
-        states = [generator.get_state() for generator in generators]
+        drawn = [*generators, *own_generators(training.device)]
+        states = [generator.get_state() for generator in drawn]
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -58,5 +61,5 @@ class GraphedGradients:
         self.gradients = [parameter.grad for parameter in training.model.parameters()]
         for value, old in zip(changing, kept, strict=True):
             value.copy_(old)
-        for generator, state in zip(generators, states, strict=True):
+        for generator, state in zip(drawn, states, strict=True):
             generator.set_state(state)

@@ -8,6 +8,7 @@ from torch import nn
 from deep.attack import frozen
 from deep.convolution import overruns
 from deep.networks import NETWORKS, register
+from deep.randomness import seeded
 from deep.resnets import PreActBlock, PreActResNet18, ResNet18, ResNetBlock, WideResNet
 from deep.transformer import DeiT, load_published
 
@@ -84,8 +85,7 @@ def build(recipe, data, seed):
     torch.Size([5, 3])
     """
     shape, classes = tuple(data.train.images.shape[1:]), len(data.classes)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed, torch.device("cpu")):
         network = NETWORKS[recipe.model].build(recipe, shape, classes)
         body, linear = network if isinstance(network, tuple) else split_last_linear(network, shape, classes)
         return Classifier(body, linear, data.mean, data.std, bf16=recipe.bf16, channels_last=recipe.channels_last)

@@ -35,7 +35,8 @@ class Recipe:
         of what training measures (`deep evaluate` and the like have PGD-20).
     select_every: None, or epochs between attacks on the split that selects, which fall between the evaluations.
     bf16, channels_last: fast arithmetic; losses and perturbations stay float32.
-    seed: feeds separate generators for the initial weights, the order, the augmentation and the attack.
+    seed: feeds separate generators for the initial weights, the order, the augmentation, the attack and the layers
+        that draw (Dropout).
     depth: layers of a wideresnet (6 b + 4) or a deit; patch_size: side of a deit's patches, in pixels.
     pretrained: file with the state dict of a published deit, from which the training starts.
     resize: None, or the side in pixels to which the images of "folder" and "tiny-imagenet" are cut and scaled.

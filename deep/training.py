@@ -15,11 +15,12 @@ from deep.graphs import GraphedGradients
 from deep.models import build
 from deep.objective import batch_loss, divergence, label_loss
 from deep.probe import probe
+from deep.randomness import seeded
 from deep.teachers import Teachers
 
 __all__ = ["Training", "seeds"]
 
-PURPOSES = ("init", "order", "augmentation", "attack", "data", "trim")
+PURPOSES = ("init", "order", "augmentation", "attack", "data", "trim", "layers")  # a new one goes to the end
 
 
 def seeds(recipe):
@@ -67,7 +68,8 @@ class Training:
                                            for network in (self.network, self.attacked))
         self.step_gradients = GraphedGradients(self) if recipe.compile and on_gpu else self.gradients
         self.generators = {"order": torch.Generator(), "augmentation": torch.Generator(),
-                           "attack": torch.Generator(self.device), "trim": torch.Generator(self.device)}
+                           "attack": torch.Generator(self.device), "trim": torch.Generator(self.device),
+                           "layers": torch.Generator()}
         for name, generator in self.generators.items():
             generator.manual_seed(seed[name])
         self.rows = Rows(self.generators["attack"], 0, recipe.batch)  # this process's, of the batch at hand
@@ -197,7 +199,9 @@ class Training:
         recipe = self.recipe
         if recipe.schedule != "steps":
             self.set_learning_rate(recipe.learning_rate(self.epoch + (self.step + 0.5) / self.batches))
-        self.step_gradients(*self.batch())
+        x, y = self.batch()
+        with seeded(self.layers_seed(), self.device):
+            self.step_gradients(x, y)
         if recipe.gradient_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.gradient_norm)
         self.optimiser.step()
@@ -208,6 +212,10 @@ class Training:
         if recipe.average == "ema" and recipe.begun(recipe.average_from, self.epoch):
             self.average.update_parameters(self.model)
         self.step += 1
+
+    def layers_seed(self):
+        """A seed for what layers such as Dropout draw in the next step; each process has its own."""
+        return torch.randint(2**62, (), generator=self.generators["layers"]).item() + self.world.rank
 
     def set_learning_rate(self, rate):
         for group in self.optimiser.param_groups:
@@ -239,7 +247,8 @@ class Training:
             self.average.update_parameters(self.model)
         self.epoch += 1
         if recipe.probe_steps is not None:
-            line |= probe(self.model, self.data, self.attack, recipe.probe_steps, seed=self.epoch)
+            with seeded(self.epoch, self.device):
+                line |= probe(self.model, self.data, self.attack, recipe.probe_steps, seed=self.epoch)
         best = self.evaluate_into(line) if recipe.splits_due(self.epoch) else None
         self.history.append(line)
         self.step, self.order, self.seconds = 0, None, 0.0
@@ -251,7 +260,8 @@ class Training:
         recipe, begin, model = self.recipe, time.perf_counter(), self.evaluated
         if self.average:
             line["evaluated"] = "network" if model is self.model else "average"
-        line |= training_line(model, self.data, recipe, self.epoch, self.world)
+        with seeded(self.epoch, self.device):
+            line |= training_line(model, self.data, recipe, self.epoch, self.world)
         line["eval_seconds"] = round(time.perf_counter() - begin, 3)
         score = line["robust" if recipe.select == "test" else "val_robust"]
         if score <= self.best:
