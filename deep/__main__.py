@@ -3,7 +3,8 @@
 import sys
 
 from deep.commands import COMMANDS
-from synthmodel.command_line import OneSentenceParser
+from deep.memory import memory_sentence
+from synthmodel.command_line import OneSentenceParser, complain, escaped_output
 
 __all__ = ["main"]
 
@@ -18,6 +19,11 @@ def parser():
 
 def main(arguments=None):
     """Exit status 0; 2 for input that is refused, with one sentence; 1 for a failed training; 128 + signal."""
+    with escaped_output():
+        return answered(arguments)
+
+
+def answered(arguments):
     words = parser()
     options, rest = words.parse_known_args(arguments)
     # argparse loses key=value words that follow an option
@@ -30,23 +36,24 @@ def main(arguments=None):
     try:
         command.run(options)
     except ValueError as error:
-        print(f"deep: {error}", file=sys.stderr)
+        complain(f"deep: {error}")
         return 2
     except FloatingPointError as error:
-        print(f"deep: {error}", file=sys.stderr)
+        complain(f"deep: {error}")
         return 1
     except OSError as error:
-        print(f"deep: {error.filename or 'the output'} cannot be read or written ({error.strerror}): choose another "
-              "place.", file=sys.stderr)
+        complain(f"deep: {error.filename or 'the output'} cannot be read or written ({error.strerror}): choose another "
+                 "place.")
         return 1
     except KeyboardInterrupt:
-        print("deep: interrupted; the same command continues.", file=sys.stderr)
+        complain("deep: interrupted; the same command continues.")
         return 130
     except Exception as error:
-        status = getattr(error, "status", None)
+        short = memory_sentence(error)
+        status = 1 if short else getattr(error, "status", None)
         if status is None:
             raise
-        print(f"deep: {error}", file=sys.stderr)
+        complain(f"deep: {short or error}")
         return status
     return 0
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from synthmodel.command_line import printable
+
 __all__ = ["bar", "tell", "training_progress"]
 
 
@@ -34,7 +36,7 @@ class Patient:
 
 def tell(sentence, stream=None):
     """Print a line on `stream` (None: standard error); where that cannot be written, the line is lost."""
-    print(sentence, file=Patient(stream or sys.stderr), flush=True)
+    print(printable(sentence), file=Patient(stream or sys.stderr), flush=True)
 
 
 def console():

@@ -4,6 +4,7 @@ import textwrap
 
 from deep.drawing import drawing
 from deep.files import write_atomically
+from synthmodel.command_line import printable
 
 __all__ = ["draw"]
 
@@ -56,7 +57,7 @@ class Page:
         self.top -= inches
 
     def write(self, text, size, height=1.15 * LINE, x=MARGIN, **style):
-        self.figure.text(x / PAGE, self.top / self.height, text, va="top", fontsize=size, **style)
+        self.figure.text(x / PAGE, self.top / self.height, printable(text), va="top", fontsize=size, **style)
         self.skip(height)
 
     def left(self, group, place):
@@ -121,6 +122,7 @@ def displayed(image):
 
 
 def short(name, most):
+    name = printable(name)
     return name if len(name) <= most else name[:most - 1] + "…"
 
 

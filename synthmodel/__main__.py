@@ -6,7 +6,7 @@ import json
 import os
 import sys
 
-from synthmodel.command_line import OneSentenceParser
+from synthmodel.command_line import OneSentenceParser, complain, escaped_output
 from synthmodel.losses import LOSSES
 from synthmodel.solution import NotConverged
 
@@ -138,24 +138,29 @@ def print_open():
 
 def main(arguments=None):
     """Exit status 0; 2 for bad input, with one sentence; 1 where a claim or a solver fails."""
+    with escaped_output():
+        return answered(arguments)
+
+
+def answered(arguments):
     options = parser().parse_args(arguments)
     try:
         return run(options)
     except ValueError as error:
-        print(f"synthmodel: {error}", file=sys.stderr)
+        complain(f"synthmodel: {error}")
         return 2
     except NotConverged as error:
-        print(f"synthmodel: {error}", file=sys.stderr)
+        complain(f"synthmodel: {error}")
         return 1
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        print(f"synthmodel: {error.filename or 'the output'} cannot be written ({error.strerror}): choose another "
-              "place.", file=sys.stderr)
+        complain(f"synthmodel: {error.filename or 'the output'} cannot be written ({error.strerror}): choose another "
+                 "place.")
         return 1
     except KeyboardInterrupt:
-        print("synthmodel: interrupted; the same command goes on from what is finished.", file=sys.stderr)
+        complain("synthmodel: interrupted; the same command goes on from what is finished.")
         return 130
 
 

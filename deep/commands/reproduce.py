@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deep.commands.common import ATTACK_STEPS, add_attack_steps, positive, stoppable, use_device
 from deep.reproduce import SCALES, TABLES
+from synthmodel.command_line import printable
 
 __all__ = ["add", "run"]
 
@@ -71,7 +72,7 @@ def run(options):
 
 
 def tell(text):
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def check_attacks(attacks, plan, images, missing):

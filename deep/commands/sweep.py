@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from deep.commands.common import add_machine_options, positive, stoppable, use_device
+from synthmodel.command_line import printable
 
 __all__ = ["add", "run"]
 
@@ -56,7 +57,7 @@ def run(options):
 
 
 def tell(text):
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def standings(runs, out):
