@@ -62,6 +62,9 @@ def epoch_note(history):
     line = history[-1]
     note = (f"{line['images_per_second']:.0f} images/s  loss {line['train_loss']:.3f}  "
             f"robust: train {100 * line['train_robust']:.1f} %")
+    if "catastrophic" in line:
+        note += (f"  probe: own attack {100 * line['probe_training_attack']:.1f} %, PGD {100 * line['probe_pgd']:.1f} %"
+                 + (", catastrophic overfitting" if line["catastrophic"] else ""))
     evaluated = next((line for line in reversed(history) if "robust" in line), None)
     if evaluated:
         if "val_robust" in line:

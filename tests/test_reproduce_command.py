@@ -381,6 +381,13 @@ def test_one_step_training_shows_its_probe(images, tmp_path, capsys, monkeypatch
     assert "first catastrophic epoch: " in out and "probe: PGD %" in out
     assert f"{100 * report['histories'][0]['epochs'][1]['probe_pgd']:.1f}" in out
     assert "gives none of its numbers for this table" in out
+    for path in tmp_path.glob("*-linf8of255-*/metrics.jsonl"):  # as a rule without a margin judged 1.8 % and 0 %
+        below = {"probe_training_attack": 0.018, "probe_pgd": 0.0, "catastrophic": True}
+        path.write_text("".join(json.dumps(json.loads(line) | below) + "\n" for line in path.read_text().splitlines()))
+    report = json_of(capsys, "fast_at", images, tmp_path, "--set", "probe_steps=2")
+    (one,) = (one for one in report["histories"] if "16" not in one["system"])
+    assert one["collapse"] is None and not any(line["catastrophic"] for line in one["epochs"])
+    assert report["directions"][0]["holds"] == []
 
 
 def test_two_processes_share_the_work(images, tmp_path):

@@ -13,7 +13,8 @@ import torch
 from deep.attack import Attack
 from deep.data import Split
 from deep.objective import batch_loss, divergence, label_loss, samples_kept
-from deep.probe import probe
+from deep.probe import judged, probe
+from deep.progress import epoch_note
 from deep.recipe import recipe_named, run_name
 from deep.run import RunFolder
 from deep.train import Training, common_epochs, load_data, train
@@ -399,6 +400,37 @@ def test_a_network_that_resists_one_step_alone_is_catastrophic(fragile, expected
     attack = Attack(Fraction(1, 10), Fraction(1, 10), 1, random_start=False)
     values = probe(Masked(0.1), SimpleNamespace(train=Split(images, labels)), attack, 10, seed=0)
     assert values == {"probe_training_attack": 1.0, "probe_pgd": 1 - fragile / 100, "catastrophic": expected}
+
+
+class AsRight(torch.nn.Module):
+    """Right on as many images of class 0 as `held` says for the attack at hand: scores by place, no gradient."""
+
+    def __init__(self, held, classes):
+        super().__init__()
+        self.held, self.classes = iter(held), classes
+
+    def forward(self, x):
+        scores = torch.zeros(len(x), self.classes) + 0 * x.flatten(1)[:, :1]
+        if not x.requires_grad:
+            scores[next(self.held):, 1] = 1.0
+        return scores
+
+
+@pytest.mark.parametrize(("classes", "own", "pgd", "expected"), [
+    (10, 9, 0, False),  # 1.8 % and 0 %: below chance, the network resists nothing
+    (10, 60, 0, True), (10, 51, 0, False),  # 11.7 % and 10 %: the margin
+    (10, 400, 10, True), (10, 400, 199, True), (10, 400, 200, False),
+    (100, 60, 5, True), (100, 30, 0, False), (3, 170, 20, False), (3, 172, 20, True)])  # chance is 170.67 of 512
+def test_catastrophic_overfitting_has_a_margin(classes, own, pgd, expected):
+    split = Split(torch.full((600, 1, 1, 1), 0.5), torch.zeros(600, dtype=torch.long))
+    attack = Attack(Fraction(1, 10), Fraction(1, 10), 1, random_start=False)
+    values = probe(AsRight((own, pgd), classes), SimpleNamespace(train=split), attack, 2, seed=0)
+    assert values == {"probe_training_attack": own / 512, "probe_pgd": pgd / 512, "catastrophic": expected}
+    (line,) = judged([values | {"catastrophic": not expected, "epoch": 3}], classes)  # of a run by another rule
+    assert line == values | {"epoch": 3}
+    shown = epoch_note([values | {"epoch": 3, "images_per_second": 1.0, "train_loss": 1.0, "train_robust": 0.5}])
+    assert f"probe: own attack {100 * own / 512:.1f} %, PGD {100 * pgd / 512:.1f} %" in shown
+    assert ("catastrophic overfitting" in shown) is expected
 
 
 def test_a_healthy_network_is_not_catastrophic(tmp_path):

@@ -130,6 +130,7 @@ def measure(one, images, attacks, options, device):
     """{stage: values} of a finished run; ValueError if a checkpoint is missing or the run saw other images."""
     from deep.comparison import values_of
     from deep.measuring import alone, measured_once, worst_once
+    from deep.probe import judged
     from deep.reproduce import checkpoint_of
     from deep.run import RunFolder
     stages = dict(TABLES[options.table][1]).get(one.system, ())
@@ -144,7 +145,7 @@ def measure(one, images, attacks, options, device):
             worst = worst_once(folder, recipe, data, device, name, attacks) if attacks else None
             found[stage] = values_of(measured_once(folder, recipe, data, device, name, options.attack_steps), worst)
             if recipe.probe_steps is not None:
-                found[stage]["collapse"] = collapse(folder.metrics())
+                found[stage]["collapse"] = collapse(judged(folder.metrics(), len(data.classes)))
     return found
 
 
@@ -197,6 +198,7 @@ def trained_on(plan, missing, images, options):
 def reported(plan, results, missing, images, attacks, options):
     """Everything that is known of the table, as plain values."""
     from deep.comparison import directions, rows
+    from deep.probe import judged
     from deep.run import RunFolder, commit
     from deep.sweep import standing
     from deep.table_text import caption
@@ -210,7 +212,8 @@ def reported(plan, results, missing, images, attacks, options):
                  | results[system, seed] for (system, seed), one in plan.items()]}
     for (system, seed), one in plan.items():
         if results[system, seed]["stages"] and one.run.recipe.probe_steps is not None:
-            history = RunFolder(Path(options.out) / one.run.name).metrics()
+            classes = len(images.of(one.run.recipe).classes)
+            history = judged(RunFolder(Path(options.out) / one.run.name).metrics(), classes)
             report["histories"].append({"system": system, "seed": seed, "collapse": collapse(history),
                                         "epochs": history})
     return report | {"caption": list(caption(report))}
