@@ -15,7 +15,7 @@ import numpy as np
 
 from deep.files import write_atomically
 from deep.locks import Lock
-from deep.progress import tell
+from deep.telling import tell
 
 __all__ = ["Decoded", "cache_folder", "cached", "joint_key"]
 
@@ -45,8 +45,15 @@ WORDS = ("classes", "superclasses", "note", "provenance")
 
 
 def cache_folder():
-    """$DEEP_CACHE, or else ~/.cache/deep."""
-    return Path(os.environ.get("DEEP_CACHE") or Path.home() / ".cache" / "deep")
+    """$DEEP_CACHE, or else ~/.cache/deep; None, with a sentence, for a user without a home, as in a container."""
+    if os.environ.get("DEEP_CACHE"):
+        return Path(os.environ["DEEP_CACHE"])
+    try:
+        return Path.home() / ".cache" / "deep"
+    except RuntimeError:
+        tell("this user has no home folder, so there is no cache and the images are decoded each time: set DEEP_CACHE "
+             "to a folder that can be written.")
+        return None
 
 
 def joint_key(*parts):
@@ -65,13 +72,18 @@ def write(path, decoded):
 
 
 def read(path):
-    """The Decoded in `path`; ValueError if its checksums fail. Zip keeps a CRC-32 of every array."""
+    """The Decoded in `path`. ValueError if its checksums fail, FileNotFoundError without it.
+
+    Zip keeps a CRC-32 of every array.
+    """
     try:
         with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             words = json.loads(str(file["words"]))
             return Decoded(**{name: file[name] for name in ARRAYS}, classes=tuple(words["classes"]),
                            superclasses=tuple(words["superclasses"]), note=words["note"],
                            provenance=words["provenance"])
+    except (FileNotFoundError, NotADirectoryError):
+        raise
     except Exception as error:  # damaged bytes make zipfile and numpy raise nearly anything
         raise ValueError(f"{path} is damaged ({type(error).__name__})") from error
 
@@ -89,8 +101,14 @@ def cached(key, decode, folder=None):
     >>> second.classes
     ('cat',)
     """
-    folder = Path(folder or cache_folder())
+    folder = folder or cache_folder()
+    if folder is None:
+        return decode()
+    folder = Path(folder)
     path = folder / f"{key}.npz"
+    # what is there is whole, so it is read without the lock, by whoever may read
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, ValueError):
+        return read(path)
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -99,11 +117,12 @@ def cached(key, decode, folder=None):
             tell(f"the cache {folder} cannot be used ({error.strerror}), so the images are decoded each time: set "
                 "DEEP_CACHE to a folder that can be written.")
             return decode()
-        if path.exists():
-            try:
-                return read(path)
-            except ValueError as error:
-                tell(f"{error}: it is made again.")
+        try:  # another process may have made it meanwhile
+            return read(path)
+        except FileNotFoundError:
+            pass
+        except ValueError as error:
+            tell(f"{error}: it is made again.")
         decoded = decode()
         try:
             write(path, decoded)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import SoftFileLock, Timeout
 
-from deep.progress import tell
+from deep.telling import tell
 
 __all__ = ["InUse", "Lock", "file_system"]
 

@@ -1,42 +1,15 @@
-"""Progress bars (rich); plain lines, one an epoch, where the output is no terminal.
-
-Nothing that is told may change what is computed: a full disk, a closed pipe or a closed terminal is passed over.
-"""
+"""Progress bars (rich); plain lines, one an epoch, where the output is no terminal."""
 
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from synthmodel.command_line import printable
+from deep.telling import Patient, tell
 
 __all__ = ["bar", "tell", "training_progress"]
-
-
-class Patient:
-    """A text stream that goes on when what is written to it is lost."""
-
-    def __init__(self, stream):
-        self.stream = stream
-
-    def write(self, text):
-        with suppress(OSError, ValueError, AttributeError):  # full, or a broken pipe; closed; None, there is none
-            self.stream.write(text)
-        return len(text)
-
-    def flush(self):
-        with suppress(OSError, ValueError, AttributeError):
-            self.stream.flush()
-
-    def __getattr__(self, name):
-        return getattr(self.stream, name)
-
-
-def tell(sentence, stream=None):
-    """Print a line on `stream` (None: standard error); where that cannot be written, the line is lost."""
-    print(printable(sentence), file=Patient(stream or sys.stderr), flush=True)
 
 
 def console():
@@ -60,8 +33,9 @@ def bar(description, total):
 def epoch_note(history):
     """The last epoch in words, short enough for a terminal, with the last evaluation there was."""
     line = history[-1]
-    note = (f"{line['images_per_second']:.0f} images/s  loss {line['train_loss']:.3f}  "
-            f"robust: train {100 * line['train_robust']:.1f} %")
+    rate = line["images_per_second"]
+    note = "" if rate is None else f"{rate:.0f} images/s  "
+    note += f"loss {line['train_loss']:.3f}  robust: train {100 * line['train_robust']:.1f} %"
     if "catastrophic" in line:
         note += (f"  probe: own attack {100 * line['probe_training_attack']:.1f} %, PGD {100 * line['probe_pgd']:.1f} %"
                  + (", catastrophic overfitting" if line["catastrophic"] else ""))

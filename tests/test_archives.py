@@ -1,6 +1,7 @@
 """Archives read without unpacking, and refused when hostile or damaged; the cache of decoded images."""
 
 import io
+import pwd
 import stat
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from layouts import write_tar, write_tree, write_zip
 
 import deep.archives
 import deep.cache
+import deep.locks
 from deep.archives import content_digest, read_files, rebased
 from deep.cache import Decoded, cache_folder, cached
 
@@ -217,6 +219,35 @@ def test_a_crash_while_writing_leaves_nothing_that_is_read(tmp_path, monkeypatch
     assert same(cached("new", decoded, tmp_path), decoded())
     assert "cannot be written (No space left on device), so the images are decoded each time" in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {"key.npz", "key.lock", "new.lock"}
+
+
+def test_a_cache_that_others_may_only_read_is_read(tmp_path, monkeypatch, capsys):
+    """The lock cannot be opened for writing, as for another user; the superuser of a container would not notice."""
+    first = cached("key", decoded, tmp_path)
+
+    def forbidden(path, mode="r"):
+        if mode != "r":
+            raise PermissionError(13, "Permission denied", str(path))
+        return open(path, mode)
+    monkeypatch.setattr(deep.locks, "open", forbidden, raising=False)
+    assert same(cached("key", lambda: pytest.fail("decoded again"), tmp_path), first)
+    assert capsys.readouterr().err == ""
+    assert same(cached("other", decoded, tmp_path), decoded())
+    assert "cannot be used (Permission denied)" in capsys.readouterr().err
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch, capsys):
+    """As in a container: no HOME, and no line of passwd for the user's number."""
+    monkeypatch.delenv("DEEP_CACHE", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+
+    def nobody(number):
+        raise KeyError(number)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    assert same(cached("key", decoded), decoded())
+    assert capsys.readouterr().err == (
+        "this user has no home folder, so there is no cache and the images are decoded each time: set DEEP_CACHE to a "
+        "folder that can be written.\n")
 
 
 def test_a_cache_that_cannot_be_used_is_done_without(tmp_path, capsys):
