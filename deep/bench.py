@@ -108,13 +108,16 @@ def synchronise(device):
 
 
 def seconds(function, device, repeats=1):
-    """Seconds of each of `repeats` calls in a row, on average."""
+    """Seconds of each of `repeats` calls in a row, on average. ValueError if the clock stood still."""
     synchronise(device)
     begin = time.perf_counter()
     for _ in range(repeats):
         function()
     synchronise(device)
-    return (time.perf_counter() - begin) / repeats
+    passed = time.perf_counter() - begin
+    if passed <= 0:
+        raise ValueError("the clock stood still during a measurement, so there is no speed: mend this machine's clock.")
+    return passed / repeats
 
 
 def peak(dtype, device, tries=4):

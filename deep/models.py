@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from deep.attack import frozen
+from deep.checkpoint import check_weights
 from deep.convolution import overruns
 from deep.networks import NETWORKS, register
 from deep.randomness import seeded
@@ -98,9 +99,11 @@ def load_network(run, data, which="best", device="cpu"):
     """
     # The weights come from the checkpoint: a file of published ones need not be there any more.
     model = build(replace(run.recipe(), pretrained=None), data, 0)
+    weights = run.model_state(which)["model"]
     try:
-        model.load_state_dict(run.model_state(which)["model"])
-    except RuntimeError as error:
+        check_weights(weights, model.state_dict(), "weights")
+        model.load_state_dict(weights)
+    except (RuntimeError, ValueError) as error:
         raise ValueError(f"the weights in {run.path / which}.pt do not fit the network of its recipe: restore the file "
                          "from a copy.") from error
     model.bf16 = False

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from deep.checkpoint import whole
 from deep.files import commit, write_atomically, write_text
 from deep.locks import InUse, Lock
 from deep.recipe import recipe_from_dict
@@ -181,6 +182,11 @@ class RunFolder:
             raise ValueError(complaint)
         return None, None
 
+    def restore_best(self, state):
+        """Write best.pt again, from the checkpoint that holds it too, where it is gone."""
+        if isinstance(state.get("best_state"), dict) and not (self.path / "best.pt").exists():
+            save(self.path / "best.pt", state["best_state"])
+
     def write_metrics(self, history):
         """metrics.jsonl, one line an epoch: always the history of the checkpoint, whatever a crash left there."""
         write_text(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in history))
@@ -199,4 +205,12 @@ class RunFolder:
         path = self.path / f"{which}.pt"
         if not path.exists():
             raise ValueError(f"{self.path} has no checkpoint {which!r}: train it to its first evaluated epoch.")
-        return run_checkpoint(path)
+        state, epochs = run_checkpoint(path), self.recipe().epochs
+        if not whole(state["epoch"], 0, epochs):
+            raise ValueError(f"{path} says that it is of epoch {state['epoch']!r}, but its recipe has {epochs} epochs: "
+                             "restore it from a copy.")
+        return state
+
+    def last_is_cut(self):
+        """Whether last.pt is no complete archive; what is in it is not read."""
+        return not zipfile.is_zipfile(self.path / "last.pt")

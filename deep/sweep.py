@@ -155,10 +155,12 @@ def standing(run, out):
     from deep.run import RunFolder
     folder = RunFolder(Path(out) / run.name)
     epoch, reason = finished_epochs(folder), failure(folder)
-    state = ("finished" if epoch == run.recipe.epochs else "in use" if folder.in_use() else
+    cut = f"{folder.path / 'last.pt'} is cut, so its last epoch is trained again"
+    cut = cut if epoch == run.recipe.epochs and folder.last_is_cut() else None
+    state = ("finished" if epoch == run.recipe.epochs and not cut else "in use" if folder.in_use() else
              "failed" if reason else "partial" if epoch else "not begun")
     return {"run": run.name, "changes": list(run.words), "state": state, "epoch": epoch, "epochs": run.recipe.epochs,
-            "reason": reason if state == "failed" else None}
+            "reason": reason if state == "failed" else cut if state == "partial" else None}
 
 
 def forget_failures(runs, out):

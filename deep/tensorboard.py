@@ -4,8 +4,9 @@ Needs the extra `tensorboard`, imported on use. metrics.jsonl has everything tha
 """
 
 import os
-import sys
 from pathlib import Path
+
+from deep.telling import tell
 
 __all__ = ["Mirror", "available", "mirrored"]
 
@@ -71,6 +72,6 @@ def mirrored(progress, mirror):
                 mirror.update(training.history)
             except Exception as error:
                 broken = True
-                print(f"deep: TensorBoard is not written any more ({error}); metrics.jsonl is.", file=sys.stderr)
+                tell(f"deep: TensorBoard is not written any more ({error}); metrics.jsonl is.")
 
     return both

@@ -16,6 +16,7 @@ from deep.objective import check_smoothing
 from deep.planted import planted_images
 from deep.recipe import Recipe, run_name
 from deep.run import RunFolder, load_checkpoint, packed
+from deep.telling import tell
 from deep.training import Training, seeds
 
 __all__ = ["Interrupted", "Training", "common_epochs", "load_data", "load_network", "train"]
@@ -94,9 +95,10 @@ def begin(training, run, branch_of):
     """Into `training` what is in the run folder, or in the run that this one branches off."""
     state, complaint = run.resume()
     if complaint:
-        print(complaint + " Going on from the checkpoint before it.")
+        tell(complaint + " Going on from the checkpoint before it.")
     if state is not None:
         training.load(state)
+        run.restore_best(state)
         run.write_metrics(training.history)
     elif branch_of is not None:
         branch(training, run, RunFolder(branch_of))

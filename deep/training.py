@@ -7,6 +7,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from deep.attack import Attack, Rows, pgd
+from deep.checkpoint import check_checkpoint
 from deep.data import as_float, augment, on_device
 from deep.distributed import Alone, synced
 from deep.evaluate import training_line
@@ -96,6 +97,7 @@ class Training:
         if state.get("data") != self.fingerprint:
             raise ValueError("the training images are not those that this run began with: give it the same --data, "
                              "or choose another folder.")
+        check_checkpoint(state, self)
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         for name, value in state["generators"].items():
@@ -242,7 +244,8 @@ class Training:
         loss, correct, *_ = self.totals.tolist()
         line = {"epoch": self.epoch + 1, "learning_rate": recipe.learning_rate(self.epoch), "train_loss": loss / n,
                 "train_robust": correct / n, "seconds": round(self.seconds, 3),
-                "images_per_second": round(n / self.seconds, 1)}
+                # a clock that stood still tells no speed
+                "images_per_second": round(n / self.seconds, 1) if self.seconds > 0 else None}
         if recipe.average == "swa" and recipe.begun(recipe.average_from, self.epoch):
             self.average.update_parameters(self.model)
         self.epoch += 1

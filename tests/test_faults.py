@@ -267,8 +267,8 @@ def test_a_damaged_checkpoint_costs_an_epoch_at_most(undisturbed, third, tmp_pat
         laid_out(third | {"last.pt": damaged(third["last.pt"], how, position)}, out)
         capsys.readouterr()
         assert_ends_as(undisturbed, out)
-        out = capsys.readouterr().out
-        noticed += "last.pt is not a readable checkpoint" in out and "Going on from the checkpoint before it." in out
+        err = capsys.readouterr().err
+        noticed += "last.pt is not a readable checkpoint" in err and "Going on from the checkpoint before it." in err
     assert noticed == 20 if how == "cut" else noticed >= 15  # zeros between the tensors mean nothing
 
 
@@ -373,7 +373,7 @@ def test_a_file_of_torch_that_is_no_checkpoint(undisturbed, third, tmp_path, cap
     run = laid_out(third, tmp_path)
     torch.save(content, run / "last.pt")
     assert_ends_as(undisturbed, tmp_path)
-    assert "is a file of torch but no checkpoint of a run" in capsys.readouterr().out
+    assert "is a file of torch but no checkpoint of a run" in capsys.readouterr().err
 
 
 def test_a_crash_before_the_last_renaming(undisturbed, tmp_path):
@@ -398,7 +398,7 @@ def test_a_checkpoint_that_would_run_code(undisturbed, third, tmp_path, capsys):
         torch.save(load_checkpoint(run / name) | {"model": Bomb()}, run / name)
     assert "best.pt is not a readable checkpoint" in answer(capsys, 2, "evaluate", run)
     assert trained(tmp_path) == run
-    assert "last.pt is not a readable checkpoint" in capsys.readouterr().out
+    assert "last.pt is not a readable checkpoint" in capsys.readouterr().err
     assert state_of(run / "last.pt") == state_of(undisturbed / "last.pt")
     assert not (tmp_path / "ran").exists()
 

@@ -135,7 +135,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, caps
     content = (run.path / "last.pt").read_bytes()
     (run.path / "last.pt").write_bytes(content[:len(content) // 2])
     assert_same(weights(planted_run(tmp_path / "damaged")), weights(good))
-    assert "last.pt is not a readable checkpoint" in capsys.readouterr().out
+    assert "last.pt is not a readable checkpoint" in capsys.readouterr().err
     for name in ("last.pt", "previous.pt"):
         (run.path / name).write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"last\.pt is not a readable checkpoint"):

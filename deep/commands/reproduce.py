@@ -3,13 +3,12 @@
 import hashlib
 import json
 import shlex
-import sys
 from contextlib import chdir, suppress
 from pathlib import Path
 
 from deep.commands.common import ATTACK_STEPS, add_attack_steps, positive, stoppable, use_device
 from deep.reproduce import SCALES, TABLES
-from synthmodel.command_line import printable
+from deep.telling import tell
 
 __all__ = ["add", "run"]
 
@@ -69,10 +68,6 @@ def run(options):
     print(json.dumps(report) if options.json else "\n".join(printed(report)))
     if any(row["missing"] for row in report["rows"]):
         raise SystemExit(1)
-
-
-def tell(text):
-    print(printable(text), file=sys.stderr, flush=True)
 
 
 def check_attacks(attacks, plan, images, missing):

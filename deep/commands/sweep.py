@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from deep.commands.common import add_machine_options, positive, stoppable, use_device
-from synthmodel.command_line import printable
+from deep.telling import tell
 
 __all__ = ["add", "run"]
 
@@ -54,10 +54,6 @@ def run(options):
         work_here(runs, options)
     if options.worker is None:
         finish(runs, options)
-
-
-def tell(text):
-    print(printable(text), file=sys.stderr, flush=True)
 
 
 def standings(runs, out):
@@ -115,7 +111,8 @@ def work_here(runs, options):
             raise Interrupted(signal.SIGTERM)
         before = standing(run, options.out)
         tell(f"{run.name} ({' '.join(run.words)}): " + (f"continued after epoch {before['epoch']}" if before["epoch"]
-                                                         else "begun"))
+                                                         else "begun")
+             + (f": {before['reason']}" if before["reason"] else ""))
         with nullcontext(watch) if options.worker is not None else training_progress(run.recipe) as progress:
             state, reason = train_one(run, options.out, options.data, device, progress)
         tell(f"{run.name}: {state}" + (f": {reason}" if reason else ""))

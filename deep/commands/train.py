@@ -1,6 +1,5 @@
 """`deep train`: trains a recipe, or continues it."""
 
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,10 +44,10 @@ def run(options):
 def mirror(wanted, out, recipe, progress):
     """Yield the progress callback, which also writes for TensorBoard where that is wanted and installed."""
     from deep.recipe import run_name
+    from deep.telling import tell
     from deep.tensorboard import Mirror, available, mirrored
     if wanted and not available():
-        print("deep: tensorboard is not installed, so nothing is written for it; metrics.jsonl has everything.",
-              file=sys.stderr)
+        tell("deep: tensorboard is not installed, so nothing is written for it; metrics.jsonl has everything.")
     if not wanted or not available():
         yield progress
         return
