@@ -85,13 +85,13 @@ def kl(target, logits, temperature=1.0):
     return temperature**2 * (p * (p / q).log()).sum(1)
 
 
-def attacked(p, x, start, objective, box=True, training=False):
-    """Two steps of ascent of the sign of the gradient, in the ball and the box."""
+def attacked(p, x, start, objective, box=True, training=False, steps=2, step=STEP):
+    """Steps of ascent of the sign of the gradient, in the ball and the box."""
     z = start
-    for _ in range(2):
+    for _ in range(steps):
         z = z.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(objective(scores(p, z, training)).sum(), z)
-        z = torch.minimum(torch.maximum(z + STEP * gradient.sign(), x - EPS), x + EPS)
+        z = torch.minimum(torch.maximum(z + step * gradient.sign(), x - EPS), x + EPS)
         z = z.clamp(0, 1) if box else z
     return z.detach()
 
@@ -110,7 +110,8 @@ def is_weight(name):
     return name.startswith(("body.conv", "linear")) or name.endswith((".weight", ".bias"))
 
 
-def trained(recipe, data, loss, begin=lambda epoch, p: None, after=lambda epoch, p: None):
+def trained(recipe, data, loss, begin=lambda epoch, p: None, after=lambda epoch, p: None,
+            rate=lambda epoch, step: LR * 0.1**epoch):
     """p after two epochs of SGD with momentum on loss(p, x, y, epoch, generator of the attack)."""
     seed = seeds(recipe)
     p = {name: value.double() for name, value in build(recipe, data, seed["init"]).state_dict().items()
@@ -119,15 +120,14 @@ def trained(recipe, data, loss, begin=lambda epoch, p: None, after=lambda epoch,
     velocity = {name: 0.0 for name in p if is_weight(name)}
     for epoch in range(2):
         begin(epoch, p)
-        rate = LR * 0.1**epoch
-        for index in torch.randperm(20, generator=order).split(8):
+        for step, index in enumerate(torch.randperm(20, generator=order).split(8)):
             x, y = data.train.images[index], data.train.labels[index]
             for name in velocity:
                 p[name] = p[name].detach().requires_grad_()
             gradients = torch.autograd.grad(loss(p, x, y, epoch, attack), [p[name] for name in velocity])
             for name, gradient in zip(velocity, gradients, strict=True):
                 velocity[name] = MOMENTUM * velocity[name] + gradient + DECAY * p[name].detach()
-                p[name] = p[name].detach() - rate * velocity[name]
+                p[name] = p[name].detach() - rate(epoch, step) * velocity[name]
             after(epoch, p)
     return p
 
@@ -155,18 +155,51 @@ def test_adversarial_training(double, tmp_path, mode):
     assert_trained(ours(recipe, data, tmp_path)["model"], p)
 
 
+def test_label_smoothing(double, tmp_path):
+    """1 - b on the true class and b/(K-1) on each other in the loss; the attack raises the plain cross-entropy."""
+    recipe, data = recipe_named("at", [*WORDS, "smoothing=0.3"]), images()
+
+    def loss(p, x, y, epoch, generator):
+        log_p = scores(p, adversarial(p, x, y, generator), True).log_softmax(1)
+        target = torch.full_like(log_p, 0.3 / 2)
+        target[torch.arange(len(y)), y] = 0.7
+        return -(target * log_p).sum(1).mean()
+    assert_trained(ours(recipe, data, tmp_path)["model"], trained(recipe, data, loss))
+
+
+def test_fast_adversarial_training(double, tmp_path):
+    """One step of 1.25 eps from a uniform start (Wong et al. 2020), the rate up to 2/5 of the training and down."""
+    words = [word for word in WORDS if not word.startswith(("steps", "step", "drops"))]
+    recipe, data = recipe_named("fast-at", [*words, "step=1/8", "probe_steps=none"]), images()
+    assert (recipe.steps, float(recipe.step), recipe.schedule) == (1, 1.25 * EPS, "cyclic")
+
+    def loss(p, x, y, epoch, generator):
+        z = attacked(p, x, uniform(x, generator), lambda logits: cross_entropy(logits, y), steps=1, step=1.25 * EPS)
+        return cross_entropy(scores(p, z, True), y).mean()
+
+    def rate(epoch, step):
+        t = (epoch + (step + 0.5) / 3) / 2  # at the middle of a step, three of which are an epoch
+        return LR * (t / 0.4 if t < 0.4 else (1 - t) / 0.6)
+    assert_trained(ours(recipe, data, tmp_path)["model"], trained(recipe, data, loss, rate=rate))
+
+
+@pytest.mark.parametrize("box", [True, False])
 @pytest.mark.parametrize("folds", [True, False])
-def test_trades(double, tmp_path, monkeypatch, folds):
-    """The attack sees batch norm in eval mode, the loss in train mode, on clean images as on attacked ones."""
+def test_trades(double, tmp_path, monkeypatch, folds, box):
+    """The attack sees batch norm in eval mode, the loss in train mode, on clean images as on attacked ones.
+
+    Its start is cut at neither ball nor box: a tenth of the pixels is black, another white.
+    """
     supports = Folded.supports
     monkeypatch.setattr(Folded, "supports", staticmethod(lambda model: supports(model) and folds))
-    recipe, data = recipe_named("trades", [*WORDS, "beta=3"]), images(box=None)
+    recipe, data = recipe_named("trades", [*WORDS, "beta=3"]), images(box=(0.0, 1.0) if box else None)
+    data.train.images.mul_(1.25).sub_(0.125).clamp_(0, 1)
 
     def loss(p, x, y, epoch, generator):
         start = x + 0.001 * torch.randn(x.shape, generator=generator, dtype=x.dtype)
         with torch.no_grad():
             target = scores(p, x, False)
-        z = attacked(p, x, start, lambda logits: kl(target, logits), box=False)
+        z = attacked(p, x, start, lambda logits: kl(target, logits), box=box)
         robust, clean = scores(p, z, True), scores(p, x, True)
         return (cross_entropy(clean, y) + 3 * kl(clean, robust)).mean()
     assert_trained(ours(recipe, data, tmp_path)["model"], trained(recipe, data, loss))
