@@ -1,6 +1,9 @@
-"""What tests share: the data folder, and the profiles of hypothesis."""
+"""What tests share: the data folder, a start of torch's random numbers, waiting, and the profiles of hypothesis."""
 
+import importlib
 import os
+import time
+import warnings
 from pathlib import Path
 
 # Threads on small matrices wait for each other more than they work, and each worker of pytest-xdist has a core of its
@@ -9,6 +12,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+import torch
 from hypothesis import settings
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=100)
@@ -18,12 +22,46 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """Begin torch's global generator anew, before a test's fixtures are made: no number hangs on the tests before."""
+    torch.manual_seed(0)
+
+
+def missing(what):
+    """Skip the test, which needs `what`; under CI (a variable CI in the environment), fail it."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{what} is missing, which this test needs")
+
+
+def shared(name):
+    """The path of ../shared/`name`, real data or reference numbers; a test skips without it, and fails under CI."""
+    path = SHARED / name
+    return path if path.exists() else missing(path)
+
+
+def imported(name):
+    """The module of an optional extra; a test skips without it, and fails under CI."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return importlib.import_module(name)
+    except ImportError:
+        missing(f"the package {name}")
+
+
 @pytest.fixture(scope="session")
 def cifar():
-    """The folder of real CIFAR-10 images; without it the test skips, and CI fails."""
+    """The folder of real CIFAR-10 images: DEEP_DATA, or the one in ../shared."""
     folder = Path(os.environ.get("DEEP_DATA", SHARED / "data" / "cifar10-exact-subset"))
     if not (folder / "cifar-10-batches-py").is_dir():
-        if os.environ.get("CI"):
-            pytest.fail(f"CI needs the images in {folder}, which are missing")
-        pytest.skip(f"no CIFAR-10 images in {folder}: set DEEP_DATA to a folder that holds cifar-10-batches-py")
+        missing(f"the folder cifar-10-batches-py in {folder} (set DEEP_DATA to where it is)")
     return folder
+
+
+def until(condition, process=None, patience=300):
+    """Wait until condition() is true; fail after `patience` seconds, or when the process has ended before."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {patience} seconds"
+        assert process is None or process.poll() is None, process.communicate()
+        time.sleep(0.02)

@@ -2,25 +2,13 @@
 
 import io
 import json
-import os
 import pickle
 import tarfile
 import zipfile
 
 import numpy as np
-import pytest
-from conftest import SHARED
+from conftest import imported
 from PIL import Image
-
-
-def shared(name):
-    """The path of a real data set; without it the test skips, and CI fails."""
-    path = SHARED / "data" / name
-    if not path.exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"CI needs {path}, which is missing")
-        pytest.skip(f"no {path}")
-    return path
 
 
 def noise(n, side=32, seed=0):
@@ -86,21 +74,10 @@ def folder_files(train=8, test=3, side=32):
     return files
 
 
-def pyarrow_or_skip():
-    """pyarrow, an optional extra; without it the test skips, and CI fails."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        if os.environ.get("CI"):
-            pytest.fail("CI needs pyarrow, which is missing")
-        pytest.skip("no pyarrow")
-    return pyarrow
-
-
 def parquet(images, labels, names=None, column="img", key="label", struct=True, **more):
     """The bytes of one Parquet file as the `datasets` library writes it; more: further label columns."""
-    pyarrow = pyarrow_or_skip()
+    pyarrow = imported("pyarrow")
+    imported("pyarrow.parquet")
     contents = [image if isinstance(image, bytes) else coded(image) for image in images]
     columns = {column: [{"bytes": content, "path": f"{i}.png"} for i, content in enumerate(contents)] if struct
                else contents, key: labels, **more}

@@ -8,6 +8,7 @@ import tarfile
 import numpy as np
 import pytest
 import torch
+from conftest import shared
 from layouts import (
     cifar10_files,
     cifar100_files,
@@ -16,7 +17,6 @@ from layouts import (
     noise,
     parquet,
     pickled,
-    shared,
     tiny_files,
     write_tar,
     write_tree,
@@ -103,7 +103,7 @@ def test_tiny_imagenet_by_hand(tmp_path):
 
 
 def test_tiny_imagenet_as_it_is(capsys):
-    path = shared("tiny-imagenet-20-classes.tar.xz")
+    path = shared("data/tiny-imagenet-20-classes.tar.xz")
     data = load("tiny-imagenet", path, val_size=500)
     assert data.name == "Tiny-ImageNet (20 of 200 classes)"
     images, labels = whole(data.train, data.val)
@@ -132,7 +132,7 @@ def test_tiny_imagenet_as_it_is(capsys):
 def test_jpeg_cifar10_beside_the_exact_pixels(cifar, tmp_path):
     """Each exact image of three classes is, among that class's JPEGs, within JPEG's error of one; channels in order."""
     names = ("bird", "ship", "truck")
-    with tarfile.open(shared("cifar10-jpeg.tar.xz")) as archive:
+    with tarfile.open(shared("data/cifar10-jpeg.tar.xz")) as archive:
         files = {member.name: archive.extractfile(member).read() for member in archive if member.isfile()
                  and member.name.startswith(tuple(f"{part}/{name}/{end}" for name in names
                                                   for part, end in (("train", "000"), ("test", ""))))}

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from conftest import SHARED
+from conftest import shared
 
 from deep.comparison import EXPECTATIONS, comparable, difference_of_stages, directions, row, rows, values_of
 from deep.recipe import recipe_named
@@ -27,9 +27,7 @@ from deep.table_text import caption, printed
 
 
 def test_the_papers_numbers_are_those_of_the_reference_and_lie_in_the_package():
-    reference = SHARED / "reference"
-    if not reference.is_dir():
-        pytest.skip(f"no reference numbers in {reference}")
+    reference = shared("reference")
     for ours, theirs in (("results.csv", "paper_results.csv"), ("delta_cas.csv", "paper_delta_cas.csv")):
         with files("deep").joinpath("paper", ours).open() as own, open(reference / theirs) as given:
             lines = list(csv.DictReader(own))

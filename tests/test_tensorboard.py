@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from conftest import imported
 
 from deep.__main__ import main
 from deep.recipe import recipe_named, run_name
@@ -17,7 +18,7 @@ NAME = run_name(recipe_named(WORDS[0], WORDS[1:]))
 
 def points(run):
     """{key: [(epoch, value), ...]} as TensorBoard sees it."""
-    pytest.importorskip("tensorboard")
+    imported("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     events = EventAccumulator(str(run / "tensorboard"), size_guidance={"scalars": 0})
     events.Reload()
@@ -72,7 +73,7 @@ def test_a_resumed_run_has_one_point_an_epoch(plain, tmp_path):
 
 def test_who_watches_sees_no_double_points(tmp_path):
     """A TensorBoard that is open while a run is resumed has the old file's points, and forgets them."""
-    pytest.importorskip("tensorboard")
+    imported("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     history = [{"epoch": epoch, "loss": float(epoch)} for epoch in (1, 2, 3)]
     Mirror(tmp_path).update(history)
@@ -125,7 +126,7 @@ def test_without_tensorboard_everything_else_works(plain, tmp_path, capsys, monk
 
 
 def test_a_broken_mirror_does_not_stop_the_training(plain, tmp_path, capsys):
-    pytest.importorskip("tensorboard")
+    imported("tensorboard")
     (tmp_path / NAME).mkdir()
     (tmp_path / NAME / "tensorboard").write_text("a file where the folder belongs")
     run = trained(tmp_path, "--tensorboard")
