@@ -1,6 +1,12 @@
-"""The trainings that one process and two must agree on: `torchrun --nproc-per-node=2 two_processes.py OUT CIFAR`."""
+"""The trainings that one process and two must agree on: `torchrun --nproc-per-node=2 two_processes.py OUT CIFAR`.
 
+Another is stopped in epoch 2 by `two_processes.py OUT --stop`, and goes on to its end by `OUT --continue`.
+"""
+
+import os
+import signal
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +15,7 @@ import torch
 from deep.data import Split
 from deep.distributed import joined
 from deep.recipe import recipe_named
-from deep.train import load_data, train
+from deep.train import Interrupted, load_data, train
 
 PLANTED = ["planted-cnn", "epochs=2", "train_size=204", "val_size=33", "batch=50", "width=2", "eval_every=1", "steps=2",
            "random_start=true"]
@@ -33,20 +39,61 @@ SYSTEMS = {
 }
 
 
+def small(data):
+    return replace(data, test=Split(data.test.images[:65], data.test.labels[:65]))
+
+
 def train_all(out, cifar, device="cpu", world=None):
     """In float64, so that the sign of a gradient does not hang on rounding; what is in bfloat16 is not."""
     try:
         for name, (recipe, *changes) in SYSTEMS.items():
             torch.set_default_dtype(torch.float32 if name == "bf16" else torch.float64)
             recipe = recipe_named(recipe, changes)
-            data = load_data(recipe, cifar)
-            data = replace(data, test=Split(data.test.images[:65], data.test.labels[:65]))
-            train(recipe, data, out, device=device, folder=Path(out, name), world=world)
+            train(recipe, small(load_data(recipe, cifar)), out, device=device, folder=Path(out, name), world=world)
     finally:
         torch.set_default_dtype(torch.float32)
 
 
+def train_stopped(folder, stop=None, world=None, stop_after=None):
+    """Three epochs of five steps in float64; after step 3 of epoch 2, stop(), which brings this process a SIGTERM."""
+    came = []
+
+    def progress(training):
+        if (training.epoch, training.step) == (0, 1):
+            handler = signal.getsignal(signal.SIGTERM)
+            signal.signal(signal.SIGTERM, lambda *signalled: came.append(handler(*signalled)))
+        if stop and (training.epoch, training.step) == (1, 3):
+            stop()
+            deadline = time.monotonic() + 120
+            while not came:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+    torch.set_default_dtype(torch.float64)
+    try:
+        recipe = recipe_named(PLANTED[0], [*PLANTED[1:], "epochs=3"])
+        return train(recipe, small(load_data(recipe)), folder, folder=folder, world=world, progress=progress,
+                     stop_after=stop_after)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def stop_torchrun(world):
+    """SIGTERM as from a user or SLURM: to torchrun, which sends it on to its processes."""
+    if world.rank == 0:
+        os.kill(os.getppid(), signal.SIGTERM)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    folder, what = sys.argv[1:]
     with joined("cpu") as (world, device):
-        train_all(*sys.argv[1:], device, world)
+        if what == "--stop":
+            try:
+                train_stopped(Path(folder), lambda: stop_torchrun(world), world)
+            except Interrupted as interrupted:
+                Path(f"{folder}-status-{world.rank}").write_text(str(interrupted.status))
+        elif what == "--continue":
+            train_stopped(Path(folder), world=world, stop_after=2)
+        else:
+            train_all(folder, what, device, world)
