@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
-import multiprocessing
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ import deep.train
 from deep.__main__ import main
 from deep.attribution import cas, class_correlation
 from deep.evaluate import evaluation_attack, measure
-from deep.measurements import checkpoints, enter, known, read_lines
+from deep.measurements import checkpoints, known, read_lines
 from deep.run import RunFolder
 from deep.train import load_data, load_network
 
@@ -149,19 +151,24 @@ def test_order_of_checkpoints(tmp_path):
                                                 "checkpoints/epoch-10000", "last"]
 
 
-def enter_many(path, start):
-    for epoch in range(start, start + 20):
-        enter(path, {"epoch": epoch, "checkpoint": f"epoch-{epoch:04}", "attack": "a", "cas": epoch}, ("checkpoint",))
+ENTER_MANY = """
+import os, sys
+from pathlib import Path
+from deep.measurements import enter
+child = os.fork()
+for epoch in range(20) if child else range(20, 40):
+    enter(Path(sys.argv[1]), {"epoch": epoch, "checkpoint": f"epoch-{epoch:04}", "attack": "a", "cas": epoch},
+          ("checkpoint",))
+if child:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
 
 
 def test_two_processes_lose_no_line(tmp_path):
+    """They are forked where no other thread is, as this process may have them."""
     path = tmp_path / "cas.jsonl"
-    context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=enter_many, args=(path, start)) for start in (0, 20)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    subprocess.run([sys.executable, "-c", ENTER_MANY, str(path)], check=True, timeout=300,
+                   cwd=Path(__file__).parents[1])
     assert [line["epoch"] for line in read_lines(path)] == list(range(40))
     assert known(path, {"cas": 7, "attack": "a"})["checkpoint"] == "epoch-0007"
     assert known(path, {"cas": 7, "attack": "b"}) is None

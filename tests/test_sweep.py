@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from conftest import until
 
 from deep.__main__ import main
 from deep.recipe import recipe_named
@@ -201,27 +201,42 @@ def test_a_success_takes_the_failure_back(tmp_path):
     assert not (out / run.name / "failed.json").exists()
 
 
-def test_the_run_of_another_process_is_left_to_it_and_looked_at_again(tmp_path, one_thread):
+def test_the_run_of_another_process_is_left_to_it_and_looked_at_again(tmp_path, one_thread, monkeypatch):
     runs, out, order = read_sweep(written(tmp_path, SMALL)), tmp_path / "runs", []
     other = RunFolder(out / runs[0].name)
-    other.open_for_training(runs[0].recipe)  # and it dies a little later, without having trained
-    threading.Timer(1.5, other.close).start()
+    other.open_for_training(runs[0].recipe)
+    naps = []
+
+    def nap(length):
+        naps.append(length)
+        if len(naps) == 2:  # all others are trained by now; it dies without having trained
+            other.close()
 
     def train_run(run):
         order.append(run.name)
         return train_one(run, out)[0]
 
+    monkeypatch.setattr("deep.sweep.time", SimpleNamespace(sleep=nap))
     work(runs, out, train_run, pause=0.1)
+    assert naps == [0.1, 0.1]
     assert order == [run.name for run in (*runs[1:], runs[0])]
     assert_as_alone(runs[:1], out, tmp_path / "alone")
 
 
-def test_a_lock_held_for_an_instant_is_no_training(tmp_path):
+def test_a_lock_held_for_an_instant_is_no_training(tmp_path, monkeypatch):
     (run, *_), out = read_sweep(written(tmp_path, SMALL)), tmp_path / "runs"
     glance, folder = RunFolder(out / run.name), RunFolder(out / run.name)
     glance.open_for_training(run.recipe)
-    threading.Timer(0.03, glance.close).start()
+    naps = []
+
+    def nap(length):
+        naps.append(length)
+        if len(naps) == 3:
+            glance.close()
+
+    monkeypatch.setattr("deep.run.time.sleep", nap)
     folder.open_for_training(run.recipe)
+    assert naps == [0.02] * 3
     assert folder.in_use()
     folder.close()
     with open(out / run.name / "lock") as other:  # somebody else who only looks
@@ -232,7 +247,7 @@ def test_a_lock_held_for_an_instant_is_no_training(tmp_path):
 def test_three_workers_train_each_run_once(tmp_path, one_thread):
     path, out = written(tmp_path, SMALL + "[[run]]\nlr = 0.01\n"), tmp_path / "runs"
     process = deep("sweep", path, "--out", out, "--workers", 3, "--threads", 1, "--json", stdout=subprocess.PIPE)
-    result, err = process.communicate(timeout=120)
+    result, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert "5 of 5 runs are finished." in err
     assert [one["state"] for one in json.loads(result)] == ["finished"] * 5
@@ -242,14 +257,6 @@ def test_three_workers_train_each_run_once(tmp_path, one_thread):
 
 
 LONG = SMALL.replace("epochs = 4", "epochs = 40").replace("eval_every = 2", "eval_every = 20")
-
-
-def until(condition, process=None):
-    deadline = time.monotonic() + 90
-    while not condition():
-        assert time.monotonic() < deadline
-        assert process is None or process.poll() is None, process.stderr.read()
-        time.sleep(0.01)
 
 
 def test_a_killed_process_is_replaced_by_the_others(tmp_path, one_thread):
@@ -265,9 +272,9 @@ def test_a_killed_process_is_replaced_by_the_others(tmp_path, one_thread):
     assert standing(runs[0], out)["state"] == "in use"
     third = deep(*words)
     first.send_signal(signal.SIGKILL)
-    first.communicate()
+    first.communicate(timeout=300)
     for process in (second, third):
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
     begun, continued = sessions(runs[0], out)
     assert begun == 0
@@ -282,7 +289,7 @@ def test_sigterm_checkpoints_every_worker(tmp_path, one_thread, capsys):
     process = deep("sweep", path, "--out", out, "--workers", 2, "--threads", 1)
     until(lambda: all(standing(run, out)["epoch"] >= 1 for run in runs[:2]), process)
     process.terminate()
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 143, err
     assert "signal 15 stopped the training; the same command continues it." in err
     found = listed(path, out, capsys)
@@ -299,7 +306,7 @@ def test_workers_stop_when_their_sweep_is_killed(tmp_path):
     process = deep("sweep", path, "--out", out, "--workers", 2, "--threads", 1)
     until(lambda: standing(run, out)["epoch"] >= 1, process)
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)  # standard error closes when the last worker has gone
+    process.communicate(timeout=300)  # standard error closes when the last worker has gone
     assert standing(run, out)["state"] == "partial"
     assert not list(Path(out).glob("*/*.tmp"))
 
