@@ -181,7 +181,7 @@ def test_a_file_that_the_system_does_not_let_grow(undisturbed, tmp_path):
             f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
             "from deep.__main__ import main; sys.exit(main(sys.argv[1:]))")
     process = subprocess.run([sys.executable, "-c", code, "train", *WORDS, "--out", str(tmp_path)],
-                             capture_output=True, text=True, cwd=Path(__file__).parents[1])
+                             capture_output=True, text=True, timeout=300, cwd=Path(__file__).parents[1])
     assert process.returncode == 1
     assert process.stderr == (f"deep: {run / 'next.pt'} cannot be read or written (File too large): choose another "
                               "place.\n")

@@ -202,7 +202,8 @@ def test_scan_of_k_counts_falls(monkeypatch):
 
 
 def test_scans_command_refuses_bad_words():
-    done = subprocess.run([sys.executable, "-m", "synthmodel.scans"], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-m", "synthmodel.scans"], capture_output=True, text=True, check=False,
+                          timeout=300)
     assert done.returncode == 1 and done.stderr.strip().count("\n") == 0 and "one argument" in done.stderr
 
 

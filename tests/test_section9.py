@@ -481,7 +481,8 @@ def test_a_wrong_sign_spoils_its_row(monkeypatch):
 
 def test_the_check_does_not_need_the_finder():
     code = "import sys, synthmodel.certificates.section9_certify; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
+    loaded = done.stdout.split()
     assert "synthmodel.certificates.section9_certify" in loaded
     assert not {"synthmodel.certificates.section9_partition", "synthmodel.certificates.partition"} & set(loaded)
 

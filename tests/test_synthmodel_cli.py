@@ -263,5 +263,5 @@ def test_import_is_light():
     """`import synthmodel` loads neither torch nor sympy nor matplotlib, and `deep` none of torch."""
     code = ("import sys, synthmodel, synthmodel.__main__, deep, deep.__main__; "
             "print([name for name in ('torch', 'sympy', 'matplotlib', 'flint') if name in sys.modules])")
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
     assert result.stdout.strip() == "[]"

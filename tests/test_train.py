@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 import torch
+from conftest import until
 
 from deep.attack import Attack, pgd
 from deep.data import Split, balanced
@@ -92,19 +92,21 @@ def command(*words):
 def test_sigkill_in_mid_epoch_loses_no_finished_epoch(tmp_path):
     # Planted images, so that the command line needs no data folder.
     words = ["train", "planted-linear", *PLANTED, "epochs=40", "eval_every=1", "--threads", "1"]
-    subprocess.run(command(*words, "--out", str(tmp_path / "whole")), check=True, capture_output=True)
+    subprocess.run(command(*words, "--out", str(tmp_path / "whole")), check=True, capture_output=True, timeout=300)
     whole = RunFolder(next((tmp_path / "whole").iterdir()))
     for kill in range(2):
         process = subprocess.Popen(command(*words, "--out", str(tmp_path / "killed")), stderr=subprocess.DEVNULL)
         metrics = tmp_path / "killed" / whole.path.name / "metrics.jsonl"
-        done = 0
-        while process.poll() is None and done < 10 * (kill + 1):
-            time.sleep(0.01)
-            done = len(metrics.read_text().splitlines()) if metrics.exists() else 0
+
+        def epochs(metrics=metrics):
+            return len(metrics.read_text().splitlines()) if metrics.exists() else 0
+
+        until(lambda process=process, least=10 * (kill + 1): process.poll() is not None or epochs() >= least)
+        done = epochs()
         process.send_signal(signal.SIGKILL)
-        assert process.wait() in (-signal.SIGKILL, 0)
+        assert process.wait(300) in (-signal.SIGKILL, 0)
         assert len(metrics.read_text().splitlines()) >= done
-    subprocess.run(command(*words, "--out", str(tmp_path / "killed")), check=True, capture_output=True)
+    subprocess.run(command(*words, "--out", str(tmp_path / "killed")), check=True, capture_output=True, timeout=300)
     killed = RunFolder(metrics.parent)
     assert_same(weights(killed), weights(whole))
     assert without_clock(killed.metrics()) == without_clock(whole.metrics())
@@ -114,11 +116,9 @@ def test_sigkill_in_mid_epoch_loses_no_finished_epoch(tmp_path):
 def test_sigterm_exits_with_143(tmp_path):
     words = ["train", "planted-linear", "epochs=2000", "--threads", "1", "--out", str(tmp_path)]
     process = subprocess.Popen(command(*words), stderr=subprocess.PIPE, text=True)
-    while not list(tmp_path.glob("*/metrics.jsonl")):
-        assert process.poll() is None
-        time.sleep(0.02)
+    until(lambda: list(tmp_path.glob("*/metrics.jsonl")), process)
     process.terminate()
-    _, complaint = process.communicate(timeout=60)
+    _, complaint = process.communicate(timeout=300)
     assert process.returncode == 143
     assert "the same command continues it" in complaint
     assert list(tmp_path.glob("*/last.pt"))
