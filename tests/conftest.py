@@ -11,6 +11,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import settings
@@ -56,6 +57,30 @@ def cifar():
     if not (folder / "cifar-10-batches-py").is_dir():
         missing(f"the folder cifar-10-batches-py in {folder} (set DEEP_DATA to where it is)")
     return folder
+
+
+@pytest.fixture
+def pictures(monkeypatch):
+    """The figures that a test saves, in order: what they show is compared with the data, not the files' sizes."""
+    from matplotlib.figure import Figure
+    found, save = [], Figure.savefig
+
+    def savefig(figure, *arguments, **options):
+        if figure not in found:
+            found.append(figure)
+        save(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    return found
+
+
+def assert_draws(axis, *curves):
+    """The first lines of the axis are these, (x, y) each."""
+    lines = axis.get_lines()
+    assert len(lines) >= len(curves)
+    for line, (x, y) in zip(lines, curves, strict=False):
+        np.testing.assert_array_equal(line.get_xdata(), x)
+        np.testing.assert_allclose(line.get_ydata(), y, rtol=1e-12)
 
 
 def until(condition, process=None, patience=300):

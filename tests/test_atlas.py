@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import assert_draws
 
 from figures import (
     atlas,
@@ -227,9 +228,17 @@ def test_the_index_names_every_picture_and_its_numbers(tmp_path, monkeypatch, ca
     assert all(finding is getattr(script, "finding", atlas.ratios_finding) for _, script, finding in atlas.PICTURES)
 
 
-def test_the_theorems_are_drawn(theorems):
+def test_the_theorems_are_drawn(theorems, pictures):
     phase_theorems.draw(theorems)
     assert (theorems / "phase_theorems.png").stat().st_size > 20_000
+    rows = read_csv(theorems / "phase_theorems.csv")
+    names = list(dict.fromkeys(row["loss"] for row in rows))
+    axes = np.reshape(pictures[0].axes, (len(names), len(phase_theorems.STATEMENTS)))
+    for name, line in zip(names, axes, strict=True):
+        for key, axis in zip(phase_theorems.STATEMENTS, line, strict=True):
+            cells = sorted((row["sigma"], row["eps"], row[key]) for row in rows if row["loss"] == name)
+            drawn = np.ma.filled(axis.collections[0].get_array().astype(float), np.nan).ravel()
+            np.testing.assert_array_equal(drawn, [truth for _, _, truth in cells])
     said = phase_theorems.finding(theorems)
     assert "T3: soft labels raise w2 everywhere for smoothed margin, smoothed log-sum-exp; nowhere for" in said
 
@@ -298,11 +307,18 @@ def test_the_sentences_of_the_flows_are_made_of_their_tables(flow_table, tmp_pat
     assert dynamics.finding(tmp_path) != said
 
 
-def test_the_flows_are_drawn(tmp_path, monkeypatch, flow_table):
+def test_the_flows_are_drawn(tmp_path, monkeypatch, flow_table, pictures):
     (tmp_path / "flows.csv").write_text((flow_table / "flows.csv").read_text())
     chances = (0.05, 0.01)
     monkeypatch.setattr(flows, "CHANCE_LOOKS", {name: look for name, look in flows.CHANCE_LOOKS.items()
                                                 if name in ("limit", *(f"p = {p}" for p in chances))})
     flows.draw(tmp_path)
     assert (tmp_path / "flows.png").stat().st_size > 20_000
+    data, (*grid, last) = flows.columns(flow_table), np.reshape(pictures[0].axes, (3, 3))
+    panels = {axis: (f"{panel}, K = {classes}", flows.LOOKS) for axes, classes in zip(grid, flows.CLASSES, strict=True)
+              for axis, panel in zip(axes, ("ratio", "accuracy", "points lost"), strict=True)}
+    panels |= zip(last, (("ratio/limit", flows.RATE_LOOKS), ("w2/limit", flows.RATE_LOOKS),
+                         ("w2 with outliers", flows.CHANCE_LOOKS)), strict=True)
+    for axis, (panel, cases) in panels.items():
+        assert_draws(axis, *((x[x > 0], value[x > 0]) for x, value in (data[panel, case] for case in cases)))
     assert "<svg" in (tmp_path / "flows.svg").read_text()[:500]

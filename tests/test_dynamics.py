@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from conftest import assert_draws
 from scipy import integrate as quadrature
 from scipy import stats
 
@@ -236,7 +237,7 @@ def test_planted_errors_are_caught(monkeypatch):
         assert not checks.check_d1_any().holds
 
 
-def test_the_figure(tmp_path):
+def test_the_figure(tmp_path, pictures):
     """Its data against the claims: who overfits, who forgets, what helps."""
     from figures import dynamics as figure
     from figures.style import read_csv
@@ -247,6 +248,13 @@ def test_the_figure(tmp_path):
     curves = {}
     for row in read_csv(tmp_path / "dynamics.csv"):
         curves.setdefault((row["panel"], row["case"]), []).append(row)
+    (ratio, weight, limit), (accuracy, regimes, finite) = np.reshape(pictures[0].axes, (2, 3))
+    for axis, panel, value in ((ratio, "log-sum-exp", "ratio"), (accuracy, "log-sum-exp", "accuracy"),
+                               (weight, "regimes", "w2"), (regimes, "regimes", "accuracy"),
+                               (limit, "limit", "accuracy"), (finite, "finite", "accuracy")):
+        cases = {"log-sum-exp": (f"b = {case}" for case in figure.SMOOTHED), "regimes": figure.REGIMES}
+        parts = [curves[panel, case][1:] for case in cases.get(panel, figure.REMEDIES)]  # t > 0
+        assert_draws(axis, *(([row["t"] for row in part], [row[value] for row in part]) for part in parts))
     drop = {key: max(row["accuracy"] for row in rows) - rows[-1]["accuracy"] for key, rows in curves.items()}
     assert drop["log-sum-exp", "b = 0"] > drop["log-sum-exp", "b = b*/2"] > 1e-4 > drop["log-sum-exp", "b = b*"]
     assert drop["regimes", "b"] > 0.1

@@ -4,19 +4,30 @@ import json
 
 import numpy as np
 import pytest
+from conftest import assert_draws
 
 from figures import accuracy, planted, ratios, readme, real_run, report, weights
 from figures.style import read_csv, write_csv
 from synthmodel import Setting, eps0, eps1, joint_accuracy
 
 
-def test_theory_figures(tmp_path):
+def test_theory_figures(tmp_path, pictures):
     for script in (weights, accuracy, ratios):
         script.compute(tmp_path)
         script.draw(tmp_path)
         name = script.__name__.rpartition(".")[2]
         assert (tmp_path / f"{name}.png").stat().st_size > 10_000
         assert "<svg" in (tmp_path / f"{name}.svg").read_text()[:500]
+    for figure, name, keys in ((pictures[0], "weights", ("w1", "w2_at", "w2_smoothed", "w2_smoothed_numeric")),
+                               (pictures[2], "ratios", ("r_ce", "r_acc", "r_smoothed", "r_at"))):
+        columns = {key: [row[key] for row in read_csv(tmp_path / f"{name}.csv")] for key in ("eps", *keys)}
+        assert_draws(figure.axes[0], *((columns["eps"], columns[key]) for key in keys))
+    for axis, kind, marks in zip(pictures[1].axes, ("pairwise", "joint"), (1, 2), strict=True):
+        for place, case in enumerate(accuracy.SIZES):
+            part = [row for row in read_csv(tmp_path / "accuracy.csv") if row["case"] == case]
+            line = axis.get_lines()[place * (1 + marks)]  # each with its marks after it
+            assert f"({case} " in line.get_label()
+            np.testing.assert_array_equal(line.get_xydata(), [(row["ratio"], row[kind]) for row in part])
     setting = Setting(1, 0.5)
     rows = read_csv(tmp_path / "weights.csv")
     assert max(row["eps"] for row in rows if row["w2_at"] > 1e-12) < eps0(setting)
@@ -139,7 +150,7 @@ def test_the_readme_shows_what_the_files_say():
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar10-crops"])
-def test_the_committed_run(tmp_path, name):
+def test_the_committed_run(tmp_path, name, pictures):
     source = real_run.DATA.with_name(f"{name}.json")
     runs = json.loads(source.read_text())
     assert [run["recipe"]["seed"] for run in runs] == [0, 1, 2]
@@ -157,3 +168,17 @@ def test_the_committed_run(tmp_path, name):
                                              for j in range(2, 8) if i != j))
     real_run.draw(tmp_path, source)
     assert (tmp_path / f"{name}.png").stat().st_size > 10_000
+    (figure,) = pictures
+    top, accuracies, bottom, matrices = figure.axes[:4]
+    tested = [[line for line in run["metrics"] if "robust" in line] for run in runs]
+    epochs = [line["epoch"] for line in tested[0]]
+    for axis, scale, keys in ((top, 100, ("train_robust", "robust")), (bottom, 1, ("cas", "cas_null", "cas_excess"))):
+        assert_draws(axis, *((epochs, scale * np.mean([[line[key] for line in lines] for lines in tested], axis=0))
+                             for key in keys))
+    for axis, which in ((accuracies, "best"), (matrices, "last")):
+        expected = np.array(runs[0][f"cas_{which}"]["correlation"])
+        np.fill_diagonal(expected, np.nan)
+        np.testing.assert_array_equal(np.ma.filled(axis.images[0].get_array(), np.nan), expected.clip(0))
+    stars = [line for line in top.get_lines() if line.get_marker() == "*"]
+    assert [line.get_xydata().tolist() for line in stars] == [
+        [[run["evaluate_best"]["epoch"], 100 * run["evaluate_best"]["robust"]["value"]]] for run in runs]

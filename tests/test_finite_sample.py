@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from conftest import assert_draws
 from scipy.stats import multivariate_normal
 
 import synthmodel.finite_sample as module
@@ -271,6 +272,18 @@ def test_the_check_holds_and_can_fail(monkeypatch):
     assert not check_d3().holds
 
 
-def test_the_figure(tmp_path):
+def test_the_figure(tmp_path, pictures):
     figure.draw(tmp_path)
     assert (tmp_path / "finite_sample.png").stat().st_size > 10_000
+    shares, accuracies, surgery = pictures[0].axes
+    for axis, key in ((shares, "share"), (accuracies, "accuracy")):
+        means = [np.mean(COMMITTED["runs"][name][key], axis=0) for name in figure.CURVES]
+        peaks = [([COMMITTED["steps"][mean.argmax()]], [mean.max()]) for mean in means]
+        curves = [(COMMITTED["steps"], mean) for mean in means]
+        assert_draws(axis, *(pair for both in zip(curves, peaks, strict=True) for pair in both))
+    for at, name in enumerate(figure.SURGERY):
+        values = np.array(COMMITTED["surgery"][name])
+        line, ticks, mean = surgery.get_lines()[3 * at:3 * at + 3]
+        assert line.get_xdata() == pytest.approx([values.min(), values.max()])
+        assert ticks.get_xdata() == pytest.approx(values) and set(ticks.get_ydata()) == {at}
+        assert mean.get_xdata() == pytest.approx([values.mean()])

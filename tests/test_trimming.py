@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from conftest import assert_draws
 
 from figures.trimming import collect, draw
 
@@ -37,7 +38,7 @@ def test_the_readme_says_what_the_file_says(committed):
     assert 100 * (plain["robust"] - largest["robust"]) == pytest.approx(0.9, abs=0.05)
 
 
-def test_collect_and_draw(committed, tmp_path):
+def test_collect_and_draw(committed, tmp_path, pictures):
     for number, run in enumerate(committed["runs"]):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -49,3 +50,9 @@ def test_collect_and_draw(committed, tmp_path):
     assert collect(committed["commit"], [tmp_path / str(number) for number in range(3)]) == committed
     draw(committed, tmp_path / "picture.png")
     assert (tmp_path / "picture.png").stat().st_size > 20_000
+    (figure,) = pictures
+    lines = [[line for line in run["metrics"] if "robust" in line] for run in committed["runs"]]
+    for axis, key in zip(figure.axes, ("robust", "cas_excess", "margin_cas"), strict=True):
+        assert_draws(axis, *(([line["epoch"] for line in run], [line[key] for line in run]) for run in lines))
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [
+        "nothing dropped", "largest 10 % dropped", "random 10 % dropped"]
