@@ -6,7 +6,7 @@ Everything here is a plain value made of plain values. Accuracies are in percent
 from itertools import pairwise
 
 from deep.catalogue import LAYOUTS
-from deep.reproduce import STAGES, TABLES, paper_delta, paper_numbers
+from deep.reproduce import NOTES, STAGES, SYSTEMS, TABLES, paper_delta, paper_numbers
 
 __all__ = ["EXPECTATIONS", "QUANTITIES", "WORST_CASE", "comparable", "difference_of_stages", "directions", "row",
            "rows", "spread", "values_of"]
@@ -45,6 +45,7 @@ def spread(values):
 def comparable(scale, changes, data_set, name):
     """Whether a difference to the paper may be printed: its own scale, unchanged, and its whole and exact data set.
 
+    At its own scale, unchanged, a recipe is the public code's (`deep.reproduce.differences` is empty).
     name: `Data.name`, which says whatever is not so.
 
     >>> comparable("paper", (), "cifar10", "CIFAR-10"), comparable("gpu", (), "cifar10", "CIFAR-10")
@@ -62,7 +63,8 @@ def row(table, system, stage, found, missing, beside):
     """
     paper = (paper_numbers(table, system, stage) if stage in STAGES
              else {"robust": None, "cas": paper_delta(system), "epoch": None})
-    result = {"system": system, "stage": stage, "paper": paper, "seeds": list(found),
+    note, _ = NOTES.get(SYSTEMS[system].data, (None, None))
+    result = {"system": system, "stage": stage, "paper": paper, "paper_note": note, "seeds": list(found),
               "missing": {str(seed): reason for seed, reason in missing.items()},
               "epochs": [values["epoch"] for values in found.values() if "epoch" in values]}
     for name in QUANTITIES:

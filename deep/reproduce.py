@@ -6,17 +6,19 @@ The same training stands in several tables under one name, and is run once.
 
 import csv
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from importlib.resources import files
 
-from deep.recipe import recipe_named
+from deep.recipe import Recipe, recipe_named
 from deep.sweep import Run
 
-__all__ = ["SCALES", "STAGES", "SYSTEMS", "TABLES", "Planned", "System", "checkpoint_of", "paper_delta",
-           "paper_numbers", "planned", "recipe_of", "stage_epoch"]
+__all__ = ["NOTES", "PAPER_STEPS", "SCALES", "STAGES", "SYSTEMS", "TABLES", "Planned", "System", "checkpoint_of",
+           "differences", "paper_delta", "paper_numbers", "planned", "recipe_of", "stage_epoch"]
 
 STAGES = {"underfit": Fraction(70, 200), "epoch10": Fraction(10, 200), "best": None, "last": None}
+PAPER_STEPS = 20  # of the PGD under which the paper measures
+SAME = ("seed", "keep_every", "channels_last", "teacher", "standard_teacher")  # change nothing that is compared
 FIXED = ("data", "model", "eps", "norm", "method", "seed", "keep_every", "teacher", "standard_teacher", "pretrained")
 
 
@@ -69,7 +71,8 @@ TABLES = {  # name: (what it is about, its rows: a system at some stages)
 
 # What a scale changes: of every recipe (""), of one recipe, of one data set; a later one overrides an earlier one.
 SCALES = {
-    "paper": {},
+    # The public code's: all images, float32, batch norm in train mode in attacks too, selected on the test images.
+    "paper": {"": {"val_size": 0, "select": "test", "bf16": "false", "attack_mode": "train"}},
     # One H200 takes 5.65 s for an epoch of PGD-10 on 49,000 images (PreActResNet-18, width 64): 10 minutes for 100, to
     # which 20 evaluations add a few. Images of 64 x 64 cost four times as much. The transformer was not timed; half its
     # epochs are left out in case. One-step training has only 30 epochs, of a second or two.
@@ -85,6 +88,17 @@ SCALES = {
             "fast-at": {"steps": 1, "epochs": 60, "train_size": 4000, "eval_every": 4},
             "cifar100": {"train_size": 2000},
             "tiny-imagenet": {"train_size": 2000, "resize": 32}},
+}
+
+
+# What the paper's CAS of a data set was measured on: (beside the number, in a sentence).
+NOTES = {
+    "cifar100": ("CIFAR-10's normalisation",
+                 "The paper's CAS of CIFAR-100 was measured under CIFAR-10's mean and deviation, not the set's own as "
+                 "here."),
+    "tiny-imagenet": ("a 2x2 map",
+                      "The paper's network for Tiny-ImageNet keeps a 2x2 map before its last layer, four times the "
+                      "features whose mean over all pixels it is here."),
 }
 
 
@@ -134,6 +148,25 @@ def recipe_of(name, scale, seed, changes=(), data=None, teachers=()):
         epochs = [stage_epoch(stage, recipe.epochs) for stage, share in STAGES.items() if share]
         recipe = recipe_named(system.recipe, [*words, f"keep_every={math.gcd(*epochs)}"])
     return recipe
+
+
+def written(value):
+    """A recipe's value as in `key=value`."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+def differences(recipe, name):
+    """{field: (its value, that at the paper's scale)} of what a recipe of the system `name` does otherwise.
+
+    >>> differences(recipe_of("AT", "paper", 1, ["lr=0.2", "padding=0"]), "AT")
+    {'lr': ('0.2', '0.1'), 'padding': ('0', '4')}
+    """
+    paper = recipe_of(name, "paper", 0, teachers=[(field, "RUN") for field, _ in SYSTEMS[name].teachers])
+    return {field.name: (written(getattr(recipe, field.name)), written(getattr(paper, field.name)))
+            for field in fields(Recipe)
+            if field.name not in SAME and getattr(recipe, field.name) != getattr(paper, field.name)}
 
 
 @dataclass(frozen=True)

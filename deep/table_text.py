@@ -1,9 +1,9 @@
 """The words of `deep reproduce`: the caption, which says what each number is, and the table as Markdown."""
 
 from deep.comparison import QUANTITIES, WORST_CASE
-from deep.reproduce import TABLES
+from deep.reproduce import NOTES, PAPER_STEPS, SYSTEMS, TABLES, differences
 
-__all__ = ["caption", "described", "history_lines", "markdown", "printed"]
+__all__ = ["caption", "described", "deviations", "history_lines", "markdown", "printed"]
 
 SOURCE = ('Wei, Guo, Wang, "Identifying and Understanding Cross-Class Features in Adversarial Training", '
           "arXiv 2506.05032")
@@ -27,6 +27,16 @@ def described(recipe, images):
             f"{attack if recipe.method == 'at' else recipe.method}{crops}")
 
 
+def deviations(recipe, system):
+    """What a recipe does otherwise than the one of the paper's scale, in words; "" for nothing.
+
+    >>> from deep.reproduce import recipe_of
+    >>> deviations(recipe_of("AT", "gpu", 0), "AT")
+    'attack_mode=eval (train), epochs=100 (200), val_size=1000 (0), select=val (test), bf16=true (false), ...'
+    """
+    return ", ".join(f"{field}={own} ({papers})" for field, (own, papers) in differences(recipe, system).items())
+
+
 def grouped(values):
     """{value: its keys} of a dictionary, in its order."""
     groups = {}
@@ -42,6 +52,22 @@ def seeds_sentence(report):
     return f"n = {len(seeds)} seeds ({', '.join(map(str, seeds))}): mean [min, max] over those that are there."
 
 
+# What no field of a recipe says.
+CODE = ("At any scale two things are not as in the paper's public code: batch norm's running statistics, which that "
+        "code moves once more a step, by a pass of clean images in train mode for its log; and the law of random "
+        "starts (deep/README.md).")
+
+
+def difference_sentences(report):
+    """All that is done otherwise than by the paper's public code: by each recipe, and by none of its fields."""
+    for words, systems in grouped(report["differences"]).items():
+        yield f"{'; '.join(systems)}: " + (
+            f"otherwise than in the public code's recipe (its value in brackets): {words}." if words else
+            "the public code's recipe: all training images, float32, the attack in train mode, selected on the test "
+            "images.")
+    yield CODE
+
+
 def paper_sentences(report):
     """Where the paper's numbers come from, and with what they may be compared."""
     title, scale = TABLES[report["table"]][0], report["scale"]
@@ -53,11 +79,16 @@ def paper_sentences(report):
         others = ("to be set beside the worst case, not beside PGD's" if tuple(report["worst_case"]) == WORST_CASE else
                   "not directly comparable with those measured here")
         yield f"The paper's robust accuracies are probably AutoAttack's (an inference): {others}."
+    sets = {SYSTEMS[system].data: None for system, _ in TABLES[report["table"]][1]}
+    yield from (NOTES[name][1] for name in sets if name in NOTES)
+    if report["eval_steps"] != PAPER_STEPS:
+        yield (f"CAS is measured under PGD-{report['eval_steps']}, the paper's under PGD-{PAPER_STEPS}: no difference "
+               "is printed.")
     if scale != "paper" or report["changes"]:
         reason = ("" if report["table"] == "fast_at" else
                   ", which are from 200 epochs on the whole data set at full width: no difference is printed")
         yield f"Scale {scale}{' (changed)' if report['changes'] else ''} is not comparable with the paper's{reason}."
-    elif not all(report["comparable"].values()):
+    elif report["eval_steps"] == PAPER_STEPS and not all(report["comparable"].values()):
         names = ", ".join(sorted({data["name"] for data in report["data"].values()
                                   if not all(report["comparable"].get(system, True) for system in data["systems"])}))
         yield f"Not measured on the paper's data ({names or 'none was found'}): no difference is printed for it."
@@ -69,6 +100,7 @@ def caption(report):
     yield f"Table {report['table']}: {TABLES[report['table']][0]}. Scale {report['scale']}{changed}."
     for words, systems in grouped(report["trainings"]).items():
         yield f"Scale {report['scale']}, {'; '.join(systems)}: {words}."
+    yield from difference_sentences(report)
     for data in report["data"].values():
         yield (f"Data: {data['name']}, n = {data['n']['train']:,} training, {data['n']['val']:,} validation and "
                f"{data['n']['test']:,} test images ({'; '.join(data['systems'])}).")
@@ -122,6 +154,8 @@ def cells(row, report):
         reasons = "; ".join(f"{reason} (seed {', '.join(seeds)})" for reason, seeds in grouped(row["missing"]).items())
         line["robust %"] = f"{line['robust %']} {reasons}".strip()
     line["paper: robust %"], line["paper: CAS"] = given(row["paper"]["robust"]), given(row["paper"]["cas"])
+    if line["paper: CAS"] and row["paper_note"]:
+        line["paper: CAS"] += f" ({row['paper_note']})"
     line["paper: epoch"] = "" if row["paper"]["epoch"] is None else f"{row['paper']['epoch']:g}"
     for name, heading in (("cas", "CAS - paper's"), ("worst", "worst case - paper's")):
         if any(name in other["difference"] for other in report["rows"]):

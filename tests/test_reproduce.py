@@ -2,6 +2,7 @@
 
 import csv
 import tomllib
+from dataclasses import fields
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
@@ -17,13 +18,14 @@ from deep.reproduce import (
     SYSTEMS,
     TABLES,
     checkpoint_of,
+    differences,
     paper_delta,
     paper_numbers,
     planned,
     recipe_of,
     stage_epoch,
 )
-from deep.table_text import caption, printed
+from deep.table_text import caption, deviations, printed
 
 
 def test_the_papers_numbers_are_those_of_the_reference_and_lie_in_the_package():
@@ -71,16 +73,20 @@ def names(table):
     return [name for name, _ in TABLES[table][1]]
 
 
-def test_at_the_papers_scale_the_recipes_are_unchanged():
+PUBLIC = ["val_size=0", "select=test", "bf16=false", "attack_mode=train"]
+
+
+def test_at_the_papers_scale_the_recipes_are_the_public_codes():
     for name in (name for table in TABLES if table != "fast_at" for name in names(table)):
-        recipe = recipe_of(name, "paper", 3, teachers=[(field, "RUN") for field, _ in SYSTEMS[name].teachers])
+        recipe = recipe_for(name, "paper", seed=3)
         assert (recipe.epochs, recipe.steps, recipe.train_size, recipe.seed) == (200, 10, None, 3)
+        assert (recipe.val_size, recipe.select, recipe.bf16, recipe.attack_mode) == (0, "test", False, "train")
         assert (recipe.width, recipe.model) == ((192, "deit") if name == "AT, DeiT-Ti" else (64, "preactresnet18"))
         assert recipe.drops == (Fraction(1, 2), Fraction(3, 4))
-    assert recipe_of("AT", "paper", 0) == recipe_named("at", ["keep_every=10"])
-    assert recipe_of("AT, l2 128/255", "paper", 0) == recipe_named("at-l2")
-    assert recipe_of("AT, DeiT-Ti", "paper", 0) == recipe_named("at-deit")
-    assert recipe_of("fast AT", "paper", 0) == recipe_named("fast-at")
+    assert recipe_of("AT", "paper", 0) == recipe_named("at", [*PUBLIC, "keep_every=10"])
+    assert recipe_of("AT, l2 128/255", "paper", 0) == recipe_named("at-l2", PUBLIC)
+    assert recipe_of("AT, DeiT-Ti", "paper", 0) == recipe_named("at-deit", PUBLIC)
+    assert recipe_of("fast AT", "paper", 0) == recipe_named("fast-at", PUBLIC)
     assert recipe_of("fast AT", "paper", 0).epochs == 30
     fast = recipe_of("fast AT, eps 16/255", "paper", 0)
     assert fast.step == Fraction(5, 4) * fast.eps == Fraction(20, 255)
@@ -257,6 +263,10 @@ def test_accuracies_are_in_percent():
     assert "epoch" not in difference and "n_test" not in difference
 
 
+def recipe_for(name, scale, changes=(), seed=0):
+    return recipe_of(name, scale, seed, changes, teachers=[(field, "RUN") for field, _ in SYSTEMS[name].teachers])
+
+
 def report_of(table, scale, beside, seeds=2, worst=False, changes=()):
     """A report of invented measurements, as the command makes it."""
     results = {(name, seed): result(20.0 + seed, 8.0, underfit=10.0) for name in names(table) for seed in range(seeds)}
@@ -271,6 +281,7 @@ def report_of(table, scale, beside, seeds=2, worst=False, changes=()):
     report = {"table": table, "scale": scale, "changes": list(changes), "seeds": list(range(seeds)), "data": data,
               "worst_case": ["apgd-ce", "apgd-t"] if worst else [], "comparable": flags, "histories": [],
               "trainings": dict.fromkeys(names(table), "preactresnet18 of width 64, 49,000 training images, ..."),
+              "differences": {name: deviations(recipe_for(name, scale, changes), name) for name in names(table)},
               "eval_steps": 20, "select": "val", "rows": rows(table, results, flags),
               "directions": directions(table, results)}
     return report | {"caption": list(caption(report))}
@@ -313,3 +324,59 @@ def test_another_choice_of_the_best_checkpoint_is_said():
     assert any(line.startswith("Best:") and "the test images, as the paper's" in line
                for line in caption(report | {"select": "test"}))
     assert any("changed by --set select=test" in line for line in report["caption"])
+
+
+def test_every_difference_of_a_recipe_is_found():
+    """Each field in turn, whatever it is; those that change nothing that is compared are left out."""
+    paper, other = recipe_for("AT", "paper"), recipe_for("AT", "paper", seed=5)
+    assert differences(paper, "AT") == differences(other, "AT") == {}
+    for scale in ("gpu", "cpu"):
+        for name in SYSTEMS:
+            own, papers = recipe_for(name, scale), recipe_for(name, "paper")
+            found = differences(own, name)
+            changed = {field.name for field in fields(own) if getattr(own, field.name) != getattr(papers, field.name)}
+            assert set(found) == changed - {"keep_every"} and {"val_size", "select", "bf16", "attack_mode"} <= changed
+            words = {"none": None, "true": True, "false": False}
+            for field, (mine, theirs) in found.items():
+                for text, recipe in ((mine, own), (theirs, papers)):
+                    value = getattr(recipe, field)
+                    assert words.get(text, text) == (value if value is None or isinstance(value, bool) else str(value))
+    assert differences(recipe_for("AT", "paper", ["drops=1/2", "epochs=100", "train_size=9", "channels_last=false"]),
+                       "AT") == {"epochs": ("100", "200"), "drops": ("1/2", "1/2,3/4"), "train_size": ("9", "none")}
+
+
+def test_the_caption_lists_every_difference_of_another_scale():
+    text = " ".join(report_of("large_eps", "cpu", False)["caption"])
+    together = ("AT; AT, eps 12/255; AT, eps 16/255: otherwise than in the public code's recipe (its value in "
+                "brackets): ")
+    assert together in text
+    listed = text.split(together)[1].split(".")[0].split(", ")
+    assert sorted(listed) == sorted([
+        "width=16 (64)", "steps=7 (10)", "attack_mode=eval (train)", "epochs=90 (200)", "padding=0 (4)",
+        "train_size=1000 (none)", "val_size=500 (0)", "select=val (test)", "eval_every=6 (5)", "bf16=true (false)",
+        "select_every=none (1)"])
+    changed = " ".join(report_of("stages", "paper", False, changes=["lr=0.05"])["caption"])
+    assert "AT: otherwise than in the public code's recipe (its value in brackets): lr=0.05 (0.1)." in changed
+    paper = " ".join(report_of("stages", "paper", True)["caption"])
+    assert "AT: the public code's recipe: all training images, float32, the attack in train mode" in paper
+    assert "otherwise than in the public code's recipe" not in paper
+    for caption_text in (text, changed, paper):
+        assert "batch norm's running statistics, which that code moves once more a step" in caption_text
+
+
+def test_what_the_papers_cas_was_measured_on_stands_beside_it():
+    report = report_of("across", "paper", True)
+    head, _, *lines = [[cell.strip() for cell in line.split("|")] for line in printed(report) if line.startswith("|")]
+    assert [line[head.index("paper: CAS")] for line in lines] == [
+        "569 (CIFAR-10's normalisation)", "352 (CIFAR-10's normalisation)", "1548 (a 2x2 map)", "998 (a 2x2 map)",
+        "22.1", "10.7", "25.4", "16.6"]
+    text = " ".join(report["caption"])
+    assert "CAS of CIFAR-100 was measured under CIFAR-10's mean and deviation" in text
+    assert "network for Tiny-ImageNet keeps a 2x2 map" in text
+    assert "CIFAR-100" not in " ".join(report_of("stages", "paper", True)["caption"])
+
+
+def test_measured_with_other_steps_than_the_paper_nothing_is_set_beside_it():
+    text = " ".join(caption(report_of("stages", "paper", False) | {"eval_steps": 5}))
+    assert "CAS is measured under PGD-5, the paper's under PGD-20: no difference is printed." in text
+    assert "Not measured on the paper's data" not in text

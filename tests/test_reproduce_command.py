@@ -424,3 +424,23 @@ def test_list_trains_nothing(images, tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert [one["state"] for one in found] == ["not begun"] * 6 and not (tmp_path / "out").exists()
     assert [one["changes"][0] for one in found[:3]] == ["AT", "standard training", "AT + KD"]
+
+
+def test_the_papers_scale_from_images_to_table(images, tmp_path, capsys):
+    """All images, none held out; what its few words change is said, and nothing else."""
+    words = [word for change in ("width=2", "batch=20", "epochs=2", "steps=1", "eval_steps=1")
+             for word in ("--set", change)]
+    command = ["reproduce", "stages", "--scale", "paper", "--seeds", "1", "--data", str(images), "--out",
+               str(tmp_path / "out"), *words, "--json"]
+    assert main(command) == 0
+    report = json.loads(capsys.readouterr().out)
+    recipe = report["runs"][0]["recipe"]
+    assert [recipe[key] for key in ("val_size", "select", "bf16", "attack_mode")] == [0, "test", False, "train"]
+    (data,) = report["data"].values()
+    assert data["n"] == {"train": 40, "val": 0, "test": 20}
+    assert report["differences"] == {
+        "AT": "width=2 (64), steps=1 (10), epochs=2 (200), batch=20 (128), eval_steps=1 (20)"}
+    assert [row["seeds"] for row in report["rows"]] == [[0]] * 3 and report["rows"][1]["difference"] == {}
+    text = " ".join(report["caption"])
+    assert f"brackets): {report['differences']['AT']}." in text and "the test images, as the paper's" in text
+    assert "n = 40 training, 0 validation and 20 test images (AT)" in text

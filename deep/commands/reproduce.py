@@ -20,9 +20,9 @@ def add(commands):
                     "and print the table beside the paper's numbers. Any number of processes may work on one table.")
     command.add_argument("table", choices=TABLES)
     command.add_argument("--scale", choices=SCALES, required=True,
-                         help="paper: its epochs (200; one-step training 30) on all images but 1,000; gpu: what one "
-                              "H200 does within half an hour a run; cpu: a narrow network on few images, minutes to an "
-                              "hour a run")
+                         help="paper: the recipe of its public code, 200 epochs (one-step training 30) on all images, "
+                              "in float32, selected on the test images; gpu: what one H200 does within half an hour a "
+                              "run; cpu: a narrow network on few images, minutes to an hour a run")
     command.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N-1 (default: 3)")
     command.add_argument("--set", action="append", default=[], metavar="key=value", dest="changes",
                          help="a change to every recipe, which the caption then names; may be repeated")
@@ -171,23 +171,26 @@ def measure_all(plan, missing, images, attacks, options, device):
 
 
 def trained_on(plan, missing, images, options):
-    """{"trainings": {system: words}, "data": ..., "comparable": {system: bool}}, of the first seed, as of any."""
+    """{"trainings", "differences": {system: words}, "data": ..., "comparable": {system: bool}}, of the first seed."""
     from deep.comparison import comparable
-    from deep.reproduce import SYSTEMS
-    from deep.table_text import described
-    trainings, data, beside = {}, {}, dict.fromkeys((name for name, _ in TABLES[options.table][1]), False)
+    from deep.reproduce import PAPER_STEPS, SYSTEMS
+    from deep.table_text import described, deviations
+    trainings, differences, data = {}, {}, {}
+    beside = dict.fromkeys((name for name, _ in TABLES[options.table][1]), False)
     for (system, seed), one in plan.items():
         if seed or missing[system, seed]:
             continue
         found = images.of(one.run.recipe)
         trainings[system] = described(one.run.recipe, len(found.train))
+        differences[system] = deviations(one.run.recipe, system)
         n = {split: len(getattr(found, split)) for split in ("train", "val", "test")}
         entry = data.setdefault(f"{found.name} {n}", {"name": found.name, "provenance": found.provenance, "n": n,
                                                       "systems": []})
         entry["systems"].append(system)
         if system in beside:
-            beside[system] = comparable(options.scale, options.changes, SYSTEMS[system].data, found.name)
-    return {"trainings": trainings, "data": data, "comparable": beside}
+            beside[system] = options.attack_steps == PAPER_STEPS and comparable(
+                options.scale, options.changes, SYSTEMS[system].data, found.name)
+    return {"trainings": trainings, "differences": differences, "data": data, "comparable": beside}
 
 
 def reported(plan, results, missing, images, attacks, options):
