@@ -183,6 +183,27 @@ def test_fast_adversarial_training(double, tmp_path):
     assert_trained(ours(recipe, data, tmp_path)["model"], trained(recipe, data, loss, rate=rate))
 
 
+def test_a_pass_for_the_log_moves_running_statistics_alone(double, tmp_path):
+    """Public code's pass of clean images in train mode after each step: the same weights, other statistics.
+
+    So the conventions and the captions of the paper's tables say of `attack_mode=train`.
+    """
+    recipe, data = recipe_named("at", [*WORDS, "attack_mode=train"]), images()
+    seen = []
+
+    def loss(p, x, y, epoch, generator):
+        if seen:
+            scores(p, seen[-1], True)
+        seen.append(x)
+        return cross_entropy(scores(p, adversarial(p, x, y, generator, True), True), y).mean()
+    theirs = trained(recipe, data, loss)
+    scores(theirs, seen[-1], True)
+    state = ours(recipe, data, tmp_path)["model"]
+    for name, value in theirs.items():
+        distance = (state[name] - value).norm() / value.norm()
+        assert distance < 1e-9 if is_weight(name) else distance > 1e-3, name
+
+
 @pytest.mark.parametrize("box", [True, False])
 @pytest.mark.parametrize("folds", [True, False])
 def test_trades(double, tmp_path, monkeypatch, folds, box):
