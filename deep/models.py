@@ -60,7 +60,12 @@ def split_last_linear(network, shape, classes):
     hooks = [module.register_forward_hook(lambda layer, _, scores: calls.append((layer, scores)))
              for module in network.modules() if isinstance(module, nn.Linear)]
     with frozen(network), torch.no_grad():
-        scores = network(x)
+        try:
+            scores = network(x)
+        except RuntimeError as error:
+            raise ValueError(f"the network {type(network).__name__} was given, but it fails on images of "
+                             f"{shape[1]}x{shape[2]} pixels ({str(error).partition(chr(10))[0]}): choose another model "
+                             "or images of another size, such as resize=N makes of image files.") from error
         for hook in hooks:
             hook.remove()
         last = next((layer for layer, output in calls if output is scores), None)

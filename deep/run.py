@@ -111,7 +111,10 @@ class RunFolder:
         write_text(self.path / name, json.dumps(values, indent=1) + "\n")
 
     def write_environment(self, data, device, epoch, processes=1):
-        """What the recipe does not say: the data, and for each session its first epoch, versions and commit."""
+        """What the recipe does not say: the data, and for each session its first epoch, versions and commit.
+
+        Returns the session before, or None, and this one.
+        """
         path = self.path / "environment.json"
         try:
             known = from_json(path.read_text()) if path.exists() else {}
@@ -126,6 +129,7 @@ class RunFolder:
             "data": data.name, "data_provenance": data.provenance,
             "n": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
             "sessions": [*sessions, session]})
+        return sessions[-1] if sessions else None, session
 
     def save(self, state, best):
         """Write `last`, keeping the one before as `previous`; and `best`, when it is given."""

@@ -22,6 +22,7 @@ from itertools import product
 from math import prod
 from pathlib import Path
 
+from deep.memory import memory_sentence
 from deep.recipe import HINTS, Recipe, recipe_named, run_name
 from deep.recipe_values import from_plain
 from synthmodel.reading import from_json, from_toml
@@ -186,7 +187,7 @@ def train_one(run, out, data=None, device="cpu", progress=None):
     except Interrupted:
         raise
     except Exception as error:
-        reason = str(error) or type(error).__name__
+        reason = memory_sentence(error) or str(error) or type(error).__name__
         with suppress(OSError):  # the disk may be what failed
             folder.path.mkdir(parents=True, exist_ok=True)
             folder.write_json("failed.json", {"reason": reason, "error": type(error).__name__,

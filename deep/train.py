@@ -11,11 +11,13 @@ import torch
 
 from deep.data import load
 from deep.distributed import Alone, check_shared
+from deep.first_batch import check_batches, check_compiler
 from deep.models import load_network
 from deep.objective import check_smoothing
 from deep.planted import planted_images
 from deep.recipe import Recipe, run_name
 from deep.run import RunFolder, load_checkpoint, packed
+from deep.sessions import other_arithmetic
 from deep.telling import tell
 from deep.training import Training, seeds
 
@@ -133,22 +135,29 @@ def train(recipe, data, out, *, device="cpu", stop_after=None, progress=None, fo
     world: None, or the processes that train together, each calling this function; the first one writes the folder.
     On a CPU the continued run is bit-identical to an uninterrupted one on the same machine with the same threads.
     SIGTERM and SIGINT write a checkpoint in mid-epoch and raise `Interrupted`. ValueError: the folder is in use,
-    or holds another recipe or no readable checkpoint. FloatingPointError: the loss was NaN or infinite.
+    or holds another recipe or no readable checkpoint; or the network does not take the batches. FloatingPointError: the
+    loss was NaN or infinite.
     """
     check_smoothing(recipe.smoothing, len(data.classes))
     run, world = RunFolder(folder or Path(out) / run_name(recipe)), world or Alone()
     check_shared(recipe, len(data.train), world.size)
+    training = Training(recipe, data, device, world)
+    check_batches(training)
+    if recipe.compile:
+        check_compiler(training.device)
     world.of_the_first(lambda: run.open_for_training(recipe))
     received = []
     handlers = {number: signal.signal(number, lambda number, frame: received.append(number))
                 for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        training = Training(recipe, data, device, world)
         world.of_the_first(lambda: begin(training, run, branch_of))
         if world.size > 1:
             follow_the_first(training)
         if training.epoch < recipe.epochs:
-            world.of_the_first(lambda: run.write_environment(data, device, training.epoch, world.size))
+            before, now = world.of_the_first(lambda: run.write_environment(data, device, training.epoch, world.size))
+            sentence = other_arithmetic(before, now)
+            if sentence and not world.rank and (training.epoch or training.step):
+                tell(f"deep: {sentence}")
         last, stop = min(recipe.epochs, stop_after or recipe.epochs), 0
         while training.epoch < last:
             started = time.perf_counter()
