@@ -204,7 +204,7 @@ def test_behind_rounded_inputs_square_finds_what_no_gradient_does():
     attack = Attack(eps, eps / 4, 20)
     split = Split(x[:60], y[:60])
     known = {"clean": correct(model, split.images, split.labels)}
-    attacks = {name: rounds_of(name, attack, 10) for name in ("pgd20", "apgd-ce20", "apgd-t20", "square300")}
+    attacks = {name: rounds_of(name, attack, 10) for name in ("pgd20", "apgd-ce20", "apgd-t20", "square150")}
     trials = battery(model, split, attacks, known)
     assert sum(int(trial.broken.sum()) for trial in trials[:3]) < 10 < 25 < trials[3].broken.sum()  # 4 and 34 of 54
     flag = square_flag(known, trials)
@@ -214,7 +214,7 @@ def test_behind_rounded_inputs_square_finds_what_no_gradient_does():
     trials = battery(linear, split, attacks, known)
     assert trials[3].broken.sum() <= 1 and not square_flag(known, trials)["flag"]
     assert square_flag(known, trials[:3]) is None
-    separate = battery(linear, split, {name: attacks[name] for name in ("apgd-t20", "square300")}, known, separate=True)
+    separate = battery(linear, split, {name: attacks[name] for name in ("apgd-t20", "square150")}, known, separate=True)
     assert square_flag(known, separate)["broken_by_square_alone"]["correct"] <= 1 < separate[1].broken.sum()
 
 
