@@ -140,6 +140,7 @@ def clock(monkeypatch):
 def test_the_ratio_of_steps_of_known_length(clock, monkeypatch, own, ratio):
     """On a clock that our step moves by `own` seconds and the textbook's by .3."""
     monkeypatch.setattr("deep.bench.peak", lambda dtype, device: 1e12)
+    monkeypatch.setattr("deep.bench.evaluation_share", lambda training, per_image: 0.1)  # has a test of its own
     monkeypatch.setattr("deep.bench.textbook_step", lambda *_: clock(0.3))
     monkeypatch.setattr(Training, "train_batch", lambda _: clock(own))
     result = bench(recipe_named("at", WORDS), repeats=3)

@@ -44,11 +44,14 @@ class Graph:
 
     def replay(self):
         training, now = self.training, self.training.epoch
+        parameters = list(training.model.parameters())
+        before = [parameter.grad for parameter in parameters]
         training.epoch = self.epoch
         training.gradients(self.x, self.y)
         training.epoch = now
-        for kept, parameter in zip(self.gradients, training.model.parameters(), strict=True):
+        for kept, parameter, old in zip(self.gradients, parameters, before, strict=True):
             kept.copy_(parameter.grad)
+            parameter.grad = old  # a replay sets no attribute of Python
 
 
 @pytest.fixture
