@@ -61,8 +61,9 @@ def main(out, commit, *runs):
     draw(result, Path(out).with_suffix(".png"))
     for run in result["runs"]:
         lines = [line for line in run["metrics"] if "robust" in line]
-        # of the epochs whose test images were attacked
-        best = max((line for line in lines if "val_robust" in line), key=lambda line: line["val_robust"])
+        # of the epochs whose test images were attacked, on the split on which the run selects
+        score = "robust" if run["recipe"].get("select") == "test" else "val_robust"
+        best = max((line for line in lines if score in line), key=lambda line: line[score])
         for name, line in (("best of these", best), ("last", lines[-1])):
             print(run["recipe"].get("trim", "0"), run["recipe"].get("trim_kind", "largest"), name, line["epoch"],
                   *(f"{line[key]:.4f}" for key in ("clean", "robust", "cas", "cas_null", "cas_excess", "margin_cas")))
