@@ -4,6 +4,7 @@ Needs the extra `tensorboard`, imported on use. metrics.jsonl has everything tha
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from deep.telling import tell
@@ -53,7 +54,8 @@ class Mirror:
 
     def close(self):
         if self.writer is not None:
-            self.writer.close()
+            with suppress(Exception):  # a full disk: what is missing is in metrics.jsonl
+                self.writer.close()
 
 
 def mirrored(progress, mirror):

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 
 __all__ = ["OneSentenceParser", "complain", "escaped_output", "printable"]
 
@@ -46,8 +46,9 @@ def escaped_output():
 
 
 def complain(sentence):
-    """Print a sentence, which may hold names, on standard error."""
-    print(printable(sentence), file=sys.stderr)
+    """Print a sentence, which may hold names, on standard error; where that is closed or full, the status tells."""
+    with suppress(OSError, ValueError):
+        print(printable(sentence), file=sys.stderr)
 
 
 class OneSentenceParser(argparse.ArgumentParser):

@@ -20,7 +20,11 @@ import deep.run
 import synthmodel.files
 from deep.files import write_atomically, write_text
 from deep.locks import Lock, file_system
+from deep.measurements import enter
+from deep.measuring import alone
+from deep.recipe import recipe_named, run_name
 from deep.run import RunFolder
+from deep.train import load_data, train
 from figures.style import new_figure, save, write_csv
 
 ROOT = Path(__file__).parents[1]
@@ -337,3 +341,26 @@ def test_every_result_has_the_one_commit():
     assert asking == {"deep/files.py", "synthmodel/files.py"}
     assert deep.run.commit is deep.files.commit
     assert deep.files.commit() == synthmodel.files.commit()
+
+
+# --- a run without flock ---
+
+def test_a_training_without_flock(tmp_path, no_flock, capsys):
+    """It trains, says so once, is seen as in use by others meanwhile, and not afterwards."""
+    recipe = recipe_named("planted-linear", ["epochs=2", "train_size=100", "val_size=20", "batch=50"])
+    data, seen = load_data(recipe), []
+
+    def progress(training):
+        other = RunFolder(tmp_path / run_name(recipe))
+        seen.append(other.in_use())
+        with pytest.raises(ValueError, match="is being trained by another process"):
+            other.open_for_training(recipe)
+
+    run = train(recipe, data, tmp_path, progress=progress)
+    assert seen == [True] * 6
+    assert not run.in_use()
+    assert capsys.readouterr().err.count("has no flock") == 1
+    assert train(recipe, data, tmp_path).metrics() == run.metrics()
+    with alone(run.path):
+        enter(run.path / "cas.jsonl", {"epoch": 1, "checkpoint": "best"}, ("checkpoint",))
+    assert not list(run.path.glob("*.soft"))

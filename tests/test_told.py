@@ -20,6 +20,7 @@ from deep.recipe import recipe_named, run_name
 from deep.run import RunFolder
 from deep.sweep import read_sweep, standing
 from deep.telling import tell
+from deep.tensorboard import Mirror
 from deep.train import load_data, train
 
 WORDS = ["epochs=3", "train_size=200", "val_size=30", "batch=100", "eval_every=1"]
@@ -114,6 +115,20 @@ def test_what_can_be_written_is(capsys):
     tell("a sentence")
     tell("another", sys.stdout)
     assert capsys.readouterr() == ("another\n", "a sentence\n")
+
+
+@pytest.mark.parametrize("words", [["train", "no-such-recipe"], ["evaluate", "/nowhere"]])
+def test_a_refusal_that_is_lost_still_has_its_status(words, lost):
+    assert main(words) == 2
+
+
+def test_a_mirror_that_cannot_be_closed():
+    class Full:
+        def close(self):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    mirror = Mirror("nowhere")
+    mirror.writer = Full()
+    mirror.close()
 
 
 # --- clocks ---
