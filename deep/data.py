@@ -10,8 +10,10 @@ import torch
 from deep.archives import without_suffix
 from deep.catalogue import LAYOUTS, locate, read_images
 
-__all__ = ["Data", "Split", "as_float", "augment", "balanced", "channel_statistics", "held_out", "load", "on_device"]
+__all__ = ["SPLITS", "Data", "Split", "as_float", "augment", "balanced", "channel_statistics", "held_out", "load",
+           "on_device"]
 
+SPLITS = {"train": "training", "val": "validation", "test": "test"}  # of a data set, and what sentences call them
 SPLIT_SEED = 0  # one fixed validation split for every run, whatever the run's own seed
 
 
@@ -27,6 +29,19 @@ class Split:
 
     def to(self, device):
         return Split(self.images.to(device), self.labels.to(device))
+
+    def digest(self):
+        """SHA-256, hexadecimal, of pixels and labels, types and shapes included.
+
+        >>> first, second = (Split(torch.zeros(2, 1, 1, 2), torch.tensor(labels)) for labels in ([0, 1], [1, 0]))
+        >>> first.digest() == second.digest()
+        False
+        """
+        digest = hashlib.sha256()
+        for tensor in (self.images, self.labels):
+            digest.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
+            digest.update(tensor.cpu().contiguous().numpy())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -48,14 +63,18 @@ class Data:
     superclasses: tuple[str, ...] = ()
 
     def fingerprint(self):
-        """SHA-256 of the training images and labels: a run must not go on with others."""
+        """{split: SHA-256 of its pixels and labels, their types and shapes}: a run must not go on with others."""
+        return {name: getattr(self, name).digest() for name in SPLITS}
+
+    def training_digest(self):
+        """SHA-256 of the training pixels and labels alone, by which the checkpoints of older versions know them."""
         digest = hashlib.sha256()
         for tensor in (self.train.images, self.train.labels):
             digest.update(tensor.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
     def to(self, device):
-        parts = {name: getattr(self, name).to(device) for name in ("train", "val", "test")}
+        parts = {name: getattr(self, name).to(device) for name in SPLITS}
         return Data(**{**self.__dict__, **parts})
 
 

@@ -15,6 +15,7 @@ from deep.folded import Folded
 from deep.graphs import GraphedGradients
 from deep.models import build
 from deep.objective import batch_loss, divergence, label_loss
+from deep.own_images import check_own
 from deep.probe import probe
 from deep.randomness import seeded
 from deep.teachers import Teachers
@@ -53,7 +54,8 @@ class Training:
 
     def __init__(self, recipe, data, device, world=None):
         self.recipe, self.device, self.world = recipe, torch.device(device), world or Alone()
-        self.data, self.fingerprint = data.to(self.device), data.fingerprint()
+        self.data = data.to(self.device)
+        self.remembered = {"data": data.fingerprint(), "classes": list(data.classes)}
         seed = seeds(recipe)
         self.model = build(recipe, data, seed["init"]).to(self.device)
         if self.world.size > 1:
@@ -83,7 +85,7 @@ class Training:
         self.seconds = 0.0
 
     def state(self):
-        return {"recipe": self.recipe.as_dict(), "data": self.fingerprint, "model": self.model.state_dict(),
+        return {"recipe": self.recipe.as_dict(), **self.remembered, "model": self.model.state_dict(),
                 "optimiser": self.optimiser.state_dict(), "epoch": self.epoch, "step": self.step,
                 "order": self.order, "totals": self.totals, "seconds": self.seconds, "history": self.history,
                 "best": self.best, "best_state": self.best_state, "teachers": self.teachers.state(),
@@ -94,9 +96,7 @@ class Training:
         """Continue from `state`; recipe: whose state it may be (None: this training's own)."""
         if state.get("recipe") != (recipe or self.recipe).as_dict():
             raise ValueError("the checkpoint belongs to another recipe: choose another run folder.")
-        if state.get("data") != self.fingerprint:
-            raise ValueError("the training images are not those that this run began with: give it the same --data, "
-                             "or choose another folder.")
+        check_own(state, self.data)
         check_checkpoint(state, self)
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -271,5 +271,5 @@ class Training:
             return None
         self.best = score
         self.best_state = {"model": {name: value.clone() for name, value in model.state_dict().items()},
-                           "epoch": self.epoch, "selected_on": recipe.select, "metrics": line}
+                           "epoch": self.epoch, "selected_on": recipe.select, "metrics": line, **self.remembered}
         return self.best_state

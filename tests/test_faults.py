@@ -178,7 +178,8 @@ def test_a_file_that_the_system_does_not_let_grow(undisturbed, tmp_path):
     limit = (size + max(path.stat().st_size for path in run.iterdir() if path.suffix != ".pt")) // 2
     before = {path.name: path.read_bytes() for path in run.iterdir()}
     code = ("import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-            f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
+            f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); from functools import partial; "
+            "import deep.train; deep.train.planted_images = partial(deep.train.planted_images, test_size=300); "
             "from deep.__main__ import main; sys.exit(main(sys.argv[1:]))")
     process = subprocess.run([sys.executable, "-c", code, "train", *WORDS, "--out", str(tmp_path)],
                              capture_output=True, text=True, timeout=300, cwd=Path(__file__).parents[1])

@@ -19,6 +19,7 @@ def add(commands):
 def run(options):
     from deep.measurements import checkpoints, enter
     from deep.measuring import KEYS, identity, measured, measured_before
+    from deep.own_images import apart
     folder, recipe, data, device, names = opened(options)
     positive("--attack-seeds", options.attack_seeds, most=100)
     names = checkpoints(folder) if options.checkpoint == "all" else names
@@ -30,7 +31,7 @@ def run(options):
             found = found or measured(folder, recipe, data, device, name, options.attack_steps, options.attack_seeds)
             attempt(enter, folder.path / "cas.jsonl", found, KEYS)
             if name in ("best", "last"):
-                attempt(folder.write_json, f"cas-{name}.json", found)
+                attempt(folder.write_json, f"cas-{name}{apart(data)}.json", found)
             results.append(found)
             if not options.json:
                 (print_line if options.checkpoint == "all" else print_result)(found)

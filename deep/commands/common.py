@@ -96,12 +96,13 @@ def stoppable():
 
 def opened(options):
     """The run, its recipe, its data on the device, the device, and the checkpoints asked for."""
+    from deep.own_images import for_measuring
     from deep.run import RunFolder
     from deep.train import load_data
     positive("--attack-steps", options.attack_steps)
     run = RunFolder(options.run)
     recipe = run.recipe()
     device = use_device(options.device, options.threads)
-    data = load_data(recipe, options.data).to(device)
+    data = for_measuring(run, load_data(recipe, options.data)).to(device)
     names = ("best", "last") if options.checkpoint == "both" else (options.checkpoint,)
     return run, recipe, data, device, names

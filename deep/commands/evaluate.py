@@ -27,6 +27,7 @@ def run(options):
 
     from deep.data import Split, balanced
     from deep.evaluate import evaluation_attack
+    from deep.own_images import apart
     from deep.robustness import rounds_of
     positive("--limit", options.limit)
     if options.separate and options.attacks is None:
@@ -44,8 +45,8 @@ def run(options):
     with printed_first() as attempt:
         for name in names:
             results.append(evaluated(folder, recipe, data, device, name, attacks, options) | {"sample": sample})
-            # a part of the images, or other attacks, never replaces the evaluation on all of them
-            part = f"-sample{options.limit}" if sample else ""
+            # a part of the images, other images or other attacks never replace the evaluation on all of them
+            part = apart(data) + (f"-sample{options.limit}" if sample else "")
             attempt(folder.write_json, f"{'battery' if attacks else 'evaluate'}-{name}{part}.json", results[-1])
         if options.json:
             print(json.dumps(results))

@@ -125,12 +125,13 @@ def measure(one, images, attacks, options, device):
     """{stage: values} of a finished run; ValueError if a checkpoint is missing or the run saw other images."""
     from deep.comparison import values_of
     from deep.measuring import alone, measured_once, worst_once
+    from deep.own_images import unlike
     from deep.probe import judged
     from deep.reproduce import checkpoint_of
     from deep.run import RunFolder
     stages = dict(TABLES[options.table][1]).get(one.system, ())
     folder, recipe, data = RunFolder(Path(options.out) / one.run.name), one.run.recipe, images.of(one.run.recipe)
-    if stages and folder.model_state("last").get("data") != data.fingerprint():
+    if stages and unlike(folder.model_state("last"), data):
         raise ValueError(f"{folder.path} was trained on other images than {data.name}: give it the same --data, or "
                          "choose another --out.")
     found = {}

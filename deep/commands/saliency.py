@@ -31,11 +31,12 @@ def run(options):
     from deep.data import Split
     from deep.evaluate import evaluation_attack
     from deep.measuring import heading
+    from deep.own_images import apart
     from deep.run import write_atomically
     from deep.saliency_picture import draw
     from deep.sharing import common_partners, overlap, profiles, summary
     folder, recipe, data, device, names = opened(options)
-    out = picture_path(options.out, folder)
+    out = picture_path(options.out, folder, apart(data))
     classes = class_numbers(options.classes, data.classes)
     used, shown = chosen(data.test.labels.cpu(), len(data.classes), classes, wanted(options), options.limit)
     place = used.to(device)
@@ -63,8 +64,8 @@ def run(options):
         print_report(report, out)
 
 
-def picture_path(out, folder):
-    path = Path(out) if out else folder.path / "saliency.png"
+def picture_path(out, folder, apart):
+    path = Path(out) if out else folder.path / f"saliency{apart}.png"
     if path.suffix.lower() != ".png":
         raise ValueError(f"--out = {out} was given, but the picture is a PNG: write a name that ends in .png.")
     if not path.parent.is_dir():
