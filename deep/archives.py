@@ -139,11 +139,10 @@ def read_plain(path, name):
 
 
 def folder_members(path, wanted):
-    reached = set()
     for folder, _, names in os.walk(path, followlinks=True):  # people assemble subsets of classes by links
-        if (real := os.path.realpath(folder)) in reached:
+        real, inside = os.path.realpath(folder), Path(folder).relative_to(path)
+        if any(real == os.path.realpath(path / above) for above in inside.parents):
             raise ValueError(f"{folder} is reached twice, through a link: remove the link.")
-        reached.add(real)
         for file in sorted(names):
             name = (Path(folder) / file).relative_to(path).as_posix()
             if wanted(name):

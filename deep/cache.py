@@ -19,7 +19,7 @@ from deep.telling import tell
 
 __all__ = ["Decoded", "cache_folder", "cached", "joint_key"]
 
-FORMAT = "1"  # changes when a reader decodes the same files to other pixels
+FORMAT = "2"  # changes when a reader decodes the same files to other pixels
 
 
 @dataclass(frozen=True)

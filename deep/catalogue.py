@@ -7,7 +7,8 @@ from pathlib import Path
 from deep.archives import SUFFIXES, content_digest, is_archive, read_files, rebased
 from deep.cache import cached, joint_key
 from deep.cifar import CIFAR10_FILES, CIFAR100_FILES, read_cifar10, read_cifar100
-from deep.folders import TINY_SIZE, is_image, read_folder, read_tiny_imagenet
+from deep.folders import TINY_SIZE, in_a_class, read_folder, read_tiny_imagenet
+from deep.images import is_image
 from deep.parquet import read_parquet
 
 __all__ = ["LAYOUTS", "Layout", "locate", "read_images"]
@@ -50,7 +51,7 @@ LAYOUTS = {
     "tiny-imagenet": Layout("Tiny-ImageNet", ("tiny-imagenet-200",), ("wnids.txt",), is_tiny, read_tiny_imagenet,
                             "get http://cs231n.stanford.edu/tiny-imagenet-200.zip and put it there, unpacked or not.",
                             TINY_SIZE, 200),
-    "folder": Layout("image folder", (), ("train",), is_image, read_folder,
+    "folder": Layout("image folder", (), ("train",), lambda name: is_image(name) or in_a_class(name), read_folder,
                      "lay the images out as train/<class>/NAME.png and test/<class>/NAME.png (or .jpg)."),
 }
 

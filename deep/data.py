@@ -9,6 +9,7 @@ import torch
 
 from deep.archives import without_suffix
 from deep.catalogue import LAYOUTS, locate, read_images
+from deep.progress import tell
 
 __all__ = ["SPLITS", "Data", "Split", "as_float", "augment", "balanced", "channel_statistics", "held_out", "load",
            "on_device"]
@@ -152,6 +153,18 @@ def check_classes(decoded, layout, path):
                              "which CAS is undefined: copy the files again.")
 
 
+def tell_what_was_met(decoded, layout, path):
+    """Say which files were left out, and that gray images have three channels: all of it is in `provenance` too."""
+    left_out, met = decoded.provenance.get("left_out"), decoded.provenance.get("files", {})
+    if left_out:
+        parts = [f"{found['count']} {why} ({found['one']})" for why, found in left_out.items()]
+        tell(f"{path}: files were left out: {', '.join(parts)}.")
+    if met.get("gray") and layout is not LAYOUTS["tiny-imagenet"]:  # whose gray images are known
+        total = len(decoded.train_labels) + len(decoded.test_labels)
+        tell(f"{path}: {met['gray']} of {total} images are gray; each became three equal channels, which an attack "
+             "changes independently.")
+
+
 def load(name, root, val_size, train_size=None, resize=None):
     """The data set `name` of LAYOUTS as `Data`, from `root` (None: $DEEP_DATA), a folder or an archive.
 
@@ -177,6 +190,7 @@ def load(name, root, val_size, train_size=None, resize=None):
                          "folder or archive that holds it.")
     path = locate(layout, root)
     decoded, digest = read_images(layout, path, resize)
+    tell_what_was_met(decoded, layout, path)
     check_classes(decoded, layout, path)
     images, labels = torch.from_numpy(decoded.train_images), torch.from_numpy(decoded.train_labels)
     train, val = held_out(len(labels), val_size, train_size)

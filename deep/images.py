@@ -1,65 +1,111 @@
-"""Image files to pixels, and the labels of decoded images checked."""
+"""Image files to pixels, known by their content; what was met among them."""
 
 import io
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-__all__ = ["decode", "one_size"]
+__all__ = ["LOSSY", "decode", "is_image", "note_of", "one_size", "readable"]
 
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+LOSSY = {"JPEG": "JPEG", "WEBP": "WebP"}  # formats that need not keep pixels, and their names
+# endings of image files, those that are refused by name among them
+ENDINGS = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm",
+           ".pnm", ".avif", ".heic", ".heif", ".jp2", ".jxl")
 MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}  # eight bits a channel, or fewer
 PIXEL_LIMIT = 2**26  # of one image; a file of a few bytes can claim any size
+
+
+def is_image(name):
+    """Whether a name ends like that of an image file, in any case.
+
+    >>> is_image("train/cat/1.JPEG"), is_image("train/cat/notes.txt")
+    (True, False)
+    """
+    return name.lower().endswith(ENDINGS)
+
+
+def readable(content):
+    """Whether the bytes `content` begin like an image of FORMATS, whatever their name.
+
+    >>> readable(b"P5 1 1 255 x"), readable(b"notes")
+    (True, False)
+    """
+    try:
+        Image.open(io.BytesIO(content), formats=FORMATS)
+    except Exception:  # Pillow's readers raise nearly anything on other bytes
+        return False
+    return True
+
+
+def bits(image, content):
+    """The bits of a channel in the file; Pillow opens some images of 16 as if they had 8."""
+    if image.format == "PNG":
+        return content[24]  # in the header IHDR, whose place is fixed
+    if image.format == "TIFF":
+        return max(image.tag_v2.get(258, (1,)))  # BitsPerSample
+    if image.format == "PPM" and isinstance(image.tile[0][3], tuple):
+        return int(image.tile[0][3][1]).bit_length()  # of the largest value
+    return 8
 
 
 def opened(content, name):
     """The image in the bytes `content`, its pixels not yet decoded; ValueError naming it if it cannot be read."""
     try:
-        image = Image.open(io.BytesIO(content), formats=("JPEG", "PNG"))
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        depth, frames = bits(image, content), getattr(image, "n_frames", 1)
     except UnidentifiedImageError:
-        raise ValueError(f"{name} is not a JPEG or PNG image: copy it again, or remove it.") from None
+        raise ValueError(f"{name} is not a JPEG or PNG image, nor one of {', '.join(FORMATS[2:])}: copy it again, "
+                         "convert it, or remove it.") from None
     except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes
         raise ValueError(f"{name} is cut or damaged ({error}): copy it again, or remove it.") from error
     if image.mode not in MODES:
         raise ValueError(f"{name} is an image of mode {image.mode}, but 8 bits a channel are read: convert it first.")
+    if depth > 8:
+        raise ValueError(f"{name} has {depth} bits a channel, but at most 8 are read: convert it first.")
+    if frames > 1 and image.format != "MPO":  # what cameras add to a JPEG are previews
+        raise ValueError(f"{name} holds {frames} images, but one is read: save the one that is meant.")
     if image.width * image.height > PIXEL_LIMIT:
         raise ValueError(f"{name} has {image.width} x {image.height} pixels, but at most {PIXEL_LIMIT} are read: "
                          "shrink it first.")
     return image
 
 
-def pixels(content, name, size, resize):
-    """uint8 (height, width, 3) of one image file."""
+def upright(content, name):
+    """(image turned as its EXIF orientation says, pixels decoded; what is to be counted of it)."""
     image = opened(content, name)
-    if resize is None and image.size != size:
-        raise ValueError(f"{name} has {image.width} x {image.height} pixels, but {size[0]} x {size[1]} are needed "
-                         "here: remove it, or ask for one size with resize=PIXELS.")
+    inside = image.format == "MPO" or image.info.get("compression") == "jpeg"  # JPEGs in another format's frame
+    met = ["JPEG" if inside else image.format]
     try:
+        if image.getexif().get(0x0112, 1) != 1:
+            image, met = ImageOps.exif_transpose(image), [*met, "turned"]
+        if image.mode in ("1", "L", "LA"):
+            met.append("gray")
         if "transparency" in image.info:  # a palette or gray level may be declared transparent
             image = image.convert("RGBA")
-        image = image.convert("RGB")
+        return image.convert("RGB"), met
     except Exception as error:
         raise ValueError(f"{name} is cut or damaged ({error}): copy it again, or remove it.") from error
-    if resize is not None:
-        image = ImageOps.fit(image, (resize, resize), Image.Resampling.BICUBIC)
-    return np.asarray(image)
 
 
 def one_size(contents, names):
     """(width, height) of the first image: that of all, unless `resize` is asked for.
 
-    >>> one_size([b"GIF89a"], ["cat.gif"])
+    >>> one_size([b"GIF"], ["cat.gif"])
     Traceback (most recent call last):
-    ValueError: cat.gif is not a JPEG or PNG image: copy it again, or remove it.
+    ValueError: cat.gif is not a JPEG or PNG image, nor one of WEBP, BMP, GIF, TIFF, PPM: copy it again, convert it, ...
     """
-    return opened(contents[0], names[0]).size
+    return upright(contents[0], names[0])[0].size
 
 
-def decode(contents, names, size, resize=None):
-    """Images uint8 (n, 3, height, width) from the bytes of n JPEG or PNG files.
+def decode(contents, names, size, resize=None, met=None):
+    """Images uint8 (n, 3, height, width) from the bytes of n files of FORMATS.
 
     names: for the sentences. size: (width, height) of every image. resize: None, or the side of the square to
-    which each image is cut, about its centre, and scaled (bicubic). Gray becomes three equal channels;
-    transparency is dropped. ValueError, naming the file: no image, cut in half, another size, 16 bits.
+    which each image is cut, about its centre, and scaled (bicubic). Images are turned as their EXIF orientation
+    says; gray becomes three equal channels; transparency is dropped. met: a Counter that takes how many files have
+    each format, are "gray" and are "turned". ValueError, naming the file: no image, several, cut in half, another
+    size, 16 bits.
 
     >>> file = io.BytesIO()
     >>> Image.new("L", (4, 2), 7).save(file, "png")
@@ -68,6 +114,24 @@ def decode(contents, names, size, resize=None):
     """
     width, height = size if resize is None else (resize, resize)
     images = np.empty((len(contents), 3, height, width), dtype=np.uint8)
-    for image, content, name in zip(images, contents, names, strict=True):
-        image[:] = pixels(content, name, size, resize).transpose(2, 0, 1)
+    for pixels, content, name in zip(images, contents, names, strict=True):
+        image, seen = upright(content, name)
+        if resize is not None:
+            image = ImageOps.fit(image, (resize, resize), Image.Resampling.BICUBIC)
+        elif image.size != size:
+            raise ValueError(f"{name} has {image.width} x {image.height} pixels, but {size[0]} x {size[1]} are needed "
+                             "here: remove it, or ask for one size with resize=PIXELS.")
+        pixels[:] = np.asarray(image).transpose(2, 0, 1)
+        if met is not None:
+            met.update(seen)
     return images
+
+
+def note_of(layout, met, total):
+    """What a data set's name says of its files: formats that need not keep pixels, and gray where all of them are.
+
+    >>> note_of("image folder", {"PNG": 1, "JPEG": 2, "gray": 3}, 3)
+    'image folder, JPEG, gray as RGB'
+    """
+    lossy = [name for kind, name in LOSSY.items() if met.get(kind)]
+    return ", ".join([layout, *lossy, *(["gray as RGB"] if met.get("gray") == total else [])])

@@ -8,7 +8,7 @@ from dataclasses import replace
 from deep.data import SPLITS
 from deep.progress import tell
 
-__all__ = ["apart", "check_own", "for_measuring", "unlike"]
+__all__ = ["apart", "check_own", "for_measuring", "former_names", "unlike"]
 
 OLD = "is of an older version and remembers its training images alone: whether the others are the same is not known."
 
@@ -31,6 +31,13 @@ def unlike(state, data):
     return [word for name, word in SPLITS.items() if known.get(name) != own[name]]
 
 
+def former_names(state, data):
+    """The class names that a checkpoint's `state` remembers, where they are not those of `data`; else None."""
+    names = state.get("classes")
+    known = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return names if known and names != list(data.classes) else None
+
+
 def check_own(state, data):
     """ValueError unless `data` has the images and labels with which the training of a checkpoint's `state` began."""
     others = unlike(state, data)
@@ -40,8 +47,9 @@ def check_own(state, data):
                          "--data, or choose another folder.")
     if isinstance(state["data"], str):
         tell(f"the checkpoint {OLD}")
-    if state.get("classes") not in (None, list(data.classes)):
-        tell(f"the classes were named {', '.join(state['classes'])} when this run began: they are the same images.")
+    names = former_names(state, data)
+    if names:
+        tell(f"the classes were named {', '.join(names)} when this run began: the images are the same.")
 
 
 def newest(run):
@@ -61,13 +69,13 @@ def for_measuring(run, data):
     state = newest(run)
     weights = state.get("model")  # a file that is none of a run's is refused where it is loaded
     last = weights.get("linear.weight") if isinstance(weights, dict) else None
-    if last is not None and len(last) != len(data.classes):
+    if getattr(last, "ndim", 0) == 2 and len(last) != len(data.classes):
         raise ValueError(f"{run.path} tells {len(last)} classes apart, but {data.name} has {len(data.classes)}: pass "
                          "images of the run's own classes.")
     if state.get("data") is None:
         return data  # nothing is remembered: the best checkpoint of an older version, alone
     others = [f"{split} images" for split in unlike(state, data)]
-    if state.get("classes") not in (None, list(data.classes)):
+    if former_names(state, data):
         others.append("class names")
     if isinstance(state["data"], str) and not others:
         tell(f"{run.path} {OLD}")

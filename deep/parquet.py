@@ -7,14 +7,15 @@ names of the classes stand as JSON in the schema's metadata.
 
 import json
 import re
+from collections import Counter
 
 import numpy as np
 
 from deep.archives import TOTAL_LIMIT
 from deep.cache import Decoded
 from deep.cifar import distinct, superclasses
-from deep.folders import EVALUATED
-from deep.images import decode, one_size
+from deep.folders import EVALUATED, one_form
+from deep.images import decode, note_of, one_size
 
 __all__ = ["read_parquet"]
 
@@ -59,8 +60,8 @@ def shards(files, where, advice):
     return {"train": found["train"], evaluated: found[evaluated]}
 
 
-def read_table(files, names, where):
-    """One table of pyarrow from the Parquet files `names`; ValueError naming a damaged one.
+def read_tables(files, names, where):
+    """Tables of pyarrow from the Parquet files `names`, of one schema; ValueError naming a damaged one.
 
     The rows are read a few at a time and their bytes counted, whatever the file says of its size: a row may be
     stored once and repeated a million times.
@@ -80,7 +81,7 @@ def read_table(files, names, where):
             pyarrow.concat_tables(tables[:1] + tables[-1:])  # refuses another schema
         except Exception as error:  # pyarrow has its own exceptions, and raises OSError too
             raise ValueError(f"{where}/{name} cannot be read as Parquet ({error}): copy the file again.") from error
-    return pyarrow.concat_tables(tables)
+    return tables
 
 
 def column(table, names, where):
@@ -94,63 +95,84 @@ def column(table, names, where):
     return found, table.column(found).to_pylist()
 
 
-def image_bytes(table, where):
-    values = column(table, ("image", "img"), where)[1]
+def image_bytes(tables, where):
+    values = [value for table in tables for value in column(table, ("image", "img"), where)[1]]
     contents = [value.get("bytes") if isinstance(value, dict) else value for value in values]
     if not contents or not all(isinstance(content, bytes) for content in contents):
         raise ValueError(f"{where} has a row without the bytes of an image: get the version that embeds them.")
     return contents
 
 
-def labels_of(tables, names, where):
-    """Label arrays int64 (n,), one for each table, and the class names: 0, 1, ... where the schema gives none."""
-    arrays = []
-    for table in tables:
-        key, values = column(table, names, where)
-        if not all(type(value) is int and value >= 0 for value in values):
-            raise ValueError(f"{where} has a {key} that is no integer from 0 on: copy the files again.")
-        if max(values) >= len(values):
-            raise ValueError(f"{where} has a {key} {max(values)} among {len(values)} images, but each class has an "
-                             "image, so that the labels are 0, 1, ...: copy the files again.")
-        arrays.append(np.array(values, dtype=np.int64))
-    most = max(array.max() for array in arrays)
+def names_of(table, key, where):
+    """The class names of a label column in the schema's metadata, or None."""
     try:
-        features = json.loads((tables[0].schema.metadata or {})[b"huggingface"])["info"]["features"]
-        classes = distinct(tuple(map(str, features[key]["names"])), f"{where} names a class of {key}")
+        features = json.loads((table.schema.metadata or {})[b"huggingface"])["info"]["features"]
+        names = tuple(one_form(str(name)) for name in features[key]["names"])
     except RecursionError:
         raise ValueError(f"{where} has metadata nested too deeply to be read: copy the files again.") from None
     except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError):
-        classes = tuple(map(str, range(most + 1)))
+        return None
+    return distinct(names, f"{where} names a class of {key}")
+
+
+def labels_of(splits, names, where):
+    """Label arrays int64 (n,), one for each of `splits`, lists of tables, and the class names.
+
+    The names, 0, 1, ... where no table has some, stand in the order of the first that has: the labels of a table with
+    another order are changed to it.
+    """
+    arrays, named = [], []
+    for tables in splits:
+        total = sum(len(table) for table in tables)
+        for table in tables:
+            key, values = column(table, names, where)
+            if not all(type(value) is int and value >= 0 for value in values):
+                raise ValueError(f"{where} has a {key} that is no integer from 0 on: copy the files again.")
+            if max(values, default=0) >= total:
+                raise ValueError(f"{where} has a {key} {max(values)} among {total} images, but each class has an "
+                                 "image, so that the labels are 0, 1, ...: copy the files again.")
+            arrays.append(np.array(values, dtype=np.int64))
+            named.append(names_of(table, key, where))
+    most = max(array.max(initial=0) for array in arrays)
+    classes = next(filter(None, named), tuple(map(str, range(most + 1))))
     if most >= len(classes):
         raise ValueError(f"{where} holds a {key} outside 0..{len(classes) - 1}, classes which it does not have: copy "
                          "the files again.")
-    return arrays, classes
+    for number, own in enumerate(named):
+        if own and own != classes:
+            if sorted(own) != sorted(classes):
+                raise ValueError(f"{where} has files with different names of {key} ({', '.join(classes[:3])}, ... and "
+                                 f"{', '.join(own[:3])}, ...): get all of one version.")
+            arrays[number] = np.array([classes.index(name) for name in own])[arrays[number]]
+    first = len(splits[0])
+    return [np.concatenate(arrays[:first]), np.concatenate(arrays[first:])], classes
 
 
 def read_parquet(files, where, advice, size=None, resize=None):
     """A data set from Parquet `files` {name: bytes}; columns image or img, and fine_label or label.
 
     A column coarse_label becomes the superclass of each class. size: (width, height) of every image (None:
-    the first one's), unless resize is asked for. The note says whether the files in it are PNG, which is
-    exact, or JPEG. ValueError: pyarrow is missing, a file is missing or damaged, a label is out of range.
+    the first one's), unless resize is asked for. The note says which lossy formats are in it, such as JPEG.
+    ValueError: pyarrow is missing, a file is missing or damaged, a label is out of range, or the files' class
+    names are not the same (their order may differ).
 
     >>> read_parquet({"data/train-00000-of-00001.parquet": b""}, "cifar100", "copy it again.")
     Traceback (most recent call last):
     ValueError: cifar100 has no test-*.parquet or valid-*.parquet: copy it again.
     """
     splits = shards(files, where, advice)
-    tables = [read_table(files, names, where) for names in splits.values()]
-    contents = [image_bytes(table, where) for table in tables]
+    tables = [read_tables(files, names, where) for names in splits.values()]
+    contents = [image_bytes(part, where) for part in tables]
     labels, classes = labels_of(tables, ("fine_label", "label"), where)
     groups = ()
-    if all("coarse_label" in table.column_names for table in tables):
+    if all("coarse_label" in table.column_names for part in tables for table in part):
         coarse, names = labels_of(tables, ("coarse_label",), where)
         groups = superclasses(np.concatenate(labels), np.concatenate(coarse), classes, names, where)
     rows = [[f"{where}, image {row} of {split}" for row in range(len(part))]
             for split, part in zip(splits, contents, strict=True)]
     size = size or one_size(contents[0], rows[0])
-    images = [decode(*part, size, resize) for part in zip(contents, rows, strict=True)]
-    exact = all(content.startswith(b"\x89PNG") for part in contents for content in part)
+    met = Counter()
+    images = [decode(*part, size, resize, met) for part in zip(contents, rows, strict=True)]
     return Decoded(images[0], labels[0], images[1], labels[1], classes, groups,
-                   note="Parquet" if exact else "Parquet, JPEG",
-                   provenance={"layout": "Parquet", "test_split": list(splits)[1]})
+                   note=note_of("Parquet", met, sum(map(len, contents))),
+                   provenance={"layout": "Parquet", "test_split": list(splits)[1], "files": dict(met)})

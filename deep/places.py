@@ -6,7 +6,6 @@ from pathlib import Path
 
 from deep.archives import is_archive, read_files
 from deep.catalogue import LAYOUTS
-from deep.folders import is_image
 from deep.train import load_data
 
 __all__ = ["Images", "places_of", "stand_in"]
@@ -42,7 +41,7 @@ def stand_in(name, place):
     known = {file for layout in LAYOUTS.values() if layout.stems for file in layout.needed}
     if any(file.rpartition("/")[2] in known or file.endswith(".parquet") for file in names):
         return name
-    return "folder" if any(is_image(file) and "train" in file.split("/") for file in names) else name
+    return "folder" if any("train" in file.split("/")[:-2] for file in names) else name
 
 
 class Images:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from deep.measurements import weights_digest
 from deep.models import load_network
+from deep.own_images import former_names
+from deep.progress import tell
 from deep.run import RunFolder
 
 __all__ = ["Teachers", "network_of_run"]
@@ -20,10 +22,15 @@ def network_of_run(name, data, device):
     path, _, which = name.rpartition(":") if name.endswith((":best", ":last")) else (name, "", "best")
     run = RunFolder(Path(path))
     run.recipe()
-    known = len(run.model_state(which)["model"]["linear.weight"])
+    state = run.model_state(which)
+    known = len(state["model"]["linear.weight"])
     if known != len(data.classes):
         raise ValueError(f"the teacher {name} knows {known} classes, but there are "
                          f"{len(data.classes)}: choose a teacher trained on the same data set.")
+    names = former_names(state, data)
+    if names:
+        tell(f"the teacher {name} calls its classes {', '.join(names)}, but here they are "
+             f"{', '.join(data.classes)}: their order is taken to be the same.")
     return load_network(run, data, which, device).requires_grad_(False)
 
 

@@ -11,6 +11,7 @@ from deep.data import Split
 from deep.measurements import read_lines
 from deep.recipe import recipe_named
 from deep.run import RunFolder, load_checkpoint
+from deep.teachers import network_of_run
 from deep.train import load_data, train
 
 RECIPE = recipe_named("planted-cnn", ["train_size=60", "val_size=12", "batch=30", "epochs=2", "eval_every=1", "width=2",
@@ -160,6 +161,13 @@ def test_other_class_names_are_told_and_another_number_is_refused(run, capsys, m
         said = capsys.readouterr().err
         assert "tells 3 classes apart, but planted images has 4: pass images of the run's own classes." in said
         assert len(said.strip().splitlines()) == 1
+
+
+def test_a_teacher_of_other_class_names_says_so(run, capsys):
+    network_of_run(f"{run.path}:last", images(), "cpu")
+    assert capsys.readouterr().err == ""
+    network_of_run(f"{run.path}:last", replace(images(), classes=("cat", "dog", "eel")), "cpu")
+    assert "calls its classes 1, 2, 3, but here they are cat, dog, eel: their order is" in capsys.readouterr().err
 
 
 def test_an_older_run_is_measured_with_a_sentence(tmp_path, capsys, monkeypatch):

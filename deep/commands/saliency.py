@@ -75,9 +75,10 @@ def picture_path(out, folder, apart):
 
 def class_numbers(text, names):
     """The classes named in `text`, in its order; None for none given."""
+    from deep.folders import one_form
     if text is None:
         return None
-    numbers = []
+    numbers, text = [], one_form(text)
     for word in text.split(","):
         number = names.index(word) if word in names else int(word) if word.isdecimal() else -1
         if not 0 <= number < len(names) or number in numbers:
