@@ -324,6 +324,9 @@ def test_the_commit_of_somebody_elses_repository_is_not_ours(tmp_path, module):
     unpacked, _ = copied(module, tmp_path / "sdist")
     (tmp_path / "sdist" / "pyproject.toml").write_text(PROJECT)
     assert unpacked.commit() == VERSION
+    (tmp_path / "sdist" / "main.py").touch()
+    repository(tmp_path / "sdist", "main.py")
+    assert unpacked.commit() == VERSION
 
 
 def test_without_git_or_an_installation(tmp_path, module, monkeypatch):
