@@ -83,6 +83,7 @@ def conv2d(x, weight, bias=None, stride=(1, 1), padding=(0, 0), dilation=(1, 1),
 
     On a CPU a strided 1x1 convolution of few channels is that of every stride-th pixel, which torch computes soundly.
 
+    >>> _ = torch.manual_seed(0)
     >>> x, weight = torch.randn(2, 3, 4, 4).bfloat16(), torch.randn(5, 3, 3, 3).bfloat16()
     >>> torch.allclose(conv2d(x, weight, padding=(1, 1)), F.conv2d(x, weight, padding=1), rtol=0.02, atol=0.02)
     True

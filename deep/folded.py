@@ -169,6 +169,7 @@ class Folded(nn.Module):
     Raises ValueError for a body that it cannot read (`supports`), and in training mode.
 
     >>> from deep.models import Classifier, PreActResNet18
+    >>> _ = torch.manual_seed(0)
     >>> model = Classifier(PreActResNet18(4), nn.Linear(32, 10), (0.5,) * 3, (0.25,) * 3)
     >>> x, folded = torch.rand(2, 3, 32, 32), Folded(model)
     >>> torch.allclose(folded(x), model.eval()(x), atol=1e-5), list(folded.parameters()), list(folded.state_dict())
