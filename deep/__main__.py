@@ -4,6 +4,7 @@ import sys
 
 from deep.commands import COMMANDS
 from deep.memory import memory_sentence
+from deep.stopping import Interrupted, Stop
 from synthmodel.command_line import OneSentenceParser, complain, escaped_output
 
 __all__ = ["main"]
@@ -33,8 +34,10 @@ def answered(arguments):
     if rest:
         words.error(f"{' '.join(rest)} was not understood")
     command = next(command for command in COMMANDS if command.__name__.rpartition(".")[2] == options.command)
+    continues = command.continues(options) if hasattr(command, "continues") else None
     try:
-        command.run(options)
+        with Stop(f"deep {options.command}"):
+            command.run(options)
     except ValueError as error:
         complain(f"deep: {error}")
         return 2
@@ -45,9 +48,9 @@ def answered(arguments):
         complain(f"deep: {error.filename or 'the output'} cannot be read or written ({error.strerror}): choose another "
                  "place.")
         return 1
-    except KeyboardInterrupt:
-        complain("deep: interrupted; the same command continues.")
-        return 130
+    except Interrupted as stop:
+        complain(f"deep: {stop}; {continues or 'the same command begins again'}.")
+        return stop.status
     except Exception as error:
         short = memory_sentence(error)
         status = 1 if short else getattr(error, "status", None)

@@ -22,9 +22,9 @@ class Lost(Exception):
 
     status = 1  # of this process, when it ends
 
-    def __init__(self):
-        super().__init__("another process of this training has ended or does not answer, so this one stops too: start "
-                         "the same command again, which goes on from the last checkpoint.")
+    def __str__(self):
+        return ("another process of this training has ended or does not answer, so this one stops too: start the same "
+                "command again, which goes on from the last checkpoint.")
 
 
 @contextmanager
@@ -94,7 +94,7 @@ class Processes(Alone):
         if self.rank == 0:
             try:
                 told[0] = make()
-            except Exception as error:
+            except BaseException as error:  # Interrupted, too: the others wait for word
                 told[1] = failed = error
         with noticing():
             distributed.broadcast_object_list(told, 0, group=self.control)

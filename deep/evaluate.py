@@ -105,12 +105,12 @@ def clean_on_training_images(model, train):
     return {"train_clean": accuracy(correct)["value"], "n_train_clean": len(index)}
 
 
-def training_line(model, data, recipe, epoch, world=None):
+def training_line(model, data, recipe, epoch, world=None, progress=None):
     """The evaluation part of one metrics line, of the splits that are due; the attack's seed is the epoch's.
 
     Of each split the clean and robust accuracy, the robust loss on the same adversarial images, and n; of the test
     images CAS; and the clean accuracy on training images. The attack sees the folded network where there is one: the
-    same scores, sooner.
+    same scores, sooner. progress: as in `measure`.
     """
     attack = evaluation_attack(recipe, data.box)
     # The validation split only ranks checkpoints: half the steps rank them as well at half the cost.
@@ -119,7 +119,7 @@ def training_line(model, data, recipe, epoch, world=None):
     line = {}
     for name in recipe.splits_due(epoch):
         split, tried, prefix = (data.test, attack, "") if name == "test" else (data.val, ranking, "val_")
-        outcome = measure(model, split, tried, seed=epoch, attacked=attacked, world=world)
+        outcome = measure(model, split, tried, seed=epoch, attacked=attacked, progress=progress, world=world)
         line |= {f"{prefix}clean": accuracy(outcome.clean)["value"],
                  f"{prefix}robust": accuracy(outcome.robust)["value"],
                  f"{prefix}robust_loss": robust_loss(outcome, model.linear, recipe.loss), f"n_{name}": len(split)}

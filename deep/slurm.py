@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from deep.stopping import Interrupted, Stop
 from deep.sweep import train_one
 
 __all__ = ["Job", "parameters", "submit"]
@@ -13,16 +14,24 @@ RESTARTS = 1000  # a job that reaches its time limit is queued again, and contin
 
 
 class Job:
-    """What a job does: train one run, or continue it. At its time limit it asks to be queued again."""
+    """What a job does: train one run, or continue it. At its time limit it asks to be queued again.
+
+    SIGTERM (scancel) leaves a checkpoint in mid-epoch, as in `deep train`, and ends the job.
+    """
 
     def __call__(self, run, out, data, device, threads):
         import torch
         if threads:
             torch.set_num_threads(threads)
-        return train_one(run, out, data, device)
+        try:
+            with Stop():
+                return train_one(run, out, data, device)
+        except Interrupted as stop:
+            raise SystemExit(stop.status) from None
 
     def checkpoint(self, *arguments):
-        """submitit calls it shortly before the time limit; the run folder has the last epoch's checkpoint."""
+        """submitit calls it shortly before the time limit, and ends the process: the last epoch's checkpoint is there,
+        and that of an epoch which is being evaluated."""
         from submitit.helpers import DelayedSubmission
         return DelayedSubmission(self, *arguments)
 

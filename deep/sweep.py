@@ -175,17 +175,15 @@ def train_one(run, out, data=None, device="cpu", progress=None):
     """Train one run, or continue it: ("finished", None), ("failed", reason) or ("in use", None), by another process.
 
     data: the folder of the images. A failure of whatever kind is written to failed.json in the run folder, with the
-    traceback, and is not raised. `deep.train.Interrupted` is: the signal is meant for the sweep.
+    traceback, and is not raised. `Interrupted` is, which is no failure: the signal is meant for the sweep.
     """
     from deep.run import InUse, RunFolder
-    from deep.train import Interrupted, load_data, train
+    from deep.train import load_data, train
     folder = RunFolder(Path(out) / run.name)
     try:
         train(run.recipe, load_data(run.recipe, data), out, device=device, progress=progress)
     except InUse:
         return "in use", None
-    except Interrupted:
-        raise
     except Exception as error:
         reason = memory_sentence(error) or str(error) or type(error).__name__
         with suppress(OSError):  # the disk may be what failed

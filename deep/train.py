@@ -2,7 +2,6 @@
 
 import io
 import math
-import signal
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -18,6 +17,7 @@ from deep.planted import planted_images
 from deep.recipe import Recipe, run_name
 from deep.run import RunFolder, load_checkpoint, packed
 from deep.sessions import other_arithmetic
+from deep.stopping import Interrupted, Stop
 from deep.telling import tell
 from deep.training import Training, seeds
 
@@ -27,14 +27,6 @@ __all__ = ["Interrupted", "Training", "common_epochs", "load_data", "load_networ
 # Fields that do nothing before a share of the epochs has passed, by the field that says which.
 LATE = {"trim_from": ("trim", "trim_kind", "clip"), "teacher_from": ("teacher", "teacher_share", "temperature"),
         "average_from": ("average", "average_decay")}
-
-
-class Interrupted(Exception):
-    """A signal asked the training to stop; a checkpoint was written. `status`: this process's, when it ends."""
-
-    def __init__(self, number):
-        super().__init__(f"signal {number} stopped the training; the same command continues it.")
-        self.status = 128 + number
 
 
 def load_data(recipe, folder=None):
@@ -114,9 +106,12 @@ def follow_the_first(training):
         training.totals[:2] = 0  # the sums so far are the first one's
 
 
-def close_epoch(training, run):
-    """Finish the epoch; the first process writes it down."""
-    best = training.finish_epoch()
+def close_epoch(training, run, look):
+    """Finish the epoch; the first process writes it down, and before it is evaluated, what has been trained."""
+    training.check_finite()
+    if training.evaluates and not training.world.rank:
+        run.save(training.state(), None)
+    best = training.finish_epoch(look)
     if training.world.rank:
         return
     if training.recipe.keep_every and training.epoch % training.recipe.keep_every == 0:
@@ -134,9 +129,10 @@ def train(recipe, data, out, *, device="cpu", stop_after=None, progress=None, fo
     folder whose first epochs are this recipe's too: a new run begins from the last of its kept checkpoints that is.
     world: None, or the processes that train together, each calling this function; the first one writes the folder.
     On a CPU the continued run is bit-identical to an uninterrupted one on the same machine with the same threads.
-    SIGTERM and SIGINT write a checkpoint in mid-epoch and raise `Interrupted`. ValueError: the folder is in use,
-    or holds another recipe or no readable checkpoint; or the network does not take the batches. FloatingPointError: the
-    loss was NaN or infinite.
+    SIGTERM and SIGINT raise `Interrupted`, after the step at hand and with a checkpoint in mid-epoch, or during an
+    evaluation, before which there was one; a second Ctrl-C at once. ValueError: the folder is in use, or holds another
+    recipe or no readable checkpoint; or the network does not take the batches. FloatingPointError: the loss was NaN or
+    infinite.
     """
     check_smoothing(recipe.smoothing, len(data.classes))
     run, world = RunFolder(folder or Path(out) / run_name(recipe)), world or Alone()
@@ -146,38 +142,47 @@ def train(recipe, data, out, *, device="cpu", stop_after=None, progress=None, fo
     if recipe.compile:
         check_compiler(training.device)
     world.of_the_first(lambda: run.open_for_training(recipe))
-    received = []
-    handlers = {number: signal.signal(number, lambda number, frame: received.append(number))
-                for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        world.of_the_first(lambda: begin(training, run, branch_of))
-        if world.size > 1:
-            follow_the_first(training)
-        if training.epoch < recipe.epochs:
-            before, now = world.of_the_first(lambda: run.write_environment(data, device, training.epoch, world.size))
-            sentence = other_arithmetic(before, now)
-            if sentence and not world.rank and (training.epoch or training.step):
-                tell(f"deep: {sentence}")
-        last, stop = min(recipe.epochs, stop_after or recipe.epochs), 0
-        while training.epoch < last:
-            started = time.perf_counter()
-            training.set_learning_rate(recipe.learning_rate(training.epoch))
-            training.begin_epoch()
-            while training.step < training.batches and not stop:
-                training.train_batch()
-                if progress:
-                    progress(training)
-                stop = world.highest(max(received, default=0))
-            training.seconds += time.perf_counter() - started
-            if stop:
-                training.check_finite()
-                world.of_the_first(lambda: run.save(training.state(), None))
-                raise Interrupted(stop)
-            close_epoch(training, run)
-            if progress:
-                progress(training)
+        with Stop(held=True) as stop:
+            world.of_the_first(lambda: begin(training, run, branch_of))
+            if world.size > 1:
+                follow_the_first(training)
+            if training.epoch < recipe.epochs:
+                before, now = world.of_the_first(
+                    lambda: run.write_environment(data, device, training.epoch, world.size))
+                sentence = other_arithmetic(before, now)
+                if sentence and not world.rank and (training.epoch or training.step):
+                    tell(f"deep: {sentence}")
+            train_epochs(training, run, min(recipe.epochs, stop_after or recipe.epochs), stop, progress)
         return run
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
         run.close()
+
+
+def train_epochs(training, run, last, stop, progress):
+    """Train up to the epoch `last`; every process looks at the signals of all at the same moments."""
+    recipe, world = training.recipe, training.world
+
+    def look():
+        asked = world.highest(stop.received)
+        if asked:
+            raise Interrupted(asked)
+
+    while training.epoch < last:
+        started, asked = time.perf_counter(), 0
+        training.set_learning_rate(recipe.learning_rate(training.epoch))
+        training.begin_epoch()
+        while training.step < training.batches and not asked:
+            training.train_batch()
+            if progress:
+                progress(training)
+            asked = world.highest(stop.received)
+        training.seconds += time.perf_counter() - started
+        if asked:
+            training.check_finite()
+            world.of_the_first(lambda: run.save(training.state(), None))
+            raise Interrupted(asked)
+        close_epoch(training, run, look)
+        if progress:
+            progress(training)
+        look()

@@ -237,9 +237,16 @@ class Training:
             raise FloatingPointError(f"the training diverged (no finite loss) at step {step} of epoch "
                                      f"{self.epoch + 1}: of its checkpoints {saved}; lower lr or turn bf16 off.")
 
-    def finish_epoch(self):
-        """Close the epoch: refuse a NaN, evaluate when it is due, and return the weights if they are the best."""
-        self.check_finite()
+    @property
+    def evaluates(self):
+        """Whether the end of this epoch is more than its bookkeeping."""
+        return bool(self.recipe.splits_due(self.epoch + 1)) or self.recipe.probe_steps is not None
+
+    def finish_epoch(self, look=None):
+        """Close the epoch after `check_finite`: evaluate when it is due, and return the weights if they are the best.
+
+        look(): called after each batch of an evaluation, by every process; it may raise.
+        """
         recipe, n = self.recipe, len(self.data.train)
         loss, correct, *_ = self.totals.tolist()
         line = {"epoch": self.epoch + 1, "learning_rate": recipe.learning_rate(self.epoch), "train_loss": loss / n,
@@ -252,19 +259,19 @@ class Training:
         if recipe.probe_steps is not None:
             with seeded(self.epoch, self.device):
                 line |= probe(self.model, self.data, self.attack, recipe.probe_steps, seed=self.epoch)
-        best = self.evaluate_into(line) if recipe.splits_due(self.epoch) else None
+        best = self.evaluate_into(line, look) if recipe.splits_due(self.epoch) else None
         self.history.append(line)
         self.step, self.order, self.seconds = 0, None, 0.0
         self.totals.zero_()
         return best
 
-    def evaluate_into(self, line):
+    def evaluate_into(self, line, look=None):
         """Attack the splits that are due, into the metrics line, and return the checkpoint if it is the best so far."""
         recipe, begin, model = self.recipe, time.perf_counter(), self.evaluated
         if self.average:
             line["evaluated"] = "network" if model is self.model else "average"
         with seeded(self.epoch, self.device):
-            line |= training_line(model, self.data, recipe, self.epoch, self.world)
+            line |= training_line(model, self.data, recipe, self.epoch, self.world, look and (lambda n: look()))
         line["eval_seconds"] = round(time.perf_counter() - begin, 3)
         score = line["robust" if recipe.select == "test" else "val_robust"]
         if score <= self.best:

@@ -17,7 +17,7 @@ from deep.probe import judged, probe
 from deep.progress import epoch_note
 from deep.recipe import recipe_named, run_name
 from deep.run import RunFolder
-from deep.train import Training, common_epochs, load_data, train
+from deep.train import Interrupted, Training, common_epochs, load_data, train
 
 SHORT = ["epochs=4", "train_size=400", "val_size=60", "batch=100", "eval_every=1"]
 ONE = ["epochs=4", "train_size=60", "val_size=9", "batch=60", "momentum=0", "eps=0.1", "step=0.1", "lr=0.05",
@@ -320,7 +320,7 @@ def test_an_interrupted_run_is_continued_to_the_last_bit(tmp_path, system):
                 os.kill(os.getpid(), signal.SIGTERM)
 
         folder = tmp_path / f"{epoch}-{step}"
-        with pytest.raises(Exception, match="signal 15 stopped the training"):
+        with pytest.raises(Interrupted, match="signal 15 stopped the training"):
             run_of(folder, *SYSTEMS[system], progress=interrupt)
         state = RunFolder(folder / whole.path.name).resume()[0]
         assert (state["epoch"], state["step"]) == (epoch, step)
@@ -342,7 +342,7 @@ def test_a_branch_of_an_interrupted_trunk_has_its_best_checkpoint(tmp_path, monk
     """The best epoch lies before the interruption, and no later one is better."""
     scores = {1: 0.9, 2: 0.5, 3: 0.4, 4: 0.3}
     monkeypatch.setattr("deep.training.training_line",
-                        lambda model, data, recipe, epoch, world: {"val_robust": scores[epoch], "robust": 0.0})
+                        lambda model, data, recipe, epoch, world, progress: {"val_robust": scores[epoch], "robust": 0.0})
     run_of(tmp_path / "trunk", "keep_every=2", stop_after=1)
     trunk = run_of(tmp_path / "trunk", "keep_every=2")
     system = ["trim=0.1", "trim_from=1/2"]

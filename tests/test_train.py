@@ -19,7 +19,7 @@ from deep.evaluate import evaluation_attack, measure, training_line
 from deep.folded import Folded
 from deep.recipe import recipe_named, run_name
 from deep.run import RunFolder
-from deep.train import Training, load_data, load_network, train
+from deep.train import Interrupted, Training, load_data, load_network, train
 
 TINY = ["width=4", "steps=2", "epochs=4", "batch=32", "train_size=128", "val_size=32", "eval_every=2", "eval_steps=2"]
 PLANTED = ["epochs=4", "train_size=2000", "val_size=300", "batch=250", "eval_every=2"]
@@ -78,7 +78,7 @@ def test_signal_in_mid_epoch_leaves_a_checkpoint_that_continues_exactly(tiny, un
         if len(steps) == 7:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    with pytest.raises(Exception, match="signal 15 stopped the training"):
+    with pytest.raises(Interrupted, match="signal 15 stopped the training"):
         train(recipe, data, tmp_path, progress=interrupt)
     state, _ = RunFolder(tmp_path / run_name(recipe)).resume()
     assert (state["epoch"], state["step"]) == (1, 2)  # four steps an epoch, and one call for the epoch's end
@@ -312,7 +312,7 @@ def test_the_recipe_reaches_what_it_names(tiny, monkeypatch):
 @pytest.mark.parametrize("select", ["val", "test"])
 def test_the_best_checkpoint_is_selected_as_the_recipe_says(tmp_path, monkeypatch, select):
     scores = {1: (0.3, 0.1), 2: (0.2, 0.5), 3: (0.9, 0.4), 4: (0.8, 0.2)}  # epoch: (val, test)
-    monkeypatch.setattr("deep.training.training_line", lambda model, data, recipe, epoch, world:
+    monkeypatch.setattr("deep.training.training_line", lambda model, data, recipe, epoch, world, progress:
                         dict(zip(("val_robust", "robust"), scores[epoch], strict=True)))
     run = planted_run(tmp_path, f"select={select}", "eval_every=1")
     best = run.model_state("best")

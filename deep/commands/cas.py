@@ -4,7 +4,7 @@ import json
 
 from deep.commands.common import add_run_options, opened, positive, printed_first
 
-__all__ = ["add", "run"]
+__all__ = ["add", "continues", "run"]
 
 WIDEST = 20  # classes: a larger correlation is not printed, only written
 PLAIN = ("cas_gauge_fixed", "cas_per_instance", "cas_clean", "cas_clean_gauge_fixed", "margin_cas")
@@ -14,6 +14,11 @@ def add(commands):
     cas = commands.add_parser("cas", help="class correlation, CAS and its variants of a run")
     cas.add_argument("--attack-seeds", type=int, default=3, help="attacks behind the interval (default: 3)")
     add_run_options(cas, checkpoints=("best", "last", "both", "all"))
+
+
+def continues(options):
+    if options.checkpoint == "all":
+        return "the same command goes on after the last checkpoint that was measured"
 
 
 def run(options):

@@ -1,11 +1,10 @@
 """What several commands share: options, devices, and the run whose checkpoints they read."""
 
 import ctypes
-import signal
 from contextlib import contextmanager
 
 __all__ = ["ATTACK_STEPS", "add_attack_steps", "add_machine_options", "add_run_options", "keep_freed_memory", "opened",
-           "positive", "printed_first", "stoppable", "use_device"]
+           "positive", "printed_first", "use_device"]
 
 ATTACK_STEPS = 20  # of PGD where a run is measured; what training writes of itself has the recipe's eval_steps
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # glibc's malloc.h
@@ -77,21 +76,6 @@ def printed_first():
     yield attempt
     if failures:
         raise failures[-1]
-
-
-@contextmanager
-def stoppable():
-    """Between two trainings SIGTERM and SIGINT raise `Interrupted`; `deep.train.train` checkpoints first."""
-    from deep.train import Interrupted
-
-    def stop(number, frame):
-        raise Interrupted(number)
-    handlers = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 def opened(options):

@@ -6,11 +6,11 @@ import shlex
 from contextlib import chdir, suppress
 from pathlib import Path
 
-from deep.commands.common import ATTACK_STEPS, add_attack_steps, positive, stoppable, use_device
+from deep.commands.common import ATTACK_STEPS, add_attack_steps, positive, use_device
 from deep.reproduce import SCALES, TABLES
 from deep.telling import tell
 
-__all__ = ["add", "run"]
+__all__ = ["add", "continues", "run"]
 
 
 def add(commands):
@@ -40,6 +40,10 @@ def add(commands):
     command.add_argument("--threads", type=int, help="CPU threads (default: torch's)")
 
 
+def continues(options):
+    return "the same command continues it"
+
+
 def run(options):
     from deep.places import Images, places_of, stand_in
     from deep.reproduce import planned
@@ -59,9 +63,8 @@ def run(options):
         raise ValueError(next(iter(missing.values())))
     check_attacks(attacks, plan, images, missing)
     Path(options.out).mkdir(parents=True, exist_ok=True)
-    with stoppable():
-        train_all(plan, missing, images, attacks, options, device)
-        results = measure_all(plan, missing, images, attacks, options, device)
+    train_all(plan, missing, images, attacks, options, device)
+    results = measure_all(plan, missing, images, attacks, options, device)
     report = reported(plan, results, missing, images, attacks, options)
     write(report, options)
     from deep.table_text import printed

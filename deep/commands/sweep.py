@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 
-from deep.commands.common import add_machine_options, positive, stoppable, use_device
+from deep.commands.common import add_machine_options, positive, use_device
 from deep.telling import tell
 
-__all__ = ["add", "run"]
+__all__ = ["add", "continues", "run"]
 
 
 def add(commands):
@@ -31,6 +33,10 @@ def add(commands):
                        help="an option of sbatch, e.g. partition=gpu, time=120 (minutes), gpus=1; may be repeated")
     sweep.add_argument("--worker", type=int, help="internal: the process whose worker this is")
     add_machine_options(sweep)
+
+
+def continues(options):
+    return "the same command continues it"
 
 
 def run(options):
@@ -96,62 +102,57 @@ def work_here(runs, options):
 
     from deep.progress import training_progress
     from deep.sweep import standing, train_one, work
-    from deep.train import Interrupted
     device = use_device(options.device, options.threads)
-
-    def orphaned():
-        return options.worker is not None and os.getppid() != options.worker
-
-    def watch(training):  # the shared bar is left to a process that trains alone
-        if orphaned():
-            os.kill(os.getpid(), signal.SIGTERM)
+    if options.worker is not None:
+        threading.Thread(target=end_with, args=(options.worker,), daemon=True).start()
 
     def train_run(run):
-        if orphaned():
-            raise Interrupted(signal.SIGTERM)
         before = standing(run, options.out)
         tell(f"{run.name} ({' '.join(run.words)}): " + (f"continued after epoch {before['epoch']}" if before["epoch"]
                                                          else "begun")
              + (f": {before['reason']}" if before["reason"] else ""))
-        with nullcontext(watch) if options.worker is not None else training_progress(run.recipe) as progress:
+        # the shared bar is left to a process that trains alone
+        with nullcontext() if options.worker is not None else training_progress(run.recipe) as progress:
             state, reason = train_one(run, options.out, options.data, device, progress)
         tell(f"{run.name}: {state}" + (f": {reason}" if reason else ""))
         return state
 
-    with stoppable():
-        work(runs, options.out, train_run)
+    work(runs, options.out, train_run)
+
+
+def end_with(parent):
+    """In a worker: stop it as SIGTERM does, with a checkpoint, when the process that started it has gone."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def share(runs, options):
     """Start the workers, wait for them, and pass on the signal that stops the sweep."""
-    from deep.train import Interrupted
+    from deep.stopping import Stop
     number = min(options.workers, sum(one["state"] != "finished" for one in standings(runs, options.out)))
     devices = options.device.split(",")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = options.threads or max(1, cores // max(1, number))
-    workers, received = [], []
+    workers = []
 
-    def stop(signum, frame):
-        received.append(signum)
+    def pass_on(number):
         for worker in workers:
-            worker.terminate()
+            worker.send_signal(number)
 
-    handlers = {signum: signal.signal(signum, stop) for signum in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        for k in range(number):
-            words = ["sweep", options.file, "--out", options.out, "--device", devices[k % len(devices)], "--threads",
-                     str(threads), "--worker", str(os.getpid()), *(["--data", options.data] if options.data else [])]
-            # a session of its own: ^C reaches the workers once, through this process
-            workers.append(subprocess.Popen([sys.executable, "-m", "deep", *words], start_new_session=True))
-        if received:
-            stop(received[0], None)
-        for worker in workers:
-            worker.wait()
-    finally:
-        for signum, handler in handlers.items():
-            signal.signal(signum, handler)
-    if received:
-        raise Interrupted(received[0])
+    with Stop(held=True, tell=pass_on) as stop:
+        try:
+            for k in range(number):
+                words = ["sweep", options.file, "--out", options.out, "--device", devices[k % len(devices)],
+                         "--threads", str(threads), "--worker", str(os.getpid()),
+                         *(["--data", options.data] if options.data else [])]
+                # a session of its own: ^C reaches the workers once, through this process
+                workers.append(subprocess.Popen([sys.executable, "-m", "deep", *words], start_new_session=True))
+            if stop.received:
+                pass_on(stop.received)
+        finally:
+            for worker in workers:
+                worker.wait()
 
 
 def submitted(runs, options):

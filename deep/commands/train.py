@@ -5,7 +5,7 @@ from pathlib import Path
 
 from deep.commands.common import add_machine_options, positive, use_device
 
-__all__ = ["add", "run"]
+__all__ = ["add", "continues", "run"]
 
 
 def add(commands):
@@ -18,6 +18,10 @@ def add(commands):
     train.add_argument("--stop-after", type=int, metavar="EPOCH", help="stop there; the same command continues")
     train.add_argument("--tensorboard", action="store_true", help="mirror the metrics to RUN/tensorboard")
     add_machine_options(train)
+
+
+def continues(options):
+    return "the same command continues it"
 
 
 def run(options):

@@ -1,0 +1,78 @@
+"""SIGTERM and SIGINT: how a process that is asked to stop does so, once for all commands.
+
+A block `with Stop()` raises `Interrupted` wherever it is; with `held=True` it goes on until it looks at `received`, or
+ends, so that it can save first. Blocks lie in each other: a signal that the inner one has left is raised by the outer.
+"""
+
+import signal
+import time
+
+__all__ = ["Interrupted", "Stop"]
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+ECHO = 1.0  # seconds: within them a second Ctrl-C is the first, which torchrun sends on to those who have it already
+
+
+class Interrupted(BaseException):
+    """Signal `number` stopped `what`. No Exception, so that no handler of errors takes it for one.
+
+    status: the exit status of a process that it ends.
+
+    >>> import pickle
+    >>> pickle.loads(pickle.dumps(Interrupted(15)))
+    Interrupted(15, 'the training')
+    >>> print(Interrupted(15)), Interrupted(15).status
+    signal 15 stopped the training
+    (None, 143)
+    """
+
+    def __init__(self, number, what="the training"):
+        super().__init__(number, what)
+        self.number, self.what, self.status = number, what, 128 + number
+
+    def __str__(self):
+        return f"signal {self.number} stopped {self.what}"
+
+
+class Stop:
+    """A block in which SIGTERM and SIGINT raise `Interrupted`; only the main thread may enter one.
+
+    held: only note the signal in `received` (else 0), for the block to look at; it is raised at the block's end at the
+    latest. A second Ctrl-C is raised at once. tell(number): called at each signal, whether or not it is raised.
+    """
+
+    def __init__(self, what="the training", held=False, tell=None):
+        self.what, self.held, self.tell, self.received = what, held, tell, 0
+        self.since, self.before = None, {}
+
+    def __call__(self, number, frame):
+        again = number == signal.SIGINT and self.since is not None and time.monotonic() - self.since > ECHO
+        if self.since is None:
+            self.since = time.monotonic()
+        self.received = number
+        if self.tell:
+            self.tell(number)
+        if again or not self.held:
+            raise Interrupted(number, self.what)
+
+    def __enter__(self):
+        self.before = {number: signal.signal(number, self) for number in SIGNALS}
+        outer = self.outer()
+        if outer and outer.received:  # raised where Python ignores what is raised, as in a finaliser
+            self.restore()
+            raise Interrupted(outer.received, outer.what)
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.restore()
+        # an error that ends the block hides no signal from the block around it
+        if self.received and (kind is None or (issubclass(kind, Exception) and self.outer())):
+            raise Interrupted(self.received, self.what)
+
+    def outer(self):
+        """The block that this one lies in, or None."""
+        return next((handler for handler in self.before.values() if isinstance(handler, Stop)), None)
+
+    def restore(self):
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
