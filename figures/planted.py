@@ -8,14 +8,16 @@ and 6 r^2/(4 + 2 r^2) and r^2/(1 + r^2) of them.
 
 import json
 import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+import time
+from concurrent.futures import as_completed
+from multiprocessing import active_children
 
 import numpy as np
 
 from figures.style import BLACK, BLUE, GREY, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import CrossEntropy, Setting, eps0, solve
 from synthmodel.closed import ratio_closed
+from synthmodel.workers import workers
 
 __all__ = ["compute", "draw", "jobs"]
 
@@ -40,17 +42,28 @@ def jobs():
     return listed
 
 
+def trained(recipe, data, runs, pause=1.0):
+    """The run of a recipe, trained or continued; while another process trains it, wait and take what it has made."""
+    from deep.run import InUse
+    from deep.train import train
+    while True:
+        try:
+            return train(recipe, data, runs)
+        except InUse:
+            time.sleep(pause)
+
+
 def measured(network, words, runs):
     """Train one recipe (or continue it) and measure it; runs in a worker process, on one thread."""
     import torch
 
     from deep.planted import reliance
     from deep.recipe import recipe_named
-    from deep.train import load_data, load_network, train
+    from deep.train import load_data, load_network
     torch.set_num_threads(1)
     recipe = recipe_named(f"planted-{network}", words)
     data = load_data(recipe)
-    run = train(recipe, data, runs)
+    run = trained(recipe, data, runs)
     exclusive, shared = reliance(load_network(run, data, "last"), data.test, recipe.patch)
     line = run.metrics()[-1]
     return {"network": network, "loss": recipe.loss, "eps": float(recipe.eps), "seed": recipe.seed,
@@ -66,13 +79,15 @@ def compute(folder, advance=lambda: None):
     """planted.csv (one row a network) and planted-theory.csv (the curves); run folders in `folder`/runs."""
     rows = []
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ProcessPoolExecutor(cores, get_context("spawn")) as pool:
+    with workers(cores) as pool:
         futures = [pool.submit(measured, network, words, folder / "runs") for network, words in jobs()]
         try:
             for future in as_completed(futures):
                 rows.append(future.result())
                 advance()
-        except BaseException:  # an interrupted report must not wait for the whole queue
+        except BaseException:  # an interrupted report must not wait for the networks at hand
+            for worker in active_children():
+                worker.kill()  # which no run folder minds
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     rows.sort(key=lambda row: (row["network"], row["loss"], row["eps"], row["seed"]))

@@ -160,7 +160,8 @@ def answered(arguments):
                  "place.")
         return 1
     except KeyboardInterrupt:
-        complain("synthmodel: interrupted; the same command goes on from what is finished.")
+        goes_on = "; the same command goes on from what is finished" if options.command == "report" else ""
+        complain(f"synthmodel: interrupted{goes_on}.")
         return 130
 
 

@@ -4,14 +4,13 @@ A row says on which domain the claim was tried and how close it came to failing.
 """
 
 import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache, partial
-from multiprocessing import get_context
 
 from synthmodel.checks import CHECKS
 from synthmodel.claims import CLAIMS, Claim
 from synthmodel.evidence import Evidence
+from synthmodel.workers import workers as pool_of
 
 __all__ = ["Row", "verify"]
 
@@ -89,5 +88,5 @@ def verify(claims=CLAIMS, symbolic=True, workers=1):
     # One numerical thread a process: the workers share the cores.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with pool_of(workers) as pool:
         yield from pool.map(one, claims)

@@ -1,0 +1,33 @@
+"""Processes that share out work, and never outlive the one that started them."""
+
+import os
+import signal
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context, parent_process
+
+__all__ = ["workers"]
+
+
+def begin():
+    """In a new worker: leave Ctrl-C to the parent, and end at once when the parent has ended, however it did.
+
+    A pool's workers hold both ends of the queue that they wait on, and so would wait for ever.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def end_with_parent():
+    parent_process().join()  # a pipe whose other end the parent alone holds
+    os._exit(1)
+
+
+def workers(number):
+    """A `ProcessPoolExecutor` of fresh processes, which end with this one.
+
+    >>> with workers(1) as pool:
+    ...     pool.submit(abs, -3).result()
+    3
+    """
+    return ProcessPoolExecutor(number, get_context("spawn"), begin)
