@@ -10,7 +10,8 @@ from deep.margins import margin_estimates, wrong_class_margins
 from deep.measurements import enter, known, weights_digest
 from deep.models import load_network
 from deep.progress import bar
-from deep.robustness import battery, correct, rounds_of, worst_case
+from deep.robustness import correct, rounds_of, worst_case
+from deep.unfinished import Unfinished, battery_kept, identity_of
 from deep.variants import attributions, cas_intervals
 
 __all__ = ["KEYS", "alone", "heading", "identity", "measured", "measured_before", "measured_once", "outcome_of",
@@ -105,13 +106,17 @@ def worst_once(folder, recipe, data, device, name, attacks):
     rounds = {one: rounds_of(one, attack, len(data.classes)) for one in attacks}
     this = identity(folder, recipe, data, name, None, 1) | {
         "attack": f"{', '.join(attacks)}; {attack.norm} eps {attack.eps}"}
-    return once(folder.path / "worst-case.jsonl", this, lambda: this | {
-        "worst_case": worst_accuracy(load_network(folder, data, name, device), data.test, rounds)})
+    kept = Unfinished(folder.path / f"worst-case-{this['checkpoint']}-unfinished.json", identity_of(
+        folder.model_state(name)["model"], data.test, attack, separate=False))
+    line = once(folder.path / "worst-case.jsonl", this, lambda: this | {
+        "worst_case": worst_accuracy(load_network(folder, data, name, device), data.test, rounds, kept)})
+    kept.remove()
+    return line
 
 
-def worst_accuracy(model, split, rounds, batch=256):
+def worst_accuracy(model, split, rounds, kept, batch=256):
     """`accuracy` of the images that are right when clean and that none of the attacks {name: rounds} breaks."""
     clean = torch.cat([correct(model, as_float(x), y)
                        for x, y in zip(split.images.split(batch), split.labels.split(batch), strict=True)]).cpu()
     held = {"clean": clean}
-    return accuracy(worst_case(held, battery(model, split, rounds, held, bar=bar)))
+    return accuracy(worst_case(held, battery_kept(kept, model, split, rounds, held, bar=bar)))

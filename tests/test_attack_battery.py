@@ -2,6 +2,8 @@
 
 import json
 import math
+import shutil
+import signal
 import sys
 from dataclasses import replace
 from fractions import Fraction
@@ -12,6 +14,9 @@ import torch
 from linear import linear_problem, median_eps, radius
 from torch import nn
 
+import deep.measuring
+import deep.robustness
+import deep.train
 from deep.__main__ import main
 from deep.attack import Attack, pgd
 from deep.autoattack import autoattack
@@ -485,6 +490,84 @@ def test_square_in_the_command(trained, capsys):
     flag = found["sanity"]["square_stronger"]
     assert flag["broken_by_square_alone"]["correct"] == row["broken"] <= 2 and not flag["flag"]
     assert "gap" not in found["sanity"]  # Square is no attack on differences of logits
+
+
+class Attacks:
+    """Counts the attacks of batteries, and stops the process in the middle of the one called `stop_at`, from 1 on."""
+
+    def __init__(self, monkeypatch):
+        self.count, self.plain, self.stop_at, self.original = 0, 0, None, deep.robustness.attack_rounds
+        monkeypatch.setattr(deep.robustness, "attack_rounds", self.attack)
+        measured = deep.measuring.outcome_of
+
+        def outcome_of(*arguments):
+            self.plain += 1
+            return measured(*arguments)
+        monkeypatch.setattr(deep.measuring, "outcome_of", outcome_of)
+
+    def attack(self, *arguments, **options):
+        self.count += 1
+        if self.count == self.stop_at:
+            signal.raise_signal(signal.SIGINT)
+        return self.original(*arguments, **options)
+
+    def stopped(self, words, stop_at):
+        self.count, self.plain, self.stop_at = 0, 0, stop_at
+        assert main(words) == 130
+        self.count, self.plain, self.stop_at = 0, 0, None
+
+
+BATTERY = ["--checkpoint", "last", "--limit", "40", "--attacks", "pgd2,apgd-ce3,apgd-t2"]
+
+
+def test_an_interrupted_battery_goes_on_after_its_last_attack(trained, tmp_path, monkeypatch, capsys):
+    run, attacks = shutil.copytree(trained.path, tmp_path / "run"), Attacks(monkeypatch)
+    whole = command(capsys, str(run), *BATTERY)
+    assert (attacks.plain, attacks.count) == (1, 3)
+    before = {path.name for path in run.iterdir()}
+    for stop_at in (1, 2, 3):
+        attacks.stopped(["evaluate", str(run), *BATTERY], stop_at)
+        assert "the same command goes on after the last attack that has ended." in capsys.readouterr().err
+        assert command(capsys, str(run), *BATTERY) == whole
+        assert (attacks.plain, attacks.count) == (0, 4 - stop_at)
+    assert {path.name for path in run.iterdir()} == before  # nothing is unfinished
+    attacks.count = 0
+    assert command(capsys, str(run), *BATTERY) == whole
+    assert attacks.count == 3  # what is finished is measured anew
+
+
+@pytest.mark.parametrize(("change", "new"), [
+    (["--separate"], 3), (["--attack-steps", "3"], 3), (["--limit", "41"], 3), ("weights", 3), ("labels", 3),
+    (["--attacks", "pgd2,apgd-t2"], 1), (["--attacks", "apgd-ce3,pgd2"], 2), (["--attacks", "pgd2,apgd-ce4"], 1)])
+def test_another_battery_takes_nothing_up(trained, tmp_path, monkeypatch, capsys, change, new):
+    """But the first attacks, where they are the same: the battery of these was interrupted in its third."""
+    run, attacks = shutil.copytree(trained.path, tmp_path / "run"), Attacks(monkeypatch)
+    words = list(BATTERY)
+    attacks.stopped(["evaluate", str(run), *words], 3)
+    if change == "weights":
+        state = torch.load(run / "last.pt")
+        state["model"]["linear.weight"][0, 0] += 1e-3
+        torch.save(state, run / "last.pt")
+    elif change == "labels":
+        load = deep.train.load_data
+
+        def relabelled(*arguments):
+            data = load(*arguments)
+            return replace(data, test=Split(data.test.images, data.test.labels.flip(0)))
+        monkeypatch.setattr(deep.train, "load_data", relabelled)
+    else:
+        words += change
+    command(capsys, str(run), *words)
+    assert attacks.count == new
+
+
+def test_a_damaged_unfinished_battery_is_measured_again(trained, tmp_path, monkeypatch, capsys):
+    run, attacks = shutil.copytree(trained.path, tmp_path / "run"), Attacks(monkeypatch)
+    attacks.stopped(["evaluate", str(run), *BATTERY], 3)
+    (path,) = run.glob("*-unfinished.json")
+    path.write_text(path.read_text()[:-20])
+    command(capsys, str(run), *BATTERY)
+    assert (attacks.plain, attacks.count) == (1, 3)
 
 
 def test_what_is_printed(trained, capsys):

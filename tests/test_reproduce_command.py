@@ -11,7 +11,9 @@ import pytest
 import torch
 from layouts import cifar10_files, cifar100_files, folder_files, noise, pickled, tiny_files, write_tar, write_tree
 
+import deep.evaluate
 import deep.measuring
+import deep.robustness
 import deep.train
 from deep.__main__ import main
 from deep.attribution import cas, class_correlation, null_cas
@@ -186,6 +188,40 @@ def test_a_signal_checkpoints_and_the_same_command_continues(stages, images, tmp
     report = json_of(capsys, "stages", images, tmp_path)
     assert [one for one in work if "epoch " in one] == ["epoch 1 of seed 0", "epoch 2 of seed 0"]
     assert report["rows"] == json_of(capsys, "stages", images, stages, seeds=1)["rows"]
+
+
+def test_a_signal_in_the_last_evaluation_ends_the_command(stages, images, tmp_path, capsys, work, monkeypatch):
+    attack = deep.evaluate.measure
+
+    def terminated(model, split, attacked, seed, **options):
+        if seed == 3:  # the epoch's
+            os.kill(os.getpid(), signal.SIGTERM)
+        return attack(model, split, attacked, seed=seed, **options)
+    monkeypatch.setattr(deep.evaluate, "measure", terminated)
+    assert main(words_of("stages", images, tmp_path, seeds=2)) == 143
+    assert "the same command continues it" in capsys.readouterr().err
+    assert work == [f"epoch {epoch} of seed 0" for epoch in range(3)]
+    monkeypatch.setattr(deep.evaluate, "measure", attack)
+    report = json_of(capsys, "stages", images, tmp_path)
+    assert report["rows"] == json_of(capsys, "stages", images, stages, seeds=1)["rows"]
+
+
+def test_an_interrupted_worst_case_goes_on_after_its_last_attack(stages, images, tmp_path, capsys, monkeypatch):
+    out, count, original = shutil.copytree(stages, tmp_path / "out"), [], deep.robustness.attack_rounds
+    words = words_of("stages", images, out, "--worst-case", "pgd1,pgd2")
+
+    def attacked(*arguments, **options):
+        count.append(1)
+        if len(count) == 4:  # the second attack on the second checkpoint
+            signal.raise_signal(signal.SIGINT)
+        return original(*arguments, **options)
+    monkeypatch.setattr(deep.robustness, "attack_rounds", attacked)
+    assert main(words) == 130
+    assert main(words) == 0
+    # checkpoints of the same weights are attacked once
+    lines = read_lines(next(out.glob("*seed0*/worst-case.jsonl")))
+    assert len(count) == 1 + 2 * len({line["weights"] for line in lines}) and len(lines) == 3
+    assert not list(out.glob("*/*unfinished*"))
 
 
 def test_an_interrupted_measurement_goes_on(stages, images, capsys, tmp_path, work, monkeypatch):

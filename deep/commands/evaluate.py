@@ -4,7 +4,7 @@ import json
 
 from deep.commands.common import add_run_options, opened, positive, printed_first
 
-__all__ = ["add", "run"]
+__all__ = ["add", "continues", "run"]
 
 
 def add(commands):
@@ -22,6 +22,11 @@ def add(commands):
     add_run_options(command)
 
 
+def continues(options):
+    if options.attacks is not None:
+        return "the same command goes on after the last attack that has ended"
+
+
 def run(options):
     from dataclasses import replace
 
@@ -29,6 +34,7 @@ def run(options):
     from deep.evaluate import evaluation_attack
     from deep.own_images import apart
     from deep.robustness import rounds_of
+    from deep.unfinished import Unfinished, identity_of
     positive("--limit", options.limit)
     if options.separate and options.attacks is None:
         raise ValueError("--separate was given without --attacks, but it says how these are run: add --attacks.")
@@ -44,10 +50,13 @@ def run(options):
     results = []
     with printed_first() as attempt:
         for name in names:
-            results.append(evaluated(folder, recipe, data, device, name, attacks, options) | {"sample": sample})
             # a part of the images, other images or other attacks never replace the evaluation on all of them
             part = apart(data) + (f"-sample{options.limit}" if sample else "")
-            attempt(folder.write_json, f"{'battery' if attacks else 'evaluate'}-{name}{part}.json", results[-1])
+            kept = Unfinished(folder.path / f"battery-{name}{part}-unfinished.json", identity_of(
+                folder.model_state(name)["model"], data.test, attack, options.separate)) if attacks else None
+            results.append(evaluated(folder, recipe, data, device, name, attacks, options, kept, attempt)
+                           | {"sample": sample})
+            attempt(entered, folder, f"{'battery' if attacks else 'evaluate'}-{name}{part}.json", results[-1], kept)
         if options.json:
             print(json.dumps(results))
         else:
@@ -55,27 +64,51 @@ def run(options):
                 print_result(result)
 
 
-def evaluated(folder, recipe, data, device, name, attacks, options):
-    """The result of one checkpoint, as JSON has it."""
-    from deep.evaluate import accuracy
-    from deep.measuring import heading, outcome_of
+def entered(folder, name, result, kept):
+    """Write a result, which is then no more unfinished."""
+    folder.write_json(name, result)
+    if kept:
+        kept.remove()
+
+
+def evaluated(folder, recipe, data, device, name, attacks, options, kept, attempt):
+    """The result of one checkpoint, as JSON has it; what `kept` has of it is taken up."""
+    from deep.evaluate import accuracy, evaluation_attack
+    from deep.measuring import heading
+    from deep.models import load_network
     from deep.progress import bar
-    from deep.robustness import battery, rows, worst_case
-    from deep.sanity import gap_flag, sanity_flags, square_flag
-    model, attack, outcome = outcome_of(folder, recipe, data, device, name, options.attack_steps, 0)
-    known = {"clean": outcome.clean, "robust": outcome.robust}
+    from deep.robustness import rows, worst_case
+    from deep.sanity import gap_flag, square_flag
+    from deep.unfinished import battery_kept, unpacked
+    attack = evaluation_attack(recipe, data.box, options.attack_steps)
+    plain = kept and kept.values.get("plain")
+    if not plain:
+        plain = measured_plainly(folder, recipe, data, device, name, options)
+        if kept:
+            attempt(kept.enter, "plain", plain)
+    known = {kind: unpacked(plain[kind]) for kind in ("clean", "robust")}
     result = heading(folder, recipe, data, attack, name) | {
-        kind: accuracy(values) for kind, values in known.items()} | {
-        "sanity": sanity_flags(model, data.test, attack, outcome)}
+        kind: accuracy(values) for kind, values in known.items()} | {"sanity": dict(plain["sanity"])}
     if attacks:
-        trials = battery(model, data.test, attacks, known, separate=options.separate, bar=bar)
+        model = load_network(folder, data, name, device)
+        trials = battery_kept(kept, model, data.test, attacks, known, options.separate, bar, attempt)
         worst = worst_case(known, trials)
         result |= {"separate": options.separate, "attacks": rows(known, trials), "worst_case": accuracy(worst)}
         if any(trial.name == "autoattack" or trial.name.startswith(("apgd-t", "apgd-dlr")) for trial in trials):
-            result["sanity"]["gap"] = gap_flag(outcome.clean & outcome.robust, worst)
+            result["sanity"]["gap"] = gap_flag(known["clean"] & known["robust"], worst)
         if (found := square_flag(known, trials)) is not None:
             result["sanity"]["square_stronger"] = found
     return result
+
+
+def measured_plainly(folder, recipe, data, device, name, options):
+    """The samples that are right when clean and under the recipe's PGD, and the flags of masked gradients."""
+    from deep.measuring import outcome_of
+    from deep.sanity import sanity_flags
+    from deep.unfinished import packed
+    model, attack, outcome = outcome_of(folder, recipe, data, device, name, options.attack_steps, 0)
+    return {"clean": packed(outcome.clean), "robust": packed(outcome.robust),
+            "sanity": sanity_flags(model, data.test, attack, outcome)}
 
 
 def print_result(result):
