@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import shutil
 import time
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from deep.files import commit, write_text
 from figures import accuracy, planted, ratios, real_run, weights
 from figures.style import read_csv, write_csv
 from synthmodel.claims import CLAIMS
@@ -87,8 +87,6 @@ def predictions(folder):
 def provenance(seconds):
     import scipy
     import torch
-
-    from deep.run import commit
     return {"command": "synthmodel report", "commit": commit(), "python": platform.python_version(),
             "numpy": np.__version__, "scipy": scipy.__version__, "torch": torch.__version__,
             "cores": os.cpu_count(), "machine": platform.machine(), "seconds": round(seconds, 1)}
@@ -97,7 +95,8 @@ def provenance(seconds):
 def report(out):
     """Write figures (PNG, SVG), tables (CSV) and report.md into `out`; print the tables; 0 iff every claim holds.
 
-    A report that was interrupted goes on where it stopped: networks already trained are not trained again.
+    A report that was interrupted, or killed, goes on where it stopped: networks already trained are not trained again.
+    Several may work on one folder.
     """
     began = time.perf_counter()
     folder = Path(out)
@@ -121,7 +120,7 @@ def report(out):
         planted.draw(folder)
         progress.advance(figures)
         if real_run.DATA.exists():
-            shutil.copy(real_run.DATA, folder)
+            write_text(folder / real_run.DATA.name, real_run.DATA.read_text())
             real_run.draw(folder)
         progress.advance(figures)
 
@@ -129,7 +128,7 @@ def report(out):
     write_csv(folder / "comparison.csv", ratios_table)
     write_csv(folder / "predictions.csv", verdicts)
     made = provenance(time.perf_counter() - began)
-    (folder / "provenance.json").write_text(json.dumps(made, indent=1) + "\n")
+    write_text(folder / "provenance.json", json.dumps(made, indent=1) + "\n")
     shown = [{"claim": row["id"], "source": row["source"], "status": row["status"],
               "this run": ("confirmed" if row["holds"] else "NOT CONFIRMED"), "measure": row["measure"],
               "margin": f"{row['margin']:.3g}"} for row in verified]
@@ -148,8 +147,8 @@ def report(out):
         sections.append(("Mind", f"Some networks in {folder} were trained by other versions of the code "
                          f"({', '.join(sorted(map(str, others)))}): choose an empty folder to train them anew."))
     text = "\n\n".join(f"## {title}\n\n{body}" for title, body in sections)
-    (folder / "report.md").write_text(f"# Report\n\nCommit {made['commit']}, torch {made['torch']}, "
-                                      f"{made['seconds']:.0f} s on {made['cores']} cores.\n\n{text}\n")
+    write_text(folder / "report.md", f"# Report\n\nCommit {made['commit']}, torch {made['torch']}, "
+               f"{made['seconds']:.0f} s on {made['cores']} cores.\n\n{text}\n")
     print_tables(shown, ratios_table, verdicts)
     print(f"{folder / 'report.md'} written in {made['seconds']:.0f} s")
     return 0 if all(row["holds"] for row in verified) else 1

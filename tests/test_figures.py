@@ -1,6 +1,8 @@
 """The figures' data against the claims, and the report's verdicts, which must be able to say no."""
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,6 +118,8 @@ def test_a_small_report(tmp_path, monkeypatch, capsys):
     """The main job from end to end, with one seed and two attack sizes."""
     monkeypatch.setattr(planted, "SIZES", ("0.2", "0.44"))
     monkeypatch.setattr(planted, "SEEDS", (0,))
+    renamed, replace = set(), os.replace
+    monkeypatch.setattr(os, "replace", lambda old, new: (renamed.add(Path(new).name), replace(old, new)))
     assert report.report(tmp_path) == 0
     out = capsys.readouterr().out
     assert "T2-joint'" in out
@@ -123,6 +127,7 @@ def test_a_small_report(tmp_path, monkeypatch, capsys):
     for name in ("weights", "accuracy", "ratios", "planted"):
         assert {f"{name}.png", f"{name}.svg", f"{name}.csv"} <= made
     assert {"report.md", "claims.csv", "comparison.csv", "predictions.csv", "provenance.json", "runs"} <= made
+    assert made - renamed == {"runs"}  # every file was written beside its place
     rows = read_csv(tmp_path / "planted.csv")
     assert len(rows) == 8
     linear = {row["loss"]: row["ratio"] for row in rows if row["network"] == "linear" and row["eps"] == 0.44}

@@ -341,8 +341,8 @@ def test_a_branch_is_the_run_from_scratch(tmp_path, system):
 def test_a_branch_of_an_interrupted_trunk_has_its_best_checkpoint(tmp_path, monkeypatch):
     """The best epoch lies before the interruption, and no later one is better."""
     scores = {1: 0.9, 2: 0.5, 3: 0.4, 4: 0.3}
-    monkeypatch.setattr("deep.training.training_line",
-                        lambda model, data, recipe, epoch, world, progress: {"val_robust": scores[epoch], "robust": 0.0})
+    monkeypatch.setattr("deep.training.training_line", lambda model, data, recipe, epoch, world, progress:
+                        {"val_robust": scores[epoch], "robust": 0.0})
     run_of(tmp_path / "trunk", "keep_every=2", stop_after=1)
     trunk = run_of(tmp_path / "trunk", "keep_every=2")
     system = ["trim=0.1", "trim_from=1/2"]
