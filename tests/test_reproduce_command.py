@@ -193,10 +193,10 @@ def test_a_signal_checkpoints_and_the_same_command_continues(stages, images, tmp
 def test_a_signal_in_the_last_evaluation_ends_the_command(stages, images, tmp_path, capsys, work, monkeypatch):
     attack = deep.evaluate.measure
 
-    def terminated(model, split, attacked, seed, **options):
+    def terminated(model, split, tried, seed, **options):
         if seed == 3:  # the epoch's
             os.kill(os.getpid(), signal.SIGTERM)
-        return attack(model, split, attacked, seed=seed, **options)
+        return attack(model, split, tried, seed=seed, **options)
     monkeypatch.setattr(deep.evaluate, "measure", terminated)
     assert main(words_of("stages", images, tmp_path, seeds=2)) == 143
     assert "the same command continues it" in capsys.readouterr().err
@@ -219,7 +219,7 @@ def test_an_interrupted_worst_case_goes_on_after_its_last_attack(stages, images,
     assert main(words) == 130
     assert main(words) == 0
     # checkpoints of the same weights are attacked once
-    lines = read_lines(next(out.glob("*seed0*/worst-case.jsonl")))
+    lines = read_lines(next(out.glob("*-s0-*/worst-case.jsonl")))
     assert len(count) == 1 + 2 * len({line["weights"] for line in lines}) and len(lines) == 3
     assert not list(out.glob("*/*unfinished*"))
 
