@@ -131,10 +131,16 @@ class RunFolder:
             "sessions": [*sessions, session]})
         return sessions[-1] if sessions else None, session
 
-    def save(self, state, best):
-        """Write `last`, keeping the one before as `previous`; and `best`, when it is given."""
+    def save(self, state, best, evaluated=False):
+        """Write `last`, keeping the one before as `previous`; and `best`, when it is given.
+
+        evaluated: the state is that of `last`, which it replaces, after its evaluation; `previous` stays.
+        """
         if best is not None:
             save(self.path / "best.pt", best)
+        if evaluated:
+            save(self.path / "last.pt", state)
+            return
         save(self.path / "next.pt", state)
         self.advance()
 

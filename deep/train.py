@@ -106,17 +106,21 @@ def follow_the_first(training):
         training.totals[:2] = 0  # the sums so far are the first one's
 
 
-def close_epoch(training, run, look):
-    """Finish the epoch; the first process writes it down, and before it is evaluated, what has been trained."""
+def close_epoch(training, run, look, saved):
+    """Finish the epoch; the first process writes it down, and before it is evaluated, what has been trained.
+
+    saved: whether that is in the run folder already.
+    """
     training.check_finite()
-    if training.evaluates and not training.world.rank:
+    evaluates = training.evaluates
+    if evaluates and not saved and not training.world.rank:
         run.save(training.state(), None)
     best = training.finish_epoch(look)
     if training.world.rank:
         return
     if training.recipe.keep_every and training.epoch % training.recipe.keep_every == 0:
         run.keep(training.state())
-    run.save(training.state(), best)
+    run.save(training.state(), best, evaluated=evaluates)
     run.write_metrics(training.history)
 
 
@@ -169,7 +173,7 @@ def train_epochs(training, run, last, stop, progress):
             raise Interrupted(asked)
 
     while training.epoch < last:
-        started, asked = time.perf_counter(), 0
+        started, asked, saved = time.perf_counter(), 0, training.step == training.batches
         training.set_learning_rate(recipe.learning_rate(training.epoch))
         training.begin_epoch()
         while training.step < training.batches and not asked:
@@ -182,7 +186,7 @@ def train_epochs(training, run, last, stop, progress):
             training.check_finite()
             world.of_the_first(lambda: run.save(training.state(), None))
             raise Interrupted(asked)
-        close_epoch(training, run, look)
+        close_epoch(training, run, look, saved)
         if progress:
             progress(training)
         look()

@@ -191,6 +191,8 @@ def test_a_stop_during_an_evaluation_loses_no_epoch(tmp_path, monkeypatch, steps
         run_of(tmp_path, *SYSTEMS[system])
     state = RunFolder(tmp_path / "run").resume()[0]
     assert (state["epoch"], state["step"], len(state["history"])) == (1, 4, 1)
+    previous = load_checkpoint(tmp_path / "run" / "previous.pt")
+    assert (previous["epoch"], previous["step"], len(previous["history"])) == (1, 0, 1)  # the epoch before, evaluated
     monkeypatch.setattr(deep.evaluate, "measure", original)
     del steps[:]
     assert contents(run_of(tmp_path, *SYSTEMS[system])) == contents(whole)
