@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+import deep.evaluate
 import deep.files
 import deep.run
 from deep.data import Split
@@ -104,8 +105,11 @@ def main(folder):
     rng = random.Random(0)
     torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # the first one loads the compiler, for seconds
 
-    def child(name, kill_at=None, interrupt=None):
-        """Train in folder/name in a process of its own; interrupt: the (epoch, step) that sends itself SIGTERM."""
+    def child(name, kill_at=None, interrupt=None, evaluation=None):
+        """Train in folder/name in a process of its own; interrupt: the (epoch, step) that sends itself SIGTERM.
+
+        evaluation: kill it in the evaluation of this epoch.
+        """
         number = os.fork()
         if number:
             return number
@@ -119,6 +123,14 @@ def main(folder):
                     interrupted.append(True)
                     os.kill(os.getpid(), signal.SIGTERM)
 
+            measure = deep.evaluate.measure
+
+            def measured(*arguments, seed, **options):
+                if seed == evaluation:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return measure(*arguments, seed=seed, **options)
+
+            deep.evaluate.measure = measured
             calls = count_writing(kill_at, after=interrupt and interrupted.__len__)
             train(recipe, data, folder, folder=folder / name, progress=progress)
             (folder / "calls").write_text(str(calls["all"]))
@@ -159,6 +171,11 @@ def main(folder):
         step = (rng.randrange(1, 4), rng.randrange(1, 4))
         outcomes.append({"kill": "sigterm", "at": at, "status": ended(child(f"term{k}", at, step)),
                          "in": (folder / "killed-in").read_text(), "final": final(f"term{k}")})
+    for epoch in (1, 4):
+        status = ended(child(f"evaluation{epoch}", evaluation=epoch))
+        state = deep.run.load_checkpoint(folder / f"evaluation{epoch}" / "last.pt")
+        outcomes.append({"kill": "evaluation", "status": status, "last": [state["epoch"], state["step"]],
+                         "final": final(f"evaluation{epoch}")})
     print(json.dumps(outcomes))
 
 
@@ -167,7 +184,10 @@ def test_no_kill_shows_in_the_final_weights(tmp_path):
                              timeout=300, cwd=Path(__file__).parents[1])
     assert process.returncode == 0, process.stderr
     whole, *others = json.loads(process.stdout)
-    kills = [outcome for outcome in others if outcome["kill"]]
+    evaluations = [outcome for outcome in others if outcome["kill"] == "evaluation"]
+    assert [outcome["status"] for outcome in evaluations] == [-signal.SIGKILL] * 2
+    assert [outcome["last"] for outcome in evaluations] == [[0, 4], [3, 4]]  # what is evaluated is there
+    kills = [outcome for outcome in others if outcome["kill"] not in (None, "evaluation")]
     assert len(kills) == 20
     assert whole["final"] is not None
     assert {outcome["final"] for outcome in others if "final" in outcome} == {whole["final"]}
