@@ -5,6 +5,7 @@ ends, so that it can save first. Blocks lie in each other: a signal that the inn
 """
 
 import signal
+import threading
 import time
 
 __all__ = ["Interrupted", "Stop"]
@@ -35,7 +36,7 @@ class Interrupted(BaseException):
 
 
 class Stop:
-    """A block in which SIGTERM and SIGINT raise `Interrupted`; only the main thread may enter one.
+    """A block in which SIGTERM and SIGINT raise `Interrupted`; in the main thread, which alone receives them.
 
     held: only note the signal in `received` (else 0), for the block to look at; it is raised at the block's end at the
     latest. A second Ctrl-C is raised at once. tell(number): called at each signal, whether or not it is raised.
@@ -56,7 +57,8 @@ class Stop:
             raise Interrupted(number, self.what)
 
     def __enter__(self):
-        self.before = {number: signal.signal(number, self) for number in SIGNALS}
+        if threading.current_thread() is threading.main_thread():
+            self.before = {number: signal.signal(number, self) for number in SIGNALS}
         outer = self.outer()
         if outer and outer.received:  # raised where Python ignores what is raised, as in a finaliser
             self.restore()

@@ -4,6 +4,7 @@ import os
 import pickle
 import signal
 import sys
+import threading
 import time
 from dataclasses import replace
 
@@ -172,6 +173,18 @@ def test_a_signal_that_python_ignores_stops_the_next_block(monkeypatch):
         assert ignored == [Interrupted]
         with Stop(held=True):
             raise AssertionError("it went on")
+
+
+def test_a_block_in_another_thread_changes_no_handler():
+    seen = []
+
+    def enter():
+        with Stop() as stop:
+            seen.append((stop.received, signal.getsignal(signal.SIGINT)))
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join(timeout=60)
+    assert seen == [(0, signal.getsignal(signal.SIGINT))]
 
 
 # A run.
