@@ -181,7 +181,7 @@ def main(folder):
 
 def test_no_kill_shows_in_the_final_weights(tmp_path):
     process = subprocess.run([sys.executable, "-m", "tests.test_kill", str(tmp_path)], capture_output=True, text=True,
-                             timeout=300, cwd=Path(__file__).parents[1])
+                             timeout=900, cwd=Path(__file__).parents[1])
     assert process.returncode == 0, process.stderr
     whole, *others = json.loads(process.stdout)
     evaluations = [outcome for outcome in others if outcome["kill"] == "evaluation"]
