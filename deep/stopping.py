@@ -4,6 +4,7 @@ A block `with Stop()` raises `Interrupted` wherever it is; with `held=True` it g
 ends, so that it can save first. Blocks lie in each other: a signal that the inner one has left is raised by the outer.
 """
 
+import os
 import signal
 import threading
 import time
@@ -11,7 +12,7 @@ import time
 __all__ = ["Interrupted", "Stop"]
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-ECHO = 1.0  # seconds: within them a second Ctrl-C is the first, which torchrun sends on to those who have it already
+ECHO = 1.0  # seconds: within them, under torchrun, a second Ctrl-C is the first: it sends on what the terminal has sent
 
 
 class Interrupted(BaseException):
@@ -47,7 +48,8 @@ class Stop:
         self.since, self.before = None, {}
 
     def __call__(self, number, frame):
-        again = number == signal.SIGINT and self.since is not None and time.monotonic() - self.since > ECHO
+        echo = ECHO if "TORCHELASTIC_RUN_ID" in os.environ else 0
+        again = number == signal.SIGINT and self.since is not None and time.monotonic() - self.since >= echo
         if self.since is None:
             self.since = time.monotonic()
         self.received = number

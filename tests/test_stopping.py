@@ -135,7 +135,16 @@ def test_a_signal_is_no_failure_of_a_run_nor_of_its_mirror(tmp_path, monkeypatch
 
 # The block.
 
-def test_a_held_signal_waits_and_a_second_control_c_does_not(monkeypatch):
+def test_a_second_control_c_stops_at_once():
+    with pytest.raises(Interrupted), Stop(held=True) as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.received == signal.SIGINT
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("it went on")
+
+
+def test_under_torchrun_the_echo_of_a_control_c_is_no_second_one(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     now = [100.0]
     monkeypatch.setattr(deep.stopping.time, "monotonic", lambda: now[0])
     told, before = [], signal.getsignal(signal.SIGINT)
