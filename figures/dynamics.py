@@ -9,7 +9,8 @@ from figures.phases import run
 from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import b_star, r_acc
 from synthmodel.dynamics import margin_flow
-from synthmodel.outliers import Outliers, forgetting_range, limit_flow
+from synthmodel.finite_outliers import Outliers
+from synthmodel.outliers import forgetting_range, limit_flow
 
 __all__ = ["compute", "draw", "finding"]
 

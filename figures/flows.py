@@ -13,7 +13,8 @@ from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, read_csv, s
 from synthmodel import CrossEntropy, Setting, solve
 from synthmodel.dynamics import cross_entropy_flow
 from synthmodel.dynamics_any import Features
-from synthmodel.outliers import Outliers, limit_flow
+from synthmodel.finite_outliers import Outliers
+from synthmodel.outliers import limit_flow
 
 __all__ = ["compute", "draw", "finding"]
 

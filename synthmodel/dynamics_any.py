@@ -11,9 +11,10 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.stats import gumbel_l
 
+from synthmodel.accuracy import nonnegative
 from synthmodel.dynamics import Path, checked_share, checked_times, integrate
-from synthmodel.noise import law, quantile_rule
-from synthmodel.setting import checked
+from synthmodel.noise import all_positive, law, quantile_rule
+from synthmodel.setting import checked, number
 
 __all__ = ["Features"]
 
@@ -59,11 +60,18 @@ class Features:
         return self.d_c - self.s_c * law(self.noise_c).mean_least(self.n)
 
     def accuracy(self, r):
-        """P(r) = Pr(e + r M > 0) for r >= 0 by quadrature over M, of density n Pr(c > x)^(n-1) f(x). Broadcasts."""
-        z, weights, _, above = quantile_rule(law(self.noise_c))
-        least = self.d_c + self.s_c * z
-        chance = law(self.noise_e).sf(-(self.d_e + np.asarray(r, dtype=float)[..., None] * least) / self.s_e)
-        return chance @ (weights * self.n * above**(self.n - 1))
+        """P(r) = Pr(e + r M > 0) for r >= 0, settled to 1e-11 (`noise.all_positive`), or NotConverged. Broadcasts.
+
+        Raises ValueError for r < 0 or no number.
+
+        >>> features = Features(0.6, 0.6, 0.01, 1.0, "student-t:3", "student-t:3", 30)
+        >>> round(float(features.accuracy(0.7)), 6)
+        0.280026
+        """
+        r = nonnegative(r)
+        e, c = law(self.noise_e), law(self.noise_c)
+        return number(all_positive(e, c, self.n, self.d_e + r * self.d_c, self.s_e, r * self.s_c,
+                                   f"the accuracy for {e.name} e and {c.name} c"))
 
     def psi(self, y):
         """psi(y) = d_c - E sum_j q_j c_j, q_j proportional to exp(-y c_j), y >= 0 a number; psi(inf) = d_c - E M.

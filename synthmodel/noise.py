@@ -9,11 +9,12 @@ from scipy.special import expit, ndtr, ndtri
 
 from synthmodel.solution import NotConverged
 
-__all__ = ["Law", "law", "panel_rule", "quantile_rule", "settled"]
+__all__ = ["Law", "all_positive", "law", "least_rule", "panel_rule", "quantile_rule", "settled"]
 
 NAMES = "normal, laplace, logistic, uniform or student-t:DF with DF > 2"
 TAIL = 4.0  # the double-exponential rule reaches quantiles of exp(-pi sinh(4)) = 6e-38
 SETTLED = 1e-11  # a mean over a noise law is accepted once doubling the nodes changes it by less
+ROWS = 64  # chances that are computed at a time
 ORDERS = tuple(1 + 80 * 2**i for i in range(9))  # smooth laws settle at once, a kink off the median takes up to the end
 
 
@@ -142,13 +143,60 @@ def panel_rule(known, order, kinks=()):
 
     The double-exponential rule in the probability u, on panels of (0, 1) that end at 1/2 and where z is a kink of f. It
     forgives any singularity of the quantile function at 0 and 1, and a kink at the median, as Laplace's law has one.
+    kinks (..., m): one rule for each row of them, in arrays (..., nodes).
     """
-    levels = np.unique([0.0, 0.5, 1.0, *(float(known.cdf(z)) for z in kinks)])
-    low, width = levels[:-1, None], np.diff(levels)[:, None]
+    inner = known.cdf(np.asarray(kinks, dtype=float))
+    levels = np.sort(np.concatenate([inner, np.broadcast_to([0.0, 0.5, 1.0], (*inner.shape[:-1], 3))], axis=-1))
+    levels = np.unique(levels) if levels.ndim == 1 else levels
+    low, width = levels[..., :-1, None], np.diff(levels)[..., None]
     t = np.linspace(-TAIL, TAIL, order)
     g = pi * np.sinh(t)
     below, above = low + width * expit(g), 1 - low - width + width * expit(-g)  # each tail keeps its digits
     weights = width * 2 * TAIL / (order - 1) * pi * np.cosh(t) * expit(g) * expit(-g)
     z = np.where(below < 0.5, known.ppf(np.minimum(below, 0.5)), known.isf(np.minimum(above, 0.5)))
-    keep = np.isfinite(z)
-    return z[keep], weights[keep], below[keep], np.minimum(above, 1)[keep]
+    keep, above = np.isfinite(z), np.minimum(above, 1)
+    if levels.ndim == 1:
+        return z[keep], weights[keep], below[keep], above[keep]
+    return tuple(part.reshape(*levels.shape[:-1], -1) for part in (
+        np.where(keep, z, 0.0), np.where(keep, weights, 0.0), below, above))
+
+
+def least_rule(first, known, n, mean, tau, spread, order):
+    """Nodes z, weights and u = (mean + b z)/a for Pr(mean + tau z_0 + spread z_j > 0 for j = 1..n), z_0 of `first`.
+
+    Where spread <= tau, z is the least of n draws of `known`, (a, b) = (tau, spread) and the chance is E sf(-u), sf of
+    `first`; else z is z_0, (a, b) = (spread, tau) and it is E sf(-u)^n, sf of `known`: sf never bends more than its
+    law. mean, spread: numbers, or arrays (m,) of which all spreads or none are <= tau.
+    """
+    least = np.all(spread <= tau)
+    mixed, bending, a, b = (known, first, tau, spread) if least else (first, known, spread, tau)
+    ends = np.array([float(bending.ppf(1e-300)), float(bending.ppf(0.5)), float(bending.isf(1e-300))])
+    mean, a, b = (np.asarray(x, dtype=float)[..., None] for x in (mean, a, b))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        kinks = np.where(b > 0, (-a * ends - mean) / b, 0.0)
+    z, weights, _, above = panel_rule(mixed, order, kinks)
+    if least:
+        weights = weights * n * above**(n - 1)
+    return z, weights, (mean + b * z) / a
+
+
+def all_positive(first, known, n, mean, tau, spread, what):
+    """Pr(mean + tau z_0 + spread z_j > 0 for j = 1..n), z_0 of the Law `first`, z_j of `known`, all independent.
+
+    mean and spread broadcast. Settled to 1e-11, or NotConverged for `what`.
+
+    >>> round(float(all_positive(law("normal"), law("normal"), 2, 0.0, 1.0, 1.0, "a third")), 12)
+    0.333333333333
+    """
+    mean, spread = np.broadcast_arrays(np.asarray(mean, dtype=float), spread)
+    chance = np.empty(mean.shape)
+    for least in (True, False):
+        rows = np.argwhere((spread <= tau) == least)
+        for start in range(0, len(rows), ROWS):
+            at = tuple(rows[start:start + ROWS].T)
+
+            def probability(order, at=at, least=least):
+                _, weights, u = least_rule(first, known, n, mean[at], tau, spread[at], order)
+                return np.sum(weights * (first.sf(-u) if least else known.sf(-u)**n), axis=-1)
+            chance[at] = settled(probability, what)
+    return chance

@@ -4,7 +4,7 @@ Each c_j is regular with probability 1 - p, else an outlier d + S Z, Z standard 
 risk tends to that of the regular examples + gamma |w2|, gamma = n p S/sqrt(2 pi), n = K - 1: a pull that does not fade.
 
 The limit has regular c_j = d and e ~ N(d, s_E^2). It is solved in units of s_E: k = d/s_E and pull = gamma/d are all
-that it depends on; weights are in 1/s_E, time in 1/s_E^2. The flow of finite outliers (K = 3) is in units of a feature.
+that it depends on; weights are in 1/s_E, time in 1/s_E^2. Finite outliers: `finite_outliers`.
 
 Remedies, at most one at a time. Label smoothing: b alone. Distillation with weight b from a teacher on the same
 adversarial input: b and teacher = (T1, T2), its weights, T2 > 0. Bounded loss: clip = B > log K, an example whose loss
@@ -12,26 +12,28 @@ exceeds B has no gradient.
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, ndtr
 
-from synthmodel.dynamics import Path, checked_times, integrate
+from synthmodel.dynamics import Path, checked_times, drift, integrate
+from synthmodel.quadrature import bend, judged, panels
 from synthmodel.setting import checked
 
-__all__ = ["Outliers", "exclusive_optimum", "forgetting_range", "limit_flow"]
+__all__ = ["exclusive_optimum", "forgetting_range", "limit_flow"]
 
-LEGENDRE, LEGENDRE_WEIGHTS = np.polynomial.legendre.leggauss(300)
 FAR = 9.0  # the normal law beyond it weighs 2e-19
+ORDER, FINER = 12, 20  # nodes in a panel, and those of the finer rule
+ROOT_TWO_PI = math.sqrt(2 * math.pi)
+ACCURACY = 1e-9  # a larger relative change of a threshold under the finer rule raises
+DRIFT = 1e-6  # the same for the weights of a flow, relative to the largest
 
 
-def normal_above(low, nodes=LEGENDRE, weights=LEGENDRE_WEIGHTS):
-    """Nodes z and weights for E[f(Z); Z > low], Z standard normal: Gauss-Legendre on (max(low, -9), 9). Broadcasts."""
-    low = np.clip(low, -FAR, FAR)[..., None]
-    z = low + (FAR - low) * (nodes + 1) / 2
-    return z, (FAR - low) / 2 * weights * np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+def examples(k, points, order):
+    """Nodes e and weights for E f(e), e ~ N(k, 1), where f bends at `points` and around e = 0."""
+    e, weights = panels(min(k, 0.0) - FAR, k + FAR, [*(k + np.arange(-FAR, FAR, 3.0)), *points], order)
+    return e, weights * np.exp(-(e - k)**2 / 2) / ROOT_TWO_PI
 
 
 def wrong_classes(classes):
@@ -54,29 +56,47 @@ def checked_remedy(b, teacher, clip, classes):
     return b, teacher, clip
 
 
+def sigmoid_bend(w1, w2, k, n):
+    """The points e around which pi = n/(n + e^u), u = w1 e + w2 k, bends: none at w1 = 0."""
+    return bend((math.log(n) - w2 * k) / w1, 1 / w1) if w1 > 0 else ()
+
+
 def wrong_chance(e, w1, w2, k, n):
     """pi = n/(n + e^u), u = w1 e + w2 k: the softmax's chance of a wrong class on a regular example."""
     return expit(math.log(n) - w1 * e - w2 * k)
 
 
+def _exclusive_optimum(k, n, b, order):
+    """w1o by a rule of `order` nodes a panel; for small k E[e pi] = k E[pi] - w1 E[pi (1 - pi)] keeps its digits."""
+    def slope(w1):
+        e, weights = panels(min(k - FAR, -FAR), k + FAR,
+                            [*(k + np.arange(-FAR, FAR, 3.0)), *sigmoid_bend(w1, 0.0, k, n)], order)
+        odds = math.log(n) - w1 * e
+        log_wrong = -np.logaddexp(0, -odds)
+        exponent = log_wrong + k * e - e * e / 2  # + k^2/2: for large k all examples are right but those at e = 0
+        top = exponent.max() if b == 0 else k * k / 2
+        chances = weights * np.exp(exponent - top)
+        first = chances @ e if k > 1 else k * chances.sum() - w1 * (chances @ expit(-odds))
+        return first - b * k * ROOT_TWO_PI
+    high = k
+    while slope(high) > 0:
+        high *= 2
+    return brentq(slope, 0.0, high, xtol=1e-300, rtol=1e-14)
+
+
 def exclusive_optimum(k, classes=3, b=0.0):
     """w1o, the root of E[e pi] = b k at w2 = 0: the minimiser of E log(1 + n exp(-w1 e)) + b w1 k, e ~ N(k, 1) (D4).
 
-    k > 0; classes >= 3; label smoothing 0 <= b < n/(n+1). Raises ValueError otherwise. For n = 1 it would be 2 k.
+    k > 0; classes >= 3; label smoothing 0 <= b < n/(n+1). Raises ValueError otherwise, NotConverged where a finer
+    quadrature moves the root by more than 1e-9 of itself. For n = 1 it would be 2 k.
 
-    >>> round(exclusive_optimum(1.0), 6)
-    2.549208
+    >>> round(exclusive_optimum(1.0), 6), round(exclusive_optimum(8.0), 6)
+    (2.549208, 18.648411)
     """
     k, n = checked("k", k, above=0), wrong_classes(classes)
     b, _, _ = checked_remedy(b, None, None, classes)
-    z, weights = normal_above(np.float64(-FAR))
-
-    def slope(w1):
-        return float(weights @ ((k + z) * (wrong_chance(k + z, w1, 0.0, k, n) - b)))
-    high = 1.0
-    while slope(high) > 0:
-        high *= 2
-    return float(brentq(slope, 0.0, high, xtol=1e-14))
+    roots = [_exclusive_optimum(k, n, b, order) for order in (ORDER, FINER)]
+    return float(judged(*roots, ACCURACY, f"the exclusive optimum at k = {k}, {classes} classes and b = {b}"))
 
 
 def forgetting_range(k, classes=3, b=0.0):
@@ -84,14 +104,17 @@ def forgetting_range(k, classes=3, b=0.0):
 
     (a) pull >= high = pi_0 - b, pi_0 = n/(n+1): never learned. (b) low <= pull < high, low = pibar - b with
     pibar = E[pi] at (w1o, 0): learned, then completely forgotten. (c) pull < low: w2 stays.
-    Domain: as for `exclusive_optimum`.
+    Domain and errors: as for `exclusive_optimum`.
 
     >>> [round(value, 4) for value in forgetting_range(1.0)]
     [0.274, 0.6667]
     """
     n, best = wrong_classes(classes), exclusive_optimum(k, classes, b)
-    z, weights = normal_above(np.float64(-FAR))
-    return float(weights @ wrong_chance(k + z, best, 0.0, k, n)) - b, n / (n + 1) - b
+
+    def wrong(order):
+        e, weights = examples(k, sigmoid_bend(best, 0.0, k, n), order)
+        return weights @ wrong_chance(e, best, 0.0, k, n)
+    return float(judged(wrong(ORDER), wrong(FINER), ACCURACY, f"E[pi] at k = {k}")) - b, n / (n + 1) - b
 
 
 def nonnegative_flow(force, t):
@@ -123,7 +146,8 @@ def limit_flow(k, pull, times, classes=3, b=0.0, teacher=None, clip=None):
     expectations over the examples of loss log(1 + n e^{-u}) < B, and pull = 0, for the outliers that pull exceed it.
 
     k > 0; pull = gamma/d >= 0; times: increasing, >= 0; classes >= 3; remedies: see the module. Raises ValueError
-    otherwise. accuracy = Pr(w1 e + w2 k > 0) = Phi(k (1 + r)): outliers are too few to count.
+    otherwise, NotConverged where a finer quadrature would move the weights by 1e-6 of themselves; error says by how
+    much. accuracy = Pr(w1 e + w2 k > 0) = Phi(k (1 + r)): outliers are too few to count.
 
     In regime (b), without a remedy, w1 rises for ever and w2 rises once, then falls to 0. Proof. Let h = pi (1 - pi),
     p = w1', q = w2': (p,q)' = -H (p,q), H = (E[e^2 h], k E[e h]; k E[e h], k^2 E[h]) positive definite. (i) If
@@ -142,107 +166,19 @@ def limit_flow(k, pull, times, classes=3, b=0.0, teacher=None, clip=None):
     if clip or teacher:
         pull *= 1 - b if teacher else 0
 
-    def force(w1, w2):
-        low = -FAR
+    def force(w1, w2, order=ORDER):
+        points = [*sigmoid_bend(w1, w2, k, n), *(sigmoid_bend(*teacher, k, n) if teacher else ())]
         if clip and w1 > 0:
-            low = (math.log(n / math.expm1(clip)) - w2 * k) / w1 - k
-        z, weights = normal_above(np.float64(low))
-        e = k + z
+            low = (math.log(n / math.expm1(clip)) - w2 * k) / w1
+            points.append(low)
+        e, weights = examples(k, points, order)
+        if clip and w1 > 0:
+            weights = np.where(e > low, weights, 0.0)
         excess = wrong_chance(e, w1, w2, k, n) - b * (wrong_chance(e, *teacher, k, n) if teacher else 1)
         return np.array([weights @ (e * excess), k * (weights @ excess - pull)])
 
     w1, w2 = nonnegative_flow(force, t)
+    moved = drift(lambda w: force(*w), lambda w: force(*w, FINER), t, np.stack([w1, w2]), DRIFT)
     first, second = force(0.0, 0.0)
     ratio = np.divide(w2, w1, out=np.full_like(t, max(second, 0.0) / first), where=w1 > 0)
-    return Path(t, w1, w2, ratio, ndtr(k * (1 + ratio)))
-
-
-@dataclass(frozen=True)
-class Outliers:
-    """Three classes with finite outliers: e ~ N(d, s_e^2); c_j ~ N(d, s_c^2), but N(d, size^2) with probability p.
-
-    d, s_e, s_c, size > 0; 0 <= p < 1. Raises ValueError otherwise.
-
-    >>> outliers = Outliers(d=0.4, s_e=0.5, s_c=0.1, p=0.1, size=3.0)
-    >>> round(outliers.gamma, 4), round(float(outliers.accuracy(0.0)), 4)  # 2 p S/sqrt(2 pi); Phi(d/s_e)
-    (0.2394, 0.7881)
-    """
-
-    d: float
-    s_e: float
-    s_c: float
-    p: float
-    size: float
-
-    def __post_init__(self):
-        for name in ("d", "s_e", "s_c", "size"):
-            checked(name, getattr(self, name), above=0)
-        checked("p", self.p, least=0, below=1)
-
-    @property
-    def gamma(self):
-        """n p S/sqrt(2 pi), n = 2."""
-        return 2 * self.p * self.size / math.sqrt(2 * math.pi)
-
-    def accuracy(self, r):
-        """Pr(e + r c_j > 0 and e + r c_l > 0) for r >= 0, of the mixture, outliers counted. Broadcasts.
-
-        It is E Pr(e > -r min(c_j, c_l)), an integral over the jumps of Pr(min > x) = Pr(c > x)^2.
-        """
-        total = 0.0
-        z, weights = normal_above(np.float64(-FAR))
-        spreads = ((1 - self.p, self.s_c), (self.p, self.size))
-        for chance, spread in spreads:
-            c = self.d + spread * z
-            above = sum(q * ndtr((self.d - c) / s) for q, s in spreads)
-            reach = ndtr((self.d + np.asarray(r, dtype=float)[..., None] * c) / self.s_e)
-            total = total + reach @ (2 * chance * weights * above)
-        return total
-
-    def evidence(self):
-        """Quadrature of (c_j, c_l): values (m, 2) with c_j listed before or at c_l, and weights (m,)."""
-        hermite, hermite_weights = np.polynomial.hermite_e.hermegauss(8)
-        step = 0.2  # outliers bend the loss near c = 0, sharply if w2 S is large: the trapezoidal rule, dense there
-        s = np.arange(-5, 5.01, step)
-        z = 0.1 * np.sinh(s) - self.d / self.size
-        outlier_weights = 0.1 * step * np.cosh(s) * np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-        c = self.d + np.concatenate([self.s_c * hermite, self.size * z])
-        weight = np.concatenate([(1 - self.p) * hermite_weights / hermite_weights.sum(), self.p * outlier_weights])
-        first, second = np.triu_indices(len(c))
-        pairs = weight[first] * weight[second] * np.where(first < second, 2, 1)
-        return np.stack([c[first], c[second]], axis=1), pairs
-
-    def flow(self, times, b=0.0, teacher=None, clip=None):
-        """Gradient flow from 0 of cross-entropy on the hard label at x + delta*, or of a remedy; a Path (D4).
-
-        w1' = E[e (p - t)], w2' = E[sum_j c_j (p_j - t_j)], p the softmax, p = p_j + p_l, t the soft label's part on the
-        wrong classes. times: increasing, >= 0. accuracy: `accuracy` of the mixture.
-        """
-        t = checked_times(times)
-        b, teacher, clip = checked_remedy(b, teacher, clip, 3)
-        c, pair_weights = self.evidence()
-        nodes, node_weights = np.polynomial.legendre.leggauss(32)
-
-        def split(w1, w2, e):  # p_j, p_l at e (m, 32)
-            log_wrong = np.logaddexp(-w2 * c[:, 0], -w2 * c[:, 1])
-            wrong = expit(log_wrong[:, None] - w1 * e)
-            share = expit(w2 * (c[:, 1] - c[:, 0]))[:, None]
-            return wrong * share, wrong * (1 - share)
-
-        def velocity(w):
-            w1, w2 = w
-            low = np.full(len(c), -FAR)
-            if clip and w1 > 0:
-                log_wrong = np.logaddexp(-w2 * c[:, 0], -w2 * c[:, 1])
-                low = ((log_wrong - math.log(math.expm1(clip))) / w1 - self.d) / self.s_e
-            z, weights = normal_above(low, nodes, node_weights)
-            e, weights = self.d + self.s_e * z, weights * pair_weights[:, None]
-            wrong = split(w1, w2, e)
-            target = [b * soft for soft in split(*teacher, e)] if teacher else (b / 2, b / 2)
-            excess = [weights * (wrong[j] - target[j]) for j in (0, 1)]
-            return np.array([np.sum(e * (excess[0] + excess[1])), sum(c[:, j] @ excess[j].sum(1) for j in (0, 1))])
-
-        w1, w2 = integrate(velocity, [0.0, 0.0], t, rtol=1e-7).y
-        first, second = velocity((0.0, 0.0))
-        ratio = np.divide(w2, w1, out=np.full_like(t, second / first), where=w1 > 0)
-        return Path(t, w1, w2, ratio, self.accuracy(ratio))
+    return Path(t, w1, w2, ratio, ndtr(k * (1 + ratio)), moved)

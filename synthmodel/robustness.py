@@ -13,7 +13,7 @@ from scipy.special import ndtr, owens_t
 from synthmodel.accuracy import brentq, nonnegative, r_acc
 from synthmodel.closed import extreme_mean, linear_parts, pair_norm
 from synthmodel.losses import Margin
-from synthmodel.noise import panel_rule, settled
+from synthmodel.noise import all_positive, least_rule
 from synthmodel.setting import Setting, checked, number  # noqa: F401 - Setting is used by the doctests
 
 __all__ = ["accuracy_of", "best_ratio", "best_smoothing"]
@@ -58,29 +58,12 @@ def _parts(setting, r, eps):
     return mean, slope, setting.sigma_e**2 + common * r * r, 2 * common * r, setting.sigma_c * math.sqrt(own)
 
 
-def _average(law, n, mean, tau, spread, order):
-    """Nodes z, weights and u = (mean + b z)/a for P(all m_j > 0), the noise not normal.
-
-    Where spread <= tau, z is the least of n draws, (a, b) = (tau, spread) and P = E sf(-u); else z is the noise of e,
-    (a, b) = (spread, tau) and P = E sf(-u)^n: sf never bends more than the law.
-    """
-    a, b = max(tau, spread), min(tau, spread)
-    ends = [float(law.ppf(1e-300)), float(law.ppf(0.5)), float(law.isf(1e-300))]
-    z, weights, _, above = panel_rule(law, order, [(-a * end - mean) / b for end in ends] if b else [])
-    if spread <= tau:
-        weights = weights * n * above**(n - 1)
-    return z, weights, (mean + b * z) / a
-
-
 def _joint(setting, n, mean, shared, spread):
     """P(n margins > 0)."""
     tau = math.sqrt(shared) if shared > 0 else 0.0
     if setting.noise != "normal":
-        def probability(order):
-            _, weights, u = _average(setting.law, n, mean, tau, spread, order)
-            return weights @ setting.law.sf(-u)**(1 if spread <= tau else n)
-
-        return settled(probability, f"the accuracy for {setting.law.name} noise")
+        return float(all_positive(setting.law, setting.law, n, mean, tau, spread,
+                                  f"the accuracy for {setting.law.name} noise"))
     deviation = math.sqrt(shared + spread**2)
     if n <= 2:  # sqrt((1 - c)/(1 + c)), c the correlation of two margins
         h, q = mean / deviation, spread / math.sqrt(2 * shared + spread**2)
@@ -127,7 +110,7 @@ def _slope(setting, r, eps):
         weights = NORMAL_WEIGHTS * ndtr(-z)**(n - 1)
         rise = (mean_slope + unit * z) / tau - (mean + spread * z) / tau * shared_slope / (2 * shared)
     else:
-        z, weights, u = _average(law, n, mean, tau, spread, PANELS)
+        z, weights, u = least_rule(law, law, n, mean, tau, spread, PANELS)
         rise = (mean_slope + unit * z) / tau if spread <= tau else (mean_slope - u * unit) / spread
         weights = weights * law.pdf(-u) * (1 if spread <= tau else n * law.sf(-u)**(n - 1))
     return float(weights @ rise)

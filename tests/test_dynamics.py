@@ -226,10 +226,11 @@ def test_planted_errors_are_caught(monkeypatch):
         assert not checks.check_d1().holds
     gradient = dynamics.cross_entropy_gradient
     with monkeypatch.context() as patch:
-        patch.setattr(dynamics, "cross_entropy_gradient", lambda w, k: gradient(w, k) * np.array([1, 1.01]))
+        patch.setattr(dynamics, "cross_entropy_gradient", lambda *given: gradient(*given) * np.array([1, 1.01]))
         assert not checks.check_d2().holds
     with monkeypatch.context() as patch:
-        patch.setattr(dynamics, "cross_entropy_gradient", lambda w, k: gradient(w, k) - np.array([0, 1e-3 * w[1]]))
+        patch.setattr(dynamics, "cross_entropy_gradient",
+                      lambda w, *given: gradient(w, *given) - np.array([0, 1e-3 * w[1]]))
         assert not checks.check_d2().holds
     own = Features.psi
     with monkeypatch.context() as patch:

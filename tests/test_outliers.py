@@ -9,7 +9,8 @@ from scipy.special import ndtr
 
 from synthmodel import outliers
 from synthmodel.checks import outliers as checks
-from synthmodel.outliers import Outliers, exclusive_optimum, forgetting_range, limit_flow
+from synthmodel.finite_outliers import Outliers
+from synthmodel.outliers import exclusive_optimum, forgetting_range, limit_flow
 
 LONG = np.concatenate([[0.0], np.geomspace(1e-3, 1e4, 300)])
 SEVERE = Outliers(d=0.4, s_e=0.5, s_c=0.1, p=0.1, size=3.0)

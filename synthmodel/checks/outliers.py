@@ -7,7 +7,8 @@ import numpy as np
 from scipy.special import ndtr
 
 from synthmodel.evidence import Evidence
-from synthmodel.outliers import Outliers, forgetting_range, limit_flow
+from synthmodel.finite_outliers import Outliers
+from synthmodel.outliers import forgetting_range, limit_flow
 
 __all__ = ["CHECKS", "outlier_risk"]
 
