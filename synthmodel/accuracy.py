@@ -10,12 +10,14 @@ import numpy as np
 from scipy.special import log_ndtr, ndtr, owens_t
 
 from synthmodel.closed import GAP, ratio_closed
-from synthmodel.setting import checked
+from synthmodel.setting import LARGEST, checked
+from synthmodel.solution import NotConverged
 
 __all__ = ["b_star", "crossover", "imr", "joint_accuracy", "joint_slope", "pairwise_accuracy", "r_acc", "r_acc_cubic",
            "slope_sign"]
 
 K0 = GAP  # k at eps0: below it no positive ratio helps
+ITERATIONS = 2000  # of a root finder, most of whose steps may be bisections
 TIGHT = {"xtol": 1e-300, "rtol": 4 * np.finfo(float).eps}  # brentq to the last bits, also for tiny roots
 
 
@@ -25,21 +27,31 @@ def imr(u):
     >>> round(float(imr(0.0)), 6), round(float(imr(-30.0)), 4)  # sqrt(2/pi); close to -u
     (0.797885, 30.0333)
     """
+    return _imr(checked("u", u, sizes=(0.0, LARGEST)))
+
+
+def _imr(u):
     return np.exp(-np.square(u) / 2 - 0.5 * math.log(2 * math.pi) - log_ndtr(u))
 
 
 def brentq(function, low, high, args=(), **options):
     """scipy's Brent root finder; its module is loaded at the first use, as it is most of the time of an import."""
     from scipy.optimize import brentq
-    return brentq(function, low, high, args=args, **options)
+    try:
+        return brentq(function, low, high, args=args, maxiter=ITERATIONS, **options)
+    except RuntimeError as error:
+        raise NotConverged(f"a root between {low} and {high} was not found in {ITERATIONS} steps ({error}): choose "
+                           "milder numbers.") from None
 
 
-def nonnegative(r):
-    r = np.asarray(r, dtype=float)
-    if not ((r >= 0) & np.isfinite(r)).all():
-        raise ValueError(f"ratio = {r} was given, but it must be a finite number >= 0: choose such a ratio "
-                         "(a negative weight never helps).")
-    return r
+def nonnegative(r, largest=1e300):
+    """A ratio, or an array of them (a negative weight never helps), else ValueError."""
+    return checked("ratio", r, least=0, sizes=(0.0, largest))
+
+
+def any_k(k):
+    """(mu - 2 eps)/sigma of any sign, or an array of them, else ValueError."""
+    return checked("k", k, sizes=(0.0, LARGEST))
 
 
 def pairwise_accuracy(r, k):
@@ -48,7 +60,7 @@ def pairwise_accuracy(r, k):
     >>> round(float(pairwise_accuracy(0.5, 1.2)), 6)
     0.946298
     """
-    r = nonnegative(r)
+    r, k = nonnegative(r), any_k(k)
     return ndtr(np.asarray(k) * (1 + r) / np.hypot(1, r))
 
 
@@ -60,7 +72,7 @@ def joint_accuracy(r, k):
     >>> round(float(joint_accuracy(0, 1.2) - ndtr(1.2)), 15)  # P(0, k) = Phi(k)
     0.0
     """
-    r = nonnegative(r)
+    r, k = nonnegative(r), any_k(k)
     h = np.asarray(k) * (1 + r) / np.hypot(1, r)
     # For h << 0 the two terms cancel: what rounding leaves of a probability below 1e-17 may be negative.
     return np.maximum(ndtr(h) - 2 * owens_t(h, r / np.hypot(math.sqrt(2), r)), 0.0)
@@ -81,8 +93,12 @@ def slope_sign(r, k):
     >>> round(float(slope_sign(0.0, 1.0)), 6)  # sqrt(2) (k - 1/sqrt(pi))
     0.616329
     """
-    g, u = parts(nonnegative(r), k)
-    return k * (1 - r) * g - imr(u)
+    return _slope_sign(nonnegative(r), any_k(k))
+
+
+def _slope_sign(r, k):
+    g, u = parts(r, k)
+    return k * (1 - r) * g - _imr(u)
 
 
 def joint_slope(r, k):
@@ -91,19 +107,19 @@ def joint_slope(r, k):
     >>> round(float(joint_slope(0.0, 1.0)), 6)  # phi(k) (k - 1/sqrt(pi))
     0.105453
     """
-    r = nonnegative(r)
+    r, k = nonnegative(r), any_k(k)
     _, u = parts(r, k)
     one = np.hypot(1, r)
     h = k * (1 + r) / one
     density = np.exp(-h * h / 2) / math.sqrt(2 * math.pi)
-    return 2 * density * ndtr(u) * slope_sign(r, k) / one / one / np.hypot(math.sqrt(2), r)
+    return 2 * density * ndtr(u) * _slope_sign(r, k) / one / one / np.hypot(math.sqrt(2), r)
 
 
 def below_best(k):
     """1 - r_acc(k) for k > k0: the root of F in q = 1 - r, which keeps its digits where r_acc is close to 1."""
     def excess(q):
         g, u = parts(1 - q, k)
-        return k * q * g - imr(u)
+        return k * q * g - _imr(u)
     return brentq(excess, 0.0, 1.0, **TIGHT)
 
 
@@ -115,8 +131,8 @@ def r_acc(k):
     >>> round(r_acc(1.2), 6)
     0.759052
     """
-    k = checked("k", k, above=0)
-    return float(brentq(slope_sign, 0.0, 1.0, args=(k,), **TIGHT)) if k > K0 else 0.0
+    k = checked("k", k, above=0, single=True)
+    return float(brentq(_slope_sign, 0.0, 1.0, args=(k,), **TIGHT)) if k > K0 else 0.0
 
 
 def r_acc_cubic(k):
@@ -128,14 +144,14 @@ def r_acc_cubic(k):
     >>> round(float(r_acc_cubic(1.2)), 6)
     0.759052
     """
-    k = checked("k", k, above=0)
+    k = checked("k", k, above=0, single=True)
     if k <= K0:
         return 0.0
     if k < 1.000001 * K0:  # u would be too small for the cubic's coefficients
         raise ValueError(f"k = {k} was given, but the cubic needs k > 1.000001/sqrt(pi): use r_acc.")
 
     def ratio(u):
-        level = imr(u) / u
+        level = _imr(u) / u
         roots = np.roots([1, level - 1, level + 2, -2])
         # the cubic is -2 at 0 and 2 l > 0 at 1; for large k its root rounds to 1
         return min(next(root.real for root in roots if abs(root.imag) < 1e-9 and 0 < root.real < 1 + 1e-12), 1.0)
@@ -157,7 +173,7 @@ def b_star(k):
     >>> round(b_star(1.2), 6)
     0.487518
     """
-    k = checked("k", k, above=K0)
+    k = checked("k", k, above=K0, single=True)
     return 1 - k * below_best(k) / GAP
 
 

@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 from synthmodel.losses import Margin, SmoothedMargin, SoftTargetMargin
-from synthmodel.setting import Setting, checked, number  # noqa: F401 - Setting is used by the doctests
+from synthmodel.setting import Setting, checked, checked_setting, number  # noqa: F401 - Setting is used by the doctests
 from synthmodel.solution import NotConverged, Solution
 
 __all__ = ["eps0", "eps1", "eps_max", "linear_parts", "ratio_closed", "solve_closed", "threshold_closed"]
@@ -54,7 +54,7 @@ def linear_parts(setting, loss):
     v_E = A mu_e, v_C = A s mu_c - (B-D) sigma_c g, s = 1 (design A) or n-1 (B), g = `extreme_mean`.
     """
     smoothing(loss)
-    n = setting.active
+    n = checked_setting(setting).active
     own, worst, others = loss.coefficients(n)
     pull_e = own * setting.mu_e
     pull_c = own * setting.sharing * setting.mu_c - (worst - others) * setting.sigma_c * extreme_mean(setting)
@@ -146,7 +146,7 @@ def ratio_closed(k, b=0.0):
     >>> round(ratio_closed(1.2), 6)
     0.529842
     """
-    rest = checked("1 - b", 1 - np.asarray(b, dtype=float), least=0, below=1 + 1e-15)
+    rest = 1 - np.asarray(checked("b", b, least=0, below=1 + 1e-15))
     return number(np.maximum(1 - rest * GAP / checked("k", k, above=0), 0.0))
 
 

@@ -12,7 +12,7 @@ from scipy.special import softmax
 from synthmodel.gumbel import derivatives_on_a_line
 from synthmodel.losses import CrossEntropy, Distillation
 from synthmodel.plane import EXPONENT, Problem, derivatives
-from synthmodel.setting import checked, number
+from synthmodel.setting import checked, checked_setting, number
 from synthmodel.solution import NotConverged, Solution
 
 __all__ = ["cross_entropy_ratio", "ratio_limit", "solve_cross_entropy", "stein_residual"]
@@ -68,6 +68,7 @@ def _newton(calculus, free):
 
 def _covered(setting, loss):
     """Raise ValueError for what no form here covers."""
+    checked_setting(setting)
     if not isinstance(loss, CrossEntropy | Distillation):
         raise ValueError(f"the loss {loss!r} was given, but this solver takes CrossEntropy(b) and Distillation only: "
                          "use solve_numeric for the margin losses.")
@@ -250,7 +251,7 @@ def ratio_limit(setting, lam):
     >>> ratio_limit(Setting(mu=1, sigma=1), lam=2)
     0.9090909090909091
     """
-    setting.d(0)
+    checked_setting(setting).d(0)
     if setting.norm != inf or (setting.design == "B" and setting.classes > 3) or np.any(np.asarray(setting.rho) != 0):
         raise ValueError(f"design {setting.design}, rho = {np.max(np.abs(setting.rho))} and norm {setting.norm} were "
                          "given, but this limit is that of design A, rho = 0 and norm inf: choose these.")

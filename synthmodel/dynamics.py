@@ -12,7 +12,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from synthmodel.accuracy import joint_accuracy
-from synthmodel.setting import checked
+from synthmodel.setting import checked, reals, shown
 from synthmodel.solution import NotConverged
 from synthmodel.temperature import psi_pair
 
@@ -49,10 +49,10 @@ def checked_times(times):
     >>> checked_times([0, 1, 3]).tolist()
     [0.0, 1.0, 3.0]
     """
-    t = np.asarray(times, dtype=float)
+    t = reals(times)
     if t.ndim != 1 or len(t) < 2 or not np.isfinite(t).all() or t[0] < 0 or (np.diff(t) <= 0).any():
-        raise ValueError(f"times = {times} was given, but times are at least two finite numbers >= 0 that increase: "
-                         "sort them and leave out repetitions.")
+        raise ValueError(f"times = {shown(times)} was given, but times are at least two finite numbers >= 0 that "
+                         "increase: sort them and leave out repetitions.")
     return t
 
 
@@ -98,9 +98,10 @@ def psi(x):
     >>> round(float(psi(np.inf)), 12), round(float(psi(1e-6)) / 1e-6, 9)  # 1/sqrt(pi), psi'(0) = 1/2
     (0.564189583548, 0.5)
     """
-    x = np.asarray(x, dtype=float)
-    if not (x >= 0).all():
-        raise ValueError(f"x = {x} was given, but psi is used for x >= 0 only: choose such numbers.")
+    given, x = x, reals(x)
+    if not x.size or not (x >= 0).all():
+        raise ValueError(f"x = {x if x.size else given} was given, but psi is used for x >= 0 only: choose such "
+                         "numbers.")
     return psi_pair(x)[0]
 
 
@@ -113,12 +114,19 @@ def effective_smoothing(b, teacher):
     >>> effective_smoothing(0.4, 0.0), round(effective_smoothing(0.4, np.inf), 12)
     (0.4, 0.0)
     """
-    b = checked_share(b)
+    b, teacher = checked_share(b), one_strength(teacher)
     return float(b * (1 - math.sqrt(math.pi) * psi(teacher)))
 
 
 def checked_share(b):
-    return 1.0 if b == 1 else checked("b", b, least=0, below=1)
+    return checked("b", b, least=0, below=1 + 1e-15, single=True)
+
+
+def one_strength(teacher):
+    """A teacher's strength, a number >= 0 or inf, else ValueError."""
+    strength = reals(teacher)
+    return math.inf if strength.ndim == 0 and strength == math.inf else checked("teacher", teacher, least=0,
+                                                                                single=True)
 
 
 def margin_flow(k, times, b=0.0, teacher=0.0):
@@ -132,8 +140,8 @@ def margin_flow(k, times, b=0.0, teacher=0.0):
     >>> [round(float(value), 4) for value in (path.accuracy[0], path.accuracy.max(), path.accuracy[-1])]
     [0.8658, 0.8708, 0.8688]
     """
-    k, t, b = checked("k", k, above=0), checked_times(times), checked_share(b)
-    pull = b * float(psi(teacher))
+    k, t, b = checked("k", k, above=0, single=True), checked_times(times), checked_share(b)
+    pull = b * float(psi(one_strength(teacher)))
     w1, w2 = k * t, integrate(lambda w: k - pull - (1 - b) * psi(w), [0.0], t).y[0]
     ratio = np.divide(w2, w1, out=np.full_like(t, 1 - pull / k), where=w1 > 0)
     return Path(t, w1, w2, ratio, joint_accuracy(ratio, k))
@@ -171,7 +179,7 @@ def cross_entropy_flow(k, times):
     >>> round(float(path.ratio[1] - 1) / 1e-3, 3), round(float(path.ratio[-1]), 4)
     (-0.111, 0.7992)
     """
-    k, t = checked("k", k, above=0), checked_times(times)
+    k, t = checked("k", k, above=0, single=True), checked_times(times)
     w = integrate(lambda w: cross_entropy_gradient(w, k), [0.0, 0.0], t).y
     moved = drift(lambda w: cross_entropy_gradient(w, k), lambda w: cross_entropy_gradient(w, k, FINER), t, w, DRIFT)
     ratio = np.divide(w[1], w[0], out=np.ones_like(t), where=w[0] > 0)

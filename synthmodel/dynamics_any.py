@@ -14,7 +14,8 @@ from scipy.stats import gumbel_l
 from synthmodel.accuracy import nonnegative
 from synthmodel.dynamics import Path, checked_share, checked_times, integrate
 from synthmodel.noise import all_positive, law, quantile_rule
-from synthmodel.setting import checked, number
+from synthmodel.robustness import LARGEST_RATIO
+from synthmodel.setting import MOST_CLASSES, checked, number, whole
 
 __all__ = ["Features"]
 
@@ -45,9 +46,8 @@ class Features:
 
     def __post_init__(self):
         for name in ("d_e", "d_c", "s_e", "s_c"):
-            checked(name, getattr(self, name), above=0)
-        if self.classes != int(checked("classes", self.classes, least=3)):
-            raise ValueError(f"classes = {self.classes} was given, but it must be a whole number >= 3: choose one.")
+            object.__setattr__(self, name, checked(name, getattr(self, name), above=0, single=True))
+        object.__setattr__(self, "classes", whole("classes", self.classes, 3, MOST_CLASSES))
         law(self.noise_e), law(self.noise_c)
 
     @property
@@ -68,7 +68,7 @@ class Features:
         >>> round(float(features.accuracy(0.7)), 6)
         0.280026
         """
-        r = nonnegative(r)
+        r = nonnegative(r, LARGEST_RATIO)
         e, c = law(self.noise_e), law(self.noise_c)
         return number(all_positive(e, c, self.n, self.d_e + r * self.d_c, self.s_e, r * self.s_c,
                                    f"the accuracy for {e.name} e and {c.name} c"))

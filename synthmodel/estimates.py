@@ -12,11 +12,13 @@ from scipy.optimize import brentq
 from synthmodel.accuracy import K0, below_best
 from synthmodel.dynamics import psi
 from synthmodel.noise import law
-from synthmodel.setting import Setting, checked  # noqa: F401 - Setting is used by a doctest
+from synthmodel.setting import Setting, checked, checked_setting, reals, whole  # noqa: F401 - Setting is used by a doctest
 
 __all__ = ["Interval", "estimates", "expected_maximum", "tau_star"]
 
 FEWEST = 10  # rows of a class
+MOST_NORMALS = 10**6
+MOST_RESAMPLES = 10**7
 HIGHEST = 17  # k of tau_star: there tau* is 1e43, and beyond it psi's argument is no ordinary number
 
 
@@ -35,9 +37,7 @@ def expected_maximum(n):
     >>> round(expected_maximum(2) * math.sqrt(math.pi), 12), round(expected_maximum(3) * math.sqrt(math.pi), 12)
     (1.0, 1.5)
     """
-    if n != int(n) or n < 1:
-        raise ValueError(f"n = {n} was given, but it must be an integer >= 1: give the number of normals.")
-    return law("normal").mean_largest(int(n))
+    return law("normal").mean_largest(whole("n", n, 1, MOST_NORMALS))
 
 
 def row_statistics(m):
@@ -83,15 +83,15 @@ def estimates(margins, labels=None, *, resamples=1000, level=0.95, seed=0):
     >>> found["r"].low < 0.5 < found["r"].high, found["k"].low < 1.2 < found["k"].high
     (True, True)
     """
-    margins = np.asarray(margins, dtype=float)
+    margins = reals(margins)
     if margins.ndim != 2 or margins.shape[1] < 2 or not np.isfinite(margins).all():
         raise ValueError(f"margins of shape {margins.shape} were given, but they must be finite, one row for each "
                          "input and one column for each of two or more wrong classes: leave out the own class.")
     labels = np.zeros(len(margins), int) if labels is None else np.asarray(labels)
     if labels.shape != margins.shape[:1]:
         raise ValueError(f"labels of shape {labels.shape} were given for {len(margins)} rows: give one for each row.")
-    level = checked("level", level, above=0, below=1)
-    resamples = int(checked("resamples", resamples, least=2))
+    level = checked("level", level, above=0, below=1, single=True)
+    resamples = whole("resamples", resamples, 2, MOST_RESAMPLES)
     classes, counts = np.unique(labels, return_counts=True)
     if len(margins) == 0 or counts.min() < FEWEST:
         raise ValueError(f"a class with fewer than {FEWEST} rows was given, of which a bootstrap says nothing: leave "
@@ -124,7 +124,7 @@ def tau_star(setting, eps, lam):
     >>> round(tau_star(Setting(1, 0.5), eps=0.2, lam=0.5), 6)
     0.653854
     """
-    lam, k = checked("lam", lam, above=0), checked("k", setting.k(eps), above=K0, below=HIGHEST)
+    lam, k = checked("lam", lam, above=0), checked("k", checked_setting(setting).k(eps), above=K0, below=HIGHEST)
     if not setting.plain or np.ndim(k) or np.ndim(lam):
         raise ValueError("tau* was asked for arrays or for another model, but it is known for one setting at a time of "
                          "three classes with independent normal noise under an l_inf attack: use such a setting.")

@@ -11,6 +11,7 @@ from synthmodel.accuracy import nonnegative
 from synthmodel.dynamics import Path, checked_times, drift, integrate
 from synthmodel.outliers import FAR, ROOT_TWO_PI, checked_remedy
 from synthmodel.quadrature import legendre
+from synthmodel.robustness import LARGEST_RATIO
 from synthmodel.setting import checked, number
 
 __all__ = ["Outliers"]
@@ -45,8 +46,8 @@ class Outliers:
 
     def __post_init__(self):
         for name in ("d", "s_e", "s_c", "size"):
-            checked(name, getattr(self, name), above=0)
-        checked("p", self.p, least=0, below=1)
+            object.__setattr__(self, name, checked(name, getattr(self, name), above=0, single=True))
+        object.__setattr__(self, "p", checked("p", self.p, least=0, below=1, single=True))
 
     @property
     def gamma(self):
@@ -63,7 +64,7 @@ class Outliers:
         >>> round(float(Outliers(0.6, 0.001, 1, 0.1, 3).accuracy(3.0)), 6)
         0.59266
         """
-        r, total = nonnegative(r), 0.0
+        r, total = nonnegative(r, LARGEST_RATIO), 0.0
         for (p, s), (q, other) in product(((1 - self.p, self.s_c), (self.p, self.size)), repeat=2):
             shared = np.hypot(self.s_e * math.hypot(s, other), r * s * other)
             both = sum(ndtr(h) / 2 - owens_t(h, r * own * own / shared) for own, h in

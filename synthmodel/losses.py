@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthmodel.by_value import ByValue
 from synthmodel.setting import checked
 
 __all__ = ["LOSSES", "CrossEntropy", "Distillation", "Margin", "SmoothedMargin", "SoftTargetMargin",
@@ -23,8 +24,8 @@ def _check_word(loss, name, allowed):
                          "choose one.")
 
 
-@dataclass(frozen=True)
-class Margin:
+@dataclass(frozen=True, eq=False)
+class Margin(ByValue):
     """max_{j != i} f_j - f_i, maximised over the attack (the paper's loss; claim T1)."""
 
     def coefficients(self, n):
@@ -33,8 +34,8 @@ class Margin:
         return 1.0, 1.0, 0.0
 
 
-@dataclass(frozen=True)
-class SmoothedMargin:
+@dataclass(frozen=True, eq=False)
+class SmoothedMargin(ByValue):
     """(1-b) max_{j != i} f_j + b mean_{j != i} f_j - f_i, maximised over the attack (claim T3); 0 <= b < 1."""
 
     b: float
@@ -47,8 +48,8 @@ class SmoothedMargin:
         return 1.0, 1 - self.b + self.b / n, self.b / n
 
 
-@dataclass(frozen=True)
-class SoftTargetMargin:
+@dataclass(frozen=True, eq=False)
+class SoftTargetMargin(ByValue):
     """-min_j m_j + (b/n) sum_j m_j, m_j = f_i - f_j: the linear shadow of smoothed cross-entropy (claim T3-target).
 
     attack: "exact" maximises this loss; "monotone" is delta*, which lowers every margin as far as it goes and is the
@@ -67,8 +68,8 @@ class SoftTargetMargin:
         return 1 - self.b, 1 - self.b / n, -self.b / n
 
 
-@dataclass(frozen=True)
-class WrongClassLSE:
+@dataclass(frozen=True, eq=False)
+class WrongClassLSE(ByValue):
     """tau log sum_{j != i} exp(f_j/tau) - f_i, maximised over the attack (claim T1-temp); tau > 0.
 
     With b: (1-b) times the log-sum-exp plus b mean_{j != i} f_j, the loss of claim D1; 0 <= b < 1.
@@ -82,8 +83,8 @@ class WrongClassLSE:
         _check(self, "b", least=0, below=1)
 
 
-@dataclass(frozen=True)
-class CrossEntropy:
+@dataclass(frozen=True, eq=False)
+class CrossEntropy(ByValue):
     """-(1-b) log p_i - (b/n) sum_{j != i} log p_j, p the softmax of f (claims S1, T1-CE, T3-CE).
 
     attack: "monotone" evaluates it at x + delta*, the worst case for the hard label (claim A1), which adversarial
@@ -100,8 +101,8 @@ class CrossEntropy:
         _check_word(self, "attack", ("monotone", "exact"))
 
 
-@dataclass(frozen=True)
-class Distillation:
+@dataclass(frozen=True, eq=False)
+class Distillation(ByValue):
     """-sum_l t_l log p_l at x + delta*, t the softmax of a teacher with weights (t1, t2) of its own (claim N5).
 
     teacher: (t1, t2), both >= 0, numbers or arrays.  teacher_input: "adversarial", the teacher sees x + delta* as the
@@ -139,7 +140,7 @@ def loss_named(name, **parameters):
     >>> loss_named("smoothed-margin", b=0.1)
     SmoothedMargin(b=0.1)
     """
-    if name not in LOSSES:
+    if not isinstance(name, str) or name not in LOSSES:
         raise ValueError(f"the loss {name!r} is unknown: choose {', '.join(list(LOSSES)[:-1])} or {list(LOSSES)[-1]}.")
     kind, known = LOSSES[name]
     given = {key: value for key, value in parameters.items() if value is not None}

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from synthmodel.losses import Margin, SmoothedMargin, SoftTargetMargin
-from synthmodel.setting import checked
+from synthmodel.setting import checked, checked_setting
 from synthmodel.solution import NotConverged, Solution
 
 __all__ = ["solve_numeric", "threshold_numeric"]
@@ -140,7 +140,8 @@ def solve_numeric(setting, loss, eps, lam):
     >>> round(solution.w1, 12), round(solution.w2, 12)
     (0.3, 0.158952604113)
     """
-    eps, lam = checked("eps", eps, least=0), checked("lam", lam, above=0)
+    checked_setting(setting)
+    eps, lam = checked("eps", eps, least=0, single=True), checked("lam", lam, above=0, single=True)
     pieces, weights = _pieces(setting, loss, eps)
     rounding = ROUNDING * (setting.mu_e + setting.mu_c + setting.sigma_e + setting.sigma_c + eps)
     minima = [_minimise_on_orthant(pieces, weights, lam, np.array(signs), rounding) for signs in SIGNS]

@@ -19,7 +19,7 @@ from scipy.special import expit, ndtr
 
 from synthmodel.dynamics import Path, checked_times, drift, integrate
 from synthmodel.quadrature import bend, judged, panels
-from synthmodel.setting import checked
+from synthmodel.setting import MOST_CLASSES, checked, shown, whole
 
 __all__ = ["exclusive_optimum", "forgetting_range", "limit_flow"]
 
@@ -37,22 +37,22 @@ def examples(k, points, order):
 
 
 def wrong_classes(classes):
-    if checked("classes", classes, least=3) != int(classes):
-        raise ValueError(f"classes = {classes} was given, but it must be a whole number >= 3: choose one.")
-    return int(classes) - 1
+    return whole("classes", classes, 3, MOST_CLASSES) - 1
 
 
 def checked_remedy(b, teacher, clip, classes):
     """(b, teacher, clip) if it is one remedy, or none, within its domain."""
-    b = checked("b", b, least=0, below=1 if teacher is not None else 1 - 1 / classes)
+    b = checked("b", b, least=0, below=1 if teacher is not None else 1 - 1 / classes, single=True)
     if (clip is not None and b > 0) or (teacher is not None and b == 0):
         raise ValueError(f"b = {b}, teacher = {teacher} and clip = {clip} were given, but the remedies are b alone, "
                          "b > 0 with a teacher, or clip alone: choose one.")
     if teacher is not None:
-        first, second = teacher
-        teacher = checked("T1", first, above=0), checked("T2", second, above=0)
+        if not isinstance(teacher, tuple | list) or len(teacher) != 2:
+            raise ValueError(f"teacher = {shown(teacher)} was given, but it must be two weights (T1, T2): give two.")
+        teacher = tuple(checked(name, weight, above=0, single=True)
+                        for name, weight in zip(("T1", "T2"), teacher, strict=True))
     if clip is not None:
-        clip = checked("clip", clip, above=math.log(classes))
+        clip = checked("clip", clip, above=math.log(classes), single=True)
     return b, teacher, clip
 
 
@@ -93,7 +93,7 @@ def exclusive_optimum(k, classes=3, b=0.0):
     >>> round(exclusive_optimum(1.0), 6), round(exclusive_optimum(8.0), 6)
     (2.549208, 18.648411)
     """
-    k, n = checked("k", k, above=0), wrong_classes(classes)
+    k, n = checked("k", k, above=0, single=True), wrong_classes(classes)
     b, _, _ = checked_remedy(b, None, None, classes)
     roots = [_exclusive_optimum(k, n, b, order) for order in (ORDER, FINER)]
     return float(judged(*roots, ACCURACY, f"the exclusive optimum at k = {k}, {classes} classes and b = {b}"))
@@ -160,7 +160,8 @@ def limit_flow(k, pull, times, classes=3, b=0.0, teacher=None, clip=None):
     >>> path.accuracy.round(3).tolist(), float(path.w2[-1])
     ([0.915, 0.905, 0.841], 0.0)
     """
-    k, pull, t = checked("k", k, above=0), checked("pull", pull, least=0), checked_times(times)
+    k, pull = checked("k", k, above=0, single=True), checked("pull", pull, least=0, single=True)
+    t = checked_times(times)
     n = wrong_classes(classes)
     b, teacher, clip = checked_remedy(b, teacher, clip, classes)
     if clip or teacher:

@@ -14,10 +14,12 @@ from synthmodel.accuracy import brentq, nonnegative, r_acc
 from synthmodel.closed import extreme_mean, linear_parts, pair_norm
 from synthmodel.losses import Margin
 from synthmodel.noise import all_positive, least_rule
-from synthmodel.setting import Setting, checked, number  # noqa: F401 - Setting is used by the doctests
+from synthmodel.setting import Setting, checked, checked_setting, number  # noqa: F401 - Setting is used by the doctests
+from synthmodel.solution import NotConverged
 
 __all__ = ["accuracy_of", "best_ratio", "best_smoothing"]
 
+LARGEST_RATIO = 1e100  # its square times a variance is still a number
 PANELS = 81  # nodes in a panel for dP/dr; accuracies settle how many they need
 # The trapezoidal rule for a standard normal law, which beyond 9 weighs 2e-19; Phi^n is smooth on the step's scale.
 NORMAL = np.arange(-9.0, 9.05, 0.1)
@@ -39,6 +41,7 @@ def _mean(setting, r, eps):
 
 
 def _check_covered(setting):
+    checked_setting(setting)
     if np.ndim(setting.mu_e + setting.mu_c + setting.sigma_e + setting.sigma_c + setting.rho):
         raise ValueError("a setting of arrays was given, but an accuracy takes one setting at a time: give numbers.")
     if setting.noise != "normal" and setting.design == "B" and setting.classes > 3:
@@ -84,7 +87,7 @@ def accuracy_of(setting, ratio, eps):
     [0.84455, 0.946298]
     """
     _check_covered(setting)
-    ratio, eps = np.broadcast_arrays(nonnegative(ratio), checked("eps", eps, least=0))
+    ratio, eps = np.broadcast_arrays(nonnegative(ratio, LARGEST_RATIO), checked("eps", eps, least=0))
     both = []
     for r, size in zip(ratio.ravel().tolist(), eps.ravel().tolist(), strict=True):
         mean, _, shared, _, unit = _parts(setting, r, size)
@@ -128,7 +131,7 @@ def best_ratio(setting, eps):
     (0.196684, 0.0)
     """
     _check_covered(setting)
-    eps = checked("eps", eps, least=0)
+    eps = checked("eps", eps, least=0, single=True)
     grid = np.concatenate([[0.0], np.geomspace(1e-6, 1e6, 241)]) * setting.sigma_e / setting.sigma_c
     if max(_mean(setting, r, eps)[0] for r in grid) <= 0:
         raise ValueError(f"eps = {eps} was given, but there no ratio has a margin of positive mean: choose a smaller "
@@ -155,10 +158,15 @@ def best_smoothing(setting, eps):
     >>> round(best_smoothing(Setting(1, 0.5), 0.2), 6)
     0.487518
     """
-    if setting.norm != math.inf:
+    if checked_setting(setting).norm != math.inf:
         raise ValueError(f"norm = {setting.norm} was given, but b* is known for norm inf only: choose it.")
     r = best_ratio(setting, eps)
     if r == 0:
         return None
+    eps = checked("eps", eps, least=0, single=True)
     d_e, d_c = setting.mu_e - 2 * eps, setting.sharing * (setting.mu_c - 2 * eps)
-    return float(1 - (d_c - r * d_e) / (setting.sigma_c * extreme_mean(setting)))
+    smoothing = float(1 - (d_c - r * d_e) / (setting.sigma_c * extreme_mean(setting)))
+    if not math.isfinite(smoothing):
+        raise NotConverged(f"the best smoothing at the ratio {r} and eps = {eps} is {smoothing}, no finite number: "
+                           "choose milder numbers.")
+    return smoothing

@@ -5,20 +5,43 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthmodel.by_value import ByValue
 from synthmodel.noise import law
 
-__all__ = ["Setting", "checked", "number"]
+__all__ = ["Setting", "checked", "checked_setting", "number", "reals", "whole"]
 
 LARGEST = 1e50  # squares and quotients of such numbers are still numbers; nobody measures anything beyond
 MOST_CLASSES = 1000
 LARGEST_NORM = 1e6  # beyond, powers overflow; inf is another case
 
 
-def checked(name, value, *, above=None, least=None, below=None):
+def shown(value):
+    """`value` in a sentence, shortened where it is long."""
+    try:
+        words = " ".join(f"{value}".split())
+    except ValueError:  # more digits than Python prints
+        words = "an integer of thousands of digits"
+    return words if len(words) <= 80 else f"{words[:60]}..."
+
+
+def reals(value):
+    """`value` as an array of floats; NaN for what is not real: text, complex or masked numbers, symbols, dates."""
+    try:
+        given = np.asarray(value)
+        if isinstance(value, np.ma.MaskedArray) or given.dtype.kind in "cmM":
+            return np.asarray(math.nan)
+        with np.errstate(over="ignore"):
+            return given.astype(float)
+    except (TypeError, ValueError, OverflowError):
+        return np.asarray(math.nan)
+
+
+def checked(name, value, *, above=None, least=None, below=None, single=False, sizes=(1 / LARGEST, LARGEST)):
     """`value` as a float, or as an array of floats, or ValueError with one sentence: given, allowed, what to do.
 
     `above` and `below` are strict bounds, `least` is an inclusive one; NaN and infinities never pass, nor do
-    numbers other than 0 whose size is not between 1e-50 and 1e50, nor an array of none.
+    numbers other than 0 whose size is not between `sizes`, 1e-50 and 1e50, nor an array of none, nor what `reals` does
+    not take for numbers. single: an array does not pass.
 
     >>> checked("sigma", 0.5, above=0)
     0.5
@@ -26,14 +49,14 @@ def checked(name, value, *, above=None, least=None, below=None):
     Traceback (most recent call last):
     ValueError: sigma = 0 was given, but it must be a finite number > 0: choose another value.
     """
-    try:
-        numbers = np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
-        numbers = np.asarray(math.nan)
+    numbers = reals(value)
     if not numbers.size:
         raise ValueError(f"{name} = {value} was given, but it must hold at least one number: leave it out or add one.")
+    if single and numbers.ndim:
+        raise ValueError(f"{name} = {shown(value)} was given, but it must be one number, not an array: take one at a "
+                         "time.")
     size = np.abs(numbers)
-    ordinary = (size == 0) | ((size >= 1 / LARGEST) & (size <= LARGEST))
+    ordinary = (size == 0) | ((size >= sizes[0]) & (size <= sizes[1]))
     good = np.isfinite(numbers) & ordinary
     for bound, holds in ((above, numbers.__gt__), (least, numbers.__ge__), (below, numbers.__lt__)):
         if bound is not None:
@@ -41,20 +64,27 @@ def checked(name, value, *, above=None, least=None, below=None):
     if not good.all():
         index = int(np.argmin(good))
         first = np.ravel(numbers)[index]
-        given = value if numbers.ndim == 0 else first
+        given = shown(value) if numbers.ndim == 0 else first
         allowed = " and ".join(f"{sign} {bound}" for sign, bound in ((">", above), (">=", least), ("<", below))
                                if bound is not None)
         extreme = np.isfinite(first) and not np.ravel(ordinary)[index]
         raise ValueError(f"{name} = {given} was given, but it must be a finite number {allowed}".rstrip()
-                         + (" of ordinary size (1e-50 to 1e50)" if extreme else "") + ": choose another value.")
+                         + (f" of ordinary size ({sizes[0]:g} to {sizes[1]:g})".replace("e+", "e") if extreme else "")
+                         + ": choose another value.")
     return number(numbers)
 
 
-def _converted(kind, value, otherwise):
-    try:
-        return kind(value)
-    except (TypeError, ValueError, OverflowError):
-        return otherwise
+def whole(name, value, least, most):
+    """`value` as an int from `least` to `most`, or ValueError.
+
+    >>> whole("classes", "3", 3, 1000)
+    3
+    """
+    found = reals(value)
+    if found.ndim or not (least <= found <= most and found == int(found)):
+        raise ValueError(f"{name} = {shown(value)} was given, but it must be a whole number from {least} to {most}: "
+                         "choose another value.")
+    return int(found)
 
 
 def number(value):
@@ -62,8 +92,8 @@ def number(value):
     return float(value) if np.ndim(value) == 0 else value
 
 
-@dataclass(frozen=True)
-class Setting:
+@dataclass(frozen=True, eq=False)
+class Setting(ByValue):
     """The data law (theory.md, sections 0 and 5; Wei, Guo, Wang 2025, arXiv 2506.05032, section on theory).
 
     Given class i of K: the exclusive feature x_{E,i} has mean mu_e and deviation sigma_e, x_{E,j} = 0 for j != i.
@@ -104,18 +134,15 @@ class Setting:
             for kind in ("e", "c"):
                 own = getattr(self, f"{name}_{kind}")
                 put(f"{name}_{kind}", getattr(self, name) if own is None else checked(f"{name}_{kind}", own, above=0))
-        classes, norm = _converted(int, self.classes, 0), _converted(float, self.norm, math.nan)
-        if not 3 <= classes <= MOST_CLASSES or classes != checked("classes", self.classes):
-            raise ValueError(f"classes = {self.classes} was given, but it must be a whole number from 3 to "
-                             f"{MOST_CLASSES}: choose another value.")
-        put("classes", classes)
-        if self.design not in ("A", "B"):
-            raise ValueError(f"the design {self.design!r} was given, but it must be A (a feature for all classes but "
-                             "one) or B (a feature for each pair): choose one.")
-        if not (1 <= norm <= LARGEST_NORM or norm == math.inf):
-            raise ValueError(f"norm = {self.norm} was given, but an attack needs a norm p from 1 to {LARGEST_NORM:g}, "
-                             "or inf: choose one.")
-        put("norm", norm)
+        put("classes", whole("classes", self.classes, 3, MOST_CLASSES))
+        if not isinstance(self.design, str) or self.design not in ("A", "B"):
+            raise ValueError(f"the design {shown(repr(self.design))} was given, but it must be A (a feature for all "
+                             "classes but one) or B (a feature for each pair): choose one.")
+        norm = reals(self.norm)
+        if norm.ndim or not (1 <= norm <= LARGEST_NORM or norm == math.inf):
+            raise ValueError(f"norm = {shown(self.norm)} was given, but an attack needs a norm p from 1 to "
+                             f"{LARGEST_NORM:g}, or inf: choose one.")
+        put("norm", float(norm))
         put("rho", checked("rho", self.rho, above=-1 / (self.active - 1), below=1))
         law(self.noise)
         if np.any(np.asarray(self.rho) != 0) and self.noise != "normal":
@@ -171,3 +198,11 @@ class Setting:
         """k = (mu - 2 eps)/sigma: d in units of the noise; ValueError at unequal means or noises."""
         self._equal("k")
         return self.d(eps) / self.sigma_e
+
+
+def checked_setting(setting):
+    """`setting` if it is a `Setting`, else ValueError."""
+    if not isinstance(setting, Setting):
+        raise ValueError(f"{shown(repr(setting))} was given as the setting, but it must be a Setting: make one, such "
+                         "as Setting(mu=1, sigma=0.5).")
+    return setting

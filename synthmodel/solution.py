@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthmodel.by_value import ByValue
+
 __all__ = ["NotConverged", "Solution"]
 
 
@@ -11,8 +13,8 @@ class NotConverged(RuntimeError):
     """The solver did not reach its tolerance; the message says how far it got. No number is returned."""
 
 
-@dataclass(frozen=True)
-class Solution:
+@dataclass(frozen=True, eq=False)
+class Solution(ByValue):
     """A minimiser of E max_delta loss + (lam/2)(w1^2 + w2^2), or an array of them.
 
     w1, w2: the optimal weights of the exclusive and of each cross-class feature.

@@ -6,7 +6,7 @@ import numpy as np
 
 from synthmodel.closed import solve_closed, threshold_closed
 from synthmodel.losses import CrossEntropy, Distillation, WrongClassLSE
-from synthmodel.setting import Setting, checked, number  # noqa: F401 - Setting is used by the doctests
+from synthmodel.setting import Setting, checked, checked_setting, number  # noqa: F401 - Setting is used by the doctests
 from synthmodel.solution import Solution
 
 __all__ = ["solve", "threshold"]
@@ -31,6 +31,7 @@ def solve(setting, loss, eps, lam, method="auto"):
     >>> solve(Setting(1, 0.5), CrossEntropy(), eps=[0.1, 0.2], lam=0.1).ratio.round(4).tolist()
     [0.9475, 0.9105]
     """
+    checked_setting(setting)
     if method not in METHODS:
         raise ValueError(f"the method {method!r} is unknown: choose auto, closed or numeric.")
     if isinstance(loss, SOFT):
@@ -103,6 +104,7 @@ def threshold(setting, loss):
     >>> threshold(Setting(1, 0.5), CrossEntropy())
     0.5
     """
+    checked_setting(setting)
     if not isinstance(loss, SOFT):
         return threshold_closed(setting, loss)
     if isinstance(loss, Distillation) or getattr(loss, "attack", "monotone") == "exact":

@@ -15,7 +15,7 @@ from synthmodel.accuracy import brentq
 from synthmodel.gumbel import EXPONENT, kernels, log_sum_derivatives
 from synthmodel.losses import WrongClassLSE
 from synthmodel.noise import Law
-from synthmodel.setting import Setting, checked, number  # noqa: F401 - Setting is used by the doctest
+from synthmodel.setting import Setting, checked, checked_setting, number  # noqa: F401 - Setting is used by the doctest
 from synthmodel.solution import NotConverged, Solution
 
 __all__ = ["psi", "psi_pair", "solve_lse"]
@@ -131,7 +131,7 @@ def solve_lse(setting, loss, eps, lam):
     """
     if not isinstance(loss, WrongClassLSE):
         raise ValueError(f"the loss {loss!r} was given, but this solver takes WrongClassLSE(tau) only: use another.")
-    if setting.norm != inf:
+    if checked_setting(setting).norm != inf:
         raise ValueError(f"norm = {setting.norm} was given, but one perturbation is the worst for the log-sum-exp loss "
                          "for norm inf only: choose norm inf, or a margin loss.")
     eps, lam = checked("eps", eps, least=0), checked("lam", lam, above=0)

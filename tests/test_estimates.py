@@ -127,7 +127,7 @@ def test_expected_maximum():
     e5 = 5 / (4 * math.sqrt(math.pi)) + 15 / (2 * math.pi ** 1.5) * math.asin(1 / 3)
     assert [expected_maximum(n) for n in (1, 4, 5)] == pytest.approx([0, e4, e5], abs=1e-14)
     for n in (0, 2.5):
-        with pytest.raises(ValueError, match="integer >= 1"):
+        with pytest.raises(ValueError, match="whole number from 1"):
             expected_maximum(n)
 
 

@@ -1,0 +1,25 @@
+"""Equality of dataclasses whose fields may be arrays."""
+
+from dataclasses import fields
+
+import numpy as np
+
+__all__ = ["ByValue"]
+
+
+class ByValue:
+    """Two instances are equal iff all their fields are, arrays by shape and elements; equal ones have equal hashes.
+
+    For `@dataclass(frozen=True, eq=False)`.
+    """
+
+    def _values(self):
+        values = (getattr(self, field.name) for field in fields(self))
+        return tuple((value.shape, *value.ravel().tolist()) if isinstance(value, np.ndarray) else value
+                     for value in values)
+
+    def __eq__(self, other):
+        return self._values() == other._values() if type(other) is type(self) else NotImplemented
+
+    def __hash__(self):
+        return hash(self._values())
