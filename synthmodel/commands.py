@@ -48,9 +48,16 @@ def solved(setting, loss, options, eps):
     return rows
 
 
+def weights_alone(setting):
+    """Whether decay on (w1, w2) differs from decay on every entry of W: in design B beyond three classes (N2-B)."""
+    return setting.design == "B" and setting.classes > 3
+
+
 def run_solve(options):
     setting, loss = setting_of(options), loss_of(options)
-    return solved(setting, loss, options, np.array([checked("eps", options.eps, least=0)]))[0]
+    row = solved(setting, loss, options, np.array([checked("eps", options.eps, least=0, single=True)]))[0]
+    return row | ({"decay": "on (w1, w2) alone: no general W with decay on its entries has these weights"}
+                  if weights_alone(setting) else {})
 
 
 def run_thresholds(options):
@@ -82,8 +89,14 @@ def run_best(options):
     reached = smoothing is not None and 0 <= smoothing < 1  # else no smoothing has the best ratio
     best = best_ratio(setting, eps)
     flat = accuracy_of(setting, best, eps)[0] == accuracy_of(setting, used or 0.0, eps)[0] == 1  # no ratio is better
-    return {"k": setting.k(eps) if equal else None, "r_at": used, "r_acc": None if flat else best,
-            "b_star": smoothing if reached and not flat else None}
+    found = {"k": setting.k(eps) if equal else None, "r_at": used, "r_acc": None if flat else best,
+             "b_star": smoothing if reached and not flat else None}
+    if weights_alone(setting) and setting.norm == np.inf:
+        matrix = best_smoothing(setting, eps, decay="matrix")
+        found |= {"r_at_matrix": (used or 0.0) / setting.sharing,
+                  "b_star_matrix": matrix if matrix is not None and 0 <= matrix < 1 and not flat else None}
+    return found | ({"decay": "r_at, b_star: on (w1, w2) alone, as no general W has; r_at_matrix, b_star_matrix: on "
+                              "every entry of W (N2-B)"} if weights_alone(setting) else {})
 
 
 def run_curve(options):
@@ -105,7 +118,8 @@ def run_curve(options):
         best = None
         with suppress(ValueError):  # from eps_max on no ratio helps
             best = best_ratio(setting, size) if size < eps_max(setting) else None
-        rows.append({"eps": size, "k": setting.k(size) if equal else None} | row | {"r_acc": best})
+        rows.append({"eps": size, "k": setting.k(size) if equal else None} | row | {"r_acc": best}
+                    | ({"decay": "on (w1, w2) alone"} if weights_alone(setting) else {}))
     return rows
 
 

@@ -17,7 +17,9 @@ from synthmodel.solution import NotConverged, Solution
 
 __all__ = ["solve_numeric", "threshold_numeric"]
 
+ERROR = 1e-6  # in units of mu: a larger quadrature and rounding error of the gradient raises
 RESIDUAL = 1e-10  # in units of mu: larger residuals raise; rounding leaves about 1e-15
+ORDER, FINER = 40, 60  # nodes of the rule on a half-line, and of the one that judges it
 ROUNDING = 1e-14  # relative: differences below this are rounding errors of sums of some hundred terms
 SIGNS = tuple(product((1.0, -1.0), repeat=2))  # the four orthants of (w1, w2)
 SHARED = 1 - np.eye(3)  # f_i = w1 x_{E,i} + w2 (SHARED x_C)_i
@@ -27,14 +29,14 @@ VERTICES = np.array(list(product((-1.0, 1.0), repeat=6)))
 DELTA_STAR = np.array([[-p, p, p, q, -q, -q] for p, q in SIGNS])
 
 
-def _gauss_legendre_half_normal(order=40, end=9.0):
+def _gauss_legendre_half_normal(order, end=9.0):
     """Gauss-Legendre nodes and weights on [0, 9] for the standard normal law on (0, inf): tail below 1e-18."""
     nodes, weights = np.polynomial.legendre.leggauss(order)
     nodes = end * (1 + nodes) / 2
     return nodes, weights * end / 2 * np.exp(-nodes**2 / 2) / sqrt(2 * np.pi)
 
 
-def _samples(setting):
+def _samples(setting, order):
     """Quadrature nodes for class 1: features (E1, C2, C3) as an (n, 3) array, and their probability weights.
 
     The loss is linear in E1 and C2 + C3, so two Gauss-Hermite nodes are exact there. In C2 - C3 it has one
@@ -42,7 +44,7 @@ def _samples(setting):
     """
     pair, pair_weights = np.polynomial.hermite_e.hermegauss(2)
     pair_weights = pair_weights / pair_weights.sum()
-    half, half_weights = _gauss_legendre_half_normal()
+    half, half_weights = _gauss_legendre_half_normal(order)
     line, line_weights = np.concatenate([-half, half]), np.concatenate([half_weights, half_weights])
     exclusive, plus, minus = (grid.ravel() for grid in np.meshgrid(pair, pair, line, indexing="ij"))
     weights = np.einsum("i,j,k->ijk", pair_weights, pair_weights, line_weights).ravel()
@@ -63,13 +65,13 @@ def _rows(loss):
                      "solve_cross_entropy for CrossEntropy(b).")
 
 
-def _pieces(setting, loss, eps):
+def _pieces(setting, loss, eps, order=ORDER):
     """The loss under attack as max_a w . g_a at n samples: g_a, shape (n, 128, 2), and the samples' weights.
 
     a runs over 64 vertices of the attack and 2 choices of the wrong class that attains max(f_2, f_3).
     """
     coefficients = _rows(loss)
-    features, weights = _samples(setting)
+    features, weights = _samples(setting, order)
     clean_e, clean_c = np.zeros((len(features), 3)), np.zeros((len(features), 3))
     clean_e[:, 0], clean_c[:, 1:] = features[:, 0], features[:, 1:]
 
@@ -131,9 +133,10 @@ def solve_numeric(setting, loss, eps, lam):
     - f_i (claim T3), or SoftTargetMargin(b, attack) (claim T3-target).  setting: the plain model, own means and noises.
     eps: attack strength >= 0, units of a feature.  lam: weight decay > 0; a weight has units feature/lam.
 
-    Returns a Solution with method "numeric" and iterations the gradients evaluated on the way in all four
-    orthants. Raises ValueError for another loss or a number outside its domain, NotConverged if the distance
-    of 0 from the subdifferential exceeds 1e-10 mu.
+    Returns a Solution with method "numeric", iterations the gradients evaluated on the way in all four orthants, and
+    error the change of the gradient under a finer quadrature and what rounding may add, 1e-14 of the numbers summed:
+    lam times that of a weight. Raises ValueError for another loss or a number outside its domain, NotConverged if
+    the distance of 0 from the subdifferential exceeds 1e-10 mu, or the error 1e-6 mu.
 
     >>> from synthmodel.setting import Setting
     >>> solution = solve_numeric(Setting(mu=1, sigma=0.5), Margin(), eps=0.2, lam=2)
@@ -150,8 +153,15 @@ def solve_numeric(setting, loss, eps, lam):
     if not residual <= RESIDUAL:
         raise NotConverged(f"the residual is {residual:.1e} mu at eps = {eps}, lam = {lam} in {setting}, but at "
                            f"most {RESIDUAL:.0e} mu is accepted: bring sigma and eps nearer to mu.")
+    signs = np.where(w < 0, -1.0, 1.0)
+    finer = _gradient(*_pieces(setting, loss, eps, FINER), lam, w, signs)
+    error = (np.linalg.norm(finer - _gradient(pieces, weights, lam, w, signs)) + rounding) / setting.mu_e
+    if not error <= ERROR:
+        raise NotConverged(f"the quadrature and rounding error of the gradient is up to {error:.1e} mu at eps = {eps}, "
+                           f"lam = {lam} in {setting}, but at most {ERROR:.0e} mu is accepted: bring sigma and eps "
+                           "nearer to mu.")
     return Solution(float(w[0]), float(w[1]), float(_risk(pieces, weights, lam, w)), float(residual),
-                    "numeric", sum(count for _, count in minima))
+                    "numeric", sum(count for _, count in minima), float(error))
 
 
 def threshold_numeric(setting, loss):

@@ -148,21 +148,27 @@ def best_ratio(setting, eps):
     return max(peaks, key=lambda r: accuracy_of(setting, r, eps)[0])
 
 
-def best_smoothing(setting, eps):
+def best_smoothing(setting, eps, decay="weights"):
     """b* with which the smoothed margin's ratio is the best one (N3, T2-joint-K); None where the best ratio is 0.
 
     b* = 1 - (d_C - r d_E)/(sigma_c g), g = `extreme_mean`, d the robust means. Below 0, where the margin loss already
     uses too much (possible at unequal noise, claim N2-unequal), or from 1 on, no smoothing reaches the best ratio.
-    Norm inf only.
+    decay: on the two "weights", or on every entry of the "matrix" W (claim N2-B), whose norm counts w2^2 K - 2 times in
+    design B: then r (K-2) takes the place of r. Norm inf only.
 
     >>> round(best_smoothing(Setting(1, 0.5), 0.2), 6)
     0.487518
+    >>> round(best_smoothing(Setting(1, 0.5, classes=10, design="B"), 0.2, decay="matrix"), 6)
+    0.438901
     """
     if checked_setting(setting).norm != math.inf:
         raise ValueError(f"norm = {setting.norm} was given, but b* is known for norm inf only: choose it.")
+    if decay not in ("weights", "matrix"):
+        raise ValueError(f"decay = {decay!r} was given, but it must be weights or matrix: choose one.")
     r = best_ratio(setting, eps)
     if r == 0:
         return None
+    r *= setting.sharing if decay == "matrix" else 1
     eps = checked("eps", eps, least=0, single=True)
     d_e, d_c = setting.mu_e - 2 * eps, setting.sharing * (setting.mu_c - 2 * eps)
     smoothing = float(1 - (d_c - r * d_e) / (setting.sigma_c * extreme_mean(setting)))

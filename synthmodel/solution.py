@@ -21,7 +21,8 @@ class Solution(ByValue):
     risk: the minimum, regulariser included.
     residual: the Euclidean distance of 0 from the subdifferential of the risk at (w1, w2), in units of mu.
     method: "closed" or "numeric".  iterations: of the numerical method, 0 for a closed form.
-    error: how much the gradient at (w1, w2) changes under a finer quadrature, in units of mu; 0 for a closed form.
+    error: how much the gradient at (w1, w2) changes under a finer quadrature, in units of mu, and by brute force what
+    rounding may add; 0 for a closed form.
     """
 
     w1: float

@@ -22,6 +22,7 @@ __all__ = ["psi", "psi_pair", "solve_lse"]
 
 NEAR = 1e-3  # below, two Gauss-Legendre nodes integrate psi' to 1e-16 relative
 SMALL = 1.0  # below, psi_pair integrates over z; above, over the boundary layer of width 1/x
+RUN = 20_000  # values of psi at a time
 STEPS = 80  # of Newton's method within a bracket; it takes about 6
 ACCURACY = 1e-10  # in units of mu: a larger residual raises
 LOOSE = 1e-6  # quadrature error, in units of mu, from which on noise raises; it is reported
@@ -40,7 +41,15 @@ def psi_pair(x):
     >>> [round(float(f), 12) for f in psi_pair(0.0)]
     [0.0, 0.5]
     """
-    x = np.asarray(x, dtype=float)[..., None]
+    x = np.asarray(x, dtype=float)
+    if x.size > RUN:  # each takes a hundred nodes
+        pieces = [_psi_pair(x.ravel()[start:start + RUN]) for start in range(0, x.size, RUN)]
+        return tuple(np.concatenate(part).reshape(x.shape) for part in zip(*pieces, strict=True))
+    return _psi_pair(x)
+
+
+def _psi_pair(x):
+    x = x[..., None]
     z, near = HALF / sqrt(2), np.minimum(x, SMALL)
     density = HALF_WEIGHTS * 2 / sqrt(2 * pi) * np.exp(-HALF**2 / 2)
     tanh = np.tanh(near * z)

@@ -203,7 +203,8 @@ def test_rare_and_very_bad_evidence_makes_the_drop_large():
     (lambda: margin_flow(0.0, [0, 1]), "k = 0.0"), (lambda: margin_flow(1.0, [1, 0]), "times"),
     (lambda: margin_flow(1.0, [0, math.nan]), "times"), (lambda: margin_flow(1.0, [-1, 0]), "times"),
     (lambda: margin_flow(1.0, [0, 1], b=1.1), "b = 1.1"), (lambda: psi(-1.0), "x = -1"),
-    (lambda: margin_flow(1.0, [0, 1], 0.1, -1.0), "teacher = -1"), (lambda: cross_entropy_flow(math.nan, [0, 1]), "k = nan"),
+    (lambda: margin_flow(1.0, [0, 1], 0.1, -1.0), "teacher = -1"),
+    (lambda: cross_entropy_flow(math.nan, [0, 1]), "k = nan"),
     (lambda: effective_smoothing(-0.1, 0), "b = -0.1"), (lambda: Features(1, 1, classes=2.5), "classes"),
     (lambda: Features(1, 1, noise_c="cauchy"), "noise"), (lambda: Features(1, -1), "d_c"),
     (lambda: Features(1, 1).psi(-1), "y = -1")])

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from synthmodel import numeric
-from synthmodel.losses import CrossEntropy, Margin, SmoothedMargin
+from synthmodel import numeric, solve
+from synthmodel.losses import CrossEntropy, Margin, SmoothedMargin, SoftTargetMargin
 from synthmodel.numeric import solve_numeric, threshold_numeric
 from synthmodel.setting import Setting
 from synthmodel.solution import NotConverged
@@ -186,3 +186,22 @@ def test_import_is_light():
     code = "import sys, synthmodel.numeric; print([m for m in ('sympy', 'torch', 'matplotlib') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("loss", [SoftTargetMargin(0.1), SoftTargetMargin(0.1, "monotone"), Margin()])
+@pytest.mark.parametrize("sigma", [0.5, 1e3, 1e6, 1e7])
+def test_the_error_bounds_what_rounding_leaves(sigma, loss):
+    """w1 = v_E/lam whatever sigma, but a sum of numbers of size sigma has lost digits: the error says how many."""
+    setting, lam = Setting(1, sigma), 0.1
+    own = 0.9 if isinstance(loss, SoftTargetMargin) else 1.0
+    size = 1.9 if loss == SoftTargetMargin(0.1) else 2 * own  # the attack's l1 cost
+    exact = (own - 0.2 * size) / lam
+    found = solve(setting, loss, 0.2, lam, "numeric")
+    assert 0 < lam * abs(found.w1 - exact) + 1e-15 <= found.error <= 1e-13 * max(sigma, 1)
+    assert abs(found.w1 - exact) <= 1e-12 or sigma > 100
+
+
+def test_what_rounding_has_eaten_is_refused():
+    for loss in (SoftTargetMargin(0.1), Margin()):
+        with pytest.raises(NotConverged, match=r"rounding error .* up to [12]\.0e-02 mu"):
+            solve(Setting(1, 5e11), loss, 0.2, 0.1, "numeric")

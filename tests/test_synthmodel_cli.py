@@ -23,6 +23,7 @@ from synthmodel import (
     threshold,
 )
 from synthmodel.__main__ import main
+from synthmodel.noise import law
 
 EPS0 = 0.5 - 0.25 / math.sqrt(math.pi)
 
@@ -134,6 +135,23 @@ def test_accuracy_and_best(capsys):
         {"k": 1.2, "r_at": 0.5298420137, "r_acc": 0.7590524893, "b_star": 0.4875179882}, abs=1e-9)
     above = as_json(capsys, "best", "--eps", "0.4")
     assert (above["r_at"], above["r_acc"], above["b_star"]) == (0, 0, None)
+
+
+def test_design_b_names_the_decay(capsys):
+    """Decay on every entry of W counts w2^2 K - 2 times: r_AT = 1 - e_{K-1}/((K-2) k) < r_acc, b* in (0, 1) (N2-B)."""
+    best = as_json(capsys, "best", *"--classes 10 --design B --eps 0.2".split())
+    least = law("normal").mean_largest(9)
+    assert best["r_at"] == pytest.approx(8 - least / 1.2) and best["r_at"] == 8 * best["r_at_matrix"]
+    assert best["r_at_matrix"] == pytest.approx(0.845311, abs=1e-6) and best["r_at_matrix"] < best["r_acc"]
+    assert 0 < best["b_star_matrix"] < 1 and best["b_star"] is None
+    smoothed = 1 - (1 - best["b_star_matrix"]) * least / (8 * 1.2)
+    assert smoothed == pytest.approx(best["r_acc"])
+    assert "on (w1, w2) alone" in best["decay"] and "every entry of W" in best["decay"]
+    for words in ("solve --eps 0.2", "solve --eps 0.2 --loss cross-entropy", "curve --eps 0:0.2:2"):
+        for design, classes, named in (("B", "10", True), ("B", "3", False), ("A", "10", False)):
+            found = as_json(capsys, *words.split(), "--classes", classes, "--design", design)
+            row = found[0] if isinstance(found, list) else found
+            assert ("(w1, w2) alone" in row.get("decay", "")) == named
 
 
 def test_curve(capsys):

@@ -1,6 +1,7 @@
 """The wrong-class log-sum-exp: psi by mpmath, the optimum by expectations of other forms, and its limits."""
 
 import math
+import tracemalloc
 from itertools import product
 
 import mpmath
@@ -159,3 +160,19 @@ def test_a_poor_quadrature_raises(monkeypatch):
     monkeypatch.setattr(temperature.psi, "__defaults__", (3.0,))
     with pytest.raises(NotConverged, match="quadrature error"):
         solve_lse(Setting(classes=4), WrongClassLSE(0.1), 0.2, 1)
+
+
+def test_many_settings_are_solved_in_runs(monkeypatch):
+    """Memory is that of one run, so that 100,000 attack sizes take a tenth of a gigabyte and not seven."""
+    loss, setting, eps = WrongClassLSE(0.1), Setting(1, 0.5), np.linspace(0, 0.5, 3000)
+    whole = solve(setting, loss, eps, 0.1)
+    monkeypatch.setattr(temperature, "RUN", 500)
+    tracemalloc.start()
+    parts = solve(setting, loss, eps, 0.1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6  # a whole table of psi for the risk is 3000 x 30 x 100 numbers, 72 MB
+    for name in ("w1", "w2", "risk", "residual"):
+        assert getattr(parts, name) == pytest.approx(getattr(whole, name), abs=1e-13)
+    alone = solve(setting, loss, float(eps[1234]), 0.1)
+    assert (whole.w2[1234], whole.risk[1234]) == pytest.approx((alone.w2, alone.risk), rel=1e-13)
