@@ -30,6 +30,11 @@ class Step:
     cases: tuple = ()
     on: tuple = ()
 
+    @property
+    def restated(self):
+        """Whether both sides are the same expression once written down: then its sentence carries it, not sympy."""
+        return self.relation in ("=", "<=", ">=") and self.lhs == self.rhs
+
 
 @dataclass(frozen=True)
 class Derivation:
@@ -49,7 +54,7 @@ class Derivation:
         return all(step.holds for step in self.steps)
 
     def text(self):
-        """The derivation as plain text, two lines a step.
+        """The derivation as plain text, two lines a step; a step that only restates is marked.
 
         >>> from synthmodel.symbolic import derive
         >>> print("\\n".join(derive("T1").text().splitlines()[:3]))
@@ -59,8 +64,13 @@ class Derivation:
         """
         lines = [f"{self.claim}: {'every step holds' if self.holds else 'NOT every step holds'}"]
         for number, step in enumerate(self.steps, 1):
-            lines += [f"{number}. {step.text}" + ("" if step.holds else " [NOT DECIDED]"),
+            lines += [f"{number}. {step.text}" + ("" if step.holds else " [NOT DECIDED]")
+                      + (" [restated]" if step.restated else ""),
                       f"   {step.lhs} {step.relation} {step.rhs}"]
+        count = sum(step.restated for step in self.steps)
+        if count:
+            lines.append(f"Restated: {count} of {len(self.steps)} steps have the same expression on both sides, as it "
+                         "was written down; their sentences carry them, and sympy decided the others.")
         return "\n".join([*lines, "Carried by: " + ("; ".join(self.carried_by) or "nothing")])
 
     def latex(self):
@@ -73,7 +83,7 @@ class Derivation:
         signs = {"<=": r"\le", ">=": r"\ge"}
         escape = str.maketrans({"_": r"\_", "^": r"\^{}", "<": r"\textless{}", ">": r"\textgreater{}"})
         rows = [row for step in self.steps for row in (
-            rf"&\text{{{step.text.translate(escape)}}}\\",
+            rf"&\text{{{step.text.translate(escape)}{' [restated]' if step.restated else ''}}}\\",
             rf"&{sp.latex(step.lhs)} {signs.get(step.relation, step.relation)} {sp.latex(step.rhs)}\\")]
         return "\n".join([r"\begin{align*}", *rows, r"\end{align*}"])
 

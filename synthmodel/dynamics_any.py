@@ -4,6 +4,8 @@ Robust margins m_j = w1 e + w2 c_j, j = 1..n, n = K - 1: e with mean d_e, c_1..c
 mean d_c, M = min c_j. Weights, means and deviations are in the units of a feature and tau = 1, so that time is in tau.
 """
 
+import math
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,17 +13,28 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.stats import gumbel_l
 
+from synthmodel import temperature
 from synthmodel.accuracy import nonnegative
-from synthmodel.dynamics import Path, checked_share, checked_times, integrate
+from synthmodel.dynamics import Path, checked_share, checked_times, drift, integrate
+from synthmodel.gumbel import EXPONENT
 from synthmodel.noise import all_positive, law, quantile_rule
 from synthmodel.robustness import LARGEST_RATIO
-from synthmodel.setting import MOST_CLASSES, checked, number, whole
+from synthmodel.setting import MOST_CLASSES, checked, number, reals, whole
+from synthmodel.solution import NotConverged
 
 __all__ = ["Features"]
 
-KNOTS = 33  # of the table of psi
+KNOTS, FEW = 129, 33  # of the table of psi, and for heavy tails, where a value takes long
+LIGHT = 100.0  # deviations to the quantile of 1e-20 from which on the line of `temperature.psi` is too long
 GUMBEL = law(gumbel_l())
-ORDER = 31  # half the nodes of a quantile rule; doubling them moves psi by about 1e-5
+ORDER = 31  # half the nodes of a quantile rule
+SETTLED = 1e-9  # a larger change of psi under a finer rule, in units of s_c, raises
+DRIFT, LOOSE = 1e-4, 1e-2  # the same of a flow's weights, relative to the largest: for light and for heavy tails
+
+
+def light(known):
+    """Whether a Law has light tails: bounded, normal, or exponential ones."""
+    return max(float(known.isf(1e-20)), -float(known.ppf(1e-20))) < LIGHT
 
 
 @dataclass(frozen=True)
@@ -76,21 +89,36 @@ class Features:
     def psi(self, y):
         """psi(y) = d_c - E sum_j q_j c_j, q_j proportional to exp(-y c_j), y >= 0 a number; psi(inf) = d_c - E M.
 
-        With V_j drawn from the density exp(v - e^v), q_j is the chance that h_j = c_j + V_j/y is the smallest, so that
-        E sum q_j c_j = n E[c_1 L(h_1)^(n-1)], L(g) = Pr(h > g) = E exp(-exp(y (g - c))) = E Pr(c > g - V/y).
+        Settled to 1e-9 s_c under a finer quadrature, or NotConverged: the line (`temperature.psi`) where the noise
+        has light tails and s_c y is at most a few hundred, else `_by_pairs`. Raises ValueError for y < 0 or no number.
 
         >>> normal = Features(d_e=1, d_c=1)
         >>> round(normal.psi(1e-4) / 1e-4, 4), round(normal.psi(np.inf), 6)  # psi'(0) = 1/2; 1/sqrt(pi)
         (0.5, 0.56419)
         """
-        y = checked("y", y, least=0) * self.s_c if y != np.inf else np.inf
+        y = math.inf if reals(y).ndim == 0 and reals(y) == math.inf else checked("y", y, least=0, single=True)
+        y, known = y * self.s_c, law(self.noise_c)
+        if y in (0, math.inf):
+            return self.s_c * known.mean_least(self.n) if y else 0.0
+        rules = [lambda finer: temperature.psi(y, self.n, known, (1.5 if finer else 1.0) * EXPONENT)]
+        rules += [lambda finer: self._by_pairs(y, 2 * ORDER - 1 if finer else ORDER)]
+        for rule in rules if light(known) else rules[1:]:
+            with suppress(NotConverged):
+                value, finer = rule(False), rule(True)
+                if abs(finer - value) <= SETTLED:
+                    return self.s_c * finer
+        raise NotConverged(f"psi(y) at s_c y = {y} for {self.n} draws of {known.name} noise is not settled to "
+                           f"{SETTLED:.0e} by any of the rules: choose a smaller y, or a law with a smoother density.")
+
+    def _by_pairs(self, y, order):
+        """psi(y/s_c)/s_c by a rule in z and in V.
+
+        With V_j drawn from the density exp(v - e^v), q_j is the chance that h_j = z_j + V_j/y is the smallest, so that
+        E sum q_j z_j = n E[z_1 L(h_1)^(n-1)], L(g) = Pr(h > g) = E exp(-exp(y (g - z))) = E Pr(z > g - V/y).
+        """
         known = law(self.noise_c)
-        if y == 0:
-            return 0.0
-        if y == np.inf:
-            return self.s_c * known.mean_least(self.n)
-        z, z_weights, *_ = quantile_rule(known, ORDER)
-        v, v_weights, *_ = quantile_rule(GUMBEL, ORDER)
+        z, z_weights, *_ = quantile_rule(known, order)
+        v, v_weights, *_ = quantile_rule(GUMBEL, order)
         v = gumbel_l.mean() + gumbel_l.std() * v
         h = z[:, None, None] + v[:, None] / y
         if y < 1:  # average over whichever of the two is smoother
@@ -98,14 +126,26 @@ class Features:
                 beyond = np.exp(-np.exp(y * (h - z))) @ z_weights
         else:
             beyond = known.sf(h - v / y) @ v_weights
-        return float(-self.s_c * self.n * (z_weights * z) @ beyond**(self.n - 1) @ v_weights)
+        return float(-self.n * (z_weights * z) @ beyond**(self.n - 1) @ v_weights)
 
     @cached_property
     def psi_table(self):
-        """A spline of psi in u = s_c y/(1 + s_c y), which runs from 0 to 1."""
-        u = np.linspace(0, 1, KNOTS)
-        y = np.divide(u, 1 - u, out=np.full(KNOTS, np.inf), where=u < 1) / self.s_c
-        return CubicSpline(u, [self.psi(value) for value in y])
+        """(a spline of psi in u = s_c y/(1 + s_c y), which runs from 0 to 1, and its error, in the units of c)."""
+        known, easy = law(self.noise_c), light(law(self.noise_c))
+
+        def value(u, finer=False):
+            y = u / (1 - u) if u < 1 else math.inf
+            if u in (0, 1):
+                return self.psi(y)
+            if easy:
+                return self.s_c * temperature.psi(y, self.n, known, (1.5 if finer else 1.0) * EXPONENT)
+            return self.s_c * self._by_pairs(y, 2 * ORDER - 1 if finer else ORDER)
+
+        u = np.linspace(0, 1, KNOTS if easy else FEW)
+        psi = np.array([value(at) for at in u])
+        half = np.abs(CubicSpline(u[::2], psi[::2])(u) - psi).max()  # an interval twice as long: 16 times the error
+        error = max(half, *(abs(value(at, finer=True) - one) for at, one in zip(u[4::12], psi[4::12], strict=True)))
+        return CubicSpline(u, psi), float(error)
 
     def end_ratio(self, b=0.0):
         """The limit of w2/w1 as t -> inf: ((1-b) E M + b d_c)_+/d_e."""
@@ -116,18 +156,22 @@ class Features:
         """The Path of w1 = d_e t, w2' = d_c - (1-b) psi(w2) from 0: log-sum-exp over wrong classes, smoothed by b.
 
         The ratio falls strictly from d_c/d_e to `end_ratio(b)`, so the drop from the best to the final accuracy is
-        max P - P(end) over that interval (D1-any). times: increasing, >= 0; 0 <= b <= 1.
+        max P - P(end) over that interval (D1-any). times: increasing, >= 0; 0 <= b <= 1. Raises NotConverged where the
+        error of psi could move the weights by 1e-4 of themselves, for heavy tails 1e-2; error says by how much.
 
         >>> path = Features(d_e=1, d_c=1).flow([0, 3, 1000])
         >>> path.accuracy.round(4).tolist()
         [0.8658, 0.8708, 0.8686]
         """
         t, b = checked_times(times), checked_share(b)
+        table, error = self.psi_table
 
         def velocity(w2):
             y = self.s_c * np.maximum(w2, 0)
-            return self.d_c - (1 - b) * self.psi_table(y / (1 + y))
+            return self.d_c - (1 - b) * table(y / (1 + y))
 
         w1, w2 = self.d_e * t, integrate(velocity, [0.0], t).y[0]
         ratio = np.divide(w2, w1, out=np.full_like(t, self.d_c / self.d_e), where=w1 > 0)
-        return Path(t, w1, w2, ratio, self.accuracy(ratio))
+        moved = drift(velocity, lambda w2: velocity(w2) + (1 - b) * error, t, np.stack([w1, w2]),
+                      DRIFT if light(law(self.noise_c)) else LOOSE)
+        return Path(t, w1, w2, ratio, self.accuracy(ratio), moved)

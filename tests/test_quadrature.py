@@ -10,7 +10,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
-from synthmodel import NotConverged, Setting, accuracy_of, outliers
+from synthmodel import NotConverged, Setting, accuracy_of, dynamics_any, outliers
 from synthmodel.dynamics import cross_entropy_flow, drift
 from synthmodel.dynamics_any import Features
 from synthmodel.finite_outliers import Outliers
@@ -119,3 +119,32 @@ def test_a_bounded_loss_with_rare_outliers_tends_to_its_limit():
         errors.append(math.hypot(s_e * path.w1[-1] - limit.w1[-1], s_e * path.w2[-1] - limit.w2[-1]))
         assert 0 < path.error < 1e-3
     assert errors[1] < 0.5 * errors[0] < 0.1
+
+
+def arcsine_psi(y, n):
+    """psi of beta(1/2, 1/2), z = -sqrt(2) cos(phi) with phi uniform on (0, pi): midpoints in phi, steps in y h."""
+    z = -math.sqrt(2) * np.cos((np.arange(10_000) + 0.5) / 10_000 * math.pi)
+    total = 0.0
+    for s in np.arange(y * z[0] - 45, y * z[0] + 500, 0.2):  # beyond, none of n = 29 is the least
+        power = np.exp(np.minimum(s - y * z, 50.0))
+        below = np.exp(-power)
+        total += n * below.mean()**(n - 1) * (z * power * below).mean()
+    return -0.2 * total
+
+
+def test_psi_of_a_law_with_singular_ends():
+    features = Features(1, 1, noise_c=stats.beta(0.5, 0.5), classes=30)
+    assert features.psi(300) == pytest.approx(arcsine_psi(300, 29), abs=1e-9)
+    spline, error = features.psi_table
+    assert abs(float(spline(300 / 301)) - features.psi(300)) <= error < 1e-3
+    with pytest.raises(NotConverged, match="not settled to 1e-09"):
+        features.psi(3000)
+
+
+def test_a_path_says_what_psi_may_move(monkeypatch):
+    features = Features(0.5, 0.5, noise_c="laplace", classes=6)
+    path = features.flow([0, 1, 100])
+    assert 0 < path.error < 1e-4
+    monkeypatch.setattr(dynamics_any, "KNOTS", 9)
+    with pytest.raises(NotConverged, match="move the weights"):
+        Features(0.1, 0.5, noise_c="laplace", classes=30).flow([0, 1, 100])

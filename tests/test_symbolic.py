@@ -6,6 +6,7 @@ from functools import cache
 import mpmath as mp
 import pytest
 import sympy as sp
+from digests import FILE, digest
 
 from synthmodel.derivation import check
 from synthmodel.symbolic import CLAIMS, derive
@@ -57,6 +58,43 @@ def test_every_step_is_decided(claim):
     derivation = derive(claim)
     assert [step.text for step in derivation.steps if not step.holds] == []
     assert derivation.holds and derivation.claim == claim and len(derivation.steps) >= 5
+
+
+STORED = FILE.read_text().splitlines()
+
+
+def test_every_derivation_has_its_digest():
+    """No step can be dropped, weakened or replaced by x = x unnoticed; digests.py says how to update."""
+    assert [line.split()[0] for line in STORED[1:]] == sorted(CLAIMS)
+    parts = 4 if STORED[0] == f"sympy {sp.__version__}" else 3  # another sympy may print another way: count the steps
+    for line in STORED[1:]:
+        assert digest(derive(line.split()[0])).split()[:parts] == line.split()[:parts]
+
+
+@pytest.mark.parametrize("tamper", [
+    lambda steps: steps[:-1],
+    lambda steps: (*steps[:1], *steps[2:]),
+    lambda steps: tuple(check(step.text, step.lhs, {">": ">="}.get(step.relation, step.relation), step.rhs,
+                              step.cases, step.on) for step in steps),
+    lambda steps: (*steps[:-1], check(steps[-1].text, sym.k, "=", sym.k)),
+    lambda steps: (*steps[:-1], dataclasses.replace(steps[-1], cases=(), on=()))])
+def test_a_tampered_derivation_has_another_digest(tamper):
+    derivation = derive("N2")
+    spoilt = dataclasses.replace(derivation, steps=tamper(derivation.steps))
+    assert spoilt.holds and digest(spoilt) != digest(derivation)
+
+
+def test_steps_that_only_restate_are_marked():
+    """118 of 647 steps have one expression on both sides: there the sentence carries the claim, not sympy."""
+    counts = [int(line.split()[2]) for line in STORED[1:]]
+    assert (sum(counts), sum(int(line.split()[1]) for line in STORED[1:])) == (118, 647)
+    for claim in ("G-K", "G-noise", "N1", "T1-CE", "T1-CE-exact-unequal", "N4"):
+        derivation = derive(claim)
+        marked = sum(step.restated for step in derivation.steps)
+        assert derivation.text().count(" [restated]") == derivation.latex().count(" [restated]") == marked
+        assert (f"Restated: {marked} of {len(derivation.steps)} steps" in derivation.text()) == (marked > 0)
+    assert check("the same", sym.k + sym.k, "=", 2 * sym.k).restated
+    assert not check("a sum", (sym.k + 1)**2, "=", sym.k**2 + 2 * sym.k + 1).restated
 
 
 def wrong(step):
