@@ -101,7 +101,7 @@ class Features:
         if y in (0, math.inf):
             return self.s_c * known.mean_least(self.n) if y else 0.0
         rules = [lambda finer: temperature.psi(y, self.n, known, (1.5 if finer else 1.0) * EXPONENT)]
-        rules += [lambda finer: self._by_pairs(y, 2 * ORDER - 1 if finer else ORDER)]
+        rules += [lambda finer: self._by_pairs(y, 3 * ORDER - 2 if finer else 2 * ORDER - 1)]
         for rule in rules if light(known) else rules[1:]:
             with suppress(NotConverged):
                 value, finer = rule(False), rule(True)
@@ -136,7 +136,7 @@ class Features:
         def value(u, finer=False):
             y = u / (1 - u) if u < 1 else math.inf
             if u in (0, 1):
-                return self.psi(y)
+                return self.s_c * known.mean_least(self.n) * u
             if easy:
                 return self.s_c * temperature.psi(y, self.n, known, (1.5 if finer else 1.0) * EXPONENT)
             return self.s_c * self._by_pairs(y, 2 * ORDER - 1 if finer else ORDER)
