@@ -1,7 +1,7 @@
 """All certificates of theory.md, section 9, and of N4: python -m synthmodel.certificates.section9_certify.
 
 Each is checked from its stored cells (section9_partition finds them): that they cover the region, exactly, and the
-sign on each in ball arithmetic.
+sign on each in ball arithmetic; the inner expectations are doubles with an a-priori bound (`section9_gaussian`).
 """
 
 import time
