@@ -14,7 +14,7 @@ from flint import arb, ctx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synthmodel.certificates import THEOREMS, certify, enclose, lemmas, partition
+from synthmodel.certificates import THEOREMS, certify, enclose, enclosures, lemmas, partition
 from synthmodel.certificates.checker import DATA, Lemma, ball, examine, precision, read_boxes, sign, tiles
 from synthmodel.certificates.lemmas import LEMMAS
 
@@ -399,3 +399,19 @@ def test_bad_requests_are_refused_in_one_sentence(name, numbers, words):
     with pytest.raises(ValueError, match=words) as refusal:
         enclose(name, **numbers)
     assert str(refusal.value).count(". ") == 0
+
+
+@pytest.mark.parametrize(("function", "found"), [
+    (lambda x: x - arb(1) / 3, True), (lambda x: arb(1) / 3 - x, True), (lambda x: x + 1, False),
+    (lambda x: -1 - x, False), (lambda x: 2 - x, False), (lambda x: x - 2, False),
+    (lambda x: (x - arb(1) / 3) * (1 - x), False),  # its sign at the upper end is 0: not certain
+    (lambda x: x * (x - arb(1) / 3), False), (lambda x: (x - arb(1) / 3)**2, False)])
+def test_a_root_needs_certain_and_different_signs_at_both_ends(function, found):
+    calls = []
+
+    def counted(x):
+        calls.append(x)
+        assert len(calls) < 500, "it bisects although there is no certain change of sign"
+        return function(x)
+    ball = enclosures.root(counted, Fraction(0), Fraction(1))
+    assert ball.contains(arb(1) / 3) if found else ball.is_nan()
