@@ -65,7 +65,7 @@ CLAIMS = (
           "with k; above eps0 every smoothing that revives w2 lowers it; every b in (0, 1) helps iff k is "
           "above one crossover k_x", "symbolic", "smoothed margin; equal noise",
           certified="k in (1/sqrt(pi), 8]: b* rising; one crossover k_x = 1.14537157938957640686..."),
-    # Section 4: cross-entropy
+    # Section 4 and 9.3: cross-entropy
     Claim("S1", "new", "Cross-entropy: r_CE = (lam + sigma^2 A)/(lam + sigma^2 B) in (0, 1), B - A = 2 E[p_2 p_3]: "
           "the deficit of w2 is the confusion between the wrong classes", "symbolic", "delta*; equal means and noises"),
     Claim("CE-2D", "new", "Every cross-entropy expectation is two-dimensional; at the optimum E[p_2 T] = 0 and "
