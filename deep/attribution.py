@@ -68,7 +68,7 @@ def cosines(vectors):
 
 
 def class_correlation(features, labels, weight):
-    """C[i, j] = cos(A_i, A_j), A_i = mean over class i of h(x) * W[i] (Wei, Guo, Wang 2025; design.md, section 2).
+    """C[i, j] = cos(A_i, A_j), A_i = mean over class i of h(x) * W[i] (Wei, Guo, Wang 2025; THEORY.md, CAS).
 
     features: (n, d), the inputs of the last layer, in the paper on adversarial test images; labels: (n,) in
     0..K-1, each class at least once; weight: (K, d). Returns (K, K), float64. Raises ValueError for other shapes,
@@ -158,7 +158,7 @@ def class_profile(correlation):
 
 
 def gauge_fixed(weight):
-    """W (K, d) with its mean row taken away: a common row changes no prediction, but it changes CAS (theory.md, 7).
+    """W (K, d) with its mean row taken away: a common row changes no prediction, but it changes CAS (THEORY.md, CAS).
 
     >>> gauge_fixed(torch.tensor([[1.0, 2.0], [3.0, 2.0]])).tolist()
     [[-1.0, 0.0], [1.0, 0.0]]
@@ -202,7 +202,7 @@ def margin_similarity(means, weight):
 def margin_cas(features, labels, weight):
     """Mean over triples (i, l, j), all different, of cos(A_ij, A_lj), A_ij = mean over class i of (W_i - W_j) * h.
 
-    Features on clean inputs (theory.md, 8). Unchanged by a common row of W, by the logits' scale and by
+    Features on clean inputs (THEORY.md, mCAS). Unchanged by a common row of W, by the logits' scale and by
     h -> D h, W -> W D^-1 with D diagonal. A_ij = 0 gives cosine 0. Needs K >= 3.
 
     The three-class model with r = 1 and g(x) = x: r^2/(1 + r^2) = 1/2.
@@ -229,7 +229,7 @@ def random_rows(weight, draws, seed=0):
 def null_cas(features, labels, weight, draws=50, seed=0):
     """CAS with random rows in place of W: (mean, standard deviation) over `draws`, at least 2.
 
-    An untrained network already has a large CAS, because features are positive (design.md, section 2): only
+    An untrained network already has a large CAS, because features are positive (deep/README.md, Conventions): only
     what lies above this level says anything about shared features. Errors as `class_correlation`.
 
     >>> null_cas(torch.eye(2), [0, 1], torch.ones(2, 2))  # features without overlap

@@ -17,7 +17,7 @@ TRAINING_IMAGES = 1000  # those on which the clean accuracy is taken; forward pa
 
 
 def evaluation_attack(recipe, box, steps=None):
-    """PGD of step eps/4 (l2: eps/8) on the recipe's loss and start, the network in eval mode (design.md, section 3).
+    """PGD of step eps/4 (l2: eps/8) on the recipe's loss and start, in eval mode (deep/README.md, Conventions).
 
     steps: their number; None: the recipe's eval_steps, those of its own metrics.
 

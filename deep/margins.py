@@ -1,4 +1,4 @@
-"""r, k and the wrong-class spread read off adversarial margins alone, without a feature in sight (theory.md, 9.4)."""
+"""r, k and the wrong-class spread read off adversarial margins alone, without any feature (THEORY.md, E-margins)."""
 
 import torch
 
@@ -64,7 +64,7 @@ def margin_estimates(margins, labels):
 
     plain: all rows as one class. centred: each class centred by itself, moments averaged over classes by their sizes,
     so that a class that is harder than others does not count as correlation. What one image has against all classes
-    still does, and lowers r: read r as a trend along a training, not as a level (theory.md, 9.4). An attack on the
+    still does, and lowers r: read r as a trend along a training, not as a level (E-margins). An attack on the
     smallest margin alone pushes the margins apart and raises r: use one on cross-entropy. If rho <= 0 or the
     margins do not vary, r and k are None and the note says why. ValueError for other shapes, numbers that are not
     finite and, of the centred estimate, classes of fewer than 10 images.

@@ -23,7 +23,7 @@ def check_smoothing(b, classes):
 def label_loss(name, logits, labels, b=0.0):
     """The loss of the labels, (n,): LOSSES[name], or for b > 0 cross-entropy with smoothed labels.
 
-    -(1 - b) log p_y - b/(K-1) sum_{j != y} log p_j (theory.md, section 0): 1 - b on the true class and b/(K-1) on each
+    -(1 - b) log p_y - b/(K-1) sum_{j != y} log p_j (THEORY.md, section 0): 1 - b on the true class and b/(K-1) on each
     other; torch's `label_smoothing` spreads b K/(K-1) over all K. ValueError as from `check_smoothing`.
 
     >>> logits = torch.tensor([[2.0, 0.0, 0.0]]).log_softmax(1)
@@ -62,7 +62,7 @@ def samples_kept(losses, trim, kind, generator=None):
 
 
 def batch_loss(losses, clip=None, trim=0, kind="largest", generator=None, whole=None, begin=0):
-    """The mean of the losses (n,) that are kept, each counted for at most `clip` (theory.md, 9.1).
+    """The mean of the losses (n,) that are kept, each counted for at most `clip` (THEORY.md, D4-remedies).
 
     A sample beyond the bound has no gradient: it is dropped as training examples whose loss exceeds B are.
     whole: None, or the losses (N,) of a batch whose rows from `begin` on these are: then what is kept is decided in

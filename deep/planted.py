@@ -1,4 +1,4 @@
-"""Planted images: the three-class Gaussian model painted into pixels, with a known answer (theory.md, 8).
+"""Planted images: the three-class Gaussian model painted into pixels, with a known answer (THEORY.md, P-linear).
 
 Six square patches, E_1 E_2 E_3 above C_1 C_2 C_3, each with a fixed pattern of signs; a pixel is the value of
 its feature times its sign. A pixel attack of size eps therefore moves every feature by exactly eps, and the
@@ -16,7 +16,7 @@ PATTERN_SEED = 7  # one fixed set of patterns: the images of all runs show the s
 
 
 def sample_features(n, mu, sigma, generator):
-    """n draws of the data law (theory.md, section 0): features (n, 6) = (E_1..E_3, C_1..C_3), labels (n,).
+    """n draws of the data law (THEORY.md, section 0): features (n, 6) = (E_1..E_3, C_1..C_3), labels (n,).
 
     Given class i: E_i ~ N(mu, sigma^2), the other E are 0; C_j ~ N(mu, sigma^2) for j != i, C_i = 0.
 
@@ -48,7 +48,7 @@ def sign_patterns(patch):
 def planted_images(mu, sigma, patch, train_size, val_size, seed, test_size=6000):
     """The data set: train, val and test drawn independently from `seed`; images (n, 1, 2 patch, 3 patch).
 
-    mu, sigma: mean and standard deviation of an active feature, in pixel units (theory.md, sections 0 and 8).
+    mu, sigma: mean and standard deviation of an active feature, in pixel units (THEORY.md, P-linear).
 
     >>> planted_images(1.0, 0.5, patch=2, train_size=9, val_size=3, seed=0).train.images.shape
     torch.Size([9, 1, 4, 6])
@@ -67,7 +67,7 @@ def planted_images(mu, sigma, patch, train_size, val_size, seed, test_size=6000)
 
 
 def reliance(model, split, patch):
-    """(exclusive, shared): mean derivatives of the margin f_i - f_j along E_i and along C_j (theory.md, 8).
+    """(exclusive, shared): mean derivatives of the margin f_i - f_j along E_i and along C_j (THEORY.md, P-linear).
 
     Means over the images of `split` (class i) and over j != i. A linear network with the theory's weights has
     exclusive = w1 and shared = w2; the measured ratio is shared/exclusive.

@@ -15,7 +15,7 @@ __all__ = ["RECIPES", "Recipe", "parse_eps", "recipe_from_dict", "recipe_named",
 
 @dataclass(frozen=True)
 class Recipe:
-    """Adversarial training of one network; the defaults are Rice et al. 2020 and the paper (design.md, 3).
+    """Adversarial training of one network; its defaults: Rice et al. 2020 and the paper (deep/README.md, Conventions).
 
     data: "cifar10", "cifar100", "tiny-imagenet", "folder" (any train/<class>/*.png; deep/catalogue.py), or
         "planted" (generated; then mu, sigma, patch are its own settings).
@@ -44,13 +44,13 @@ class Recipe:
     norm: "linf" or "l2", of the attack. method: "at" trains on adversarial images, "trades" (Zhang et al. 2019) on
         clean ones and beta times the divergence of the scores on adversarial ones, "standard" on clean ones alone;
         eps, step and steps then describe the evaluation only.
-    smoothing: b of theory.md: 1 - b on the true class, b/(K-1) on each other (deep/objective.py).
+    smoothing: b of THEORY.md, section 0: 1 - b on the true class, b/(K-1) on each other (deep/objective.py).
     teacher: None; or a run folder, whose best checkpoint is the teacher (RUN:last: its last one); or "self", this
         network as it was when teacher_from of the epochs had passed; or "average", its running average.
         standard_teacher: a run folder of standard training, beside a robust one. teacher_share, standard_share:
         weights of their divergences at `temperature`; the rest is the weight of the labels (Chen et al. 2021).
     clip: None, or B: a sample's loss counts for B at most. trim: the share of each batch that is dropped, of
-        trim_kind "largest" (by loss) or "random". Both from trim_from of the epochs on (theory.md, 9.1).
+        trim_kind "largest" (by loss) or "random". Both from trim_from of the epochs on (THEORY.md, D4-remedies).
     average: None, "ema" (decay average_decay a step) or "swa" (mean over epochs), from average_from of the epochs
         on; then the averaged network is the one that is evaluated and selected.
     schedule: "steps" (drops), "cyclic" (0 to lr, reached at 2/5, to 0) or "cosine" (lr to 0). gradient_norm: None,

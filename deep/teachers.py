@@ -37,7 +37,7 @@ def network_of_run(name, data, device):
 class Teachers:
     """The teachers that a recipe names, each with its share of the loss.
 
-    A teacher sees the student's adversarial images, in eval mode (design.md, section 2). "self" appears when
+    A teacher sees the student's adversarial images, in eval mode (deep/README.md, Conventions). "self" appears when
     teacher_from of the epochs have passed, "average" when averaging has begun; before, labels alone are learned.
     """
 

@@ -156,7 +156,7 @@ class Training:
         return pgd(self.attacked, x, y, self.attack, self.rows, objective)
 
     def losses(self, x, y, z, logits):
-        """One loss a sample: of the labels, of the teachers' scores, of TRADES (design.md, section 3).
+        """One loss a sample: of the labels, of the teachers' scores, of TRADES (deep/README.md, Conventions).
 
         TRADES (Zhang et al. 2019): CE(f(x), y) + beta KL(p(x) || p(z)).
         """

@@ -56,7 +56,7 @@ def every_cas(means, weight, pairs, rows):
 
 
 def attributions(outcome, weight, draws=50, superclasses=()):
-    """Every CAS of design.md's table (section 2) from one outcome and W (K, d); keys as in metrics.jsonl.
+    """Every CAS that deep/README.md, Conventions, lists, from one outcome and W (K, d); keys as in metrics.jsonl.
 
     `cas` is the paper's, on adversarial inputs; `cas_null` its level for random rows over `draws` (and `cas_null_sd`
     its deviation from draw to draw), `cas_excess` the difference. With superclasses, one a class, also `cas_within`
@@ -66,7 +66,7 @@ def attributions(outcome, weight, draws=50, superclasses=()):
     >>> own = torch.eye(3)
     >>> features, right = torch.cat([own, 1 - own], 1), torch.ones(3).bool()
     >>> values = attributions(Outcome(torch.arange(3), right, right, features, features), features)
-    >>> round(values["cas"], 12), round(values["margin_cas"], 12)  # the model of theory.md, section 7, r = 1
+    >>> round(values["cas"], 12), round(values["margin_cas"], 12)  # the model of THEORY.md, CAS, r = 1
     (2.0, 0.5)
     """
     samples, weight = prepared(outcome, weight)

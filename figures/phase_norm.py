@@ -1,4 +1,4 @@
-"""Atlas: w2/w1 of the margin loss under l_p attacks (claim G-lp; section 5).
+"""Atlas: w2/w1 of the margin loss under l_p attacks (claim G-lp).
 
 `python -m figures.phase_norm OUTDIR`
 """

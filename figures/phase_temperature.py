@@ -1,4 +1,4 @@
-"""Atlas: w2/w1 over attack size and temperature of the wrong-class log-sum-exp (claims T1-temp, N2; section 9.4).
+"""Atlas: w2/w1 over attack size and temperature of the wrong-class log-sum-exp (claims T1-temp, N2, E-margins).
 
 `python -m figures.phase_temperature OUTDIR`
 """

@@ -1,4 +1,4 @@
-"""Figure 4: networks trained on planted images against the theory (theory.md, section 8; claims T1, S1, T1-CE).
+"""Figure 4: networks trained on planted images against the theory (THEORY.md, P-linear; claims T1, S1, T1-CE).
 
 A linear network and a small CNN, trained adversarially at five eps with cross-entropy and with the margin loss.
 Measured on clean test images: the reliance ratio shared/exclusive, CAS (the paper's definition, rows of W centred)

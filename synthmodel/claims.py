@@ -9,13 +9,13 @@ STATUSES = ("symbolic", "certified", "tested", "refuted")
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of theory.md. source: "paper" (Wei, Guo, Wang 2025) or "new"; status: what carries it.
+    """A claim of THEORY.md. source: "paper" (Wei, Guo, Wang 2025) or "new"; status: what carries it.
 
     symbolic: every step derived by sympy from the definitions (what sympy cannot decide is named there);
     certified: proved on a stated region by ball arithmetic, in section 9 on top of inner expectations that are doubles
     with an a-priori bound of their error; tested: compared with independent numerics, in the domain
     that `verify` prints; refuted: false as stated, with a counterexample.
-    hypotheses: what it assumes beyond the model of theory.md, section 0.  instead: for a refuted claim, what is true.
+    hypotheses: what it assumes beyond the model of THEORY.md, section 0.  instead: for a refuted claim, what is true.
     certified: the region on which such a proof, stored, holds for it or for a part of it, if there is one.
     """
 
@@ -173,5 +173,5 @@ OPEN = (
     "that w1 and w2 fall in b under delta* for k > 3 (T3-CE)",
     "N4 for K > 3",
     "unimodality of w2 in D4 where it is kept, and when exactly label smoothing helps there",
-    "the predictions for networks of theory.md, section 9.1: trimming, smoothing, early teachers",
+    "the predictions for networks (D4-remedies): trimming, smoothing, early teachers",
 )

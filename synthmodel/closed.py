@@ -108,7 +108,7 @@ def eps0(setting):
     """eps0 = mu/2 - sigma/(2 sqrt(pi)) (T1): the attack size at which the margin loss drops the cross-class feature.
 
     In (0, mu/2) iff sigma < sqrt(pi) mu; where it is <= 0 the feature is not learned at any eps. For other settings
-    (section 5) with norm inf: (mu_c - sigma_c sqrt(1-rho) e_n)/2 in design A, with e_n divided by n-1 in design B.
+    (G-noise, G-K) with norm inf: (mu_c - sigma_c sqrt(1-rho) e_n)/2 in design A, with e_n divided by n-1 in design B.
 
     >>> round(eps0(Setting(1, 0.5)), 6)
     0.358953
@@ -228,7 +228,7 @@ def _residual(pulls, radii, pulled, p):
 
 
 def solve_closed(setting, loss, eps, lam):
-    """The minimiser of E max_delta loss + (lam/2)(w1^2 + w2^2) for the margin losses (T1, T3, T3-target, section 5).
+    """The minimiser of E max_delta loss + (lam/2)(w1^2 + w2^2) for the margin losses (T1, T3, T3-target, G-*).
 
     In the plain model: w1 = max(mu - 2 eps, 0)/lam,  w2 = max(mu - (1-b) sigma/sqrt(pi) - 2 eps, 0)/lam for Margin
     (b = 0) and SmoothedMargin; risk = -(lam/2)(w1^2 + w2^2) in every setting. Broadcasts over arrays in setting, loss,

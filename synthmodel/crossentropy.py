@@ -1,6 +1,6 @@
 """The softmax losses under the monotone attack, minimised by damped Newton: cross-entropy and distillation.
 
-Everything is computed in units of the noise (theory.md, section 0): v = (sigma_e w1, sigma_c w2). Three classes with
+Everything is computed in units of the noise (THEORY.md, section 0): v = (sigma_e w1, sigma_c w2). Three classes with
 normal noise are integrated over a plane (`plane`), everything else over a line (`gumbel`).
 """
 

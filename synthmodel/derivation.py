@@ -38,7 +38,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Derivation:
-    """A claim (its ID in theory.md), the steps that show it, and the formulas they give.
+    """A claim (its ID in THEORY.md), the steps that show it, and the formulas they give.
 
     carried_by: facts used that sympy was not asked to decide.  results: name -> sympy expression.
     """

@@ -92,7 +92,7 @@ def drift(velocity, finer, t, w, allowed):
 def psi(x):
     """psi(x) = E[(|Z|/sqrt 2) tanh(x |Z|/sqrt 2)], Z standard normal, x >= 0: rises from 0 to 1/sqrt(pi). Broadcasts.
 
-    d - sigma psi(sigma w2/tau) is the mean of c_j, c_l weighted by softmax(-w2 c/tau) (theory.md, T1-temp and D1).
+    d - sigma psi(sigma w2/tau) is the mean of c_j, c_l weighted by softmax(-w2 c/tau) (THEORY.md, T1-temp and D1).
     At x = inf it is the limit. Raises ValueError for x < 0 or NaN.
 
     >>> round(float(psi(np.inf)), 12), round(float(psi(1e-6)) / 1e-6, 9)  # 1/sqrt(pi), psi'(0) = 1/2
@@ -151,7 +151,7 @@ def cross_entropy_gradient(w, k, step=STEP):
     """Minus the gradient (E[p e], E[p_j c_j + p_l c_l]), p = p_j + p_l = 1 - p_i, in units of the noise; w >= 0.
 
     With a = w1 e + w2 (c_j + c_l)/2 = k (w1 + w2) + t X and D = w2 (c_j - c_l)/2 = w2 Y/sqrt(2), X and Y independent
-    standard normals and t^2 = w1^2 + w2^2/2: p = 1/(1 + e^a/(2 cosh D)) (theory.md, section 9.3).
+    standard normals and t^2 = w1^2 + w2^2/2: p = 1/(1 + e^a/(2 cosh D)) (THEORY.md, CE-2D).
     """
     w1, w2 = w
     t = math.hypot(w1, w2 / math.sqrt(2)) or 1.0

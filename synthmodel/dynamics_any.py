@@ -44,7 +44,7 @@ class Features:
     noise_e, noise_c: a name known to `synthmodel.noise.law`, or a scipy.stats frozen law (its mean and deviation are
     set to 0 and 1). Raises ValueError otherwise.
 
-    >>> features = Features(d_e=1, d_c=1)  # two normal wrong classes: the model of theory.md, section 0, at k = 1
+    >>> features = Features(d_e=1, d_c=1)  # two normal wrong classes: the model of THEORY.md, section 0, at k = 1
     >>> round(features.mean_least, 6), round(float(features.accuracy(0.4358)), 4)  # 1 - 1/sqrt(pi); P(r_AT)
     (0.43581, 0.8685)
     """

@@ -1,4 +1,4 @@
-"""Reading r, k and the cross-class weight off margins alone, without access to features (theory.md, section 9.4).
+"""Reading r, k and the cross-class weight off margins alone, without access to features (THEORY.md, E-margins).
 
 And tau*, the temperature at which the wrong-class log-sum-exp learns the most accurate ratio (claim T1-temp).
 """
@@ -32,7 +32,7 @@ class Interval:
 
 
 def expected_maximum(n):
-    """e_n = E max of n independent standard normals (theory.md, section 5); n an integer >= 1.
+    """e_n = E max of n independent standard normals (THEORY.md, G-K); n an integer >= 1.
 
     >>> round(expected_maximum(2) * math.sqrt(math.pi), 12), round(expected_maximum(3) * math.sqrt(math.pi), 12)
     (1.0, 1.5)
@@ -68,7 +68,7 @@ def estimates(margins, labels=None, *, resamples=1000, level=0.95, seed=0):
 
     margins (n, K-1): m_j = f_i - f_j under the attack, i the class of the row, one column for each wrong class;
     labels (n,): the classes; every class is then centred by itself, column by column, and the covariances are
-    averaged over the classes (without labels, all rows are one class). In design A at equal noise (section 9.4)
+    averaged over the classes (without labels, all rows are one class). In design A at equal noise (E-margins)
     rho = corr(m_j, m_l | i) = 1/(1 + r^2), r = sqrt(1/rho - 1), k = (mean/sd) sqrt(1 + r^2)/(1 + r),
     spread = E[mean_j m_j - min_j m_j] = w2 s e_{K-1}. r is infinite where rho <= 0.
     The bootstrap draws rows within each class, `resamples` times; level: coverage of the percentile intervals.
@@ -115,11 +115,11 @@ def estimates(margins, labels=None, *, resamples=1000, level=0.95, seed=0):
 
 
 def tau_star(setting, eps, lam):
-    """tau* = s d r_acc/(lam psi^{-1}(k (1 - r_acc))), the temperature of the most accurate ratio (section 9.4).
+    """tau* = s d r_acc/(lam psi^{-1}(k (1 - r_acc))), the temperature of the most accurate ratio (E-margins).
 
     At tau* the minimiser of the wrong-class log-sum-exp with weight decay lam has w2/w1 = r_acc(k). It exists for
     k > k0 = 1/sqrt(pi) (N2: k (1 - r_acc) < 1/sqrt(pi)), here up to k = 17. ValueError otherwise, or for
-    another model than that of theory.md, section 0, at equal means and noises.
+    another model than that of THEORY.md, section 0, at equal means and noises.
 
     >>> round(tau_star(Setting(1, 0.5), eps=0.2, lam=0.5), 6)
     0.653854

@@ -3,7 +3,7 @@
 The attack is the exact maximum of cross-entropy over the box, the gradient is exact, and the robust accuracy is that
 of the population, not of a test sample.
 
-Data: the features of theory.md, section 0, with noise s_E for the exclusive and s_C for the cross-class ones, and
+Data: the features of THEORY.md, section 0, with noise s_E for the exclusive and s_C for the cross-class ones, and
 beside them coordinates of pure noise N(0, s_N^2) that the attack may move as well. Inputs are x = (E_1..E_3, C_1..C_3,
 noise), weights W (3, D), scores W x. Everything is a batch over seeds: x (S, 3, n, D) by class, W (S, 3, D).
 """

@@ -41,7 +41,7 @@ class Law:
         return self._mean_extreme(n, lower=True)
 
     def mean_largest(self, n):
-        """E max of n independent draws; for the normal law e_n of theory.md, section 5.
+        """E max of n independent draws; for the normal law e_n of THEORY.md, G-K.
 
         >>> round(law("normal").mean_largest(3), 12)  # 3/(2 sqrt(pi))
         0.846284375322

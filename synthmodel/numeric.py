@@ -128,7 +128,7 @@ def _minimise_on_orthant(pieces, weights, lam, signs, rounding, steps=50):
 def solve_numeric(setting, loss, eps, lam):
     """Minimise R(w) = E max_{||delta||_inf <= eps} loss(f(x + delta)) + (lam/2)(w1^2 + w2^2) over all real w.
 
-    f_i(x) = w1 x_{E,i} + w2 (x_{C,j} + x_{C,k}), delta on all six features of x (theory.md, section 0).
+    f_i(x) = w1 x_{E,i} + w2 (x_{C,j} + x_{C,k}), delta on all six features of x (THEORY.md, section 0).
     loss: Margin(), max_{j != i} f_j - f_i (claim T1), SmoothedMargin(b), (1-b) max_{j != i} f_j + b mean_{j != i} f_j
     - f_i (claim T3), or SoftTargetMargin(b, attack) (claim T3-target).  setting: the plain model, own means and noises.
     eps: attack strength >= 0, units of a feature.  lam: weight decay > 0; a weight has units feature/lam.

@@ -1,4 +1,4 @@
-"""Softmax expectations of three classes with normal noise, as integrals over a plane (theory.md, section 9.3).
+"""Softmax expectations of three classes with normal noise, as integrals over a plane (THEORY.md, CE-2D).
 
 In units of the noise, v = (sigma_e w1, sigma_c w2), the robust margins are m_j = v1 e + v2 c_j with e ~ N(k_e, 1) and
 c_j ~ N(k_c, 1). Their half sum a and half difference D are independent, and the loss is log(1 + 2 e^{-a} cosh D).

@@ -1,4 +1,4 @@
-"""The margin losses in any setting, minimised in polar coordinates: the numerical side of section 5.
+"""The margin losses in any setting, minimised in polar coordinates: the numerical side of THEORY.md, section 5.
 
 Nothing here knows the closed forms of `synthmodel.closed`. The loss is a maximum of linear functions of the features,
 whose coefficients are built from the scores; means of least and largest features come from integrals of their

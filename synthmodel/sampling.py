@@ -13,7 +13,7 @@ OTHERS = {0: (1, 2), 1: (0, 2), 2: (0, 1)}
 
 
 def sample(setting, n, rng):
-    """x (n, 6) = (E_1..E_3, C_1..C_3) and classes y (n,) in 0..2, uniform, drawn as theory.md, section 0 states.
+    """x (n, 6) = (E_1..E_3, C_1..C_3) and classes y (n,) in 0..2, uniform, drawn as THEORY.md, section 0, states.
 
     Own means and noises, and rho, are drawn too; ValueError for other noise than normal or more than three classes.
 

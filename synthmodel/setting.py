@@ -94,7 +94,7 @@ def number(value):
 
 @dataclass(frozen=True, eq=False)
 class Setting(ByValue):
-    """The data law (theory.md, sections 0 and 5; Wei, Guo, Wang 2025, arXiv 2506.05032, section on theory).
+    """The data law (THEORY.md, section 0 and G-K; Wei, Guo, Wang 2025, arXiv 2506.05032, section on theory).
 
     Given class i of K: the exclusive feature x_{E,i} has mean mu_e and deviation sigma_e, x_{E,j} = 0 for j != i.
     Design A: a cross-class feature x_{C,j} for each class j, active in every class but j, and
@@ -161,7 +161,7 @@ class Setting(ByValue):
 
     @property
     def plain(self):
-        """Whether this is the model of theory.md, section 0: three classes, normal noise, rho = 0, a cube."""
+        """Whether this is the model of THEORY.md, section 0: three classes, normal noise, rho = 0, a cube."""
         return self.classes == 3 and self.noise == "normal" and np.all(self.rho == 0) and self.norm == math.inf
 
     @property

@@ -20,7 +20,7 @@ def solve(setting, loss, eps, lam, method="auto"):
 
     setting: the data law and the norm of the attack; loss: one of `synthmodel.losses`; eps >= 0: the size of the
     attack on all features; lam > 0: weight decay. The numbers in them may be arrays, which broadcast. method: "closed"
-    (T1, T3, T3-target and section 5; margin losses only), "numeric" (quadrature, no closed form used), or "auto"
+    (T1, T3, T3-target and G-*; margin losses only), "numeric" (quadrature, no closed form used), or "auto"
     (closed where there is one). Cross-entropy and distillation under the monotone attack: `solve_cross_entropy`; the
     exact attack: `solve_exact`; the wrong-class log-sum-exp: `solve_lse`.
     Returns a `Solution`; raises ValueError for bad input or a setting that the loss's method does not cover, and

@@ -1,6 +1,6 @@
 """A counterexample to each refuted claim, decided and not computed: rational points, signs by ball arithmetic.
 
-Each is a function of rational parameters, written from the definitions in theory.md; nothing of the solvers is used but
+Each is a function of rational parameters, written from the definitions in THEORY.md; nothing of the solvers is used but
 guesses, near which `enclosed` proves the truth to be. It returns (margins, digits): the claim is refuted at that point
 if every margin, a ball, is certainly positive; digits are pairs (ball, digits after the point) of numbers that
 `synthmodel verify` must print.

@@ -1,4 +1,4 @@
-"""The claims of theory.md at one point, decided in sympy and in ball arithmetic: `replay`.
+"""The claims of THEORY.md at one point, decided in sympy and in ball arithmetic: `replay`.
 
 A claim at a point is a list of pairs (left, right) whose signs must agree. The left side comes from a definition, as an
 integral over a density; the right side is what the claim says of it.
@@ -45,7 +45,7 @@ def mean_largest(m, n=2):
 
 
 def largest_mean(m, n):
-    """The same, e_n, in closed form for n = 2..5 (theory.md, section 5)."""
+    """The same, e_n, in closed form for n = 2..5 (THEORY.md, G-K)."""
     pi, one = m.pi(), m.number(1)
     root = m.sqrt(pi)
     if n == 2:
@@ -187,7 +187,7 @@ def needs(claim):
 
 
 def replay(claim, digits=30, **fractions):
-    """Decide a claim of theory.md at one point, given by exact fractions: Replay(verdict, sympy, ball).
+    """Decide a claim of THEORY.md at one point, given by exact fractions: Replay(verdict, sympy, ball).
 
     sympy: the verdict with `digits` digits; ball: the verdict of ball arithmetic, where a decided sign is certain. Each
     is "holds", "fails" or "undecided"; the verdict is "undecided" unless both agree. An equality of two irrational

@@ -1,6 +1,6 @@
 """Cross-entropy at one point, decided: on which side of a ray w2 = r w1 its minimiser lies.
 
-In units of the noise, k = (mu - 2 eps)/sigma and L = lam/sigma^2 (theory.md, section 0). The risk R is strictly convex,
+In units of the noise, k = (mu - 2 eps)/sigma and L = lam/sigma^2 (THEORY.md, section 0). The risk R is strictly convex,
 so that its minimiser lies on the side of the ray to which R falls at the ray's own minimum t*.
 """
 
@@ -37,7 +37,7 @@ def ray_sides(m, k, decay, b, r):
     The first two are positive, which proves that t* lies between.
 
     With a = k (w1 + w2) + T X, T^2 = w1^2 + w2^2/2, and D = w2 Y/sqrt(2), the risk is E log(1 + 2 e^-a cosh D) + ...
-    (section 9.3); p = 2 cosh D/(2 cosh D + e^a) is the probability of the wrong classes. Given X the means of e and of
+    (CE-2D); p = 2 cosh D/(2 cosh D + e^a) is the probability of the wrong classes. Given X the means of e and of
     (c_j + c_l)/2 are k + w1 X/T and k + w2 X/(2T). |p| and |p tanh D| are at most 1 for |Im a| <= pi/2 and real D, and
     for real a and |Im D| <= pi/4.
     """

@@ -144,7 +144,7 @@ def test_crossover():
 
 
 def test_the_accuracy_path_of_the_text():
-    """theory.md, D1: at k = 1 accuracy goes .8658 (r = 1) -> .8708 (best) -> .8685 (r_AT)."""
+    """THEORY.md, D1: at k = 1 accuracy goes .8658 (r = 1) -> .8708 (best) -> .8685 (r_AT)."""
     path = [joint_by_mpmath(r, 1.0) for r in (1.0, r_acc(1.0), ratio_closed(1.0))]
     assert [round(value, 4) for value in path] == [0.8658, 0.8708, 0.8685]
 

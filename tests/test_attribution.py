@@ -52,7 +52,7 @@ def test_margin_cas_by_loops(problem):
 
 
 def model_weights(r):
-    """The three-class model with w1 = 1, w2 = r, g(x) = x (theory.md, section 7)."""
+    """The three-class model with w1 = 1, w2 = r, g(x) = x (THEORY.md, CAS)."""
     eye = torch.eye(3, dtype=torch.float64)
     features = torch.cat([eye, 1 - eye], 1)
     return features, torch.arange(3), torch.cat([eye, r * (1 - eye)], 1)

@@ -76,7 +76,7 @@ def test_ten_classes():
 
 
 def test_image_difficulty_lowers_r():
-    """A normal shift g of both margins: r^2 = w2^2 s^2/(w1^2 s^2 + var g), less than w2^2/w1^2 (theory.md, 9.4)."""
+    """A normal shift g of both margins: r^2 = w2^2 s^2/(w1^2 s^2 + var g), less than w2^2/w1^2 (E-margins)."""
     rng = np.random.default_rng(0)
     margins, labels = robust_margins(SETTING, EPS, W1, W1 * RATIO, 4000, rng)
     difficulty = 1.0
@@ -122,7 +122,7 @@ def test_refusals(margins, labels, options, message):
 
 
 def test_expected_maximum():
-    """e_4 and e_5 in the closed forms of theory.md, section 5."""
+    """e_4 and e_5 in the closed forms of THEORY.md, G-K."""
     e4 = 6 / math.pi ** 1.5 * math.atan(math.sqrt(2))
     e5 = 5 / (4 * math.sqrt(math.pi)) + 15 / (2 * math.pi ** 1.5) * math.asin(1 / 3)
     assert [expected_maximum(n) for n in (1, 4, 5)] == pytest.approx([0, e4, e5], abs=1e-14)

@@ -81,7 +81,7 @@ def test_design_a_against_closed_forms(classes, r, k):
 
 
 def test_attacked_model_at_the_worst_vertex():
-    """The model of theory.md, section 0, attacked by brute force at 64 vertices: k = (mu - 2 eps)/sigma = 1.2."""
+    """The model of THEORY.md, section 0, attacked by brute force at 64 vertices: k = (mu - 2 eps)/sigma = 1.2."""
     margins, labels = robust_margins(Setting(1, 0.5), 0.2, 2.0, 1.2, 20_000, np.random.default_rng(0))
     found = margin_estimates(margins, labels)
     assert found["centred"]["r"] == pytest.approx(0.6, rel=0.03)

@@ -37,7 +37,7 @@ def test_a_law_is_standardised_and_its_functions_belong_together(name):
     assert below + above == pytest.approx(np.ones(len(z)))
 
 
-# e_2..e_5 (theory.md, section 5); sqrt(3) (n-1)/(n+1); harmonic numbers for the logistic and the exponential law.
+# e_2..e_5 (THEORY.md, G-K); sqrt(3) (n-1)/(n+1); harmonic numbers for the logistic and the exponential law.
 @pytest.mark.parametrize(("name", "n", "largest"), [
     ("normal", 2, 1 / math.sqrt(math.pi)), ("normal", 3, 1.5 / math.sqrt(math.pi)),
     ("normal", 4, 6 / math.pi**1.5 * math.atan(math.sqrt(2))),

@@ -9,7 +9,7 @@ from deep.recipe import RECIPES, Recipe, parse_eps, recipe_from_dict, recipe_nam
 
 
 def test_the_papers_recipe():
-    """Rice et al. 2020 and the paper, as design.md, section 3, lists them."""
+    """Rice et al. 2020 and the paper, as deep/README.md, Conventions, has them."""
     recipe = RECIPES["at"]
     assert (recipe.model, recipe.width, recipe.epochs, recipe.batch) == ("preactresnet18", 64, 200, 128)
     assert (recipe.lr, recipe.momentum, recipe.weight_decay) == (0.1, 0.9, 5e-4)

@@ -220,7 +220,7 @@ def test_references_agree_among_themselves():
 
 
 def slope_factor(r, k_e, k_c):
-    """F of theory.md, section 2, in standardised units (r = w2 s_C/(w1 s_E)), relative to its first term at r = 0."""
+    """F of THEORY.md, T2-unequal, in standardised units (r = w2 s_C/(w1 s_E)), relative to its first term at r = 0."""
     u = r * (k_e + r * k_c) / mp.sqrt((1 + r**2) * (2 + r**2))
     imr = mp.npdf(u) / mp.ncdf(u)
     return (k_c - r * k_e) * mp.sqrt((2 + r**2) / (1 + r**2)) - imr

@@ -435,7 +435,7 @@ def test_counterexample_is_confirmed_by_the_solver():
 
 
 def test_n4_by_the_solver():
-    """r_CE > r_acc on a grid of k <= 2.41 and L, and not at k = 2.2 nor before: theory.md's end is too early."""
+    """r_CE > r_acc on a grid of k <= 2.41 and L, and not at k = 2.2 nor before (THEORY.md, N4)."""
     for k in (0.3, 0.6, 1.0, 1.5, 2.0, 2.2, 2.41):
         gaps = [cross_entropy_ratio(Setting(k, 1), 0, float(L)) - r_acc(k) for L in np.geomspace(0.01, 20, 25)]
         assert min(gaps) > 0

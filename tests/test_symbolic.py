@@ -45,7 +45,7 @@ def imr(v):
 
 
 def r_acc(k):
-    """The maximiser of `joint` over r, from the vanishing of F as theory.md writes it."""
+    """The maximiser of `joint` over r, from the vanishing of F as THEORY.md, T2-joint, writes it."""
     def sign(r):
         g = mp.sqrt((2 + r**2) / (1 + r**2))
         return k * (1 - r) * g - imr(k * r * (1 + r) / mp.sqrt((1 + r**2) * (2 + r**2)))

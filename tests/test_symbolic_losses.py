@@ -147,7 +147,7 @@ def test_t1_w_the_best_of_all_linear_classifiers_has_two_weights():
     assert min(w1, w2) > 0.1 and w == pytest.approx(form, abs=1e-5)
     assert agrees(derive("T1-W").results["norm"].subs({sym.w1: w1, sym.w2: w2}), (w**2).sum(), 1e-4)
 
-    def two(v):  # the model of section 0 with lam = 2 lam_F
+    def two(v):  # the model of THEORY.md, section 0, with lam = 2 lam_F
         weights = np.hstack([v[0] * np.eye(3), v[1] * (1 - np.eye(3))]).ravel()
         return attacked(weights, 0.0)[0] + 2 * decay * v @ v / 2
 
@@ -407,7 +407,7 @@ def test_n4_reduction_is_the_mean_of_t(k, w2):
 
 
 def best_ratio(k):
-    """r_acc, from F as theory.md writes it."""
+    """r_acc, from F as THEORY.md, T2-joint, writes it."""
     def sign(r):
         u = k * r * (1 + r) / mp.sqrt((1 + r**2) * (2 + r**2))
         return k * (1 - r) * mp.sqrt((2 + r**2) / (1 + r**2)) - mp.npdf(u) / mp.ncdf(u)

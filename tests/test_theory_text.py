@@ -4,6 +4,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from synthmodel.claims import CLAIMS, OPEN
 
 ROOT = Path(__file__).parents[1]
@@ -15,13 +17,20 @@ SECTION = re.compile(r'^### <a id="([^"]+)"></a>(\S+) \((\w+), (\w+)\)$', re.M)
 LIKE_AN_ID = re.compile(r"\b(?:(?:A1|T[123]|N[1-5]|S1|D[1-4]|C1|CE|G|P|E)(?:-[A-Za-z0-9]+)+(?:'(?![\w'\"]))?)")
 CLAIM = re.compile(r"\bclaims? ([A-Z]+\d(?:[\w-]*\w)?'?(?:(?:, | and )[A-Z]+\d(?:[\w-]*\w)?'?)*)")
 NUMBER = re.compile(r"\b[Ss]ections? (\d(?:\.\d)?)(?:(?:, (?:\d(?:\.\d)?, )*\d(?:\.\d)?)? and (\d(?:\.\d)?))?")
-ITEM = re.compile(r"(?:section )?([A-Za-z][\w-]*'?|\d(?:\.\d)?)")
+ITEM = re.compile(r"(?:sections? )?([A-Za-z][\w-]*'?|\d(?:\.\d)?)")
 MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$")
 
 
 def anchor(claim):
     """The rule of the text: "claim-" and the ID in lower case, "-prime" for a prime."""
     return "claim-" + claim.lower().replace("'", "-prime")
+
+
+def sources():
+    """Every file that may refer to the theory: path -> text; this one speaks of wrong references."""
+    files = [path for folder in ("synthmodel", "deep", "figures", "tests") for path in (ROOT / folder).rglob("*.py")]
+    files += [ROOT / "README.md", ROOT / "deep/README.md", *(ROOT / "figures").glob("*.md")]
+    return {path.relative_to(ROOT).as_posix(): path.read_text() for path in files if path != Path(__file__).resolve()}
 
 
 def sections(text):
@@ -133,6 +142,13 @@ def test_github_renders_the_mathematics():
         assert formula.count("{") == formula.count("}"), formula
     for before, after in re.findall(r"(\S?)\$[^$\n]+\$(\S?)", re.sub(r"\$\$.+?\$\$|`[^`\n]*`", "", TEXT)):
         assert before in ("", "(") and after in ("", *".,;:)"), (before, after)
+
+
+@pytest.mark.parametrize("folder", ["synthmodel", "deep", "figures", "tests", "README.md"])
+def test_every_reference_finds_its_place(folder):
+    lost = {name: found for name, source in sources().items() if name.startswith(folder)
+            and (found := unresolved(TEXT, name, source))}
+    assert lost == {}
 
 
 def test_a_wrong_reference_is_seen():

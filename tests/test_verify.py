@@ -19,7 +19,7 @@ from synthmodel.verify import Row
 
 IDS = [known.id for known in CLAIMS]
 THEORY = """A1 T1 T1-W N1 T2-pair T2-joint T2-joint' N2 T3 T3-target N3 S1 T1-CE T1-temp T3-CE N4 N5 T2-joint-K N2-K
-D1 D2 D3 D1-any D4""".split()  # the IDs that theory.md gives
+D1 D2 D3 D1-any D4""".split()  # IDs of THEORY.md
 
 
 def test_the_list_is_complete():

@@ -1,7 +1,7 @@
 """Finds the partitions that `checker` checks: `python -m synthmodel.certificates.partition` writes them anew.
 
 A box whose sign is not certain is halved, across the axis that leaves the better halves. The formulas are the closed
-derivatives of theory.md, section 2, not the series of `lemmas`; a box is kept when the sign is certain by both, which
+derivatives of THEORY.md, T2-joint', not the series of `lemmas`; a box is kept when the sign is certain by both, which
 share nothing but the regions and the balls.
 """
 

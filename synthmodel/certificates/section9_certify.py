@@ -1,4 +1,4 @@
-"""All certificates of theory.md, section 9, and of N4: python -m synthmodel.certificates.section9_certify.
+"""All certificates of THEORY.md, section 9, and of N4: python -m synthmodel.certificates.section9_certify.
 
 Each is checked from its stored cells (section9_partition finds them): that they cover the region, exactly, and the
 sign on each in ball arithmetic; the inner expectations are doubles with an a-priori bound (`section9_gaussian`).
@@ -23,7 +23,7 @@ __all__ = ["CERTIFICATES", "LEMMAS", "Certificate", "certify_section9", "stored"
 
 @dataclass(frozen=True)
 class Certificate:
-    """claim: its ID in theory.md.  region: in words.  needs: the lemmas.  quick: takes less than a second."""
+    """claim: its ID in THEORY.md.  region: in words.  needs: the lemmas.  quick: takes less than a second."""
 
     claim: str
     statement: str

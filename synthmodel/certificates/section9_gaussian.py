@@ -1,4 +1,4 @@
-"""Rigorous Gaussian expectations behind cross-entropy in two dimensions (theory.md, section 9.3).
+"""Rigorous Gaussian expectations behind cross-entropy in two dimensions (THEORY.md, CE-2D).
 
 M_ij(alpha, s, z) = E of the derivative d^i/da^i d^j/dD^j of log(1 + 2 e^{-a} cosh D) at a = alpha + sqrt(s) X,
 D = sqrt(z) Y, X and Y independent standard normals. By the heat equation dM_ij/dalpha = M_{i+1,j}, dM_ij/ds =

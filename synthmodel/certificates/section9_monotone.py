@@ -1,4 +1,4 @@
-"""r_CE increases in k, that is, decreases in eps (T1-CE): certified on boxes (theory.md, section 9.3).
+"""r_CE increases in k, that is, decreases in eps: certified on boxes (THEORY.md, CE-monotone).
 
 Unit noise, w = (w1, w2) the minimiser for (k, L), tau = |w|, x = 1/r - 1 = w1/w2 - 1. With alpha = k (w1 + w2),
 s = w1^2 + w2^2/2, z = w2^2/2 and P = E[1 - p_1], A, Q = B - A as functions of (alpha, s, z), claim S1 reads

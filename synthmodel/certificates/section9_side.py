@@ -1,4 +1,4 @@
-"""N4's inequality: why cross-entropy uses the cross-class feature more than is best (theory.md, sections 4 and 9.3).
+"""N4's inequality: why cross-entropy uses the cross-class feature more than is best (THEORY.md, N4).
 
 What it proves. Let m_j = |w| x_j be the robust margin of wrong class j, c + i q = (1 + i r)/sqrt(1+r^2), and
 T = (c_1 - r e)/sqrt(1+r^2), so that -n |w| E[p_1 T] is the derivative of the risk along the angle of w. Given x = x_1,

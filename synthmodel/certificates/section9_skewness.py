@@ -1,4 +1,4 @@
-"""C1 = max over u of imr''(u)/(1 + imr'(u)), the constant of the skewness lemma (theory.md, section 9.2).
+"""C1 = max over u of imr''(u)/(1 + imr'(u)), the constant of the skewness lemma (THEORY.md, C1).
 
 With l = imr(u) = phi(u)/Phi(u): imr' = -l (u + l), V = 1 + imr' is the variance of a standard normal cut off
 below -u, V' = imr'' = l ((u + l)(u + 2 l) - 1) its third central moment, and f = V'/V.
@@ -34,7 +34,7 @@ def moments(u):
 
 
 def skewness_ratio(u):
-    """f(u) = imr''(u)/(1 + imr'(u)) as a ball, for a ball u (section 9.2).
+    """f(u) = imr''(u)/(1 + imr'(u)) as a ball, for a ball u (C1).
 
     >>> skewness_ratio(arb(0))  # half a normal law: sqrt(2/pi) (4 - pi)/(pi - 2)
     [0.59996...]

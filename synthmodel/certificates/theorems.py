@@ -11,7 +11,7 @@ __all__ = ["THEOREMS", "Row", "Theorem", "certify"]
 
 @dataclass(frozen=True)
 class Theorem:
-    """claim: its ID in theory.md.  region: in words.  needs: the lemmas.  because: how they imply the statement."""
+    """claim: its ID in THEORY.md.  region: in words.  needs: the lemmas.  because: how they imply the statement."""
 
     claim: str
     statement: str
@@ -64,7 +64,7 @@ THEOREMS = (
 def certify(folder=DATA):
     """Check every theorem again from the stored partitions (ball arithmetic; well under a second): one `Row` each.
 
-    Raises ValueError where a partition cannot be read. Source: theory.md, sections 2 and 3 (T2-joint', N2, N3).
+    Raises ValueError where a partition cannot be read. Source: THEORY.md, T2-joint', N2 and N3.
 
     >>> {row.outcome for row in certify()}
     {'holds'}

@@ -1,4 +1,4 @@
-"""CAS and margin-CAS of the model's own classifier (theory.md, sections 7 and 8), from samples and from definitions."""
+"""CAS and margin-CAS of the model's own classifier (THEORY.md, CAS and mCAS), from samples and from definitions."""
 
 import math
 from itertools import combinations, permutations

@@ -1,4 +1,4 @@
-"""Claim D3 on a short run with seeds of its own, and the estimates of section 9.4 on samples of the model."""
+"""Claim D3 on a short run with seeds of its own, and the estimates of E-margins on samples of the model."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The claims about softmax losses and attacks (theory.md, sections 0, 1, 3 and 4), against brute force and sampling."""
+"""The claims about softmax losses and attacks (THEORY.md, sections 0, 1, 3 and 4), against brute force and sampling."""
 
 import math
 from itertools import product

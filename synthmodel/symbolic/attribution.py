@@ -1,4 +1,4 @@
-"""From the weights to CAS and margin-CAS, and r and k read off margins (theory.md, sections 7, 8 and 9.4)."""
+"""From the weights to CAS and margin-CAS, and r and k read off margins (THEORY.md, CAS, mCAS and E-margins)."""
 
 from itertools import combinations
 

@@ -1,4 +1,4 @@
-"""Joint accuracy for K classes in design A at equal noise: unimodal, and above the margin loss (theory.md, 9.2)."""
+"""Joint accuracy for K classes in design A at equal noise: unimodal, above the margin loss (THEORY.md, T2-joint-K)."""
 
 import sympy as sp
 
@@ -37,7 +37,7 @@ from synthmodel.symbolic.general import Phi, e_n, n
 
 __all__ = ["slope_along"]
 
-# (c, q) = (1, r)/sqrt(1 + r^2) = (cos, sin) of theta. In the steps y is the rotated coordinate T of theory.md.
+# (c, q) = (1, r)/sqrt(1 + r^2) = (cos, sin) of theta. In the steps y is the T of THEORY.md, G-joint-K.
 cos, sin = 1 / ONE, r / ONE
 mean, ahead = k * (cos - sin), k - cos * y
 density = normal_pdf(y - mean) * Phi(ahead)**(n - 1)

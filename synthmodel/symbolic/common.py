@@ -1,4 +1,4 @@
-"""What the derivations share: symbols, the normal law, the shapes of theory.md, section 2, the attack, `derive`.
+"""What the derivations share: symbols, the normal law, the shapes of THEORY.md, T2-joint, the attack, `derive`.
 
 Nothing here is a float or shared with the numerical modules: each side is tested against the other.
 """
@@ -24,7 +24,7 @@ def claim(name):
 
 @cache
 def derive(claim):
-    """The Derivation of `claim`, an ID of theory.md; computed once, then remembered.
+    """The Derivation of `claim`, an ID of THEORY.md; computed once, then remembered.
 
     Its results are expressions in the symbols of `synthmodel.symbolic.common`: mu, sigma the mean and deviation
     of a feature, eps the attack, lam the regulariser, b the smoothing, k = (mu - 2 eps)/sigma, r = w2/w1.
@@ -88,7 +88,7 @@ class OwenT(sp.Function):
         return sp.exp(-h**2 * (1 + a**2) / 2) / (2 * PI * (1 + a**2))
 
 
-# The shapes of theory.md, section 2, in k = (mu - 2 eps)/sigma and r = w2/w1.
+# The shapes of THEORY.md, T2-joint, in k = (mu - 2 eps)/sigma and r = w2/w1.
 ONE, TWO = sp.sqrt(1 + r**2), sp.sqrt(2 + r**2)
 h, a, g = k * (1 + r) / ONE, r / TWO, TWO / ONE
 u = k * r * (1 + r) / (ONE * TWO)

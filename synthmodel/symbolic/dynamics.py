@@ -1,4 +1,4 @@
-"""Gradient flow from w = 0: "learned, then forgotten" (theory.md, sections 6 and 9.1): D1, D1-any, D2."""
+"""Gradient flow from w = 0: "learned, then forgotten" (THEORY.md, D1, D1-any and D2)."""
 
 import sympy as sp
 

@@ -1,4 +1,4 @@
-"""Label-smoothed cross-entropy under its own exact attack: S1-exact, T1-CE-exact, T1-CE-exact-unequal (section 4).
+"""Label-smoothed cross-entropy under its own exact attack: S1-exact, T1-CE-exact, T1-CE-exact-unequal.
 
 F(m_j, m_k) is the loss at the attacked point: the largest over the vertices of `synthmodel.symbolic.vertices`. All p
 and pi = p_j + p_k are those of the attacked point. F is convex, and every slope at a weight that is 0 is one-sided.

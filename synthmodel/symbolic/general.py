@@ -1,4 +1,4 @@
-"""Theorem 1 beyond the three-class model: other noise laws, K classes, l_p attacks (theory.md, section 5)."""
+"""Theorem 1 beyond the three-class model: other noise laws, K classes, l_p attacks (THEORY.md, section 5)."""
 
 from itertools import combinations, permutations
 

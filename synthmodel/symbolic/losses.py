@@ -38,7 +38,7 @@ from synthmodel.symbolic.common import (
 )
 
 DELTA_E, DELTA_C = sp.symbols("delta_E1:4", real=True), sp.symbols("delta_C1:4", real=True)
-NORM = sp.Abs(w1) + sp.Abs(w2)  # N of theory.md: the cube has the half-side eps N
+NORM = sp.Abs(w1) + sp.Abs(w2)  # N of THEORY.md, A1: the cube has the half-side eps N
 SIGNS_OF_W = [{w1: i * A, w2: j * B} for i in (1, 0, -1) for j in (1, 0, -1)]
 ORDERS = ({y: x - s}, {y: x + t + s}, {y: x + s, t: s + p})  # of y against x and x + t
 

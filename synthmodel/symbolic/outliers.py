@@ -1,4 +1,4 @@
-"""Cross-entropy with rare wrong cross-class evidence: D4 (theory.md, section 9.1)."""
+"""Cross-entropy with rare wrong cross-class evidence: THEORY.md, D4."""
 
 import sympy as sp
 

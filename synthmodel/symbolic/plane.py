@@ -1,4 +1,4 @@
-"""Cross-entropy in two dimensions, CE-2D (theory.md, section 9.3), and what leads N4 to one inequality.
+"""Cross-entropy in two dimensions, THEORY.md, CE-2D, and what leads N4 to one inequality.
 
 Units of the noise: sigma = 1, each attacked feature is N(k, 1) and the decay is L = lam/sigma^2.
 """

@@ -1,4 +1,4 @@
-"""Joint accuracy and the margin loss when the two kinds of features have unequal noise (theory.md, section 2)."""
+"""Joint accuracy and the margin loss when the two kinds of features have unequal noise (THEORY.md, T2-unequal)."""
 
 import sympy as sp
 
@@ -30,7 +30,7 @@ from synthmodel.symbolic.common import F as equal_noise
 
 __all__ = ["F", "k_c", "k_e", "u"]
 
-# r = w2 sigma_C/(w1 sigma_E), k_E = d_E/sigma_E, k_C = d_C/sigma_C; section 2 is k_E = k_C = k.
+# r = w2 sigma_C/(w1 sigma_E), k_E = d_E/sigma_E, k_C = d_C/sigma_C; T2-joint is k_E = k_C = k.
 k_e, k_c = sp.symbols("k_E k_C", positive=True)
 s_e, s_c = sp.symbols("sigma_E sigma_C", positive=True)
 h = (k_e + r * k_c) / ONE

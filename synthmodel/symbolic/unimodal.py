@@ -1,4 +1,4 @@
-"""In D4, where w2 is forgotten, w1 rises for ever and w2 rises once, then falls to 0: D4-unimodal (section 9.1)."""
+"""In D4, where w2 is forgotten, w1 rises for ever and w2 rises once, then falls to 0 (THEORY.md, D4-unimodal)."""
 
 import sympy as sp
 

@@ -1,4 +1,4 @@
-"""The lemma of T1-CE-exact: at equal margins the exact attack on smoothed cross-entropy is symmetric (section 4).
+"""At equal margins the exact attack on smoothed cross-entropy is symmetric: the lemma of T1-CE-exact.
 
 The attack's vertex (i, j) turns the margins m_j, m_k into u_j = m_j + i t and u_k = m_k + j t, t = 2 eps N; the loss is
 then l(u_j, u_k) = log(1 + e^-u_j + e^-u_k) + (b/2)(u_j + u_k).

@@ -175,7 +175,7 @@ def best_noise(rule, noise, k):
     return root(lambda r: joint_noise(rule, noise, k, r, slope=True), "0.05", "1.25")
 
 
-# The constant of theory.md, section 9.2
+# The constant of THEORY.md, C1
 
 def constant_c1(rule):
     """max over u of imr''/(1 + imr'), imr = phi/Phi, by the first rule from a' = -a (u + a) for a = imr.
