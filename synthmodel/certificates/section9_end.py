@@ -1,13 +1,12 @@
 """N4 beyond its inequality: r_CE > r_acc up to k = 2.41 for every L >= 0, and a counterexample at k = 2.5.
 
-On the ray r = r_acc(k) the risk is convex in tau = |w|; its lowest point for L is where L = ray, with
+On the ray r = r_acc(k), tau = |w|, the risk is lowest for L where L = ray, with
 
     ray(tau) = k P (1 + r)/(tau sqrt(1 + r^2)) - A - Q r^2/(1 + r^2),
 
-and there the gradient points to smaller r iff g = x - w1 Q/(k P) > 0 (notation of section9_monotone). By convexity
-the minimiser then lies at a larger r; at a smaller one if g < 0. So g > 0 wherever ray >= 0 proves r_CE > r_acc for all
-L >= 0; ray tau decreases in tau, and for tau < 2 k x g > 0 because Q <= P/2: cells with g > 0 from there up to a last
-one with ray < 0 suffice. The curve k, r = r_acc is followed by u (T2-joint').
+and g = x - w1 Q/(k P) there decides the side of the minimiser (notation of section9_monotone). g > 0 wherever ray >= 0
+proves r_CE > r_acc for all L >= 0; why, and why cells from tau < 2 k x up to one with ray < 0 suffice: THEORY.md, N4.
+The curve k, r = r_acc is followed by u (T2-joint').
 """
 
 from fractions import Fraction

@@ -6,7 +6,7 @@ M_{i+2,j}/2 and dM_ij/dz = M_{i,j+2}/2; by parts, with P = 1 - p_1 = W/(1+W), W 
 
     M_ij = -E[He_m(X) He_j(Y) P]/(s^{m/2} z^{j/2}),   M_0j = E[He_{j-1}(Y) P tanh D]/z^{(j-1)/2}.
 
-Taylor's formula turns values at one point into enclosures on a box; its last term is bounded in `largest`.
+Taylor's formula turns values at one point into enclosures on a box. Why all bounds below hold: THEORY.md#arithmetic.
 """
 
 import math
@@ -61,10 +61,9 @@ def table(index):
 def rule(index, shift):
     """Bounds of |trapezoidal sum - E[He_m(X) f(X)]|, m = 0..ORDER, for f analytic with |f| <= 1 on |Im X| <= shift.
 
-    Moving the contour by y = shift (Trefethen and Weideman 2014, theorem 5.1) bounds the error of the whole sum by
-    2 exp(y^2/2) sqrt(E|He_m(X + iy)|^2)/(exp(2 pi y/step) - 1), E|He_m(X + iy)|^2 = sum_l C(m,l)^2 (m-l)! y^{2l}. The
-    nodes left out, beyond R = REACH, add at most 2 phi(R) R^{m-1} exp(m^2/(2 R^2))/(1 - m/R^2), because there
-    |He_m(x)| <= x^m exp(m^2/(2 R^2)).
+    2 exp(y^2/2) sqrt(E|He_m(X + iy)|^2)/(exp(2 pi y/step) - 1), y = shift, E|He_m(X + iy)|^2 = sum_l C(m,l)^2 (m-l)!
+    y^{2l}, and for the nodes left out, beyond R = REACH, 2 phi(R) R^{m-1} exp(m^2/(2 R^2))/(1 - m/R^2).
+    Source: Trefethen and Weideman 2014, theorem 5.1.
     """
     moved = 2 * math.exp(shift**2 / 2) / math.expm1(2 * math.pi * shift / step_of(index))
     far = 2 * math.exp(-REACH**2 / 2) / math.sqrt(2 * math.pi)

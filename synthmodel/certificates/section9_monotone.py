@@ -5,20 +5,14 @@ s = w1^2 + w2^2/2, z = w2^2/2 and P = E[1 - p_1], A, Q = B - A as functions of (
 
     g = x - w1 Q/(k P) = 0,      L = k P/w1 - A,
 
-and implicit differentiation in log k at fixed L, the Hessian being positive definite, gives d log r/d log k > 0 iff
+and r rises in k at fixed L iff
 
     N = (Q'/Q - a') (b - a'') - (Q''/Q - a'') (c - a') > 0,
 
 ' = alpha d/dalpha, '' = 2 s d/ds + 2 z d/dz, (a', a'') = (A', A'') w1/(k P), c = 1 - alpha A/P, b = P''/P - 2. The sign
 is that of N P^2 Q, which has no quotients and therefore narrower balls; P and Q = 2 E[p_2 p_3] are positive.
 
-Why one root is enough. The risk at L = 0 is strictly convex: if its gradients are -L w and -L' w' at two points of one
-circle, L + L' < 0. So where a root of g has L > -L_min, no other point of its circle is a minimiser for an L >= L_min.
-Why cells laid in tau cover a range of L. At fixed k the minimiser's tau decreases continuously in L, to 0. A last cell,
-with |L| < L_min at a root on each circle, contains no minimiser for an L >= L_min, so those have tau below it. If
-L <= 10 and k <= 3, then tau > k/20.5: else alpha + s/2 < log 2, P >= 2/(2 + exp(alpha + s/2)) > 1/2 by Jensen, and
-(L + A) w1 = k P with A <= 1/4 contradicts w1 <= tau. So cells with N > 0 and L > -L_min from tau <= k/20.5 up to a last
-cell contain the minimisers for all L in [L_min, 10].
+Why one root of g on each circle is enough, and why cells laid in tau cover a range of L: THEORY.md, CE-monotone.
 """
 
 from fractions import Fraction

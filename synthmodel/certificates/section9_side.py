@@ -1,15 +1,8 @@
 """N4's inequality: why cross-entropy uses the cross-class feature more than is best (THEORY.md, N4).
 
-What it proves. Let m_j = |w| x_j be the robust margin of wrong class j, c + i q = (1 + i r)/sqrt(1+r^2), and
-T = (c_1 - r e)/sqrt(1+r^2), so that -n |w| E[p_1 T] is the derivative of the risk along the angle of w. Given x = x_1,
-
-    p_1 = sig(rho (u - Z) + h)/(1 + e^{|w| x}),   h = log(1 + e^{|w| x}) - q^2 |w| x >= H(q^2) (binary entropy),
-
-rho = w2 sqrt(1 + c^2), u as in T2-joint, (c_2 - c T)/sqrt(1 + c^2) = u - Z, and T = (c/sqrt(1 + c^2)) (imr(u) + Z) + an
-independent centred part at r = r_acc. By parts E[p_1 T | x] has the sign of imr(u) S(h) - rho S'(h), S(h) =
-E sig(h + rho (u - Z)); log S is concave, so the sign at h = H(q^2), that is I(u, rho) > 0, gives it for every x. Hence
-E[p_1 T] > 0 along the whole ray r = r_acc: its lowest point has a gradient towards smaller r, and by convexity the
-minimiser lies at r_CE > r_acc, for every lam >= 0.
+I(u, rho) = imr(u) S(h) - rho S'(h) > 0 for all rho > 0, with S(h) = E sig(h + rho (u - Z)), Z standard normal, and
+h = H(q^2) the binary entropy of q^2 = r^2/(1+r^2), r = r_acc(u). Why that gives r_CE > r_acc for every lam >= 0:
+THEORY.md, N4.
 """
 
 import math
@@ -74,10 +67,9 @@ def least_entropy(u):
 def smoothed(u, h, inverse):
     """(S, rho S') = (E Phi(t), E phi(t)) for balls, t = u + (h - Y)/rho, Y logistic, by the trapezoidal rule over Y.
 
-    As sig is the distribution function of Y, S = E sig(h + rho (u - Z)). On |Im Y| <= y < pi/2 the density of Y is at
-    most 1/(2 cosh Re Y), of integral pi/2, and with b = y/rho, |Phi(t)|, |phi(t)| <= 1 + b exp(b^2/2): moving the
-    contour bounds the error of step s by pi (1 + b exp(b^2/2))/(exp(2 pi y/s) - 1). The nodes left out weigh at most
-    Pr(|Y| > the last node).
+    As sig is the distribution function of Y, S = E sig(h + rho (u - Z)). The error of step s is at most
+    pi (1 + b exp(b^2/2))/(exp(2 pi y/s) - 1), b = y/rho, for any y < pi/2 (THEORY.md#arithmetic). The nodes left out
+    weigh at most Pr(|Y| > the last node).
     """
     y = min(1.57, 3 / float(inverse.upper()))
     step = arb(2 * math.pi * y / EXPONENT)

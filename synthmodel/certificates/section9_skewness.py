@@ -57,10 +57,7 @@ def ratio_on(u):
 def tail_bounds():
     """Upper bounds of f on u <= -6 and on u >= 6, both monotone in |u|.
 
-    u <= -6: with x = -u and I_n = int_0^inf y^n exp(-x y - y^2/2) dy, parts give n I_{n-1} = x I_n + I_{n+1}, so
-    d_n = I_n/I_{n-1} = n/(x + d_{n+1}) lies between n/(x + (n+1)/x) and n/x, l = x + d_1 and
-    f = 2 l (d_3 - d_2)/(x + 2 d_2 - d_3) < 2 (1 + y^2)(3 y - 2 y/(1 + 3 y^2))/(1 - 3 y^2), y = 1/x: increasing in y.
-    u >= 6: l < 2 phi(u), u + 2 l < 2 u, so f < 8 u^2 phi(u)/(1 - 4 u phi(u)), decreasing in u.
+    2 (1 + y^2)(3 y - 2 y/(1 + 3 y^2))/(1 - 3 y^2) with y = -1/u, and 8 u^2 phi(u)/(1 - 4 u phi(u)): THEORY.md, C1.
 
     >>> tail_bounds()
     ([0.4312...], [1.7...e-6 +/- ...])

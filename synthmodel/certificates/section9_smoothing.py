@@ -13,11 +13,7 @@ So every minimiser is a point of the region x A <= Q (L >= 0), w1 Q <= k x P (b 
     at b = 0 r rises in k if moreover "tilt": x A_alpha > Q_alpha, and S rises in k, as it does if
     "S1", "S2":  P > alpha A + w1 S M_30 and P > alpha A + w2 S (M_30 + Q_10).
 
-Why a box is enough. For fixed k and L, as b falls from 2/3, the minimiser runs on a curve from v = 0, where
-x = 2/(9 L + 2) <= 1. It stays in v <= 5, x <= 1.3 if no point of these two faces belongs to the region. The risk at
-b = L = 0 is convex: where it grows in x at fixed S, or in |w| on a ray, it goes on growing; so a cell whose lower face
-in x has x A > Q, or whose lower face in v has w1^2 A + w2^2 (A + Q) > alpha P, lies outside. With L >= least in place
-of L >= 0 the same holds for the risk at L = least.
+Why boxes with v <= 5 and x <= 1.3 are enough, and which of them lie outside the region: THEORY.md, T3-CE-rates.
 """
 
 from flint import arb, arb_series
