@@ -149,6 +149,15 @@ def test_at_unequal_noise_smoothing_may_raise_r_and_w2():
     assert high.w2 > 1.03 * low.w2 and high.w1 < low.w1
 
 
+def test_at_unequal_noise_smoothing_may_raise_w1():
+    """sigma_C ten times sigma_E: w1 rises by an eighth."""
+    setting = Setting(mu=50.0, sigma_e=1.0, sigma_c=10.0)
+    found = [solve_cross_entropy(setting, CrossEntropy(b), 0.0, 1e-3) for b in (0.0, 1e-4)]
+    assert [float(each.w1) for each in found] == pytest.approx([0.16023, 0.18044], abs=1e-5)
+    for b, each in zip((0.0, 1e-4), found, strict=True):
+        assert np.abs(stein_residual(setting, CrossEntropy(b), 0.0, 1e-3, each.w1, each.w2)).max() < 1e-12
+
+
 def test_the_counterexamples_solve_s1():
     for k, b, L in ((1.174, 0.03, 0.0224), (4.0, 1e-6, 1e-9)):
         setting = Setting(mu=k, sigma_e=1.0, sigma_c=0.55) if k < 2 else Setting(k, 1.0)

@@ -100,7 +100,7 @@ def test_the_contents_list_every_heading_in_order():
 def test_every_section_of_a_claim_states_it():
     for part in re.split(r"^(?=##)", TEXT, flags=re.M):
         if part.startswith("### "):
-            assert "**Statement" in part, part.splitlines()[0]
+            assert "**Statement" in part and "**Hypotheses.**" in part, part.splitlines()[0]
             status = SECTION.match(part)[4]
             assert status != "refuted" or ("*False" in part and "**What is true.**" in part), part.splitlines()[0]
             assert status != "certified" or "**Certified**" in part, part.splitlines()[0]
