@@ -9,7 +9,8 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from layouts import noise, parquet, pyarrow_or_skip, write_tar, write_tree, write_zip
+from conftest import imported
+from layouts import noise, parquet, write_tar, write_tree, write_zip
 
 import deep.archives
 from deep.archives import read_files
@@ -205,25 +206,20 @@ def test_a_pipe_or_a_device_in_a_folder_is_refused(tmp_path):
 
 # --- Parquet ---
 
-def renamed(file, names):
-    """The Parquet file with its columns called `names`, of which two may be equal."""
-    pyarrow = pyarrow_or_skip()
-    table = pyarrow.parquet.read_table(io.BytesIO(file)).rename_columns(names)
+def changed(file, change):
+    """The Parquet file whose table is change(its table)."""
+    parquet = imported("pyarrow.parquet")
     written = io.BytesIO()
-    pyarrow.parquet.write_table(table, written)
+    parquet.write_table(change(parquet.read_table(io.BytesIO(file))), written)
     return written.getvalue()
 
 
 def with_metadata(file, value):
-    pyarrow = pyarrow_or_skip()
-    table = pyarrow.parquet.read_table(io.BytesIO(file)).replace_schema_metadata({"huggingface": value})
-    written = io.BytesIO()
-    pyarrow.parquet.write_table(table, written)
-    return written.getvalue()
+    return changed(file, lambda table: table.replace_schema_metadata({"huggingface": value}))
 
 
 def test_hostile_parquet_is_answered_in_one_sentence(tmp_path):
-    pyarrow = pyarrow_or_skip()
+    pyarrow = imported("pyarrow")
     labels = [0, 1, 2, 0, 1, 2]
     good = parquet(noise(6), labels)
     names = json.dumps({"info": {"features": {"label": {"names": ["a", "a", "b"]}}}})
@@ -232,8 +228,8 @@ def test_hostile_parquet_is_answered_in_one_sentence(tmp_path):
         "unsigned": (parquet(noise(6), pyarrow.array([0, 1, 2, 0, 1, 2**64 - 1], pyarrow.uint64())),
                      "has a label 18446744073709551615 among 6 images"),
         "bool": (parquet(noise(6), [True, False] * 3), "has a label that is no integer from 0 on"),
-        "twice": (renamed(parquet(noise(6), labels, other=labels), ["img", "label", "label"]),
-                  "has the column label twice"),
+        "twice": (changed(parquet(noise(6), labels, other=labels),
+                          lambda table: table.rename_columns(["img", "label", "label"])), "has the column label twice"),
         "nested": (with_metadata(good, "[" * 10**5), "has metadata nested too deeply to be read"),
         "names": (with_metadata(good, names), "names a class of label twice, 'a'"),
     }
