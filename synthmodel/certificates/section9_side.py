@@ -21,6 +21,7 @@ LAST = ball(SIDE[1], SIDE[1])  # k_of(1.64) = 2.06951...
 RHO = (Fraction("0.2"), Fraction(6))  # imr(1.64) > RHO[0]/2 settles smaller rho, `inequality_far` larger ones
 REACH = 22  # the logistic law beyond it weighs 6e-10
 EXPONENT = 22  # discretisation error about exp(-22)
+STRIP = 1.57  # |Im Y| <= 1.57 < pi/2
 
 
 def best_ratio(u):
@@ -71,7 +72,7 @@ def smoothed(u, h, inverse):
     pi (1 + b exp(b^2/2))/(exp(2 pi y/s) - 1), b = y/rho, for any y < pi/2 (THEORY.md#arithmetic). The nodes left out
     weigh at most Pr(|Y| > the last node).
     """
-    y = min(1.57, 3 / float(inverse.upper()))
+    y = min(STRIP, 3 / float(inverse.upper()))
     step = arb(2 * math.pi * y / EXPONENT)
     count = int(REACH / float(step)) + 1
     b = y * inverse

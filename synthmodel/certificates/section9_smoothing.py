@@ -47,9 +47,10 @@ def near_zero(alpha, s, z):
     At variance 0 they are derivatives of log(1 + 2 e^{-a} cosh D) at D = 0: with f = 1 - p_1 = 2 e^{-a}/(1 + 2 e^{-a}),
     f' = -f (1 - f), these are M_i0 = -f^(i-1), M_i2 = f^(i), M_04 = -3 f' - 2 f.
     """
-    odds = 2 * (0 - arb_series([alpha, 1], 5)).exp()
-    wrong = odds / (1 + odds)
-    f = [wrong[i] * (1, 1, 2, 6)[i] for i in range(4)]
+    f = [1 / (1 + alpha.exp() / 2)]
+    f.append(f[0] * (f[0] - 1))
+    f.append(f[1] * (2 * f[0] - 1))
+    f.append(f[2] * (2 * f[0] - 1) + 2 * f[1] * f[1])
     exact = {(i + 1, 0): 0 - f[i] for i in range(4)} | {(i, 2): f[i] for i in range(3)} | {(0, 4): 0 - 3*f[1] - 2*f[0]}
 
     def M(i, j):

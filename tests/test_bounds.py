@@ -1,0 +1,302 @@
+"""A-priori bounds against true errors where each of their terms is the largest, contours against their conditions."""
+
+import math
+from fractions import Fraction
+
+import mpmath
+import numpy as np
+import pytest
+from flint import arb
+from precise import best_ratio, check, exactly, grid, imr, k_of, mpf, nodes_of
+
+from synthmodel.certificates import section9_end as end
+from synthmodel.certificates import section9_gaussian as gaussian
+from synthmodel.certificates import section9_side as side
+from synthmodel.certificates import section9_skewness as skewness
+from synthmodel.certificates.checker import precision
+
+EPS = 1e-15  # of a double
+
+
+@pytest.fixture(autouse=True)
+def sixty_digits():
+    with mpmath.workdps(60), precision():
+        yield
+
+
+@pytest.fixture
+def patch(monkeypatch):
+    """Set constants of section9_gaussian, whose tables depend on them."""
+    def forget():
+        gaussian.table.cache_clear()
+        gaussian.rule.cache_clear()
+
+    def change(**values):
+        for name, value in values.items():
+            monkeypatch.setattr(gaussian, name, value)
+        forget()
+    yield change
+    monkeypatch.undo()
+    forget()
+
+
+# The trapezoidal rule of section9_gaussian
+
+@pytest.mark.parametrize("index", [0, 2, 3])
+@pytest.mark.parametrize("shift", [0.5, 1.5, 3.0])
+@pytest.mark.parametrize("m", [0, 1, 2, 5])
+def test_discretisation_by_waves(index, shift, m):
+    """He_m times a wave of modulus <= 1 on the strip, of the frequency 2 pi/h - t that the rule misses most.
+
+    E[He_m(X) e^(i w X)] = (i w)^m exp(-w^2/2); the rule adds the same at w - 2 pi/h.
+    """
+    nodes, rows, norms = gaussian.table(index)
+    bound = gaussian.rule(index, shift)[m]
+    t = shift / 2 + math.sqrt(shift**2 / 4 + m)
+    wave = 2 * math.pi / gaussian.step_of(index) - t
+    values = (np.sin if m % 2 else np.cos)(wave * nodes) / math.cosh(wave * shift)
+    mean = (-1) ** (m // 2) * wave**m * math.exp(-wave**2 / 2) / math.cosh(wave * shift)
+    error = abs(rows[m] @ values - mean)
+    assert error <= bound + EPS * norms[m] * np.abs(values).max() * len(nodes)
+    assert error > 0.1 * bound
+
+
+@pytest.mark.parametrize(("reach", "m"), [(4.2, 0), (4.2, 2), (5.0, 4), (6.0, 8)])
+def test_nodes_left_out(patch, reach, m):
+    """E He_m(X) = 0 or 1: with short steps, the error is that of the nodes beyond the reach."""
+    patch(REACH=reach)
+    _, rows, _ = gaussian.table(20)
+    error, bound = abs(rows[m].sum() - (m == 0)), gaussian.rule(20, 1.0)[m]
+    assert 0.1 * bound < error <= bound
+
+
+def exact_expectations(alpha, s, z, orders=8):
+    """E[He_m(X) He_n(Y) P], n even, and E[He_n(Y) P tanh D], n odd, to 20 digits; elsewhere NaN."""
+    def hermite(x):
+        rows = [x**0, x]
+        for m in range(1, orders):
+            rows.append(x * rows[m] - m * rows[m - 1])
+        return np.array(rows[:orders + 1])
+    with precision(200):
+        x, y, x_weights, y_weights, e_2, e_3 = grid(mpmath.mpf(alpha), mpmath.mpf(s), mpmath.mpf(z))
+        wrong = 1 - 1 / (1 + e_2 + e_3)
+        x_rows, y_rows = hermite(x) * x_weights, hermite(y) * y_weights
+        even = x_rows @ wrong @ y_rows.T
+        odd = y_rows @ (x_weights @ (wrong * ((e_2 - e_3) / (e_2 + e_3))))
+        return even, odd
+
+
+def misses(at, orders=8):
+    """(errors of all even and odd expectations, their bounds), of two tables each."""
+    even, odd, error = gaussian.expectations(*at)
+    exact_even, exact_odd = exact_expectations(*at, orders)
+    kept = [(m, n) for m in range(orders + 1) for n in range(0, orders + 1, 2)]
+    with precision(200):
+        errors = [abs(mpf(arb(float(even[at])) - exact_even[at])) for at in kept]
+        errors += [abs(mpf(arb(float(odd[n])) - exact_odd[n])) for n in range(1, orders + 1, 2)]
+    return (np.array(errors, dtype=float),
+            np.array([error[at] for at in kept] + [error[0, n] for n in range(1, orders + 1, 2)]))
+
+
+SETTINGS = {"as it is": {}, "long steps": {"EXPONENT": 6.0}, "few nodes": {"REACH": 5.0, "EXPONENT": 40.0},
+            "only rounding": {"REACH": 12.0, "EXPONENT": 50.0}}
+
+
+@pytest.mark.parametrize("at", [(1.0, 0.5, 0.05), (0.3, 0.02, 0.4), (2.5, 2.0, 0.1)])
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_expectations_within_their_error(patch, monkeypatch, setting, at):
+    """Within the bound; without its leading term, dropped on either side, they are not."""
+    patch(**SETTINGS[setting])
+    errors, bounds = misses(at)
+    assert (errors <= bounds).all()
+    if setting == "only rounding":
+        patch(ROUND=0.0)
+        assert (errors > misses(at)[1]).any()
+    elif setting != "as it is":
+        exact, indices = gaussian.rule, [gaussian.rule_for(math.sqrt(x))[0] for x in at[1:]]
+        assert indices[0] != indices[1]
+        for dropped in indices:
+            monkeypatch.setattr(gaussian, "rule", lambda index, shift, dropped=dropped: (
+                exact(index, shift) * (index != dropped)))
+            found = misses(at)[1]
+            assert (found < bounds / 2).any()
+            if setting == "few nodes":
+                assert (errors > found).any()
+        monkeypatch.setattr(gaussian, "rule", lambda index, shift: exact(index, shift) * 0)
+        assert (errors > misses(at)[1]).any()
+
+
+# The contours
+
+def wrong(a, d):
+    """P = W/(1 + W), W = 2 e^-a cosh D."""
+    w = np.exp(d - a) + np.exp(-d - a)
+    return np.abs(w / (1 + w))
+
+
+def highest(im_a, im_d):
+    """The largest |P| over a grid of real parts."""
+    re_a, re_d = np.meshgrid(np.linspace(-9, 9, 73), np.linspace(-9, 9, 73))
+    return wrong(re_a + 1j * im_a, re_d + 1j * im_d).max()
+
+
+@pytest.mark.parametrize("part", [0.0, 0.3, 0.5, 1.0])
+def test_p_is_at_most_1_while_both_shifts_add_up_to_half_pi(part):
+    """And beyond that, or for a larger circle or strip than those used, it is not."""
+    edge = math.pi / 2
+    assert highest(edge * part, edge * (1 - part)) <= 1 + 1e-9
+    assert highest(1.01 * edge * part, 1.01 * edge * (1 - part)) > 1
+    assert highest(gaussian.STRIP * part, gaussian.STRIP * (1 - part)) <= 1
+    assert highest(gaussian.RADIUS, gaussian.RADIUS) <= 1
+
+
+def test_the_contours_keep_their_conditions():
+    """RADIUS, STRIP, and the factor 4 of |tanh D|; the density of the logistic law in its strip, sharp at pi/2."""
+    assert max(2 * gaussian.RADIUS, gaussian.STRIP, side.STRIP) < math.pi / 2
+    x = np.linspace(-9, 9, 181)
+    assert abs(np.tanh(x + 1j * gaussian.RADIUS)).max() <= 1 < abs(np.tanh(x + 1j * (math.pi / 4 + 0.01))).max()
+    assert abs(np.tanh(x + 1j * gaussian.STRIP)).max() < 4
+    for y, holds in ((side.STRIP, True), (math.pi / 2 + 0.01, False)):
+        t = x + 1j * y
+        assert bool((abs(1 / (2 + 2 * np.cosh(t))) <= 1 / (2 * np.cosh(x)) * (1 + 1e-12)).all()) == holds
+
+
+@pytest.mark.parametrize("scale", [0.01, 0.3, 0.325, 0.5, 1.3, 4.0, 20.0])
+def test_the_rule_stays_in_its_strip(scale):
+    """And errs by about exp(-EXPONENT)."""
+    index, shift = gaussian.rule_for(scale)
+    assert scale * shift <= gaussian.STRIP * (1 + 1e-12) and shift <= gaussian.WIDEST
+    assert 0 < gaussian.rule(index, shift)[0] < 2.1 * math.exp(-gaussian.EXPONENT)
+
+
+# Boxes
+
+def logistic(m, t):
+    """M_(m+1)0 at alpha = log 2, s = t^2, z = 0: -E[He_m(X)/(1 + e^(t X))]/t^m."""
+    def integrand(x):
+        return mpmath.hermite(m, x / mpmath.sqrt(2)) / mpmath.sqrt(2) ** m * mpmath.npdf(x) / (1 + mpmath.exp(t * x))
+    with mpmath.workdps(20):
+        return -mpmath.quad(integrand, [-10, -3, -1, 0, 1, 3, 10]) / t**m
+
+
+@pytest.mark.parametrize("m", [1, 3, 5, 9])
+def test_the_largest_moments(m):
+    """Where the variance is large, by Hermite's polynomials; where it is 0, by Cauchy's formula."""
+    bound = gaussian.largest(400.0, 1.0)[m + 1, 0]
+    assert 0.05 * bound < abs(logistic(m, mpmath.mpf(20))) <= bound
+    bounds = gaussian.largest(1e-12, 1e-12)
+    assert abs(mpmath.diff(lambda a: 1 / (1 + mpmath.exp(a) / 2), mpmath.log(2), m)) <= bounds[m + 1, 0]
+    assert bounds[m + 1, 2] == pytest.approx(math.factorial(m) * 2 / gaussian.RADIUS ** (m + 2), rel=1e-6)
+
+
+@pytest.mark.parametrize("order", [2, 3, 16])
+@pytest.mark.parametrize("widths", [(0.5, 0.0, 0.0), (0.0, 0.5, 0.0), (0.0, 0.0, 0.5), (0.2, 0.3, 0.4)])
+def test_taylor_s_formula_on_a_box(patch, order, widths):
+    """For F_ij = c^i d^j exp(c alpha + c^2 s/2 + d^2 z/2), whose largest value and largest change are at one corner."""
+    patch(ORDER=order)
+    c, d = 1.1, 0.9
+    value = np.outer(c ** np.arange(gaussian.SIZE), d ** np.arange(gaussian.SIZE))
+    growth = math.exp(c * widths[0] + c * c * widths[1] / 2 + d * d * widths[2] / 2)
+    bound = gaussian.on_box(value, np.zeros_like(value), growth * value, widths)[:3, :3]
+    change = (growth - 1) * value[:3, :3]
+    assert (bound >= change).all()
+    assert (bound <= (1.6 if order < 16 else 1.001) * change).all()
+    known = gaussian.on_box(value, 0.01 * np.ones_like(value), growth * value, widths)[:3, :3]
+    assert (known >= change + 0.01).all()
+
+
+# N4's inequality
+
+def exact_smoothed(u, h, inverse):
+    """(E sig(a), rho E sig'(a)), a = h + rho (u - Z), by a rule of 20 digits over Z."""
+    with precision(200):
+        nodes, weights = nodes_of(min(3 * float(inverse), 6))
+        rho = 1 / exactly(inverse)
+        true = np.array([1 / (1 + (-exactly(h) - rho * (exactly(u) - node)).exp()) for node in nodes], dtype=object)
+        return mpf(weights @ true), mpf(rho * (weights @ (true * (1 - true))))
+
+
+@pytest.mark.parametrize(("setting", "widths", "part"), [
+    ({}, (0, 1e-4, 0.05), 0.1), ({"EXPONENT": 6}, (0,), 1e-3), ({"REACH": 4, "EXPONENT": 40}, (0,), 1e-3)])
+def test_smoothed_within_its_error(monkeypatch, setting, widths, part):
+    """As it is, with long steps, and with few nodes: a part of the radius would not hold."""
+    for name, value in setting.items():
+        monkeypatch.setattr(side, name, value)
+    check(lambda *at: side.smoothed(*at), exact_smoothed, ((0.2, 1.6), (0.1, 0.6), (0.17, 3.0)), part, widths, 1e-17)
+    if "REACH" in setting:  # half of the nodes left out carry their whole weight: the bound is twice the error
+        check(lambda *at: side.smoothed(*at)[0], lambda *at: exact_smoothed(*at)[0],
+              ((4.0, 5.0), (0.1, 0.6), (0.17, 0.2)), 0.4, widths, 1e-17)
+
+
+def exact_far(u, h, rho):
+    """rho I(u, rho) at this h, by a rule of 20 digits over the logistic law."""
+    step = 2 * mpmath.pi * 3 / 52
+    nodes = [step * j for j in range(-170, 171)]
+    shifts, mills = [u + (h - y) / rho for y in nodes], imr(u)
+    return rho * step * mpmath.fsum((mills * mpmath.ncdf(t) - mpmath.npdf(t)) / (2 + 2 * mpmath.cosh(y))
+                                    for y, t in zip(nodes, shifts, strict=True))
+
+
+BALLS = [arb("0.3", "0.001"), arb("0.9"), arb("1.4", "0.05")]
+
+
+def ends(u):
+    return [mpf(u) + t * mpf(u.rad()) for t in (-1, 0, 1)]
+
+
+def entropy(u):
+    share = best_ratio(u) ** 2 / (1 + best_ratio(u) ** 2)
+    return -share * mpmath.log(share) - (1 - share) * mpmath.log(1 - share)
+
+
+@pytest.mark.parametrize("u", BALLS, ids=str)
+def test_lower_bounds_are_below_and_near(u):
+    """k_of, least_entropy, inequality and inequality_far, at the ends of u and in its middle."""
+    low, middle, high = ends(u)
+    loose = 1e-8 + 40 * float(u.rad())
+    for bound, exact in ((side.k_of(u), [k_of(x) for x in (low, middle, high)]),
+                         (side.least_entropy(u), [entropy(x) for x in (low, middle, high)])):
+        assert bound.lower() <= exactly(min(exact))
+        assert bound.lower() > exactly(min(exact)) * (1 - loose)
+    h = entropy(low)  # that of the whole ball
+    for x in (low, high):
+        for rho in (1, 5):
+            S, slope = exact_smoothed(x, h, mpmath.mpf(1) / rho)
+            assert side.inequality(u, arb(1) / rho).lower() <= exactly(imr(x) * S - slope)
+            assert side.inequality(u, arb(1) / rho).overlaps(exactly(imr(x) * S - slope) + arb(0, 1e-9))
+        far = side.inequality_far(u).lower()
+        with mpmath.workdps(25):
+            assert all(far <= exactly(exact_far(x, h, rho)) for rho in (6, 1000))
+
+
+def test_best_ratio_has_its_ends_on_both_sides():
+    for u in BALLS:
+        below, above = side.best_ratio(u)
+        assert all(below <= exactly(best_ratio(x)) <= above for x in ends(u))
+        if u.is_exact():
+            assert 0 <= above - below < 1e-10
+
+
+def test_bounds_of_the_fourth_derivative():
+    """|psi^(4)| < .56 imr + 1.2, by |Phi^(4)| and |phi^(4)| on a grid; they are within 3 per cent."""
+    t = np.linspace(-8, 8, 160001)
+    phi = np.exp(-t * t / 2) / math.sqrt(2 * math.pi)
+    assert 0.97 < abs((3 * t - t**3) * phi).max() / 0.56 < 1
+    assert 0.97 < abs((t**4 - 6 * t**2 + 3) * phi).max() / 1.2 < 1
+
+
+def test_tail_bounds_at_their_edges():
+    """The ratio at -6 and 6, and beyond, is below its bound, and near it at the edge."""
+    def ratio(u):
+        return mpmath.diff(lambda t: 1 - imr(t) * (t + imr(t)), u) / (1 - imr(u) * (u + imr(u)))
+    for bound, sign, near in zip(skewness.tail_bounds(), (-1, 1), (0.6, 0.1), strict=True):
+        assert all(exactly(ratio(mpmath.mpf(sign * x))) < bound.lower() for x in (6, 6.5, 8, 20))
+        assert exactly(ratio(mpmath.mpf(sign * 6))) > near * bound.upper()
+
+
+def test_where_the_cells_on_the_ray_begin():
+    """tau < 2 k x for all u between: k at the lower end and x at the upper one."""
+    low, high = Fraction(17, 10), Fraction(18, 10)
+    edge = float(2 * k_of(mpmath.mpf("1.7")) * (1 / best_ratio(mpmath.mpf("1.8")) - 1))
+    assert end.begins(low, high, Fraction(edge * (1 - 1e-6)))
+    assert not end.begins(low, high, Fraction(edge * (1 + 1e-6)))
