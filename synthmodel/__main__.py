@@ -67,7 +67,8 @@ def parser():
     derived = command("derive", [], "the derivation of a claim, each step decided by sympy now")
     derived.add_argument("claim", metavar="CLAIM", help="its ID, such as T2-joint")
     derived.add_argument("--latex", action="store_true", help="print LaTeX instead of plain text")
-    certified = command("certify", [], "the stored proofs by ball arithmetic, checked again")
+    certified = command("certify", [], "the stored proofs, checked again: ball arithmetic, in section 9 over doubles "
+                        "with an a-priori bound of their error")
     which = certified.add_mutually_exclusive_group()
     which.add_argument("--section9", action="store_true", help="instead: those of section 9 and of N4 (about 30 s)")
     which.add_argument("--more", action="store_true", help="instead: those beyond it (about seven minutes)")
