@@ -269,6 +269,22 @@ def test_lower_bounds_are_below_and_near(u):
             assert all(far <= exactly(exact_far(x, h, rho)) for rho in (6, 1000))
 
 
+@pytest.mark.parametrize("rho", [2, 6, 20])
+@pytest.mark.parametrize("u", ["0.05", "0.3", "1.5"])
+def test_the_remainder_of_taylor_s_formula(monkeypatch, u, rho):
+    """At one rho and h = .1, inequality_far is below rho I by less than twice its remainder, but not without it."""
+    monkeypatch.setattr(side, "RHO", (None, Fraction(rho)))
+    monkeypatch.setattr(side, "ball", lambda low, high: arb(1) / rho)
+    monkeypatch.setattr(side, "least_entropy", lambda u: arb("0.1"))
+    h, x = mpmath.mpf("0.1"), mpmath.mpf(u)
+    rest = (0.56 * imr(x) + 1.2) * (h**4 + 2 * h**2 * mpmath.pi**2 + 7 * mpmath.pi**4 / 15) / 24 / rho**3
+    with mpmath.workdps(25):
+        room = exact_far(x, h, rho) - mpf(side.inequality_far(arb(u)))
+    assert 0 < room < 2 * rest
+    if u == "0.05":
+        assert room < rest
+
+
 def test_best_ratio_has_its_ends_on_both_sides():
     for u in BALLS:
         below, above = side.best_ratio(u)
