@@ -2,8 +2,9 @@
 
 import mpmath
 import pytest
+from flint import arb
 from mpmath import exp, sqrt
-from precise import best_ratio, check, k_of, moments_at, place, sides
+from precise import best_ratio, check, hold, k_of, moments_at, mpf, place, sides
 
 from synthmodel.certificates import section9_end as end
 from synthmodel.certificates import section9_gaussian as gaussian
@@ -82,9 +83,10 @@ def forms(k, v, x, least=0.125):
     def slope(d1, d2):
         high, low = at(w1 + d1 * step, w2 + d2 * step), at(w1 - d1 * step, w2 - d2 * step)
         return [(a - b) / (2 * step) for a, b in zip(high, low, strict=True)]
-    (P, A, Q), (_, A_1, Q_1), (_, A_2, Q_2), (_, A_t, Q_t) = at(w1, w2), slope(1, 0), slope(0, 1), slope(w1, w2)
-    S, alpha = w1 + w2, k * (w1 + w2)
+    S, alpha, (_, A_1, Q_1), (_, A_2, Q_2) = w1 + w2, k * (w1 + w2), slope(1, 0), slope(0, 1)
+    A_t, Q_t = w1 * A_1 + w2 * A_2, w1 * Q_1 + w2 * Q_2
     m = moments_at(alpha, w1**2 + w2**2 / 2, w2**2 / 2)
+    P, A, Q = -m[1, 0], m[2, 0], (m[0, 2] - m[2, 0]) / 2
     A_alpha, Q_alpha = m[3, 0], (m[1, 2] - m[3, 0]) / 2
     return (Q - x * (A + least), x * P - w1 * Q / k, P - (w1**2 * (A + least) + w2**2 * (A + Q + least)) / alpha,
             (1 + x) * Q + w2 * x * (Q_2 - x * A_2), Q + w2 * x * (x * A_1 - Q_1), (x * A_t - Q_t) / alpha,
@@ -133,3 +135,16 @@ def test_a_function_of_gaussian_means_encloses_its_values(name):
     function, truth, domain, part, widths = MEANS[name]
     check(function, truth, domain, part, widths, slack=1e-11 if "bounds" in name or name == "slopes" else 1e-15,
           alone=name == "moments", inside=0)
+
+
+def test_mean_value_forms_differentiate_on_the_whole_box(monkeypatch):
+    """on_ray takes its slopes on a box that holds k and x at both ends of u, and little more."""
+    seen, exact = [], end.along
+    monkeypatch.setattr(end, "along", lambda function, box, *rest: seen.append(box) or exact(function, box, *rest))
+    u = arb("1.7", "0.01")
+    end.on_ray(u, arb("0.5"))
+    k, _, x = seen[1]
+    for at in (mpf(u) - mpf(u.rad()), mpf(u) + mpf(u.rad())):
+        truth = [k_of(at), 1 / best_ratio(at) - 1]
+        assert hold([k, x], truth)
+        assert not hold([arb(k.mid(), k.rad() / 2)], truth[:1]) and not hold([arb(x.mid(), x.rad() / 2)], truth[1:])
