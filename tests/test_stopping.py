@@ -22,7 +22,7 @@ import deep.stopping
 import deep.transformer
 from deep.__main__ import main
 from deep.data import Split
-from deep.distributed import Alone, Lost
+from deep.distributed import Alone, Lost, Processes
 from deep.recipe import recipe_named
 from deep.run import RunFolder, load_checkpoint
 from deep.stopping import Interrupted, Stop
@@ -157,6 +157,28 @@ def test_under_torchrun_the_echo_of_a_control_c_is_no_second_one(monkeypatch):
         signal.raise_signal(signal.SIGINT)
         raise AssertionError("it went on")
     assert told == [2, 2, 15, 2] and signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("error", [Interrupted(15), ValueError("no images")])
+def test_what_ends_the_first_process_in_its_own_work_ends_all(monkeypatch, error):
+    """Two processes of one training, one after the other: what the first says is pickled, as it is by gloo."""
+    said = []
+
+    def broadcast(told, source, group):
+        if world.rank == source:
+            said.append(pickle.dumps(told))
+        told[:] = pickle.loads(said[-1])
+
+    def fail():
+        raise error
+
+    monkeypatch.setattr("deep.distributed.distributed.broadcast_object_list", broadcast)
+    world = object.__new__(Processes)
+    world.size, world.control = 2, None
+    for world.rank in (0, 1):
+        with pytest.raises(type(error), match=str(error)):
+            world.of_the_first(fail)
+    assert len(said) == 1
 
 
 def test_what_a_block_has_noted_is_raised_at_its_end():
