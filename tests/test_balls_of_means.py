@@ -129,7 +129,7 @@ MEANS = {  # name: (function, truth, domain, part of the radius, widths)
     "slopes": (lambda *at: slopes_of(*at, *gaussian.moments(*monotone.sides(*at)[1:])), exact_slopes,
                ((0.5, 2), (0.2, 0.6), (0.1, 0.3)), 0.02, (1e-5,)),
     "on_ray": (end.on_ray, on_ray, ((0.9, 1.9), (0.4, 1.5)), 0.5, (1e-5, 0.01)),
-    "cell": (beside_the_surface, on_the_surface, ((0.8, 1.5), (0.5, 1.0)), 0.5, (1e-5,)),
+    "cell": (beside_the_surface, on_the_surface, ((0.2, 0.4), (0.6, 1.2)), 0.5, (1e-5,)),
     "bounds": (lambda *at: [value for value, _ in smoothing.bounds(at, 0.125).values()], forms,
                ((0.5, 2.5), (0.2, 1.5), (0.1, 0.4)), 0.5, (1e-5,)),
     "bounds near 0": (lambda *at: [value for value, _ in smoothing.bounds(at, 0.125).values()], forms,
@@ -142,6 +142,15 @@ def test_a_function_of_gaussian_means_encloses_its_values(name):
     function, truth, domain, part, widths = MEANS[name]
     check(function, truth, domain, part, widths, slack=1e-11 if "bounds" in name or name == "slopes" else 1e-15,
           alone=name == "moments", inside=0)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_near_zero_reaches_to_its_largest_variance(axis):
+    """One variance is anywhere up to TINY, the other 0: the values at both ends lie in the balls."""
+    wide, ends = arb(0).union(arb(smoothing.TINY)), (mpmath.mpf(0), mpmath.mpf(smoothing.TINY))
+    found = all_of(*smoothing.near_zero(arb(1), *((wide, arb(0)) if axis == 0 else (arb(0), wide))))
+    for end_ in ends:
+        assert hold(found, exact_moments(mpmath.mpf(1), *((end_, 0) if axis == 0 else (0, end_))), 1e-15)
 
 
 def test_mean_value_forms_differentiate_on_the_whole_box(monkeypatch):
