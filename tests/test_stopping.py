@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from conftest import imported
 from PIL import Image
 
 import deep.cache
@@ -92,7 +93,7 @@ def test_it_is_no_exception_and_survives_pickling():
 
 
 def read_parquet(path):
-    pytest.importorskip("pyarrow")
+    imported("pyarrow")
     from deep.parquet import read_tables
     return read_tables({"a": b""}, ["a"], "folder")
 
@@ -112,7 +113,7 @@ def test_a_signal_while_a_file_is_read_is_no_damage(tmp_path, monkeypatch, insid
     torch.save({"model": {}, "epoch": 1}, path)
     Image.fromarray(np.zeros((1, 1), np.uint8)).save(path.with_suffix(".png"))
     if inside.startswith("pyarrow"):
-        pytest.importorskip("pyarrow.parquet")
+        imported("pyarrow.parquet")
     monkeypatch.setattr(inside, terminated)
     with pytest.raises(Interrupted, match="signal 15"), Stop():
         read(path)
