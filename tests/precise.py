@@ -1,4 +1,4 @@
-"""Truth for the tests of balls: numbers to 60 digits from the formulas of theory.md, Gaussian means to 20 digits."""
+"""Truth for the tests of balls: numbers to 60 digits from the formulas of THEORY.md; Gaussian means to 20 digits."""
 
 import math
 from functools import cache
@@ -93,7 +93,7 @@ def moments_at(alpha, s, z):
                 for index, polynomial in derivatives().items() if index[1] % 2 == 0 and sum(index) <= 4}
 
 
-# Shared formulas of theory.md
+# Shared formulas of THEORY.md
 
 def imr(u):
     return mpmath.npdf(u) / mpmath.ncdf(u)

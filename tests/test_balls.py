@@ -24,7 +24,7 @@ def sixty_digits():
         yield
 
 
-# The truth, from the formulas of theory.md
+# The truth, from the formulas of THEORY.md
 
 def F(r, y):
     """sqrt(pi/2) F at k = y/sqrt(pi): k (1-r) sqrt((2+r^2)/(1+r^2)) - imr(u) (T2-joint)."""
