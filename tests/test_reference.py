@@ -154,7 +154,7 @@ def scaled(value, factor):
 PLANTS = [
     (closed, "GAP", "eps0 eps1 eps0_correlated eps0_soft_target margin_w2 soft_target_w2 lp_w1 lp_w2"),
     (accuracy, "owens_t", "joint d1_start d1_peak"),
-    (accuracy, "imr", "r_acc b_star"),
+    (accuracy, "_imr", "r_acc b_star"),
     (robustness, "ndtr", "joint_classes pairwise_classes"),
     (temperature, "HALF_WEIGHTS", "psi lse_w2"),
     (gumbel, "normal_rule", "psi_classes ce_classes_v1 ce_classes_v2"),
