@@ -69,8 +69,9 @@ class Stop:
 
     def __exit__(self, kind, error, trace):
         self.restore()
-        # an error that ends the block hides no signal from the block around it
-        if self.received and (kind is None or (issubclass(kind, Exception) and self.outer())):
+        # an error that ends the block hides no signal from the one around it, unless it ends the process (Lost)
+        ended = kind is not None and hasattr(kind, "status")
+        if self.received and (kind is None or (issubclass(kind, Exception) and not ended and self.outer())):
             raise Interrupted(self.received, self.what)
 
     def outer(self):

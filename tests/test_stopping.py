@@ -191,6 +191,9 @@ def test_what_a_block_has_noted_is_raised_at_its_end():
     with pytest.raises(Interrupted), Stop(), Stop(held=True):  # an error hides none from the block around
         signal.raise_signal(signal.SIGTERM)
         raise ValueError("this is no reason to go on")
+    with pytest.raises(Lost), Stop(), Stop(held=True):  # one that ends the process is what it says
+        signal.raise_signal(signal.SIGTERM)
+        raise Lost
 
 
 def test_a_signal_that_python_ignores_stops_the_next_block(monkeypatch):
