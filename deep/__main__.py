@@ -2,10 +2,10 @@
 
 import sys
 
-from deep.commands import COMMANDS
-from deep.memory import memory_sentence
-from deep.stopping import Interrupted, Stop
-from synthmodel.command_line import OneSentenceParser, complain, escaped_output
+from deep.cli import COMMANDS
+from deep.system.memory import memory_sentence
+from deep.system.signals import Interrupted, Stop
+from synthmodel.system.terminal import OneSentenceParser, complain, escaped_output
 
 __all__ = ["main"]
 

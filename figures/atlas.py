@@ -6,19 +6,25 @@
 import sys
 from pathlib import Path
 
-from deep.files import write_text
-from figures import (
-    dynamics,
-    flows,
-    phase_classes,
-    phase_norm,
-    phase_sigma,
-    phase_smoothing,
-    phase_temperature,
-    phase_theorems,
-    ratios,
+from deep.system.files import write_text
+from figures.phase import (
+    classes as phase_classes,
+)
+from figures.phase import (
+    norm as phase_norm,
+)
+from figures.phase import (
+    sigma,
+    theorems,
+)
+from figures.phase import (
+    smoothing as phase_smoothing,
+)
+from figures.phase import (
+    temperature as phase_temperature,
 )
 from figures.style import read_csv
+from figures.theory import dynamics, flows, ratios
 
 __all__ = ["PICTURES", "atlas"]
 
@@ -34,9 +40,9 @@ def ratios_finding(folder):
 
 
 # (title, script, its sentence)
-PICTURES = (("Which theorem holds for which loss", phase_theorems, phase_theorems.finding),
+PICTURES = (("Which theorem holds for which loss", theorems, theorems.finding),
             ("What each loss uses, and what would be best", ratios, ratios_finding),
-            ("Attack and noise", phase_sigma, phase_sigma.finding),
+            ("Attack and noise", sigma, sigma.finding),
             ("Attack and temperature", phase_temperature, phase_temperature.finding),
             ("Attack and smoothing", phase_smoothing, phase_smoothing.finding),
             ("Attack and norm", phase_norm, phase_norm.finding),

@@ -5,8 +5,8 @@ import json
 import re
 from pathlib import Path
 
-from deep.files import write_text
-from figures.real_run import DATA, summary
+from deep.system.files import write_text
+from figures.networks.real_run import DATA, summary
 from figures.report import claims_table, markdown
 
 __all__ = ["README", "filled"]
@@ -41,7 +41,7 @@ def speed():
 
 
 def arithmetic():
-    """`python -m figures.bf16`: accuracies in percent by seed, and the difference of each pair."""
+    """`python -m figures.networks.bf16`: accuracies in percent by seed, and the difference of each pair."""
     found, rows = read("bf16"), []
     for kind in ("robust", "clean"):
         values, low_high = found[kind], [100 * bound for bound in found[kind]["difference"]["interval"]]
@@ -54,7 +54,7 @@ def arithmetic():
 
 
 def parts():
-    """`python -m figures.step_parts`: the time of an image without a part over that in the whole step."""
+    """`python -m figures.networks.step_parts`: the time of an image without a part over that in the whole step."""
     return markdown([{"step": row["step"], "time": ranged(row["ratio"])} for row in read("step_parts-16")["rows"]
                      if row["step"] != "the whole step"])
 

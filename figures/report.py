@@ -10,11 +10,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from deep.files import commit, write_text
-from figures import accuracy, planted, ratios, real_run, weights
+from deep.system.files import commit, write_text
+from figures.networks import planted, real_run
 from figures.style import read_csv, write_csv
-from synthmodel.claims import CLAIMS
-from synthmodel.verify import verify
+from figures.theory import accuracy, ratios, weights
+from synthmodel.claims.registry import CLAIMS
+from synthmodel.claims.verify import verify
 
 __all__ = ["claims_table", "report"]
 

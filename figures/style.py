@@ -3,8 +3,8 @@
 import csv
 import io
 
-from deep.drawing import drawing
-from deep.files import write_atomically, write_text
+from deep.system.drawing import drawing
+from deep.system.files import write_atomically, write_text
 
 __all__ = ["BLACK", "BLUE", "GREEN", "GREY", "RED", "new_figure", "read_csv", "save", "styled", "write_csv"]
 

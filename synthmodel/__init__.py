@@ -5,9 +5,9 @@
 0.529842
 """
 
-from synthmodel.accuracy import b_star, joint_accuracy, pairwise_accuracy, r_acc
-from synthmodel.closed import eps0, eps1, eps_max
-from synthmodel.losses import (
+from synthmodel.accuracy.any_setting import accuracy_of, best_ratio, best_smoothing
+from synthmodel.accuracy.three_classes import b_star, joint_accuracy, pairwise_accuracy, r_acc
+from synthmodel.model.losses import (
     CrossEntropy,
     Distillation,
     Margin,
@@ -16,10 +16,10 @@ from synthmodel.losses import (
     WrongClassLSE,
     loss_named,
 )
-from synthmodel.robustness import accuracy_of, best_ratio, best_smoothing
-from synthmodel.setting import Setting
-from synthmodel.solution import NotConverged, Solution
-from synthmodel.solver import solve, threshold
+from synthmodel.model.setting import Setting
+from synthmodel.model.solution import NotConverged, Solution
+from synthmodel.solvers.margin_closed import eps0, eps1, eps_max
+from synthmodel.solvers.solve import solve, threshold
 
 __all__ = ["CrossEntropy", "Distillation", "Margin", "NotConverged", "Setting", "SmoothedMargin", "SoftTargetMargin",
            "Solution", "WrongClassLSE", "accuracy_of", "b_star", "best_ratio", "best_smoothing", "eps0", "eps1",

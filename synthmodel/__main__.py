@@ -6,9 +6,9 @@ import json
 import os
 import sys
 
-from synthmodel.command_line import OneSentenceParser, complain, escaped_output
-from synthmodel.losses import LOSSES
-from synthmodel.solution import NotConverged
+from synthmodel.model.losses import LOSSES
+from synthmodel.model.solution import NotConverged
+from synthmodel.system.terminal import OneSentenceParser, complain, escaped_output
 
 __all__ = ["main"]
 
@@ -131,7 +131,7 @@ def print_table(rows):
 
 
 def print_open():
-    from synthmodel.claims import OPEN
+    from synthmodel.claims.registry import OPEN
     print("\nopen:")
     for question in OPEN:
         print(f"  {question}")
@@ -174,7 +174,7 @@ def run(options):
     if options.command == "atlas":
         from figures.atlas import atlas
         return atlas(options.out)
-    from synthmodel.commands import COMMANDS
+    from synthmodel.cli.commands import COMMANDS
     result = COMMANDS[options.command](options)
     if options.json:
         print(json.dumps(result, indent=1))

@@ -3,9 +3,10 @@
 import re
 from pathlib import Path
 
-import conftest
 import pytest
 import torch
+
+from tests import conftest
 
 
 @pytest.fixture(scope="module")
@@ -42,5 +43,5 @@ def test_missing_images_fail_under_ci(monkeypatch, request, tmp_path):
         with pytest.raises(outcome, match=f"in {tmp_path}"):
             conftest.cifar.__wrapped__()
     own = re.compile(r"\bpytest\.(skip|importorskip)\(")
-    ways = {path.name for path in Path(__file__).parent.glob("*.py") if own.search(path.read_text())}
+    ways = {path.name for path in Path(__file__).parent.rglob("*.py") if own.search(path.read_text())}
     assert ways <= {"test_faults.py"}  # the module resource, which is the system's

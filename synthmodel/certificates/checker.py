@@ -73,7 +73,7 @@ def read_boxes(path):
         return [tuple((rational(low), rational(high)) for low, high in box) for box in json.loads(path.read_bytes())]
     except (OSError, ValueError, TypeError, ArithmeticError, RecursionError):
         raise ValueError(f"{path} was given, but it holds no list of boxes with rational end points: regenerate it "
-                         "with python -m synthmodel.certificates.partition (or .section9_partition).") from None
+                         "with python -m synthmodel.certificates.search (or .section9_partition).") from None
 
 
 def tiles(boxes, region):

@@ -6,7 +6,7 @@ from fractions import Fraction
 from flint import arb, fmpq
 
 from synthmodel.certificates.checker import precision
-from synthmodel.certificates.lemmas import K, excess, gain, k_used
+from synthmodel.certificates.proofs.joint_accuracy import K, excess, gain, k_used
 
 __all__ = ["enclose"]
 
@@ -59,7 +59,7 @@ def certified(k):
     """k as a ball; ValueError outside the certified range."""
     if not K[0] <= k <= K[1]:
         raise ValueError(f"k = {k} was given, but the root is certified to be the only one for {K[0]} <= k <= {K[1]}: "
-                         "choose such a k, or use synthmodel.accuracy.")
+                         "choose such a k, or use synthmodel.accuracy.three_classes.")
     return rational(k)
 
 

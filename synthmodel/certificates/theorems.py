@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 
 from synthmodel.certificates.checker import DATA, examine, read_boxes
-from synthmodel.certificates.lemmas import LEMMAS
+from synthmodel.certificates.proofs.joint_accuracy import LEMMAS
 
 __all__ = ["THEOREMS", "Row", "Theorem", "certify"]
 

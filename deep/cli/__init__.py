@@ -1,0 +1,12 @@
+"""The commands of `deep`, one module each: `add(commands)` describes it, `run(options)` does it.
+
+`continues(options)`: what the same command does after a signal, if it does not begin again; not every module has it.
+
+Nothing here imports torch before a command runs, so that `deep --help` is there at once.
+"""
+
+from deep.cli import bench, cas, evaluate, reproduce, saliency, sweep, tensorboard, train
+
+__all__ = ["COMMANDS"]
+
+COMMANDS = (train, sweep, reproduce, evaluate, cas, saliency, tensorboard, bench)

@@ -1,0 +1,128 @@
+"""What a network does on a split: per-sample results first, every accuracy and CAS from them."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from scipy.stats import binomtest
+
+from deep.attacks.pgd import LOSSES, Attack, Rows, frozen, pgd
+from deep.data.dataset import as_float, balanced
+from deep.evaluation.cas_intervals import attributions
+from deep.networks.folding import Folded
+from deep.system.processes import Alone
+
+__all__ = ["Outcome", "accuracy", "clean_on_training_images", "evaluation_attack", "measure", "robust_loss"]
+
+TRAINING_IMAGES = 1000  # those on which the clean accuracy is taken; forward passes alone, little beside the attacks
+
+
+def evaluation_attack(recipe, box, steps=None):
+    """PGD of step eps/4 (l2: eps/8) on the recipe's loss and start, in eval mode (deep/README.md, Conventions).
+
+    steps: their number; None: the recipe's eval_steps, those of its own metrics.
+
+    >>> from deep.recipe.recipe import recipe_named
+    >>> attack = evaluation_attack(recipe_named("at"), (0.0, 1.0))
+    >>> attack.step, attack.steps, attack.loss
+    (Fraction(2, 255), 20, 'cross-entropy')
+    """
+    step = recipe.eps / (8 if recipe.norm == "l2" else 4)
+    return Attack(recipe.eps, step, steps or recipe.eval_steps, recipe.random_start, box, recipe.loss, norm=recipe.norm)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Per sample, in the split's order: labels, clean and robust correctness (bool), features (n, d) of both."""
+
+    labels: torch.Tensor
+    clean: torch.Tensor
+    robust: torch.Tensor
+    clean_features: torch.Tensor
+    features: torch.Tensor
+
+
+def measure(model, split, attack, seed, batch=None, progress=None, attacked=None, world=None):
+    """The `Outcome` of attacking every image of `split` once; progress(n) is called after n images.
+
+    batch: None is 256, or 1,000 on a GPU, which smaller ones leave idle. `seed` starts a generator of its own: no
+    training draw is used up, and the network is left as it was. attacked: the network that the attack differentiates,
+    None for `model` itself, which gives the verdict in any case. world: of processes that share the work
+    (deep/system/processes.py); each returns the whole outcome.
+    Raises ValueError if a score is not finite.
+    """
+    generator, world = torch.Generator(split.images.device).manual_seed(seed), world or Alone()
+    parts, finite = [], True
+    batch = batch or (1000 if split.images.is_cuda else 256)
+    for begin in range(0, len(split), batch):
+        images, y = split.images[begin:begin + batch], split.labels[begin:begin + batch]
+        n, (first, last) = len(y), world.rows(len(y))
+        x, y = as_float(images[first:last]), y[first:last]
+        z = pgd(attacked or model, x, y, attack, Rows(generator, first, n))
+        with frozen(model), torch.no_grad():
+            clean, adversarial = model.features(x), model.features(z)
+            logits = [model.linear(features) for features in (clean, adversarial)]
+        finite &= all(values.isfinite().all().item() for values in logits)
+        correct = [values.argmax(1) == y for values in logits]
+        parts.append([value.cpu() for value in (y, *correct, clean, adversarial)])
+        if progress:
+            progress(n)
+    if world.highest(int(not finite)):
+        raise ValueError("the network's scores are not finite numbers, so it has no accuracy: evaluate another "
+                         "checkpoint.")
+    batches = zip(*world.everyone(parts), strict=True)  # of each batch, the parts in order of rank
+    return Outcome(*(torch.cat(column) for column in zip(*(part for parts in batches for part in parts), strict=True)))
+
+
+def accuracy(correct):
+    """A proportion with its count and its 95 % Wilson interval, from per-sample results.
+
+    >>> accuracy(torch.tensor([True, True, False, True]))["value"]
+    0.75
+    """
+    n, hits = len(correct), int(correct.sum())
+    interval = binomtest(hits, n).proportion_ci(method="wilson")
+    return {"value": hits / n, "correct": hits, "n": n, "interval": [float(interval.low), float(interval.high)]}
+
+
+@torch.no_grad()
+def robust_loss(outcome, linear, loss):
+    """The mean of LOSSES[loss] over the adversarial images of an `Outcome`, in float64; linear: the last layer.
+
+    It is the loss that the attack raises: without smoothing, teachers, clipping or dropping.
+    """
+    weight, bias = (None if value is None else value.cpu().double() for value in (linear.weight, linear.bias))
+    logits = torch.nn.functional.linear(outcome.features.double(), weight, bias)
+    return LOSSES[loss](logits, outcome.labels).mean().item()
+
+
+@torch.no_grad()
+def clean_on_training_images(model, train):
+    """{"train_clean", "n_train_clean"}: accuracy on a fixed sample of `train`, balanced by class, not augmented."""
+    index = balanced(train.labels, TRAINING_IMAGES).to(train.labels.device)
+    with frozen(model):
+        correct = torch.cat([model(as_float(train.images[part])).argmax(1) == train.labels[part]
+                             for part in index.split(250)])
+    return {"train_clean": accuracy(correct)["value"], "n_train_clean": len(index)}
+
+
+def training_line(model, data, recipe, epoch, world=None, progress=None):
+    """The evaluation part of one metrics line, of the splits that are due; the attack's seed is the epoch's.
+
+    Of each split the clean and robust accuracy, the robust loss on the same adversarial images, and n; of the test
+    images CAS; and the clean accuracy on training images. The attack sees the folded network where there is one: the
+    same scores, sooner. progress: as in `measure`.
+    """
+    attack = evaluation_attack(recipe, data.box)
+    # The validation split only ranks checkpoints: half the steps rank them as well at half the cost.
+    ranking = replace(attack, steps=max(1, recipe.eval_steps // 2))
+    attacked = Folded(model) if Folded.supports(model) else model
+    line = {}
+    for name in recipe.splits_due(epoch):
+        split, tried, prefix = (data.test, attack, "") if name == "test" else (data.val, ranking, "val_")
+        outcome = measure(model, split, tried, seed=epoch, attacked=attacked, progress=progress, world=world)
+        line |= {f"{prefix}clean": accuracy(outcome.clean)["value"],
+                 f"{prefix}robust": accuracy(outcome.robust)["value"],
+                 f"{prefix}robust_loss": robust_loss(outcome, model.linear, recipe.loss), f"n_{name}": len(split)}
+        if name == "test":
+            line |= attributions(outcome, model.linear.weight, superclasses=data.superclasses)
+    return line | clean_on_training_images(model, data.train)

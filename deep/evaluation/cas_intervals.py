@@ -1,0 +1,164 @@
+"""Every variant of CAS from one attack, and basic bootstrap intervals of all of them at once."""
+
+import torch
+
+from deep.evaluation.cas import (
+    checked_shapes,
+    cosines,
+    gauge_fixed,
+    margin_similarity,
+    pairs_of,
+    positive_sum,
+    random_rows,
+    unit,
+)
+
+__all__ = ["attributions", "cas_interval", "cas_intervals", "every_cas"]
+
+ROWS = 10  # random rows of the null level in each resample; more would only slow it down
+CHUNK = 2 ** 18  # numbers of one resampled array that are worked on at a time: 2 MiB, a cache's worth
+
+
+def prepared(outcome, weight):
+    """([adversarial, clean, unit attributions], weight), checked, float64.
+
+    Each of the three is a list of (n_i, d), one a class: their means are all that any CAS needs.
+    """
+    weight = weight.detach().to(outcome.features.device)
+    features, labels, weight = checked_shapes(outcome.features, outcome.labels, weight)
+    clean, _, _ = checked_shapes(outcome.clean_features, outcome.labels, weight)
+    groups = [torch.nonzero(labels == label)[:, 0] for label in range(len(weight))]
+    features, clean = ([values[group] for group in groups] for values in (features, clean))
+    return [features, clean, [unit(part * row) for part, row in zip(features, weight, strict=True)]], weight
+
+
+def every_cas(means, weight, pairs, rows):
+    """Every variant from class means: name -> value (...), null levels apart by row: "cas_null" is (..., draws).
+
+    means: those of adversarial features, clean features and unit attributions, each (..., K, d); weight: (K, d);
+    pairs: masks as `pairs_of` makes them; rows: (draws, K, d). Names as in `attributions`.
+    """
+    adversarial, clean, instance = means
+    centred, everything = gauge_fixed(weight), pairs["cas"]
+    correlation = cosines(adversarial * weight)
+    null = cosines(adversarial[..., None, :, :] * rows)
+    values = {}
+    for name, mask in pairs.items():
+        values[name] = positive_sum(correlation, mask)
+        values[f"{name}_null"] = positive_sum(null, mask)
+        values[f"{name}_excess"] = values[name] - values[f"{name}_null"].mean(-1)
+    values["cas_gauge_fixed"] = positive_sum(cosines(adversarial * centred), everything)
+    values["cas_per_instance"] = positive_sum(instance @ instance.mT, everything)
+    values["cas_clean"] = positive_sum(cosines(clean * weight), everything)
+    values["cas_clean_gauge_fixed"] = positive_sum(cosines(clean * centred), everything)
+    values["margin_cas"] = margin_similarity(clean, weight)
+    return values
+
+
+def attributions(outcome, weight, draws=50, superclasses=()):
+    """Every CAS that deep/README.md, Conventions, lists, from one outcome and W (K, d); keys as in metrics.jsonl.
+
+    `cas` is the paper's, on adversarial inputs; `cas_null` its level for random rows over `draws` (and `cas_null_sd`
+    its deviation from draw to draw), `cas_excess` the difference. With superclasses, one a class, also `cas_within`
+    and `cas_between`, which sum to `cas`, each with its null level and excess. Errors as `class_correlation`.
+
+    >>> from deep.evaluation.accuracy import Outcome
+    >>> own = torch.eye(3)
+    >>> features, right = torch.cat([own, 1 - own], 1), torch.ones(3).bool()
+    >>> values = attributions(Outcome(torch.arange(3), right, right, features, features), features)
+    >>> round(values["cas"], 12), round(values["margin_cas"], 12)  # the model of THEORY.md, CAS, r = 1
+    (2.0, 0.5)
+    """
+    samples, weight = prepared(outcome, weight)
+    found = every_cas(means_of(samples), weight, pairs_of(len(weight), superclasses), random_rows(weight, draws))
+    result = {}
+    for name, value in found.items():
+        result[name] = value.mean().item()
+        if name.endswith("_null"):
+            result[f"{name}_sd"] = value.std().item()
+    return result
+
+
+def means_of(samples):
+    return [torch.stack([part.mean(0) for part in parts]) for parts in samples]
+
+
+def resampled_means(samples, count, generator):
+    """For each of samples, lists of (n_i, d) by class, its means in `count` bootstrap resamples: (count, K, d).
+
+    The images of each class are drawn with replacement from that class: a matrix of shares (count, n_i), the same
+    for all of samples, times the class's rows.
+    """
+    columns = []
+    for parts in zip(*samples, strict=True):
+        n = len(parts[0])
+        shares = torch.zeros(count, n, dtype=torch.float64)
+        shares.scatter_add_(1, torch.randint(n, (count, n), generator=generator), torch.full_like(shares, 1 / n))
+        columns.append([shares.to(part.device) @ part for part in parts])
+    return [torch.stack(column, 1) for column in zip(*columns, strict=True)]
+
+
+def cas_intervals(outcomes, weight, resamples=200, seed=0, draws=50, superclasses=(), level=0.95):
+    """Basic bootstrap intervals of every variant and of the excess over the null level: name -> [low, high].
+
+    outcomes: one `Outcome` per attack seed, of the same images; the values are those of the first. Each attack takes
+    part in equally many resamples, of the images within each class, so that no class can be empty.
+
+    With t the value, t* a resample's and q the quantiles of t* - t (t of the same attack on all images, averaged over
+    attacks), the interval is [t - q_(1 - a), t - q_a], a = (1 - level)/2 (Davison and Hinkley, Bootstrap Methods,
+    1997, (5.6)). Noise in the class means biases a value, and biases a resample by as much again: percentiles of t*
+    then lie beside the truth by twice the bias, this interval about it
+    (tests/deep/evaluation/test_cas_intervals.py simulates both).
+    Where few images a class make the bias large, it may lie beside t: that is t's bias. It may pass the end of the
+    range, so CAS is cut at 0.
+    The null level, a mean over `draws` (as in `attributions`), is followed through the resamples with ten rows, the
+    same in all; the Monte Carlo error of that mean, its deviation over sqrt(draws), is added to it and the excess.
+
+    >>> from deep.evaluation.accuracy import Outcome
+    >>> own = torch.eye(3)
+    >>> features, right = torch.cat([own, 1 - own], 1), torch.ones(3).bool()
+    >>> one = Outcome(torch.arange(3), right, right, features, features)
+    >>> [round(bound, 12) for bound in cas_intervals([one], features)["cas"]]  # one image a class: nothing varies
+    [2.0, 2.0]
+    """
+    if not outcomes or resamples < len(outcomes) or draws < 2 or not 0 < level < 1:
+        raise ValueError(f"{len(outcomes)} attacks, resamples = {resamples}, draws = {draws} and level = {level} were "
+                         "given: take an attack or more, a resample or more of each, two draws and 0 < level < 1.")
+    generator = torch.Generator().manual_seed(seed)
+    centres, drawn = [], []
+    for number, outcome in enumerate(outcomes):
+        if not torch.equal(outcome.labels, outcomes[0].labels):
+            raise ValueError("outcomes of different images were given: attack the same images with each seed.")
+        samples, weight = prepared(outcome, weight)
+        pairs, rows = pairs_of(len(weight), superclasses), random_rows(weight, draws)
+        means = means_of(samples)
+        if number == 0:
+            found = every_cas(means, weight, pairs, rows)
+        centres.append(scalars(every_cas(means, weight, pairs, rows[:ROWS])))
+        left = len(range(number, resamples, len(outcomes)))
+        while left:
+            count = min(left, max(1, CHUNK // weight.numel()))
+            resample = resampled_means(samples, count, generator)
+            drawn.append(scalars(every_cas(resample, weight, pairs, rows[:ROWS])))
+            left -= count
+    tails = torch.tensor([(1 + level) / 2, (1 - level) / 2], dtype=torch.float64)
+    noise = torch.randn(resamples, generator=generator, dtype=torch.float64)
+    intervals = {}
+    for name, value in scalars(found).items():
+        errors = torch.cat([part[name] for part in drawn]) - torch.stack([centre[name] for centre in centres]).mean()
+        null = found.get(name.replace("_excess", "_null"))
+        if null is not None and null.ndim:  # a null level or an excess over it
+            errors = errors + null.std() / draws ** 0.5 * noise.to(errors.device)
+        bounds = (value - errors.quantile(tails.to(errors.device))).cpu()
+        intervals[name] = (bounds if "excess" in name or "margin" in name else bounds.clamp(min=0)).tolist()
+    return intervals
+
+
+def scalars(found):
+    """The variants without the null levels' spread over rows."""
+    return {name: value.mean(-1) if name.endswith("_null") else value for name, value in found.items()}
+
+
+def cas_interval(outcomes, weight, resamples=200, seed=0):
+    """The interval of the paper's CAS alone; see `cas_intervals`."""
+    return cas_intervals(outcomes, weight, resamples, seed)["cas"]

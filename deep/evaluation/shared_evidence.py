@@ -1,0 +1,165 @@
+"""The share of a class's evidence that falls on features it shares with another class.
+
+Evidence of an image for its class i: the positive entries of its attribution h(x) * W[i] (the paper's). A feature that
+is present (h > 0) and one that is absent (h < 0, in a transformer) are two features, h^+ with weight W and h^- with -W:
+else a class that has what another lacks would seem to share it, as CAS has it. For the ReLU features of the other
+networks this changes nothing. The profile Q_i is the mean evidence over class i, scaled to a sum of 1.
+
+The share of class i with class j is sum_f min(Q_if, Q_jf), that is 1 minus the total variation between them: 0 for
+disjoint supports, 1 for equal profiles. Neither the logits' scale nor h -> D h, W -> W D^-1 (D diagonal and positive)
+changes it; a common row added to W does, as it does CAS, so it is also reported for `gauge_fixed` rows.
+"""
+
+import torch
+
+from deep.evaluation.cas import checked_shapes, class_means, gauge_fixed
+
+__all__ = ["class_shares", "common_partners", "null_shares", "overlap", "profiles", "scaled", "shared_fraction",
+           "shares_interval", "summary"]
+
+
+def profiles(features, labels, weight):
+    """Q (K, 2 d), float64: mean evidence of each class on h^+ and on h^-, scaled to a sum of 1 (0 if there is none).
+
+    features: (n, d), inputs of the last layer; labels: (n,) in 0..K-1; weight: (K, d). ValueError as in
+    `deep.evaluation.cas.class_correlation`.
+
+    >>> profiles([[3.0, 1.0], [-1.0, 1.0]], [0, 1], [[1.0, 1.0], [-1.0, 3.0]]).tolist()
+    [[0.75, 0.25, 0.0, 0.0], [0.0, 0.75, 0.25, 0.0]]
+    """
+    features, labels, weight = by_sign(*checked_shapes(features, labels, weight))
+    return scaled(class_means(features, labels, len(weight)) * weight)
+
+
+def by_sign(features, labels, weight):
+    """h^+ with W and h^- with -W: the attributions that are positive are those of h with W."""
+    return torch.cat([features.clamp(min=0), (-features).clamp(min=0)], 1), labels, torch.cat([weight, -weight], 1)
+
+
+def scaled(attributions):
+    """Positive parts over their sum, along the last dimension; 0 if none is positive.
+
+    >>> scaled(torch.tensor([[3.0, -5.0, 1.0], [-1.0, 0.0, 0.0]])).tolist()
+    [[0.75, 0.0, 0.25], [0.0, 0.0, 0.0]]
+    """
+    positive = torch.where(attributions > 0, attributions, 0.0)
+    total = positive.sum(-1, keepdim=True)
+    return positive / torch.where(total > 0, total, 1.0)
+
+
+def overlap(profiles):
+    """O (K, K), symmetric: O_ij = sum_f min(Q_if, Q_jf), the share of class i's evidence that class j has too.
+
+    In the three-class model (g(x) = x, W = [w1 I | w2 (J - I)], clean inputs) O_ij = r/(1 + 2r) with r = w2/w1:
+    >>> own = torch.eye(3)
+    >>> W = torch.cat([own, 0.5 * (1 - own)], 1)
+    >>> overlap(profiles(torch.cat([own, 1 - own], 1), [0, 1, 2], W))[0].tolist()
+    [1.0, 0.25, 0.25]
+    """
+    return torch.stack([torch.minimum(profiles, own).sum(1) for own in profiles])
+
+
+def class_shares(profiles):
+    """(partner, with_partner, with_any), each (K,).
+
+    partner: the class j != i with the largest share; with_partner: that share, max_j O_ij; with_any: the share with
+    at least one other class, sum_f min(Q_if, max_{j != i} Q_jf). The last nears 1 for random rows when K is large.
+    In the three-class model they are r/(1 + 2r) and 2r/(1 + 2r).
+
+    >>> own = torch.eye(3)
+    >>> [values.tolist() for values in class_shares(torch.cat([2 * own, 1 - own], 1) / 4)]  # r = 1/2
+    [[1, 0, 0], [0.25, 0.25, 0.25], [0.5, 0.5, 0.5]]
+    """
+    others = overlap(profiles).fill_diagonal_(-1.0)
+    with_partner, partner = others.max(1)
+    # of each feature the largest and second largest profile: the largest of the *other* classes
+    largest = profiles.topk(2, dim=0)
+    best_other = torch.where(largest.indices[0] == torch.arange(len(profiles), device=profiles.device)[:, None],
+                             largest.values[1], largest.values[0])
+    return partner, with_partner, torch.minimum(profiles, best_other).sum(1)
+
+
+def common_partners(overlaps):
+    """(K,): for each class the other class with the largest mean share over the overlaps (K, K) of some checkpoints.
+
+    >>> common_partners([torch.tensor([[1.0, 0.1, 0.3], [0.1, 1.0, 0.2], [0.3, 0.2, 1.0]])]).tolist()
+    [2, 2, 0]
+    """
+    return torch.stack(list(overlaps)).mean(0).fill_diagonal_(-1.0).argmax(1)
+
+
+def shared_fraction(own, other):
+    """c in [0, 1]: the extent to which each feature of class i is shared with class j, min(1, Q_jf / Q_if).
+
+    own, other: Q_i and Q_j. 0 where Q_i is 0: what does not speak for a class is not evidence that it shares.
+    So O_ij = sum_f c_f Q_if.
+
+    >>> shared_fraction(torch.tensor([0.5, 0.5, 0.0]), torch.tensor([0.25, 0.0, 0.75])).tolist()
+    [0.5, 0.0, 0.0]
+    """
+    return torch.where(own > 0, (other / torch.where(own > 0, own, 1.0)).clamp(max=1), 0.0)
+
+
+def null_shares(features, labels, weight, draws=50, seed=0):
+    """(with_partner, with_any), each (draws, K): the shares with random Gaussian rows in place of W.
+
+    Features are positive, so random last layers share evidence too; only what lies above this level says anything.
+    Errors as `profiles`.
+
+    >>> [values.sum().item() for values in null_shares(torch.eye(3), [0, 1, 2], torch.ones(3, 3))]  # disjoint
+    [0.0, 0.0]
+    """
+    features, labels, weight = checked_shapes(features, labels, weight)
+    means = class_means(by_sign(features, labels, weight)[0], labels, len(weight))
+    generator = torch.Generator().manual_seed(seed)
+    drawn = []
+    for _ in range(draws):
+        rows = torch.randn(weight.shape, generator=generator, dtype=weight.dtype).to(weight.device)
+        drawn.append(class_shares(scaled(means * torch.cat([rows, -rows], 1)))[1:])
+    return tuple(torch.stack(column) for column in zip(*drawn, strict=True))
+
+
+def shares_interval(features, labels, weight, partner, resamples=200, seed=0):
+    """(K, 2): 95 % bootstrap interval of each class's share with partner[i].
+
+    partner: (K,). Images are drawn with replacement within each class. Noise lowers an overlap, in a resample about
+    as much again as in the sample, so the quantiles are reflected at the estimate (the basic bootstrap interval) and
+    cut at 0 and 1. Errors as `profiles`.
+
+    >>> shares_interval(torch.eye(3), [0, 1, 2], torch.ones(3, 3), torch.tensor([1, 2, 0]))[0].tolist()
+    [0.0, 0.0]
+    """
+    features, labels, weight = by_sign(*checked_shapes(features, labels, weight))
+    generator = torch.Generator().manual_seed(seed)
+    groups = [torch.nonzero(labels == label)[:, 0] for label in range(len(weight))]
+    estimate, values = overlap(scaled(class_means(features, labels, len(weight)) * weight)), []
+    for _ in range(resamples):
+        means = torch.stack([features[group[torch.randint(len(group), group.shape, generator=generator)]].mean(0)
+                             for group in groups])
+        drawn = scaled(means * weight)
+        values.append(torch.minimum(drawn, drawn[partner]).sum(1))
+    quantiles = torch.stack(values).quantile(torch.tensor([0.975, 0.025], dtype=torch.float64), dim=0)
+    return (2 * estimate[torch.arange(len(weight)), partner] - quantiles).clamp(0, 1).T
+
+
+def summary(features, labels, weight, partner):
+    """What is reported of one checkpoint: per class a list, per pair a matrix; features, labels, weight as `profiles`.
+
+    share: with partner[i] (K,), with its interval, and `share_gauge_fixed` with centred rows of W; null, null_sd: mean
+    and deviation over random rows of W of the share with the largest partner (`partner` was found as the largest too);
+    with_any, with_any_null: the share with at least one other class; own_partner: this checkpoint's; overlap: O.
+
+    >>> result = summary(torch.eye(3) + 1, [0, 1, 2], torch.ones(3, 3), torch.tensor([1, 2, 0]))
+    >>> [round(value, 9) for value in result["share"]]  # profiles (2, 1, 1)/4 and so on
+    [0.75, 0.75, 0.75]
+    """
+    found, classes = profiles(features, labels, weight), torch.arange(len(weight))
+    with_partner, with_any = null_shares(features, labels, weight)
+    centred = profiles(features, labels, gauge_fixed(weight))
+    own_partner, _, any_share = class_shares(found)
+    result = {
+        "share": overlap(found)[classes, partner], "interval": shares_interval(features, labels, weight, partner),
+        "share_gauge_fixed": overlap(centred)[classes, partner], "null": with_partner.mean(0),
+        "null_sd": with_partner.std(0), "with_any": any_share, "with_any_null": with_any.mean(0),
+        "own_partner": own_partner, "overlap": overlap(found)}
+    return {key: values.tolist() for key, values in result.items()}

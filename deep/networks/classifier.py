@@ -1,0 +1,115 @@
+"""Networks: each is a `Classifier`, a body of features under one linear layer, with normalisation inside."""
+
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from deep.attacks.pgd import frozen
+from deep.networks.convolution import overruns
+from deep.networks.deit import DeiT, load_published
+from deep.networks.registry import NETWORKS, register
+from deep.networks.resnet import PreActBlock, PreActResNet18, ResNet18, ResNetBlock, WideResNet
+from deep.runs.checkpoint import check_weights
+from deep.system.random_state import seeded
+
+__all__ = ["Classifier", "DeiT", "PreActBlock", "PreActResNet18", "ResNet18", "ResNetBlock", "WideResNet", "build",
+           "load_network", "load_published", "register", "split_last_linear"]
+
+
+class Classifier(nn.Module):
+    """logits = linear(features(x)), features(x) = body((x - mean)/std).
+
+    x: (n, c, h, w), pixels in [0, 1] (planted images: any real). features: (n, d), logits: (n, K), both in the
+    parameters' precision. bf16: the body runs in bfloat16 autocast; the linear layer, and so every loss, does not.
+    channels_last: the body's layout, unless a convolution of an outside network needs the contiguous one (`overruns`).
+    The gradient in x is contiguous, whatever the body's memory format: outside attacks take `.view`s of it.
+    """
+
+    def __init__(self, body, linear, mean, std, *, bf16=False, channels_last=False):
+        super().__init__()
+        self.body, self.linear, self.bf16 = body, linear, bf16
+        safe = not any(map(overruns, body.modules()))
+        self.memory_format = torch.channels_last if channels_last and safe else torch.contiguous_format
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+        self.to(memory_format=self.memory_format)
+
+    def features(self, x):
+        x = x.flatten(1).view(x.shape)  # the same pixels; on the way back, flattening makes the gradient contiguous
+        x = ((x - self.mean) / self.std).contiguous(memory_format=self.memory_format)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
+            return self.body(x).to(self.mean.dtype)
+
+    def forward(self, x):
+        return self.linear(self.features(x))
+
+
+def split_last_linear(network, shape, classes):
+    """(body, linear): an outside network's last linear layer, and the network with the identity in its place.
+
+    The layer is the one whose output the network returns, seen on two random images of `shape` (c, h, w). Raises
+    ValueError if there is none, if its scores are not (n, classes), or if linear(body(x)) is not network(x).
+
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 2))
+    >>> body, linear = split_last_linear(network, (3, 2, 2), 2)
+    >>> body(torch.zeros(7, 3, 2, 2)).shape, linear
+    (torch.Size([7, 5]), Linear(in_features=5, out_features=2, bias=True))
+    """
+    x, calls = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0)), []
+    hooks = [module.register_forward_hook(lambda layer, _, scores: calls.append((layer, scores)))
+             for module in network.modules() if isinstance(module, nn.Linear)]
+    with frozen(network), torch.no_grad():
+        try:
+            scores = network(x)
+        except RuntimeError as error:
+            raise ValueError(f"the network {type(network).__name__} was given, but it fails on images of "
+                             f"{shape[1]}x{shape[2]} pixels ({str(error).partition(chr(10))[0]}): choose another model "
+                             "or images of another size, such as resize=N makes of image files.") from error
+        for hook in hooks:
+            hook.remove()
+        last = next((layer for layer, output in calls if output is scores), None)
+        if last is None or scores.shape != (2, classes):
+            raise ValueError(f"the network {type(network).__name__} was given, but it does not return the scores "
+                             f"(n, {classes}) of a last nn.Linear: return them unchanged, or the pair (body, linear).")
+        name = next(name for name, module in network.named_modules() if module is last)
+        parent, _, own = name.rpartition(".")
+        setattr(network.get_submodule(parent), own, nn.Identity())
+        if not torch.equal(last(network(x)), scores):
+            raise ValueError(f"the network {type(network).__name__} was given, but it uses its last layer {name} more "
+                             "than once: return the pair (body, linear).")
+    return network, last
+
+
+def build(recipe, data, seed):
+    """The network of a recipe for a data set, its weights drawn from `seed`.
+
+    >>> from deep.recipe.recipe import recipe_named
+    >>> from deep.training.loop import load_data
+    >>> recipe = recipe_named("planted-cnn", ["train_size=30", "val_size=3"])
+    >>> build(recipe, load_data(recipe), 0)(torch.zeros(5, 1, 8, 12)).shape
+    torch.Size([5, 3])
+    """
+    shape, classes = tuple(data.train.images.shape[1:]), len(data.classes)
+    with seeded(seed, torch.device("cpu")):
+        network = NETWORKS[recipe.model].build(recipe, shape, classes)
+        body, linear = network if isinstance(network, tuple) else split_last_linear(network, shape, classes)
+        return Classifier(body, linear, data.mean, data.std, bf16=recipe.bf16, channels_last=recipe.channels_last)
+
+
+def load_network(run, data, which="best", device="cpu"):
+    """The network of a run folder's checkpoint, in float32 whatever the training's arithmetic was.
+
+    Raises ValueError if the checkpoint is missing, damaged or of another network.
+    """
+    # The weights come from the checkpoint: a file of published ones need not be there any more.
+    model = build(replace(run.recipe(), pretrained=None), data, 0)
+    weights = run.model_state(which)["model"]
+    try:
+        check_weights(weights, model.state_dict(), "weights")
+        model.load_state_dict(weights)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"the weights in {run.path / which}.pt do not fit the network of its recipe: restore the file "
+                         "from a copy.") from error
+    model.bf16 = False
+    return model.to(device).eval()

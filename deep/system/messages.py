@@ -1,0 +1,35 @@
+"""What is told on the way. It may not change what is computed: where it cannot be written, it is lost.
+
+That is so on a full disk, at a closed pipe, and after a terminal has gone.
+"""
+
+import sys
+from contextlib import suppress
+
+from synthmodel.system.terminal import printable
+
+__all__ = ["Patient", "tell"]
+
+
+class Patient:
+    """A text stream that goes on when what is written to it is lost."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def write(self, text):
+        with suppress(OSError, ValueError, AttributeError):  # full, or a broken pipe; closed; None, there is none
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self):
+        with suppress(OSError, ValueError, AttributeError):
+            self.stream.flush()
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+
+def tell(sentence, stream=None):
+    """Print a line on `stream` (None: standard error); where that cannot be written, the line is lost."""
+    print(printable(sentence), file=Patient(stream or sys.stderr), flush=True)

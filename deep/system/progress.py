@@ -1,0 +1,72 @@
+"""Progress bars (rich); plain lines, one an epoch, where the output is no terminal."""
+
+import sys
+import time
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from deep.system.messages import Patient, tell
+
+__all__ = ["bar", "tell", "training_progress"]
+
+
+def console():
+    return Console(file=Patient(sys.stderr))
+
+
+def columns():
+    return (TextColumn("{task.description}"), BarColumn(bar_width=16), TextColumn("{task.completed}/{task.total}"),
+            TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+
+
+@contextmanager
+def bar(description, total):
+    """Yield advance(n), which moves a bar on standard error; nothing is shown where that is no terminal."""
+    output = console()
+    with Progress(*columns(), console=output, disable=not output.is_terminal) as shown:
+        task = shown.add_task(description, total=total, note="")
+        yield lambda n: shown.advance(task, n)
+
+
+def epoch_note(history):
+    """The last epoch in words, short enough for a terminal, with the last evaluation there was."""
+    line = history[-1]
+    rate = line["images_per_second"]
+    note = "" if rate is None else f"{rate:.0f} images/s  "
+    note += f"loss {line['train_loss']:.3f}  robust: train {100 * line['train_robust']:.1f} %"
+    if "catastrophic" in line:
+        note += (f"  probe: own attack {100 * line['probe_training_attack']:.1f} %, PGD {100 * line['probe_pgd']:.1f} %"
+                 + (", catastrophic overfitting" if line["catastrophic"] else ""))
+    evaluated = next((line for line in reversed(history) if "robust" in line), None)
+    if evaluated:
+        if "val_robust" in line:
+            note += f", validation {100 * line['val_robust']:.1f} %"
+        when = "" if evaluated is line else f" (epoch {evaluated['epoch']})"
+        note += (f", test{when} {100 * evaluated['robust']:.1f} %  clean {100 * evaluated['clean']:.1f} %  "
+                 f"CAS {evaluated['cas']:.2f}")
+    return note
+
+
+@contextmanager
+def training_progress(recipe):
+    """Yield progress(training) for `training.loop.train`: epoch, loss, accuracies, images per second, time left."""
+    output = console()
+    began = time.perf_counter()
+    with Progress(*columns(), console=output, disable=not output.is_terminal) as shown:
+        task = shown.add_task("epoch 1", total=None, note="")
+        seen = None
+
+        def progress(training):
+            nonlocal seen
+            done = training.epoch * training.batches + training.step
+            note = epoch_note(training.history) if training.history else ""
+            shown.update(task, total=recipe.epochs * training.batches, completed=done, note=note,
+                         description=f"epoch {min(training.epoch + 1, recipe.epochs)}/{recipe.epochs}")
+            if training.step == 0 and training.epoch != seen and not output.is_terminal:
+                seconds = time.perf_counter() - began
+                output.print(f"epoch {training.epoch}/{recipe.epochs}  {note}  {seconds:.0f} s", soft_wrap=True)
+            seen = training.epoch
+
+        yield progress

@@ -1,0 +1,68 @@
+"""What a training would stumble over in its first epoch, found before there is a run folder."""
+
+import torch
+
+from deep.data.dataset import as_float
+from deep.system.memory import memory_sentence
+from deep.system.random_state import seeded
+
+__all__ = ["check_batches", "check_compiler"]
+
+
+def check_batches(training):
+    """ValueError unless the network, in training mode, takes two images and as many as the smallest batch has.
+
+    Batch norm has no variance of a single value a channel. Nothing of the training is changed. Several processes have
+    more than one image in every batch (`deep.system.processes.check_shared`) and try nothing.
+    """
+    recipe, images = training.recipe, training.data.train.images
+    n, (height, width) = len(images), images.shape[2:]
+    smallest = n % recipe.batch or min(n, recipe.batch)
+    if training.world.size > 1:
+        return
+    if n > 1:
+        error = failure(training, images[:2])
+        if error:
+            raise ValueError(f"model = {recipe.model} was given with images of {height}x{width} pixels, but the "
+                             f"network fails on them in training mode ({type(error).__name__}: "
+                             f"{first_line(error)}): choose another model or images of another size, such as "
+                             "resize=N makes of image files.") from error
+    if smallest == 1:
+        error = failure(training, images[:1])
+        if error:
+            way_out = "train_size or batch" if n == 1 or recipe.batch == 1 else f"batch, or train_size={n - 1}"
+            raise ValueError(f"batch = {recipe.batch} was given with {n} training images, so that the last batch is "
+                             f"one image, but the network fails on it in training mode ({type(error).__name__}: "
+                             f"{first_line(error)}): choose another {way_out}.") from error
+
+
+def failure(training, images):
+    """The error of the network on these images in training mode, or None; its running statistics stay."""
+    model = training.model
+    kept, mode = [buffer.clone() for buffer in model.buffers()], model.training
+    try:
+        with seeded(0, training.device), torch.no_grad():
+            model.train()(as_float(images))
+    except Exception as error:  # whatever a network's own code raises
+        if memory_sentence(error):
+            raise
+        return error
+    finally:
+        model.train(mode)
+        for buffer, old in zip(model.buffers(), kept, strict=True):
+            buffer.copy_(old)
+    return None
+
+
+def check_compiler(device):
+    """ValueError unless torch.compile works here, tried on x + 1: a CPU needs a C++ compiler, a GPU Triton."""
+    try:
+        torch.compile(lambda x: x + 1)(torch.zeros(2, device=device))
+    except Exception as error:  # of dynamo, of its backends, or of what they start
+        raise ValueError(f"compile = true was given, but torch.compile does not work here ({first_line(error)}): "
+                         "install a C++ compiler (g++), for a GPU also Triton, or write compile=false.") from error
+
+
+def first_line(error):
+    """The first line of an error's text, without its full stop."""
+    return str(error).strip().partition("\n")[0].rstrip(".")

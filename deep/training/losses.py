@@ -1,0 +1,82 @@
+"""What a batch is trained on: losses of the labels, of teachers and of TRADES; then clipping and dropping."""
+
+import torch
+from torch.nn import functional as F
+
+from deep.attacks.pgd import LOSSES
+
+__all__ = ["batch_loss", "check_smoothing", "divergence", "label_loss", "samples_kept"]
+
+
+def check_smoothing(b, classes):
+    """ValueError unless 0 <= b < (K-1)/K: beyond it the label would be the least likely class.
+
+    >>> check_smoothing(0.9, 10)
+    Traceback (most recent call last):
+    ValueError: smoothing = 0.9 was given with 10 classes, but it must be below (K-1)/K = 0.9, ...
+    """
+    if not 0 <= b < (classes - 1) / classes:
+        raise ValueError(f"smoothing = {b} was given with {classes} classes, but it must be below (K-1)/K = "
+                         f"{(classes - 1) / classes:.4g}, where no class is favoured: choose a smaller one.")
+
+
+def label_loss(name, logits, labels, b=0.0):
+    """The loss of the labels, (n,): LOSSES[name], or for b > 0 cross-entropy with smoothed labels.
+
+    -(1 - b) log p_y - b/(K-1) sum_{j != y} log p_j (THEORY.md, section 0): 1 - b on the true class and b/(K-1) on each
+    other; torch's `label_smoothing` spreads b K/(K-1) over all K. ValueError as from `check_smoothing`.
+
+    >>> logits = torch.tensor([[2.0, 0.0, 0.0]]).log_softmax(1)
+    >>> round(label_loss("cross-entropy", logits, torch.tensor([0]), 0.3).item(), 6)  # -log p_y + b (2 - 0)
+    0.839545
+    """
+    classes = logits.shape[1]
+    check_smoothing(b, classes)
+    if not b:
+        return LOSSES[name](logits, labels)
+    return F.cross_entropy(logits, labels, reduction="none", label_smoothing=b * classes / (classes - 1))
+
+
+def divergence(logits, teacher, temperature=1.0):
+    """T^2 KL(softmax(teacher/T) || softmax(logits/T)), (n,), from scores (n, K) (Hinton et al. 2015).
+
+    The factor T^2 keeps the gradient's size as T grows.
+
+    >>> divergence(torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 0.0]])).item()
+    0.0
+    """
+    student = (logits / temperature).log_softmax(1)
+    target = (teacher / temperature).log_softmax(1)
+    return temperature**2 * F.kl_div(student, target, reduction="none", log_target=True).sum(1)
+
+
+def samples_kept(losses, trim, kind, generator=None):
+    """Indices of the samples that a batch of n keeps: all but round(trim n), the largest losses or random ones.
+
+    >>> samples_kept(torch.tensor([3.0, 1.0, 2.0, 0.0]), 0.25, "largest").tolist()
+    [3, 1, 2]
+    """
+    n = len(losses)
+    ranks = losses.detach() if kind == "largest" else torch.rand(n, generator=generator, device=losses.device)
+    return ranks.argsort()[:n - round(trim * n)]
+
+
+def batch_loss(losses, clip=None, trim=0, kind="largest", generator=None, whole=None, begin=0):
+    """The mean of the losses (n,) that are kept, each counted for at most `clip` (THEORY.md, D4-remedies).
+
+    A sample beyond the bound has no gradient: it is dropped as training examples whose loss exceeds B are.
+    whole: None, or the losses (N,) of a batch whose rows from `begin` on these are: then what is kept is decided in
+    the batch, and the result is these rows' part of its mean, a sum over N.
+
+    >>> losses = torch.tensor([3.0, 1.0, 2.0, 0.0])
+    >>> batch_loss(losses, clip=2.0).item(), batch_loss(losses, trim=0.25).item()
+    (1.25, 1.0)
+    """
+    n = len(losses)
+    if whole is not None:
+        kept = samples_kept(whole, trim, kind, generator)
+        losses, n = losses[kept[(begin <= kept) & (kept < begin + n)] - begin], len(kept)
+    elif trim:
+        losses = losses[samples_kept(losses, trim, kind, generator)]
+        n = len(losses)
+    return (losses if clip is None else losses.clamp(max=clip)).sum() / n

@@ -1,0 +1,141 @@
+"""Figure 4: networks trained on planted images against the theory (THEORY.md, P-linear; claims T1, S1, T1-CE).
+
+A linear network and a small CNN, trained adversarially at five eps with cross-entropy and with the margin loss.
+Measured on clean test images: the reliance ratio shared/exclusive, CAS (the paper's definition, rows of W centred)
+and margin-CAS. The curves are the theory's for its two-weight classifier: r_CE at lam of the linear networks, r_AT,
+and 6 r^2/(4 + 2 r^2) and r^2/(1 + r^2) of them.
+"""
+
+import json
+import os
+import time
+from concurrent.futures import as_completed
+from multiprocessing import active_children
+
+import numpy as np
+
+from figures.style import BLACK, BLUE, GREY, RED, new_figure, read_csv, save, styled, write_csv
+from synthmodel import CrossEntropy, Setting, eps0, solve
+from synthmodel.solvers.margin_closed import ratio_closed
+from synthmodel.system.workers import workers
+
+__all__ = ["compute", "draw", "jobs"]
+
+SETTING = Setting(1.0, 0.5)
+SIZES, SEEDS = ("0", "0.15", "0.3", "0.38", "0.44"), (0, 1, 2)
+LOSSES = ("cross-entropy", "margin")
+
+
+def jobs():
+    """(network, overrides) of every run, the long ones first so that two workers end together."""
+    listed = []
+    for network in ("cnn", "linear"):
+        for loss in LOSSES:
+            for eps in SIZES:
+                for seed in SEEDS:
+                    words = [f"loss={loss}", f"eps={eps}", f"seed={seed}", f"mu={SETTING.mu}", f"sigma={SETTING.sigma}"]
+                    # one full step is exact for a linear network, three half steps reach any corner for a CNN
+                    words.append(f"step={eps if network == 'linear' else float(eps) / 2}")
+                    if network == "cnn" and loss == "margin":
+                        words += ["weight_decay=0", "radius=2"]
+                    listed.append((network, words))
+    return listed
+
+
+def trained(recipe, data, runs, pause=1.0):
+    """The run of a recipe, trained or continued; while another process trains it, wait and take what it has made."""
+    from deep.runs.folder import InUse
+    from deep.training.loop import train
+    while True:
+        try:
+            return train(recipe, data, runs)
+        except InUse:
+            time.sleep(pause)
+
+
+def measured(network, words, runs):
+    """Train one recipe (or continue it) and measure it; runs in a worker process, on one thread."""
+    import torch
+
+    from deep.data.planted import reliance
+    from deep.recipe.recipe import recipe_named
+    from deep.training.loop import load_data, load_network
+    torch.set_num_threads(1)
+    recipe = recipe_named(f"planted-{network}", words)
+    data = load_data(recipe)
+    run = trained(recipe, data, runs)
+    exclusive, shared = reliance(load_network(run, data, "last"), data.test, recipe.patch)
+    line = run.metrics()[-1]
+    return {"network": network, "loss": recipe.loss, "eps": float(recipe.eps), "seed": recipe.seed,
+            "exclusive": exclusive, "shared": shared, "ratio": shared / exclusive,
+            "cas_clean_gauge_fixed": line["cas_clean_gauge_fixed"], "margin_cas": line["margin_cas"],
+            "cas_adversarial": line["cas"], "robust": line["robust"], "n_test": line["n_test"],
+            "n_train": len(data.train), "weight_decay": recipe.weight_decay, "patch": recipe.patch,
+            "run": run.path.name,
+            "commit": json.loads((run.path / "environment.json").read_text())["sessions"][-1]["commit"]}
+
+
+def compute(folder, advance=lambda: None):
+    """planted.csv (one row a network) and planted-theory.csv (the curves); run folders in `folder`/runs."""
+    rows = []
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with workers(cores) as pool:
+        futures = [pool.submit(measured, network, words, folder / "runs") for network, words in jobs()]
+        try:
+            for future in as_completed(futures):
+                rows.append(future.result())
+                advance()
+        except BaseException:  # an interrupted report must not wait for the networks at hand
+            for worker in active_children():
+                worker.kill()  # which no run folder minds
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    rows.sort(key=lambda row: (row["network"], row["loss"], row["eps"], row["seed"]))
+    write_csv(folder / "planted.csv", rows)
+    linear = next(row for row in rows if row["network"] == "linear")
+    lam = 2 * linear["weight_decay"] / linear["patch"] ** 2  # T1-W, m = patch^2 pixels a feature
+    curves = []
+    for eps in np.linspace(0, 0.47, 95):
+        for loss, ratio in (("cross-entropy", solve(SETTING, CrossEntropy(), eps, lam).ratio),
+                            ("margin", ratio_closed(SETTING.k(eps)))):
+            curves.append({"loss": loss, "eps": eps, "ratio": ratio, "margin_cas": ratio**2 / (1 + ratio**2),
+                           "cas_clean_gauge_fixed": 6 * ratio**2 / (4 + 2 * ratio**2)})
+    write_csv(folder / "planted-theory.csv", curves)
+
+
+@styled()
+def draw(folder):
+    """planted.png and planted.svg from the two CSVs."""
+    rows, curves = read_csv(folder / "planted.csv"), read_csv(folder / "planted-theory.csv")
+    figure, axes = new_figure(3, 2, 7.4, 7.2, sharex=True, sharey="row")
+    measures = {"ratio": "reliance ratio $w_2/w_1$", "cas_clean_gauge_fixed": "CAS (clean, centred $W$)",
+                "margin_cas": "margin-CAS"}
+    titles = {"cross-entropy": "Cross-entropy: no threshold predicted",
+              "margin": r"Margin loss: nothing shared from $\epsilon_0$ on"}
+    for column, loss in enumerate(LOSSES):
+        theory = [row for row in curves if row["loss"] == loss]
+        for line, (key, label) in enumerate(measures.items()):
+            axis = axes[line, column]
+            axis.plot([row["eps"] for row in theory], [row[key] for row in theory], color=BLACK,
+                      label="theory, two weights")
+            for network, color, marker, shift in (("linear", BLUE, "o", -0.004), ("cnn", RED, "^", 0.004)):
+                part = [row for row in rows if row["network"] == network and row["loss"] == loss]
+                sizes = sorted({row["eps"] for row in part})
+                values = [np.array([row[key] for row in part if row["eps"] == eps]) for eps in sizes]
+                mean = np.array([value.mean() for value in values])
+                spread = np.array([[value.mean() - value.min(), value.max() - value.mean()] for value in values]).T
+                axis.errorbar(np.array(sizes) + shift, mean, spread,
+                              fmt=marker, color=color, capsize=3, linewidth=1.2,
+                              label={"linear": "linear network", "cnn": "small CNN"}[network])
+            axis.axvline(eps0(SETTING), color=GREY, linewidth=0.8, linestyle=":")
+            axis.set(xlim=(-0.02, 0.47))
+            axis.set_ylim(bottom=-0.05)
+            if column == 0:
+                axis.set_ylabel(label)
+            if line == 0:
+                axis.set_title(titles[loss], pad=14)
+                axis.text(eps0(SETTING), 1.0, r"$\epsilon_0$", transform=axis.get_xaxis_transform(), ha="center",
+                          va="bottom", color=GREY)
+        axes[-1, column].set_xlabel(r"attack size $\epsilon$")
+    axes[0, 0].legend(loc="lower left")
+    save(figure, folder, "planted")

@@ -1,0 +1,73 @@
+"""What dropping a tenth of each batch does: robust accuracy and CAS over epochs, run beside run.
+
+`python -m figures.networks.trimming OUT.json COMMIT RUN RUN ...` collects finished runs (after `deep cas` of each) that
+share their first epochs, trained by the code of COMMIT, and draws OUT.png. The numbers of the picture are those of
+the file."""
+
+import json
+import sys
+from pathlib import Path
+
+from deep.system.files import write_text
+from figures.style import BLACK, BLUE, RED, new_figure, save, styled
+
+__all__ = ["collect", "draw"]
+
+PANELS = (("robust", "Robust accuracy, PGD-20"), ("cas_excess", "CAS above its null level"),
+          ("margin_cas", "margin-CAS"))
+LABELS = {("largest", False): "nothing dropped", ("largest", True): "largest 10 % dropped",
+          ("random", True): "random 10 % dropped"}
+STYLES = ("-", "--", ":")
+MARKERS = "os^"
+
+
+def collect(commit, runs):
+    """Recipe, environment, metrics and the class correlations of the best and last checkpoint of each run."""
+    result = {"commit": commit, "runs": []}
+    for run in map(Path, runs):
+        def read(name, run=run):
+            return json.loads((run / name).read_text())
+        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        result["runs"].append({"recipe": read("recipe.json"), "environment": read("environment.json"), "metrics": lines,
+                               "cas": [{key: value for key, value in read(f"cas-{name}.json").items() if key != "run"}
+                                       for name in ("best", "last")]})
+    return result
+
+
+@styled()
+def draw(result, path):
+    figure, axes = new_figure(1, len(PANELS), 9, 3)
+    for run, style, marker, color in zip(result["runs"], STYLES, MARKERS, (BLACK, RED, BLUE), strict=False):
+        recipe, lines = run["recipe"], [line for line in run["metrics"] if "robust" in line]
+        label = LABELS[recipe.get("trim_kind", "largest"), "trim" in recipe]
+        for axis, (key, title) in zip(axes[0], PANELS, strict=True):
+            axis.plot([line["epoch"] for line in lines], [line[key] for line in lines], style, color=color,
+                      marker=marker, markersize=3.5, label=label)
+            axis.set(title=title, xlabel="epoch")
+    recipe = result["runs"][0]["recipe"]
+    axes[0, 0].legend(loc="lower right")
+    for axis in axes[0]:  # the learning rate's drops; at the first one the runs part
+        for drop in (1 / 2, 3 / 4):
+            axis.axvline(drop * recipe["epochs"], color="#cccccc", linewidth=0.8, zorder=0)
+    environment = result["runs"][0]["environment"]
+    figure.suptitle(f"{environment['data']}, {recipe['model']} of width {recipe['width']}, seed {recipe['seed']}, "
+                    f"n = {environment['n']['test']}", x=0.01, ha="left", fontsize=9)
+    save(figure, path.parent, path.stem)
+
+
+def main(out, commit, *runs):
+    result = collect(commit, runs)
+    write_text(out, json.dumps(result, indent=1) + "\n")
+    draw(result, Path(out).with_suffix(".png"))
+    for run in result["runs"]:
+        lines = [line for line in run["metrics"] if "robust" in line]
+        # of the epochs whose test images were attacked, on the split on which the run selects
+        score = "robust" if run["recipe"].get("select") == "test" else "val_robust"
+        best = max((line for line in lines if score in line), key=lambda line: line[score])
+        for name, line in (("best of these", best), ("last", lines[-1])):
+            print(run["recipe"].get("trim", "0"), run["recipe"].get("trim_kind", "largest"), name, line["epoch"],
+                  *(f"{line[key]:.4f}" for key in ("clean", "robust", "cas", "cas_null", "cas_excess", "margin_cas")))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

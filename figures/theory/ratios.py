@@ -1,0 +1,43 @@
+"""Figure 3: what each loss uses and what would be best, against eps (claims T1, T3, T2-joint', S1, N2, N4)."""
+
+import numpy as np
+
+from figures.style import BLACK, BLUE, GREEN, RED, new_figure, read_csv, save, styled, write_csv
+from synthmodel import Setting, eps0, eps1, r_acc
+from synthmodel.solvers.cross_entropy import cross_entropy_ratio
+from synthmodel.solvers.margin_closed import ratio_closed
+
+__all__ = ["compute", "draw"]
+
+SETTING, LAM, B = Setting(1.0, 0.5), 0.1, 0.3
+
+
+def compute(folder):
+    """ratios.csv: eps, k, r_at, r_smoothed, r_acc, r_ce."""
+    rows = []
+    for eps in sorted([*np.linspace(0, 0.495, 100), eps0(SETTING), eps1(SETTING, B)]):
+        k = SETTING.k(eps)
+        rows.append({"eps": eps, "k": k, "r_at": ratio_closed(k), "r_smoothed": ratio_closed(k, B), "r_acc": r_acc(k),
+                     "r_ce": cross_entropy_ratio(SETTING, eps, LAM)})
+    write_csv(folder / "ratios.csv", rows)
+
+
+@styled()
+def draw(folder):
+    """ratios.png and ratios.svg from ratios.csv."""
+    rows = read_csv(folder / "ratios.csv")
+    column = {key: np.array([row[key] for row in rows]) for key in rows[0]}
+    figure, ((axis,),) = new_figure(1, 1, 5.6, 3.7)
+    for key, color, style, label in (
+            ("r_ce", GREEN, "-.", f"$r_{{CE}}$, cross-entropy ($\\lambda={LAM:g}$)"),
+            ("r_acc", BLACK, "-", "$r_{acc}$, best joint robust accuracy"),
+            ("r_smoothed", RED, "--", f"smoothed margin, $b={B}$"),
+            ("r_at", BLUE, (0, (4, 1, 1, 1, 1, 1)), "$r_{AT}$, margin loss")):
+        axis.plot(column["eps"], column[key], color=color, linestyle=style, label=label)
+    for value, name, color in ((eps0(SETTING), r"$\epsilon_0$", BLUE), (eps1(SETTING, B), r"$\epsilon_1$", RED)):
+        axis.axvline(value, color=color, linewidth=0.8, linestyle=":")
+        axis.text(value, 1.015, name, color=color, ha="center", va="bottom", fontsize=10)
+    axis.set(xlabel=r"attack size $\epsilon$", ylabel="$w_2/w_1$", xlim=(0, 0.5), ylim=(-0.02, 1.01))
+    axis.set_title("The margin loss under-uses the cross-class feature, cross-entropy over-uses it", pad=16)
+    axis.legend(loc="lower left")
+    save(figure, folder, "ratios")

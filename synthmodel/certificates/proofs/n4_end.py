@@ -1,0 +1,117 @@
+"""N4 beyond its inequality: r_CE > r_acc up to k = 2.41 for every L >= 0, and a counterexample at k = 2.5.
+
+On the ray r = r_acc(k), tau = |w|, the risk is lowest for L where L = ray, with
+
+    ray(tau) = k P (1 + r)/(tau sqrt(1 + r^2)) - A - Q r^2/(1 + r^2),
+
+and g = x - w1 Q/(k P) there decides the side of the minimiser (notation of section9_monotone). g > 0 wherever ray >= 0
+proves r_CE > r_acc for all L >= 0; why, and why cells from tau < 2 k x up to one with ray < 0 suffice: THEORY.md, N4.
+The curve k, r = r_acc is followed by u (T2-joint').
+"""
+
+from fractions import Fraction
+
+from flint import arb, arb_series
+
+from synthmodel.certificates.checker import ball, precision
+from synthmodel.certificates.columns import Laid, examine_laid
+from synthmodel.certificates.gaussian_means import moments
+from synthmodel.certificates.proofs.ce_monotone import BITS, along, lift, residual, sides
+from synthmodel.certificates.proofs.n4_inequality import best_ratio, inverse_mills
+from synthmodel.model.setting import checked
+
+__all__ = ["ABOVE", "U", "above_best", "below_best", "curve"]
+
+U = (1.64, 1.94)  # k from 2.0695 to 2.4103
+
+
+def curve(u):
+    """(k, x) on the curve r = r_acc as balls with slopes in u, ((k, k'), (x, x')), for a ball u > 0.
+
+    r is the root in (0, 1) of the cubic of T2-joint' and increases in u; x = 1/r - 1.
+    """
+    mills = inverse_mills(u)
+    level, slope = mills / u, 0 - mills * (u + mills) / u - mills / (u * u)
+    r = best_ratio(u.lower())[0].union(best_ratio(u.upper())[1])
+    r = arb_series([r, 0 - (r * r + r) * slope / ((3 * r + 2 * (level - 1)) * r + level + 2)])
+    k = arb_series([u, 1]) * ((1 + r * r) * (2 + r * r)).sqrt() / (r * (1 + r))
+    return k, 1 / r - 1
+
+
+def ray(k, tau, x, M, Q):
+    """ray(tau) as a series along a line in (k, tau, x)."""
+    _, *rest = sides(k, tau, x)
+    M, Q, r = lift(M, *rest), lift(Q, *rest), 1 / (1 + x)
+    one = 1 + r * r
+    return (0 - k * M(1, 0)) * (1 + r) / (tau * one.sqrt()) - M(2, 0) - Q(0, 0) * r * r / one
+
+
+def on_ray(u, tau):
+    """(g, ray) as balls on the box u x tau, by mean value forms."""
+    middle, along_tau = (arb(u.mid()), arb(tau.mid())), (0, 1, 0)
+    (k, x), (k_box, x_box) = curve(middle[0]), curve(u)
+    d_u, d_tau = u - middle[0], tau - middle[1]
+    point, box = (k[0], middle[1], x[0]), (k[0] + k_box[1] * d_u, tau, x[0] + x_box[1] * d_u)
+    tables, wide = moments(*sides(*point)[1:]), moments(*sides(*box)[1:])
+    found = []
+    for function in (residual, ray):
+        (at_point,) = along(function, point, (along_tau,), *tables)
+        by_u, by_tau = along(function, box, ((k_box[1], 0, x_box[1]), along_tau), *wide)
+        found.append(at_point[0] + by_u[1] * d_u + by_tau[1] * d_tau)
+    return found
+
+
+def begins(low, high, tau):
+    """Whether tau < 2 k x certainly for low <= u <= high: k increases in u and x decreases."""
+    return bool(ball(tau, tau) < 2 * curve(ball(low, low))[0][0] * curve(ball(high, high))[1][0])
+
+
+def values(u, tau):
+    """(on, end) = (g, -ray)."""
+    g, multiplier = on_ray(u, tau)
+    return g, 0 - multiplier
+
+
+ABOVE = Laid(tuple(Fraction(str(u)) for u in U), 2, begins, values)
+
+
+def above_best(u_low=U[0], u_high=U[1], wanted=1):
+    """Certify r_CE > r_acc for all L >= 0 and k(u_low) <= k <= k(u_high): (outcome, cells); True, or None if undecided.
+
+    For any range, with cells found on the way. The numbers are taken as the decimals they are written as. wanted = -1
+    asks for r_CE < r_acc, which is never certified. Raises ValueError unless 0 < u_low < u_high.
+
+    >>> above_best(1.64, 1.65)[0], above_best(1.64, 1.65, wanted=-1)[0]
+    (True, None)
+    """
+    from synthmodel.certificates.search_cross_entropy import above_cells  # which imports this module
+
+    u_low = checked("u_low", u_low, above=0)
+    u_high = checked("u_high", u_high, above=u_low)
+
+    def judged(u, tau):
+        on, end = values(u, tau)
+        return wanted * on, end
+
+    laid = Laid((Fraction(str(u_low)), Fraction(str(u_high))), 2, begins, judged)
+    try:
+        cells = above_cells(laid)
+    except ValueError:
+        return None, 0
+    return (True if examine_laid(laid, cells) == "holds" else None), len(cells)
+
+
+def below_best(u, tau, k, L):
+    """Certify r_CE < r_acc at (k, L), where u and tau are balls that may be guessed: True, or None if undecided.
+
+    u holds its value on the curve r = r_acc at k, for k(u) increases; tau holds the lowest point of the ray, for
+    ray(tau) > L left of it and < L right of it.
+
+    >>> below_best(arb("2.0173351", "1e-6"), arb("0.498828", "1e-5"), arb("2.5"), arb("1.7"))
+    True
+    """
+    with precision(BITS):
+        ends = [curve(arb(side))[0][0] for side in (u.lower(), u.upper())]
+        low, high = (on_ray(u, arb(side))[1] for side in (tau.lower(), tau.upper()))
+        certain = ends[0] < k < ends[1] and low > L > high and on_ray(u, tau)[0] < 0
+    return True if certain else None

@@ -1,0 +1,154 @@
+"""Finds the partitions that `checker` checks: `python -m synthmodel.certificates.search` writes them anew.
+
+A box whose sign is not certain is halved, across the axis that leaves the better halves. The formulas are the closed
+derivatives of THEORY.md, T2-joint', not the series of `lemmas`; a box is kept when the sign is certain by both, which
+share nothing but the regions and the balls.
+"""
+
+import json
+
+from flint import arb
+
+from synthmodel.certificates.checker import DATA, Lemma, ball, examine, precision
+from synthmodel.certificates.proofs.joint_accuracy import LEMMAS
+from synthmodel.system.files import write_text
+
+__all__ = ["CLOSED", "bisect", "make", "store"]
+
+MOST_BOXES = 2000
+
+
+def parts(r, k):
+    """g, X, Y, u, imr(u) and -imr'(u) (T2-joint')."""
+    one, two = (1 + r * r).sqrt(), (2 + r * r).sqrt()
+    u = k * r * (1 + r) / (one * two)
+    imr = (-u * u / 2).exp() / ((arb.pi() / 2).sqrt() * (1 + (u / arb(2).sqrt()).erf()))
+    return (two / one, r * (1 - r) / (two * one * one * one), 2 * (1 + r) / (two * two * two * one), u, imr,
+            imr * (u + imr))
+
+
+def f(r, k):
+    g, _, _, _, imr, _ = parts(r, k)
+    return k * (1 - r) * g - imr
+
+
+def f_r(r, k):
+    g, x, y, _, _, fall = parts(r, k)
+    return k * (fall * (y + x) - g - x)
+
+
+def f_k(r, k):
+    g, _, _, _, _, fall = parts(r, k)
+    return (1 - r) * g + fall * r * (1 + r) / ((1 + r * r) * (2 + r * r)).sqrt()
+
+
+def fixed_b(r, k):
+    _, x, y, u, _, fall = parts(r, k)
+    return fall * (u + (1 - r) * k * (x + y)) - k * (1 - r) * x
+
+
+def k_at(r):
+    """k where r_AT = r."""
+    return 1 / (arb.pi().sqrt() * (1 - r))
+
+
+def gain_slope(r):
+    """S = sqrt(2) e Phi(u_1) - Phi(u) (c + w), of the sign of d/dk (P(1, k) - P(r_AT, k)), and dS/dr."""
+    k, one, two, pi = k_at(r), 1 + r * r, 2 + r * r, arb.pi()
+    _, x, y, u, imr, _ = parts(r, k)
+    e, u_1 = (-1 / (2 * pi * one)).exp(), k * (arb(2) / 3).sqrt()
+    weight = (1 - r) * (1 - r) * pi.sqrt() / (one * two.sqrt())
+    c, w = (1 + r) / one.sqrt(), weight * f(r, k)
+
+    def normal(t):
+        return (1 + (t / arb(2).sqrt()).erf()) / 2
+
+    def density(t):
+        return (-t * t / 2).exp() / (2 * pi).sqrt()
+
+    value = arb(2).sqrt() * e * normal(u_1) - normal(u) * (c + w)
+    slope = arb(2).sqrt() * e * (normal(u_1) * r / (pi * one * one) + density(u_1) * u_1 / (1 - r)) - normal(u) * (
+        imr * (u / (1 - r) + k * (x + y)) * (c + w) + (1 - r) / (one * one.sqrt())
+        + weight * fixed_b(r, k) / (1 - r) - w * (2 / (1 - r) + 2 * r / one + r / two))
+    return value, slope
+
+
+CLOSED = {
+    "F_r": ((f_r, -1),),
+    "F_k": ((f_k, 1),),
+    "F_end": ((lambda k: f(arb(1), k), -1),),
+    "N2_near": ((lambda r: fixed_b(r, k_at(r)), 1),),
+    "N2_far": ((lambda r: f(r, k_at(r)), 1),),
+    "N3": ((f, 1), (f, -1), (fixed_b, 1)),
+    "gain_slope": ((lambda r: gain_slope(r)[0], 1), (lambda r: gain_slope(r)[0], -1), (lambda r: gain_slope(r)[1], -1)),
+}
+
+
+def certainty(signs, box):
+    """The largest lower bound of a function times its wanted sign: > 0 where one of the signs is certain."""
+    with precision():
+        bounds = [(function(*(ball(*side) for side in box)) * wanted).lower() for function, wanted in signs]
+        return max((float(bound) for bound in bounds if bound.is_finite()), default=float("-inf"))
+
+
+def halves(box, axis):
+    low, high = box[axis]
+    middle = (low + high) / 2
+    return [(*box[:axis], side, *box[axis + 1:]) for side in ((low, middle), (middle, high))]
+
+
+def bisect(signs, lemma):
+    """A tiling of the lemma's region by boxes on each of which one of `signs`, and one of the lemma's, is certain.
+
+    Raises ValueError when more than MOST_BOXES boxes would be needed.
+
+    >>> from fractions import Fraction
+    >>> lemma = Lemma(((Fraction(1), Fraction(2)),), ((lambda x: x * (x - 0.5), 1),))
+    >>> len(bisect(lemma.signs, lemma))
+    2
+    """
+    boxes, open_boxes = [], [lemma.region]
+    while open_boxes:
+        box = open_boxes.pop()
+        if certainty(signs, box) > 0 and examine(Lemma(box, lemma.signs), [box]) == "holds":
+            boxes.append(box)
+            continue
+        if len(boxes) + len(open_boxes) >= MOST_BOXES:
+            raise ValueError(f"a partition into at most {MOST_BOXES} boxes was asked for, but the sign is not certain "
+                             f"near {' x '.join(f'[{float(low):g}, {float(high):g}]' for low, high in box)}: "
+                             "the claim may be false there, so choose a smaller region.")
+
+        def merit(axis, box=box):
+            share = (box[axis][1] - box[axis][0]) / (lemma.region[axis][1] - lemma.region[axis][0])
+            found = [certainty(signs, half) for half in halves(box, axis)]
+            return sum(c > 0 for c in found), sum(found), share
+        open_boxes += halves(box, max(range(len(box)), key=merit))
+    return sorted(boxes)
+
+
+def store(boxes, path):
+    """Write boxes as `checker.read_boxes` reads them; the file changes all at once or not at all."""
+    rows = ",\n".join(json.dumps([[str(low), str(high)] for low, high in box]) for box in boxes)
+    write_text(path, f"[\n{rows}\n]\n")
+
+
+def make(folder=DATA):
+    """Write the partition of every lemma into `folder`; return the number of boxes of each.
+
+    Raises ValueError, and leaves the file as it was, where `checker` does not accept what was found.
+    """
+    counts = {}
+    for name, signs in CLOSED.items():
+        boxes = bisect(signs, LEMMAS[name])
+        outcome = examine(LEMMAS[name], boxes)
+        if outcome != "holds":
+            raise ValueError(f"a partition for {name} was found, but the checker says {outcome}: compare the "
+                             "two formulas.")
+        store(boxes, folder / f"{name}.json")
+        counts[name] = len(boxes)
+    return counts
+
+
+if __name__ == "__main__":
+    for lemma, count in make().items():
+        print(f"{lemma:11} {count:4} boxes")

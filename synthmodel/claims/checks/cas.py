@@ -1,0 +1,114 @@
+"""CAS and margin-CAS of the model's own classifier (THEORY.md, CAS and mCAS), from samples and from definitions."""
+
+import math
+from itertools import combinations, permutations
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import log_softmax
+
+from synthmodel.claims.evidence import Evidence
+from synthmodel.model.setting import Setting
+from synthmodel.solvers.cross_entropy import cross_entropy_ratio
+
+__all__ = ["CHECKS"]
+
+
+def cosines(rows):
+    """Cosine matrix; a zero vector has cosine 0."""
+    sizes = np.linalg.norm(rows, axis=-1, keepdims=True)
+    unit = rows / np.where(sizes > 0, sizes, 1)
+    return unit @ np.swapaxes(unit, -1, -2)
+
+
+def positive_sum(matrix):
+    return float(np.maximum(matrix, 0).sum() - np.maximum(np.diagonal(matrix), 0).sum())
+
+
+def mean_features(classes, shared_by, rng=None, n=0):
+    """Class means of the features: E_i = 1, and one feature for each set of `shared_by` classes, 1 in each of them."""
+    groups = list(combinations(range(classes), shared_by))
+    means = np.hstack([np.eye(classes), np.array([[float(i in group) for group in groups] for i in range(classes)])])
+    if rng is None:
+        return means
+    active = means > 0
+    return np.array([(row + 0.5 * rng.normal(size=(n, len(row))) * on).mean(0)
+                     for row, on in zip(means, active, strict=True)])
+
+
+def check_cas():
+    """CAS of g(x) = x and W = [w1 I | w2 (J - I)], on exact class means and on samples; with rows of W centred, too."""
+    errors, sampled = [], []
+    rng = np.random.default_rng(0)
+    for r in (0.0, 0.2, 0.6, 1.0):
+        weight = np.hstack([np.eye(3), r * (1 - np.eye(3))])
+        for centred, formula in ((False, r**2 / (1 + 2 * r**2)), (True, r**2 / (4 + 2 * r**2))):
+            rows = weight - weight.mean(0) if centred else weight
+            means = mean_features(3, 1)[:, :3], 1 - np.eye(3)
+            attribution = np.hstack(means) * rows
+            matrix = cosines(attribution)
+            errors += [matrix[0, 1] - formula, positive_sum(matrix) - 6 * formula]
+            drawn = np.hstack([m + 0.5 / math.sqrt(100_000) * rng.normal(size=(3, 3)) * (m > 0) for m in means])
+            sampled.append(cosines(drawn * rows)[0, 1] - formula)
+    error = float(np.max(np.abs(errors)))
+    return Evidence(error <= 1e-12 and float(np.max(np.abs(sampled))) < 0.01, "r in {0,.2,.6,1}, W as it is and "
+                    "row-centred; class means exact and of 100,000 samples", error, "largest error (allowed: 1e-12)")
+
+
+def check_margin_cas():
+    """Features shared by m of K classes: cosines and mCAS from the definition, against the binomial formulas."""
+    errors = []
+    for classes, shared_by, q in ((3, 2, 0.7), (5, 2, 0.4), (5, 3, 1.2), (6, 5, 0.5)):
+        features = mean_features(classes, shared_by)
+        weight = np.where(np.arange(features.shape[1]) < classes, 1.0, q) * (features > 0)
+        pairs = math.comb(classes - 2, shared_by - 2), math.comb(classes - 1, shared_by - 1)
+        errors.append(cosines(features * weight)[0, 1] - q**2 * pairs[0] / (1 + q**2 * pairs[1]))
+        shared = q * (classes - shared_by) / (classes - 1)  # of a row-centred W
+        centred = weight - weight.mean(0)
+        errors.append(cosines(features * centred)[0, 1] - shared**2 * pairs[0] / (1 + shared**2 * pairs[1]))
+        values = []
+        for gauge in (0.0, 3.0):  # a common row must not matter
+            moved = weight + gauge * np.random.default_rng(1).normal(size=weight.shape[1])
+            a = (moved[:, None] - moved[None]) * features[:, None]
+            unit = a / np.maximum(np.linalg.norm(a, axis=2, keepdims=True), 1e-300)
+            values.append(np.mean([unit[i, j] @ unit[other, j] for i, other, j in permutations(range(classes), 3)]))
+        # B(K-3, m-2) is 0 for m = K - 1 only if m - 2 > K - 3
+        top = math.comb(classes - 3, shared_by - 2) if shared_by - 2 <= classes - 3 else 0
+        bottom = math.comb(classes - 2, shared_by - 1)
+        errors += [values[0] - q**2 * top / (1 + q**2 * bottom), values[1] - values[0]]
+    error = float(np.max(np.abs(errors)))
+    return Evidence(error <= 1e-12, "(K, m, q) in {(3,2,.7), (5,2,.4), (5,3,1.2), (6,5,.5)}; CAS, row-centred CAS, "
+                    "mCAS, and mCAS under a common row", error, "largest error (allowed: 1e-12)")
+
+
+def trained_ratio(setting, eps, lam_f, rng, n=12_000):
+    """w2/w1 of 18 weights that minimise cross-entropy at x + delta* on a sample, whatever signs they take."""
+    own = np.hstack([np.eye(3), 1 - np.eye(3)])
+    y = np.repeat(np.arange(3), n // 3)
+    features = own[y] * (setting.mu + setting.sigma * rng.normal(size=(len(y), 6)))
+    attacked = features + eps * (1 - 2 * own[y])  # delta*: own features down, the others up
+
+    def risk(flat):
+        weight = flat.reshape(3, 6)
+        log_p = log_softmax(attacked @ weight.T, axis=1)
+        error = np.exp(log_p)
+        error[np.arange(len(y)), y] -= 1
+        return (lam_f / 2 * np.sum(flat**2) - log_p[np.arange(len(y)), y].mean(),
+                (error.T @ attacked / len(y) + lam_f * weight).ravel())
+
+    found = minimize(risk, np.zeros(18), jac=True, method="L-BFGS-B", options={"gtol": 1e-6}).x.reshape(3, 6)
+    centred = found - found.mean(0)
+    return -np.trace(centred[:, 3:]) / np.trace(centred[:, :3])
+
+
+def check_linear_training():
+    setting, eps, lam_f = Setting(1.0, 0.5), 0.2, 0.05
+    ratios = [trained_ratio(setting, eps, lam_f, np.random.default_rng(seed)) for seed in range(16)]
+    deviation = float(np.mean(ratios)) - cross_entropy_ratio(setting, eps, 2 * lam_f)
+    error = float(np.std(ratios, ddof=1)) / math.sqrt(len(ratios))
+    return Evidence(abs(deviation) <= 4 * error and error < 0.01, "16 samples of 12,000, sigma = .5, eps = .2, "
+                    f"lam_F = .05; standard error {error:.4f}", abs(deviation), "error of the mean ratio (allowed: 4 "
+                    "standard errors)")
+
+
+CHECKS = {"CAS": check_cas, "mCAS": check_margin_cas, "P-linear": check_linear_training}

@@ -1,0 +1,175 @@
+"""Open statements about cross-entropy, tested on grids.
+
+`python -m synthmodel.claims.open_scans OUT.json` takes about two minutes.
+
+What is proved or certified is not repeated here (certificates.section9_more, symbolic.smoothing): a scan looks for
+counterexamples where there is no proof, and gives numbers where there is no formula.
+"""
+
+import json
+import sys
+
+import numpy as np
+from scipy.optimize import brentq, minimize_scalar
+
+from synthmodel.accuracy.any_setting import best_ratio
+from synthmodel.model.losses import CrossEntropy
+from synthmodel.model.setting import Setting
+from synthmodel.model.solution import NotConverged
+from synthmodel.solvers.cross_entropy import cross_entropy_ratio, solve_cross_entropy
+from synthmodel.solvers.margin_closed import extreme_mean
+from synthmodel.system.files import commit, write_text
+
+__all__ = ["end_of_n4", "in_k", "in_smoothing", "least_excess", "pairs_ratio", "scan", "unequal_noise"]
+
+ROUNDING = 1e-11  # of weights and ratios: a smaller rise is none
+SMOOTHING = np.concatenate([[0.0], np.geomspace(1e-8, 1e-2, 13), np.linspace(0.02, 0.66, 33), [0.6666]])
+K_GRID, L_GRID = np.geomspace(0.01, 20, 34), np.geomspace(1e-10, 1e4, 29)
+
+
+def _solved(setting, b, L):
+    """(w1, w2) along b or L, or None where the solver refuses (weights too large or too small for its accuracy)."""
+    try:
+        found = solve_cross_entropy(setting, CrossEntropy(b), 0.0, L)
+    except NotConverged:
+        return None
+    return found.w1, found.w2
+
+
+def _rise(values):
+    """The largest relative step upwards, and the index where it starts."""
+    steps = np.diff(values) / values[:-1]
+    return float(steps.max()), int(steps.argmax())
+
+
+def _add(found, name, rise, index, where):
+    """Count a rise beyond rounding and keep the largest."""
+    entry = found.setdefault(name, {"curves_that_rise": 0, "largest_relative_step": -np.inf})
+    entry["curves_that_rise"] += int(rise > ROUNDING)
+    if rise > entry["largest_relative_step"]:
+        entry.update(largest_relative_step=rise, **where, b=[float(b) for b in SMOOTHING[index:index + 2]])
+
+
+def in_smoothing(ks=K_GRID, decays=L_GRID):
+    """Do w1, w2 and r = w2/w1 fall with the smoothing b at equal noise (T3-CE)? For each, rises and the largest step.
+
+    mu = k, sigma = 1, eps = 0, lam = L. A relative step is negative where the quantity falls.
+
+    >>> found = in_smoothing(ks=[0.5, 1.0], decays=[1e-3, 1.0])
+    >>> [found[name]["curves_that_rise"] for name in ("w1", "w2", "r")]
+    [0, 0, 0]
+    """
+    found, curves, refused = {}, 0, 0
+    for k in ks:
+        for L in decays:
+            weights = _solved(Setting(k, 1.0), SMOOTHING, L)
+            if weights is None:
+                refused += 1
+                continue
+            curves += 1
+            for name, values in zip(("w1", "w2", "r"), (*weights, weights[1] / weights[0]), strict=True):
+                _add(found, name, *_rise(values), {"k": float(k), "L": float(L)})
+    return found | {"curves": curves, "refused": refused}
+
+
+def unequal_noise(count=200, seed=0):
+    """As `in_smoothing`, at equal means k and unequal noises sigma_e = 1, sigma_c: `count` random settings.
+
+    log-uniform: k in [.1, 6], sigma_c in [1/6, 6], L in [1e-4, 100].
+
+    >>> unequal_noise(count=3)["curves"]
+    3
+    """
+    rng = np.random.default_rng(seed)
+    found, curves, refused = {}, 0, 0
+    for _ in range(count):
+        k, sigma_c, L = np.exp(rng.uniform(np.log([0.1, 1 / 6, 1e-4]), np.log([6, 6, 100])))
+        weights = _solved(Setting(mu=k, sigma_e=1.0, sigma_c=sigma_c), SMOOTHING, L)
+        if weights is None:
+            refused += 1
+            continue
+        curves += 1
+        for name, values in zip(("w1", "w2", "r"), (*weights, weights[1] / weights[0]), strict=True):
+            _add(found, name, *_rise(values), {"k": float(k), "sigma_c": float(sigma_c), "L": float(L)})
+    return found | {"curves": curves, "refused": refused, "seed": seed}
+
+
+def in_k(ks=K_GRID, decays=L_GRID):
+    """Does r_CE rise with k (T1-CE)? 1 - r at neighbours in ks, where it exceeds rounding; counts and the least fall.
+
+    >>> in_k(ks=[0.5, 1.0, 2.0], decays=[1e-6, 1.0])["falls"]
+    0
+    """
+    steps, falls, least = 0, 0, np.inf
+    for L in decays:
+        gaps = []
+        for k in ks:
+            weights = _solved(Setting(k, 1.0), 0.0, L)
+            gaps.append(np.nan if weights is None else (weights[0] - weights[1]) / weights[0])
+        gaps = np.array(gaps)
+        shrink = gaps[:-1] - gaps[1:]
+        seen = np.isfinite(shrink) & (gaps[:-1] > 1e-12)
+        steps, falls = steps + int(seen.sum()), falls + int((shrink[seen] < -ROUNDING).sum())
+        least = min(least, float(np.min(shrink[seen] / gaps[:-1][seen])))
+    return {"steps": steps, "falls": falls, "least_relative_step_of_1-r": least}
+
+
+def least_excess(k, classes):
+    """(min over L of r_CE - r_acc, the L): design A, equal noise; L from .03 to 100 (N4 first fails inside).
+
+    >>> [round(number, 5) for number in least_excess(2.42, 3)]
+    [-0.00016, 1.59084]
+    """
+    setting = Setting(k, 1.0, classes=classes)
+    best = best_ratio(setting, 0.0)
+
+    def excess(log_decay):
+        return cross_entropy_ratio(setting, 0.0, float(np.exp(log_decay))) - best
+
+    grid = np.linspace(np.log(0.03), np.log(100), 16)
+    values = [excess(x) for x in grid]
+    i = int(np.clip(np.argmin(values), 1, len(grid) - 2))
+    found = minimize_scalar(excess, bounds=(grid[i - 1], grid[i + 1]), method="bounded", options={"xatol": 1e-7})
+    return float(found.fun), float(np.exp(found.x))
+
+
+def end_of_n4(classes, low=2.2, high=4.5):
+    """(k, L): the k up to which r_CE > r_acc for all L (N4), and the L where it ends; K classes, design A.
+
+    >>> round(end_of_n4(3, 2.3, 2.5)[0], 5)
+    2.41405
+    """
+    k = brentq(lambda k: least_excess(k, classes)[0], low, high, xtol=1e-7)
+    return float(k), least_excess(k, classes)[1]
+
+
+def pairs_ratio(classes=(4, 5, 10, 30), steps=12):
+    """The least r_acc - r_AT over k in design B with decay on the whole W, r_AT = 1 - e_n/((n-1) k) (N2-B).
+
+    k from 1.05 to 6 times the threshold e_n/(n-1), n = K - 1.
+
+    >>> pairs_ratio(classes=(4,), steps=3)["4"]["least"] > 0
+    True
+    """
+    rows = {}
+    for number in classes:
+        setting = Setting(1.0, 1.0, classes=number, design="B")
+        start = extreme_mean(setting) / (number - 2)
+        ks = start * np.geomspace(1.05, 6, steps)
+        gaps = [best_ratio(Setting(k, 1.0, classes=number, design="B"), 0.0) - (1 - start / k) for k in ks]
+        rows[str(number)] = {"least": float(min(gaps)), "at_k": float(ks[int(np.argmin(gaps))])}
+    return rows
+
+
+def scan():
+    """All scans as one dictionary, with the grids and the commit."""
+    ends = {str(classes): dict(zip(("k", "L"), end_of_n4(classes), strict=True)) for classes in (3, 4, 5, 10, 30, 100)}
+    return {"commit": commit(), "b": SMOOTHING.tolist(), "k": K_GRID.tolist(), "L": L_GRID.tolist(),
+            "T3-CE": in_smoothing(), "T3-CE, unequal noise": unequal_noise(), "T1-CE in k": in_k(), "N4 ends": ends,
+            "N2-B": pairs_ratio()}
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("one argument is needed, the JSON file to write: python -m synthmodel.claims.open_scans OUT.json.")
+    write_text(sys.argv[1], json.dumps(scan(), indent=1) + "\n")

@@ -1,0 +1,92 @@
+"""Each claim set against evidence that does not share its formula: quadrature, brute force, sympy, ball arithmetic.
+
+A row says on which domain the claim was tried and how close it came to failing.
+"""
+
+import os
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+
+from synthmodel.claims.checks import CHECKS
+from synthmodel.claims.evidence import Evidence
+from synthmodel.claims.registry import CLAIMS, Claim
+from synthmodel.system.workers import workers as pool_of
+
+__all__ = ["Row", "verify"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A claim with its evidence.
+
+    derived: whether sympy decided every step of its derivation now.  proved: whether ball arithmetic found every box of
+    its certificates to hold now, those left out that take more than a second (`synthmodel certify --section9`).
+    None: there is no derivation, or no such certificate.  slow: whether certificates were left out.
+    """
+
+    claim: Claim
+    evidence: Evidence
+    derived: bool | None = None
+    proved: bool | None = None
+    slow: bool = False
+
+    @property
+    def holds(self):
+        """The status is borne out by this run: the evidence agrees, and derivation and certificate where there are."""
+        return self.evidence.holds and self.derived is not False and self.proved is not False
+
+    def as_dict(self):
+        return asdict(self.claim) | asdict(self.evidence) | {
+            "derived": self.derived, "proved": self.proved, "slow": self.slow, "holds": self.holds}
+
+
+@cache
+def quick_certificates():
+    """All rows of certificates that take less than a second, checked once in this process."""
+    from synthmodel.certificates import certify
+    from synthmodel.certificates.cross_entropy import certify_section9
+    from synthmodel.certificates.proofs.exact_attack import certify_vertices
+    return *certify(), *certify_vertices(), *certify_section9(quick=True)
+
+
+def certified(name):
+    """Whether the certificates of the claim hold now, the slow ones left out; None where there are none."""
+    outcomes = [row.holds for row in quick_certificates() if row.claim == name]
+    return all(outcomes) if outcomes else None
+
+
+def has_slow(name):
+    """Whether `certified` leaves out certificates of the claim, as they take more than a second."""
+    from synthmodel.certificates.cross_entropy import CERTIFICATES
+    from synthmodel.certificates.long import CERTIFICATES as MORE
+    return name in {one.claim for one in CERTIFICATES if not one.quick} | {one[0] for one in MORE}
+
+
+def row_of(claim, symbolic=True):
+    """The Row of one claim, computed now."""
+    derived, proved, slow = None, None, False
+    if symbolic:
+        from synthmodel.symbolic import CLAIMS as DERIVED
+        from synthmodel.symbolic import derive
+        if claim.id in DERIVED:
+            derived = derive(claim.id).holds
+        proved, slow = certified(claim.id), has_slow(claim.id)
+    return Row(claim, CHECKS[claim.id](), derived, proved, slow)
+
+
+def verify(claims=CLAIMS, symbolic=True, workers=1):
+    """Yield one `Row` for each claim, in order. symbolic: also derive and certify it, now; workers: processes.
+
+    >>> row = next(verify([c for c in CLAIMS if c.id == "T2-pair"], symbolic=False))
+    >>> row.holds
+    True
+    """
+    one = partial(row_of, symbolic=symbolic)
+    if workers == 1:
+        yield from map(one, claims)
+        return
+    # One numerical thread a process: the workers share the cores.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    with pool_of(workers) as pool:
+        yield from pool.map(one, claims)

@@ -1,0 +1,182 @@
+"""What each command of `synthmodel` computes: options in, a dictionary or a list of dictionaries out."""
+
+from contextlib import suppress
+
+import numpy as np
+
+from synthmodel.accuracy.any_setting import accuracy_of, best_ratio, best_smoothing
+from synthmodel.accuracy.three_classes import b_star, r_acc
+from synthmodel.model.losses import Margin, SmoothedMargin, SoftTargetMargin, loss_named
+from synthmodel.model.setting import Setting, checked
+from synthmodel.solvers.margin_closed import eps0, eps1, eps_max, ratio_closed
+from synthmodel.solvers.solve import solve, threshold
+
+__all__ = ["COMMANDS"]
+
+MOST_POINTS = 100_000  # of a curve
+
+
+def setting_of(options):
+    return Setting(options.mu, options.sigma, options.mu_e, options.mu_c, options.sigma_e, options.sigma_c,
+                   options.rho, options.noise, options.classes, options.design, options.norm)
+
+
+def loss_of(options):
+    teacher = options.teacher
+    if teacher is not None:
+        teacher = tuple(teacher.split(","))
+    return loss_named(options.loss, b=options.b, tau=options.tau, attack=options.attack, teacher=teacher,
+                      teacher_input=options.teacher_input)
+
+
+def solved(setting, loss, options, eps):
+    """The rows of `solve` and `curve` at the attack sizes eps (an array)."""
+    solution = solve(setting, loss, eps, options.lam, options.method)
+    rows = []
+    for i, size in enumerate(eps):
+        ratio = float(solution.ratio[i])
+        joint = pairwise = None
+        if np.isfinite(ratio):
+            with suppress(ValueError):  # the weights of a setting may be known where its accuracy is not
+                joint, pairwise = accuracy_of(setting, ratio, size)
+        else:  # With w1 = 0 every score may tie: there is no classifier whose accuracy could be told.
+            ratio = None
+        rows.append({"w1": float(solution.w1[i]), "w2": float(solution.w2[i]), "ratio": ratio,
+                     "risk": float(solution.risk[i]), "joint_accuracy": joint, "pairwise_accuracy": pairwise,
+                     "residual": float(solution.residual[i]),
+                     "error": float(np.broadcast_to(solution.error, len(eps))[i]), "method": solution.method})
+    return rows
+
+
+def weights_alone(setting):
+    """Whether decay on (w1, w2) differs from decay on every entry of W: in design B beyond three classes (N2-B)."""
+    return setting.design == "B" and setting.classes > 3
+
+
+def run_solve(options):
+    setting, loss = setting_of(options), loss_of(options)
+    row = solved(setting, loss, options, np.array([checked("eps", options.eps, least=0, single=True)]))[0]
+    return row | ({"decay": "on (w1, w2) alone: no general W with decay on its entries has these weights"}
+                  if weights_alone(setting) else {})
+
+
+def run_thresholds(options):
+    setting, smoothed = setting_of(options), {}
+    if options.loss == "margin" and options.b is not None:  # a smoothing alone asks for eps1 beside eps0
+        smoothed, options.b = {"eps1": eps1(setting, options.b)}, None
+    loss = loss_of(options)
+    if options.loss != "margin":
+        smoothed = {"threshold": threshold(setting, loss)}
+    margins = isinstance(loss, Margin | SmoothedMargin | SoftTargetMargin)
+    return {"eps0": eps0(setting)} | smoothed | {"eps_max": eps_max(setting, loss) if margins else eps_max(setting)}
+
+
+def run_accuracy(options):
+    joint, pairwise = accuracy_of(setting_of(options), checked("ratio", options.ratio, least=0), options.eps)
+    return {"joint": joint, "pairwise": pairwise}
+
+
+def run_best(options):
+    setting = setting_of(options)
+    eps = checked("eps", options.eps, least=0, below=eps_max(setting))  # from mu/2 on no weight is left
+    equal = setting.mu_e == setting.mu_c and setting.sigma_e == setting.sigma_c
+    if setting.plain and equal:  # in closed form, where differences are too small to see otherwise
+        k = setting.k(eps)
+        best = r_acc(k)
+        return {"k": k, "r_at": ratio_closed(k), "r_acc": best, "b_star": b_star(k) if best > 0 else None}
+    used = solve(setting, loss_named("margin"), eps, 1.0).ratio
+    smoothing = best_smoothing(setting, eps) if setting.norm == np.inf else None
+    reached = smoothing is not None and 0 <= smoothing < 1  # else no smoothing has the best ratio
+    best = best_ratio(setting, eps)
+    flat = accuracy_of(setting, best, eps)[0] == accuracy_of(setting, used or 0.0, eps)[0] == 1  # no ratio is better
+    found = {"k": setting.k(eps) if equal else None, "r_at": used, "r_acc": None if flat else best,
+             "b_star": smoothing if reached and not flat else None}
+    if weights_alone(setting) and setting.norm == np.inf:
+        matrix = best_smoothing(setting, eps, decay="matrix")
+        found |= {"r_at_matrix": (used or 0.0) / setting.sharing,
+                  "b_star_matrix": matrix if matrix is not None and 0 <= matrix < 1 and not flat else None}
+    return found | ({"decay": "r_at, b_star: on (w1, w2) alone, as no general W has; r_at_matrix, b_star_matrix: on "
+                              "every entry of W (N2-B)"} if weights_alone(setting) else {})
+
+
+def run_curve(options):
+    setting, loss = setting_of(options), loss_of(options)
+    words = options.eps or f"0:{eps_max(setting)}:101"
+    try:
+        start, stop, count = words.split(":")
+        count = int(count)
+    except ValueError:
+        raise ValueError(f"eps = {words} was given, but a curve needs START:STOP:COUNT: write 0:0.5:101.") from None
+    start, stop = checked("eps", start, least=0), checked("eps", stop, least=0)
+    if not 2 <= count <= MOST_POINTS or stop <= start:
+        raise ValueError(f"eps = {words} was given, but a curve needs STOP > START and a COUNT from 2 to "
+                         f"{MOST_POINTS}: write 0:0.5:101.")
+    eps = start + (stop - start) * np.arange(count) / (count - 1)
+    equal = setting.mu_e == setting.mu_c and setting.sigma_e == setting.sigma_c
+    rows = []
+    for size, row in zip(eps.tolist(), solved(setting, loss, options, eps), strict=True):
+        best = None
+        with suppress(ValueError):  # from eps_max on no ratio helps
+            best = best_ratio(setting, size) if size < eps_max(setting) else None
+        rows.append({"eps": size, "k": setting.k(size) if equal else None} | row | {"r_acc": best}
+                    | ({"decay": "on (w1, w2) alone"} if weights_alone(setting) else {}))
+    return rows
+
+
+def run_verify(options):
+    import os
+    import sys
+
+    from rich.progress import Progress
+
+    from synthmodel.claims.registry import CLAIMS
+    from synthmodel.claims.verify import verify
+    rows = verify(workers=min(4, os.cpu_count() or 1))
+    with Progress(transient=True, disable=not sys.stderr.isatty()) as progress:
+        return [row.as_dict() for row in progress.track(rows, total=len(CLAIMS), description="verifying")]
+
+
+def run_derive(options):
+    from synthmodel.symbolic import derive
+    found = derive(options.claim)
+    return {"claim": found.claim, "holds": found.holds, "text": found.text(), "latex": found.latex()}
+
+
+def run_certify(options):
+    from synthmodel.certificates import certify, enclose
+    if options.enclose:
+        name, *numbers = options.enclose
+        try:
+            values = dict(word.split("=") for word in numbers)
+        except ValueError:
+            raise ValueError(f"--enclose {' '.join(options.enclose)} was given, but it takes a name and KEY=VALUE "
+                             "pairs: write --enclose r_acc k=6/5.") from None
+        found = enclose(name, digits=options.digits, **values)
+        return [{"name": name, **values, "enclosure": found.str(options.digits)}]
+    if options.more:
+        from synthmodel.certificates.long import certify_more
+        rows = certify_more()
+    elif not options.section9:
+        from synthmodel.certificates.proofs.exact_attack import certify_vertices
+        rows = [*certify(), *certify_vertices()]
+    else:
+        from synthmodel.certificates.cross_entropy import certify_section9
+        rows = certify_section9()
+    return [{"claim": row.claim, "statement": row.statement, "region": row.region, "boxes": row.boxes,
+             "seconds": row.seconds, "outcome": row.outcome, "holds": row.holds} for row in rows]
+
+
+def run_table(options):
+    from synthmodel.claims.statement_table import LOSSES, table
+    return [{"statement": statement} | {name: row.get(name, row.get("any loss", "")) for name in LOSSES}
+            for statement, row in table().items()]
+
+
+def run_bench(options):
+    from synthmodel.cli.benchmark import bench
+    return bench()
+
+
+COMMANDS = {"solve": run_solve, "thresholds": run_thresholds, "accuracy": run_accuracy, "best": run_best,
+            "curve": run_curve, "verify": run_verify, "derive": run_derive, "certify": run_certify,
+            "bench": run_bench, "table": run_table}

@@ -1,0 +1,47 @@
+"""Composite Gauss-Legendre rules whose panels end where the integrand bends, and the finer rule that judges them."""
+
+from functools import cache
+
+import numpy as np
+
+from synthmodel.model.solution import NotConverged
+
+__all__ = ["bend", "judged", "legendre", "panels"]
+
+BEND = np.array([0.0, 1.0, 3.0, 9.0, 27.0, 81.0])  # exp(-81 x/2) is below rounding
+legendre = cache(np.polynomial.legendre.leggauss)
+
+
+def bend(centre, width):
+    """Where panels end around a bend, such as a sigmoid's: `centre` and up to 81 of its widths on either side.
+
+    >>> bend(0.0, 1.0)[[0, 5, -1]].tolist()
+    [-81.0, 0.0, 81.0]
+    """
+    return centre + width * np.concatenate([-BEND[:0:-1], BEND])
+
+
+def panels(low, high, points, order):
+    """Nodes and weights of the integral over (low, high): `order` Gauss-Legendre nodes between neighbouring points.
+
+    >>> x, weights = panels(0.0, 2.0, [1.0], 4)
+    >>> round(float(weights @ abs(x - 1)), 12)  # the kink costs nothing
+    1.0
+    """
+    ends = np.unique(np.clip([low, *points, high], low, high))
+    nodes, weights = legendre(order)
+    half = np.diff(ends)[:, None] / 2
+    return (ends[:-1, None] + half * (nodes + 1)).ravel(), (half * weights).ravel()
+
+
+def judged(value, finer, allowed, what):
+    """`finer`, an array, if `value` of the coarser rule differs from it by at most `allowed` of it, or NotConverged.
+
+    >>> judged(1.0, 1.0 + 1e-12, 1e-9, "a mean").tolist()
+    1.000000000001
+    """
+    change = np.max(np.abs(np.subtract(value, finer)) / np.maximum(np.abs(finer), 1e-300), initial=0.0)
+    if not change <= allowed:
+        raise NotConverged(f"{what} changes by {change:.1e} of itself under a finer quadrature, but at most "
+                           f"{allowed:.0e} is accepted: choose less extreme numbers.")
+    return np.asarray(finer)

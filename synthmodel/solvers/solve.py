@@ -1,0 +1,119 @@
+"""One way in: `solve` and `threshold` pick the method for a loss."""
+
+import math
+
+import numpy as np
+
+from synthmodel.model.losses import CrossEntropy, Distillation, WrongClassLSE
+from synthmodel.model.setting import Setting, checked, checked_setting, number  # noqa: F401 - Setting is used by the doctests
+from synthmodel.model.solution import Solution
+from synthmodel.solvers.margin_closed import solve_closed, threshold_closed
+
+__all__ = ["solve", "threshold"]
+
+METHODS = ("auto", "closed", "numeric")
+SOFT = (CrossEntropy, Distillation, WrongClassLSE)
+
+
+def solve(setting, loss, eps, lam, method="auto"):
+    """The optimal robust weights: the minimiser over (w1, w2) of E max_delta loss + (lam/2)(w1^2 + w2^2).
+
+    setting: the data law and the norm of the attack; loss: one of `synthmodel.model.losses`; eps >= 0: the size of the
+    attack on all features; lam > 0: weight decay. The numbers in them may be arrays, which broadcast. method: "closed"
+    (T1, T3, T3-target and G-*; margin losses only), "numeric" (quadrature, no closed form used), or "auto"
+    (closed where there is one). Cross-entropy and distillation under the monotone attack: `solve_cross_entropy`; the
+    exact attack: `solve_exact`; the wrong-class log-sum-exp: `solve_lse`.
+    Returns a `Solution`; raises ValueError for bad input or a setting that the loss's method does not cover, and
+    NotConverged rather than return a bad number.
+
+    >>> round(solve(Setting(1, 0.5), CrossEntropy(), eps=0.2, lam=0.1).ratio, 4)
+    0.9105
+    >>> solve(Setting(1, 0.5), CrossEntropy(), eps=[0.1, 0.2], lam=0.1).ratio.round(4).tolist()
+    [0.9475, 0.9105]
+    """
+    checked_setting(setting)
+    if method not in METHODS:
+        raise ValueError(f"the method {method!r} is unknown: choose auto, closed or numeric.")
+    if isinstance(loss, SOFT):
+        if method == "closed":
+            raise ValueError(f"a closed form was asked for {loss}, which has none: use the method numeric.")
+        return _solve_soft(setting, loss, eps, lam)
+    if method == "numeric":
+        return _each(_solve_margin_numerically, setting, loss, eps, lam)
+    return solve_closed(setting, loss, eps, lam)
+
+
+def _solve_soft(setting, loss, eps, lam):
+    if isinstance(loss, WrongClassLSE):
+        from synthmodel.solvers.log_sum_exp import solve_lse
+        return solve_lse(setting, loss, eps, lam)
+    if isinstance(loss, CrossEntropy) and loss.attack == "exact":
+        return _each(_solve_exactly, setting, loss, eps, lam)
+    from synthmodel.solvers.cross_entropy import solve_cross_entropy
+    return solve_cross_entropy(setting, loss, eps, lam)
+
+
+def _solve_margin_numerically(setting, loss, eps, lam):
+    """By brute force over the attack's vertices in the plain model, else in polar coordinates."""
+    if setting.plain:
+        from synthmodel.solvers.margin_vertices import solve_numeric
+        return solve_numeric(setting, loss, eps, lam)
+    from synthmodel.solvers.margin_polar import solve_polar
+    return solve_polar(setting, loss, eps, lam)
+
+
+def _solve_exactly(setting, loss, eps, lam):
+    if setting.classes > 3 or setting.noise != "normal" or setting.norm != math.inf:
+        raise ValueError(f"{setting.classes} classes, {setting.law.name} noise and norm {setting.norm} were given with "
+                         "the exact attack on cross-entropy, which covers three classes, normal noise and norm inf: "
+                         "choose these, or the monotone attack.")
+    from synthmodel.solvers.cross_entropy_exact import solve_exact
+    w1, w2, risk, residual, error, iterations = solve_exact(
+        setting.mu_e, setting.mu_c, setting.sigma_e, setting.sigma_c, setting.rho, loss.b,
+        checked("eps", eps, least=0), checked("lam", lam, above=0))
+    return Solution(w1, w2, risk, residual, "numeric", iterations, error)
+
+
+def _each(method, setting, loss, eps, lam):
+    """`method`, which takes numbers, for each element of the broadcast arrays."""
+    numbers = {name: getattr(setting, name) for name in ("mu_e", "mu_c", "sigma_e", "sigma_c", "rho")}
+    parameters = {"b": loss.b} if hasattr(loss, "b") else {}
+    eps, lam = checked("eps", eps, least=0), checked("lam", lam, above=0)
+    values = dict(zip([*numbers, *parameters, "eps", "lam"],
+                      np.broadcast_arrays(*numbers.values(), *parameters.values(), eps, lam), strict=True))
+    shape = values["eps"].shape
+    if shape == ():
+        return method(setting, loss, eps, lam)
+    from dataclasses import fields, replace
+    found = [method(replace(setting, **{name: float(values[name][at]) for name in numbers}),
+                    replace(loss, **{name: float(values[name][at]) for name in parameters}),
+                    float(values["eps"][at]), float(values["lam"][at])) for at in np.ndindex(shape)]
+    gathered = {field.name: np.array([getattr(one, field.name) for one in found]).reshape(shape)
+                for field in fields(Solution)}
+    return Solution(**gathered | {"method": "numeric"})
+
+
+def threshold(setting, loss):
+    """The eps from which on w2 = 0.
+
+    eps0 (T1), eps1 (T3) and their generalisations for the margin losses; mu_c/2 for the wrong-class log-sum-exp and for
+    cross-entropy under the monotone attack (T1-temp, T1-CE), where at equal means w1 dies too. It is <= 0 where w2 = 0
+    at every eps. Raises ValueError for cross-entropy with b >= (K-1)/K or under the exact attack, and for distillation,
+    where it depends on lam (for the exact attack: `synthmodel.solvers.cross_entropy_exact.exact_threshold`).
+
+    >>> threshold(Setting(1, 0.5), CrossEntropy())
+    0.5
+    """
+    checked_setting(setting)
+    if not isinstance(loss, SOFT):
+        return threshold_closed(setting, loss)
+    if isinstance(loss, Distillation) or getattr(loss, "attack", "monotone") == "exact":
+        raise ValueError(f"the threshold of {loss} was asked for, but it depends on lam: solve at several eps.")
+    most = setting.active / setting.classes
+    if setting.norm != math.inf:
+        raise ValueError(f"norm = {setting.norm} was given, but one perturbation is the worst for a softmax loss for "
+                         "norm inf only: choose norm inf, or a margin loss.")
+    if isinstance(loss, CrossEntropy) and np.any(np.asarray(loss.b) >= most):
+        raise ValueError(f"b = {np.max(loss.b)} was given, but from {setting.active}/{setting.classes} on "
+                         f"cross-entropy learns nothing: choose b < {setting.active}/{setting.classes}.")
+    return number(setting.mu_c / 2)

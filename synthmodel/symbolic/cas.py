@@ -1,0 +1,218 @@
+"""From the weights to CAS and margin-CAS, and r and k read off margins (THEORY.md, CAS, mCAS and E-margins)."""
+
+from itertools import combinations
+
+import sympy as sp
+
+from synthmodel.symbolic.derivation import check
+from synthmodel.symbolic.general.any_law import e_n
+from synthmodel.symbolic.softmax.cross_entropy import d
+from synthmodel.symbolic.softmax.log_sum_exp import Psi
+from synthmodel.symbolic.symbols import (
+    HALF,
+    ROOT_PI,
+    A,
+    B,
+    T,
+    claim,
+    derive,
+    eps,
+    k,
+    lam,
+    mu,
+    r,
+    sigma,
+    t,
+    w1,
+    w2,
+    x,
+    y,
+    z,
+)
+
+__all__ = ["attributions", "centred", "cosine", "means", "weights"]
+
+RATIO = {w1: A, w2: r * A}  # w1 > 0 of any size, w2 = r w1
+K, size, share = sp.symbols("K m q", positive=True)  # classes, classes a shared feature marks, q = r mu_C/mu_E
+FAMILY = [(classes, m) for classes in (3, 4, 5) for m in range(2, classes)]
+
+
+def weights(classes, m):
+    """W: a feature for each class (weight w1), then one for each set of m classes (weight w2 in its classes)."""
+    sets = list(combinations(range(classes), m))
+    return sp.Matrix([[w1 if j == i else 0 for j in range(classes)] + [w2 if i in each else 0 for each in sets]
+                      for i in range(classes)])
+
+
+def means(classes, m, active=(mu, mu), rest=sp.S.Zero):
+    """Row i: the mean features of class i, `active` where W weighs them, exclusive and shared, `rest` elsewhere."""
+    matrix = weights(classes, m)
+    return matrix.applyfunc(lambda e: {w1: active[0], w2: active[1]}.get(e, rest))
+
+
+def centred(matrix):
+    """The rows of W less their mean."""
+    return matrix - sp.ones(matrix.rows, matrix.rows) * matrix / matrix.rows
+
+
+def attributions(matrix, features):
+    """A_i, row i of W times the mean features of class i."""
+    return matrix.multiply_elementwise(features)
+
+
+def cosine(u, v):
+    """The cosine of two rows of equal length (checked)."""
+    if sp.expand(u.dot(u) - v.dot(v)) != 0:
+        raise ValueError("two rows of different length were given: pass rows of equal length.")
+    return sp.cancel((u.dot(v) / u.dot(u)).xreplace(RATIO))
+
+
+def cosines(rows):
+    """The cosines of all ordered pairs of rows, as a column."""
+    return sp.Matrix([cosine(rows.row(i), rows.row(j)) for i in range(rows.rows) for j in range(rows.rows) if i != j])
+
+
+@claim("CAS")
+def cas():
+    matrix, feature = weights(3, 2), sp.Matrix(sp.symbols("x_1:7", real=True))
+    common = sp.ones(3, 1) * sp.Matrix([sp.symbols("u_1:7", real=True)])
+    plain, gauged = r**2 / (1 + 2 * r**2), r**2 / (4 + 2 * r**2)
+    level = sp.eye(3) - sp.ones(3, 3) / 3
+    scores = [sp.exp(e) for e in (x, y, z)]
+
+    def margin(rows):
+        return sp.Matrix([(rows * feature)[0] - (rows * feature)[j] for j in (1, 2)])
+
+    return (
+        check("A_i, row i of W times class i's mean features, is mu times [w1 I | w2 (J - I)], up to the order of the "
+              "shared features:", attributions(matrix, means(3, 2)), "=", mu * matrix),
+        check("all of one length,", sp.Matrix([e.dot(e) for e in (mu * matrix.row(i) for i in range(3))]), "=",
+              mu**2 * (w1**2 + 2 * w2**2) * sp.ones(3, 1)),
+        check("with the cosines r^2/(1 + 2 r^2).", cosines(mu * matrix), "=", plain * sp.ones(6, 1)),
+        check("CAS sums their positive parts, and none is negative.", sum(cosines(mu * matrix)), "=", 6 * plain),
+        check("It rises with r", sp.diff(6 * plain, r), ">", 0),
+        check("from 0 (the margin loss at eps >= eps0)", plain.subs(r, 0), "=", 0),
+        check("to 2 at r = 1.", 6 * plain.subs(r, 1), "=", 2),
+        check("Adding one row to all of W leaves every difference of scores as it is,", margin(matrix + common), "=",
+              margin(matrix)),
+        check("so W may be replaced by its row-centred form, that of T1-W,",
+              centred(matrix), "=", sp.Matrix.hstack(w1 * level, w2 * level[:, ::-1].applyfunc(lambda e: -e))),
+        check("where the cosines are r^2/(4 + 2 r^2):", cosines(attributions(centred(matrix), means(3, 2))), "=",
+              gauged * sp.ones(6, 1)),
+        check("less than before. CAS depends on the gauge.", plain, ">", gauged),
+        check("The loss's gradient in row l is (p_l - t_l) x, and probabilities and labels sum to 1, so decay alone "
+              "moves the mean row, to 0: training drives W to the row-centred form.",
+              sum(e / sum(scores) for e in scores), "=", 1),
+    ), ("T1, T1-W", "mu_E = mu_C and r >= 0: else r mu_C/mu_E stands for r"), {
+        "cosine": plain, "cas": 6 * plain, "centred": gauged}
+
+
+def family_steps():
+    """The cosines for features shared by m of K classes, q = r mu_C/mu_E, against the counts of the sets."""
+    active = sp.symbols("mu_E mu_C", positive=True)
+    ratio = r * active[1] / active[0]
+    plain, gauged, margin = [], [], []
+    for classes, m in FAMILY:
+        matrix, features = weights(classes, m), means(classes, m, active)
+        rows = attributions(matrix, features)
+        plain.append(cosine(rows.row(0), rows.row(1)))
+        gauged.append(cosine(*(attributions(centred(matrix), features).row(i) for i in (0, 1))))
+        against = matrix - sp.ones(classes, 1) * matrix.row(2)  # W_i - W_3
+        rows = attributions(against, features)
+        margin.append(cosine(rows.row(0), rows.row(1)))
+    own = share**2 * sp.binomial(K - 2, size - 2) / (1 + share**2 * sp.binomial(K - 1, size - 1))
+    other = share**2 * sp.binomial(K - 3, size - 2) / (1 + share**2 * sp.binomial(K - 2, size - 1))
+    shrunk = own.subs(share, share * (K - size) / (K - 1))
+
+    def table(formula):
+        return sp.Matrix([formula.subs({K: e, size: m}).subs(share, ratio) for e, m in FAMILY])
+
+    return {"cas": own, "centred": shrunk, "mcas": other}, (
+        check("Features shared by m of K classes, q = r mu_C/mu_E: the cosine of A_i and A_l is q^2 B(K-2,m-2)/"
+              "(1 + q^2 B(K-1,m-1)), here for K = 3, 4, 5 and all m < K,", sp.Matrix(plain), "=", table(own)),
+        check("with W row-centred the same at q (K-m)/(K-1),", sp.Matrix(gauged), "=", table(shrunk)),
+        check("as the weights w1 (1 - 1/K) and w2 (1 - m/K) have the ratio", w2 * (1 - size / K) / (w1 * (1 - 1 / K)),
+              "=", w2 / w1 * (K - size) / (K - 1)),
+        check("and that of A_ij, A_lj, A_ij = (W_i - W_j) * h, is q^2 B(K-3,m-2)/(1 + q^2 B(K-2,m-1)).",
+              sp.Matrix(margin), "=", table(other)))
+
+
+@claim("mCAS")
+def mcas():
+    formulas, family = family_steps()
+    u, v, shift, h = (sp.Matrix([sp.symbols(f"{name}_1:4", real=True)]) for name in "uvsh")
+    stretch = sp.Matrix([sp.symbols("D_1:4", positive=True)])
+    three = r**2 / (1 + r**2)
+    # Design A, with the binomials written out: B(K-2,K-3) = K-2, B(K-1,K-2) = K-1.
+    plain = share**2 * (K - 2) / (1 + share**2 * (K - 1))
+    adversarial = means(3, 2, (mu - eps, mu - eps), eps)
+    seen, unseen = (cosines(attributions(e, adversarial)) for e in (centred(weights(3, 2)), weights(3, 2)))
+    bent, late = seen[0].xreplace({eps: mu * t}), {t: HALF / (1 + T)}  # t = eps/mu
+
+    def times(matrix, other):
+        return matrix.multiply_elementwise(other)
+
+    return (
+        *family,
+        check("For K = 3, m = 2 and equal means mCAS is r^2/(1 + r^2).", formulas["mcas"].subs({K: 3, size: 2}), "=",
+              three.subs(r, share)),
+        check("It rises with r from 0 to 1.", three.diff(r), ">", 0),
+        check("In design A, m = K - 1, row-centring lowers CAS by a factor that tends to (K-1)^2 as q tends to 0.",
+              sp.Limit(plain / plain.subs(share, share / (K - 1)), share, 0), "=", (K - 1)**2),
+        check("A row added to all of W leaves W_i - W_j as it is,", times((u + shift) - (v + shift), h), "=",
+              times(u - v, h)),
+        check("as does h -> D h, W -> W D^-1 the product,",
+              times(times(u - v, stretch.applyfunc(lambda e: 1 / e)), times(stretch, h)), "=", times(u - v, h)),
+        check("and the scale alpha > 0 of the logits the cosine.",
+              (A * u).dot(A * v) / sp.sqrt((A * u).dot(A * u) * (A * v).dot(A * v)), "=",
+              u.dot(v) / sp.sqrt(u.dot(u) * v.dot(v))),
+        check("Under delta* active features have the mean mu - eps, others eps. With W row-centred the cosines are, "
+              "for t = eps/mu,", seen.xreplace({eps: mu * t}), "=", sp.ones(6, 1) * (
+                  5 * t**2 * (1 + r**2) - t * (4 + 6 * r**2) + r**2)
+              / (2 * (3 * t**2 * (1 + r**2) - t * (4 + 2 * r**2) + 2 + r**2))),
+        check("at fixed r they fall as eps grows to mu/2", bent.diff(t), "<", 0, [late]),
+        check("from r^2/(4 + 2 r^2)", bent.subs(t, 0), "=", derive("CAS").results["centred"]),
+        check("to -1/2 whatever r: a gauge-fixed CAS of 0 on adversarial inputs need not be forgetting.",
+              bent.subs(t, HALF), "=", -HALF),
+        check("With W = [w1 I | w2 (J - I)] the attack does not change them.", unseen, "=",
+              derive("CAS").results["cosine"] * sp.ones(6, 1)),
+    ), ("CAS", "for K > 5 the counts of the sets: B(K-2,m-2) of m classes hold i and l, B(K-3,m-2) those and not j"), {
+        **formulas, "three": three, "adversarial": bent.subs(t, x)}
+
+
+@claim("E-margins")
+def e_margins():
+    rows = sp.Matrix([[w1, w2, 0], [w1, 0, w2]])  # m_2 and m_3 in the independent e, c_2, c_3
+    covariance = sigma**2 * rows * rows.T
+    correlation = 1 / (1 + r**2)
+    first, deviation = d * (w1 + w2), sigma * sp.sqrt(w1**2 + w2**2)
+    noises = sp.symbols("sigma_E sigma_C", positive=True)
+    unequal = rows * sp.diag(noises[0]**2, noises[1]**2, noises[1]**2) * rows.T
+    inverse = sp.Symbol("X", positive=True)  # psi(X) = k (1 - r_acc), r for r_acc
+    tau = sigma * d * r / (lam * inverse)
+    settled = {w2: d * r / lam, T: tau}
+    force = derive("T1-temp").results["force"]
+    return (
+        check("m_j = w1 e + w2 c_j: the covariances of two margins are", covariance, "=", sigma**2 * sp.Matrix(
+            [[w1**2 + w2**2, w1**2], [w1**2, w1**2 + w2**2]])),
+        check("so their correlation is 1/(1 + r^2),", (covariance[0, 1] / covariance[0, 0]).xreplace(RATIO), "=",
+              correlation),
+        check("and r is", sp.sqrt(1 / correlation - 1), "=", r),
+        check("k = d/sigma is (mean/deviation) sqrt(1 + r^2)/(1 + r).",
+              (first / deviation).xreplace(RATIO) * sp.sqrt(1 + r**2) / (1 + r), "=", d / sigma),
+        check("mean_j m_j - min_j m_j has the mean w2 sigma e_{K-1}, as E min_j c_j = d - sigma e_{K-1} (G-K):",
+              (w1 * d + w2 * d) - (w1 * d + w2 * (d - sigma * e_n)), "=", w2 * sigma * e_n),
+        check("for K = 3 T1's spread, E|C_2 - C_3|/2 times w2.", w2 * sigma * derive("G-K").results["e_2"], "=",
+              w2 * sigma / ROOT_PI),
+        check("With unequal noise the correlation gives r' = w2 sigma_C/(w1 sigma_E).",
+              (unequal[0, 1] / unequal[0, 0]).xreplace({w1: A, w2: r * A * noises[0] / noises[1]}), "=", correlation),
+        check("A difficulty common to all m_j, of variance alpha, raises the correlation and lowers the estimate of r.",
+              ((covariance[0, 1] + B) / (covariance[0, 0] + B)).xreplace(RATIO), ">", correlation),
+        check("tau*: at w2 = d r/lam and sigma w2/tau = X the force of T1-temp is d (1 - r) - sigma psi(X),",
+              force.xreplace(settled), "=", d * (1 - r) - sigma * Psi(inverse)),
+        check("0 for psi(X) = k (1 - r): so the wrong-class log-sum-exp attains r = r_acc at that tau.",
+              (d * (1 - r) - sigma * k * (1 - r)).subs(k, d / sigma), "=", 0),
+        check("X exists, as k (1 - r_acc) < 1/sqrt(pi): the gap is b*/sqrt(pi), positive by N3.",
+              1 / ROOT_PI - k * (1 - r), "=", derive("N3").results["b_star_in_terms"] / ROOT_PI),
+    ), ("T1-temp: psi rises from 0 to 1/sqrt(pi)", "G-K, N3", "w1 > 0; design A; for tau* K = 3 and k > 1/sqrt(pi)"), {
+        "correlation": correlation, "tau": tau, "spread": w2 * sigma * e_n}

@@ -1,0 +1,115 @@
+"""What is printed: names cannot control the terminal, and no encoding loses what was computed."""
+
+import io
+import json
+import os
+import sys
+from contextlib import redirect_stdout
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from deep.__main__ import main as deep
+from deep.evaluation.gradcam_picture import short
+from deep.system.progress import tell
+from synthmodel.__main__ import main as synthmodel
+from synthmodel.cli import commands
+from synthmodel.system.terminal import complain, printable
+
+NAMES = ["ca\x1b[31mt", "do\rg", os.fsdecode(b"b\xffrd")]
+SHOWN = [r"ca\x1b[31mt", r"do\rg", r"b\udcffrd"]
+
+
+def is_plain(text):
+    return all(char.isprintable() or char == "\n" for char in text)
+
+
+def printed_in_ascii(main, *words):
+    """What a command prints under PYTHONIOENCODING=ascii; it must succeed."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    with redirect_stdout(stream):
+        assert main(list(words)) == 0
+    stream.flush()
+    return stream.buffer.getvalue().decode("ascii")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run on images of three classes with such names, and the folder of the images."""
+    folder = tmp_path_factory.mktemp("named")
+    random = np.random.default_rng(0)
+    for split, n in (("train", 4), ("test", 4)):
+        for name in NAMES:
+            (folder / split / name).mkdir(parents=True)
+            for i in range(n):
+                pixels = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / split / name / f"{i}.png")
+    words = ["data=folder", "model=cnn", "width=4", "mu=none", "sigma=none", "patch=none", "train_size=9", "val_size=3",
+             "batch=9", "epochs=1", "eval_every=1", "steps=1", "eval_steps=1"]
+    before = torch.get_num_threads()
+    assert deep(["train", "planted-cnn", *words, "--data", str(folder), "--out", str(folder / "runs"),
+                 "--threads", "1"]) == 0
+    torch.set_num_threads(before)
+    (path,) = (folder / "runs").iterdir()
+    return str(path), str(folder)
+
+
+def test_class_names_are_escaped(run):
+    path, images = run
+    text = printed_in_ascii(deep, "cas", path, "--checkpoint", "last", "--attack-seeds", "1", "--data", images)
+    assert is_plain(text)
+    assert all(name in text for name in SHOWN)
+    assert r"\xb1" in text  # plus-minus
+
+
+def test_json_holds_the_names_as_they_are(run):
+    path, images = run
+    words = ["cas", path, "--checkpoint", "last", "--attack-seeds", "1", "--data", images, "--json"]
+    (found,) = json.loads(printed_in_ascii(deep, *words))
+    assert sorted(found["classes"]) == sorted(NAMES)
+    with open(os.path.join(path, "cas-last.json")) as file:
+        assert json.load(file) == found
+
+
+def test_pictures_show_the_names(run):
+    path, images = run
+    text = printed_in_ascii(deep, "saliency", path, "--checkpoint", "last", "--data", images)
+    assert is_plain(text)
+    assert all(name in text for name in SHOWN)
+    assert [short(name, 20) for name in NAMES] == SHOWN
+
+
+def test_a_sentence_shows_the_names(run, capsys):
+    path, images = run
+    assert deep(["saliency", path, "--data", images, "--classes", "\x1b[2J"]) == 2
+    err = capsys.readouterr().err
+    assert is_plain(err)
+    assert all(name in err for name in SHOWN)
+    assert deep(["train", "\x1b[2J"]) == 2
+    assert is_plain(capsys.readouterr().err)
+    with pytest.raises(SystemExit):
+        deep(["train", "at", "--\x1b[2J"])
+    assert is_plain(capsys.readouterr().err)
+    for say in (complain, tell):
+        say("of class \x1b]0;title\x07")
+        assert capsys.readouterr().err == "of class \\x1b]0;title\\x07\n"
+
+
+def test_the_theory_prints_on_ascii(monkeypatch):
+    monkeypatch.setitem(commands.COMMANDS, "accuracy", lambda options: {"ratio": "± \x1b[31m", "next": "line"})
+    text = printed_in_ascii(synthmodel, "accuracy", "--eps", "0", "--ratio", "1")
+    assert text == "ratio  \\xb1 \\x1b[31m\nnext   line\n"
+
+
+def test_without_standard_output(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert deep(["train", "unknown"]) == 2
+
+
+def test_what_is_printable_stays():
+    text = "Zürich 東京 ± é 🐈 a\tb\nc  d"
+    assert printable(text) == text
+    assert printable("\u202egpj\u200b\x85\x7f") == r"\u202egpj\u200b\x85\u007f"  # turned writing, no width, DEL
+    assert json.loads(printable(json.dumps("\x7f"))) == "\x7f"

@@ -1,0 +1,115 @@
+"""Planted images and the linear classifier: the torch side of the model, with no closed form in it."""
+
+import math
+
+import pytest
+import torch
+
+from deep.attacks.pgd import Attack, pgd
+from deep.data.planted import planted_images, reliance, sample_features, sign_patterns
+from deep.recipe.recipe import recipe_named
+from deep.training.loop import load_data, load_network, train
+from synthmodel import CrossEntropy, Setting, joint_accuracy, solve
+from synthmodel.solvers.margin_closed import ratio_closed
+
+
+def test_the_data_law():
+    x, y = sample_features(60_000, 1.0, 0.5, torch.Generator().manual_seed(0))
+    for i in range(3):
+        rows = x[y == i]
+        assert len(rows) == 20_000
+        for column in range(6):
+            active = column == i or (column >= 3 and column - 3 != i)
+            mean, std = rows[:, column].mean().item(), rows[:, column].std().item()
+            assert mean == pytest.approx(1.0 if active else 0.0, abs=4 * 0.5 / 20_000 ** 0.5)
+            assert std == pytest.approx(0.5 if active else 0.0, rel=0.03)
+        active = [i] + [3 + j for j in range(3) if j != i]
+        correlation = torch.corrcoef(rows[:, active].T) - torch.eye(3)
+        assert correlation.abs().max() < 4 / 20_000 ** 0.5
+
+
+def test_a_pixel_attack_shifts_a_feature_by_exactly_eps():
+    """pixel = value times sign, so moving each pixel by eps along the pattern moves the value by eps."""
+    data = planted_images(1.0, 0.5, patch=4, train_size=30, val_size=3, seed=0)
+    patterns = sign_patterns(4)
+    assert data.train.images.shape == (30, 1, 8, 12)
+    values = torch.einsum("nhw,fhw->nf", data.train.images[:, 0], patterns) / 16
+    shifted = torch.einsum("nhw,fhw->nf", data.train.images[:, 0] + 0.2 * patterns.sum(0), patterns) / 16
+    torch.testing.assert_close(shifted - values, torch.full((30, 6), 0.2), rtol=0, atol=1e-6)
+    assert (patterns.abs().sum(0) == 1).all()  # patches do not overlap and fill the image
+
+
+def test_reliance_of_the_theorys_own_network():
+    """A linear network with weights w1 and w2 has reliances w1 and w2."""
+    recipe = recipe_named("planted-linear", ["train_size=300", "val_size=30"])
+    data = load_data(recipe)
+    from deep.networks.classifier import build
+    model = build(recipe, data, 0)
+    own = torch.eye(3)
+    features = torch.cat([2.0 * own, 0.7 * (1 - own)], 1)
+    with torch.no_grad():
+        model.linear.weight.copy_(features @ sign_patterns(4).flatten(1) / 16)
+    assert reliance(model, data.test, 4) == pytest.approx((2.0, 0.7), abs=1e-5)
+
+
+def trained(tmp_path, *overrides):
+    recipe = recipe_named("planted-linear", overrides)
+    data = load_data(recipe)
+    run = train(recipe, data, tmp_path)
+    return recipe, data, load_network(run, data, "last")
+
+
+def test_sgd_on_the_margin_loss_finds_the_theorys_weights(tmp_path):
+    """T1-W: the general 3 x 6 classifier, attacked by PGD in its six coordinates and trained by SGD."""
+    mu, sigma, eps, lam, n = 1.0, 0.5, 0.2, 0.5, 30_000
+    recipe, _data, model = trained(
+        tmp_path, "loss=margin", "patch=1", f"train_size={n}", "batch=1000", "epochs=12", "lr=0.2", "momentum=0",
+        f"weight_decay={lam / 2}", "eps=0.2", "step=0.2", "eval_every=12")
+    assert model.linear.weight.shape == (3, 6)
+    weight = model.linear.weight.detach() * sign_patterns(1).flatten(1).sum(1)
+    eye, ones = torch.eye(3), torch.full((3, 3), 1 / 3)
+    w1, w2 = (mu - 2 * eps) / lam, (mu - sigma / math.sqrt(math.pi) - 2 * eps) / lam  # 1.2, 0.6358
+    expected = torch.cat([w1 * (eye - ones), -w2 * (eye - ones)], 1)
+    # A weight is a mean over n/3 samples of a class over lam, plus what SGD leaves at its last learning rate.
+    monte_carlo = sigma / math.sqrt(n / 3) / lam
+    assert (weight - expected).abs().max() < 5 * monte_carlo  # 0.05, where dropping the cross-class gap moves w2 by .56
+    assert recipe.eps == recipe.step  # one full step is the exact worst case of a linear network
+
+
+@pytest.mark.parametrize(("loss", "eps"), [("margin", 0.2), ("margin", 0.42), ("cross-entropy", 0.3)])
+def test_a_linear_network_on_images_matches_the_theory(tmp_path, loss, eps):
+    """Theory at the network's own effective lam = 2 weight_decay/patch^2; four seeds, their mean and spread."""
+    setting, ratios, accuracies = Setting(1, 0.5), [], []
+    for seed in range(4):
+        recipe, data, model = trained(tmp_path, f"loss={loss}", f"eps={eps}", f"step={eps}", f"seed={seed}",
+                                      "epochs=16", "eval_every=16")
+        exclusive, shared = reliance(model, data.test, recipe.patch)
+        ratios.append(shared / exclusive)
+        accuracies.append(exact_accuracy(model, data.test, eps))
+    lam = 2 * recipe.weight_decay / recipe.patch ** 2
+    predicted = ratio_closed(setting.k(eps)) if loss == "margin" else solve(setting, CrossEntropy(), eps, lam).ratio
+    ratios, accuracies = torch.tensor(ratios), torch.tensor(accuracies)
+    assert abs(ratios.mean().item() - predicted) < max(4 * ratios.std().item() / 2, 0.01)
+    assert ratios.std() < 0.05
+    if predicted == 0:
+        return  # weights that are 0 in theory are small but not 0 here, and the exact attack charges for each
+    expected = float(joint_accuracy(predicted, setting.k(eps)))
+    assert accuracies.mean().item() == pytest.approx(expected, abs=4 * math.sqrt(expected * (1 - expected) / 24_000))
+
+
+def exact_accuracy(model, split, eps):
+    """Share of images whose margins all survive the exact worst case, eps |W_y - W_j|_1."""
+    weight = model.linear.weight.detach()
+    x = split.images.flatten(1)
+    right = torch.ones(len(split), dtype=torch.bool)
+    for shift in (1, 2):
+        difference = weight[split.labels] - weight[(split.labels + shift) % 3]
+        right &= (difference * x).sum(1) > eps * difference.abs().sum(1)
+    return right.float().mean().item()
+
+
+def test_pgd_finds_the_exact_worst_case_of_images(tmp_path):
+    recipe, data, model = trained(tmp_path, "epochs=8", "eval_every=8")
+    z = pgd(model, data.test.images, data.test.labels, Attack(recipe.eps, recipe.eps, 1, False, None, "cross-entropy"))
+    found = (model(z).argmax(1) == data.test.labels).float().mean().item()
+    assert found == pytest.approx(exact_accuracy(model, data.test, float(recipe.eps)), abs=0.002)

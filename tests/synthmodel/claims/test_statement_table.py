@@ -1,0 +1,47 @@
+"""The table of statements and losses: computed, as committed, and able to say something else."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+import synthmodel.claims.statement_table as module
+from synthmodel.claims.statement_table import cell, table
+from synthmodel.cli.commands import COMMANDS
+from synthmodel.model.losses import Margin, SmoothedMargin
+
+COMMITTED = Path(__file__).parents[3] / "figures" / "data" / "statements.csv"
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return COMMANDS["table"](None)
+
+
+def test_the_committed_table_is_what_the_code_computes(rows):
+    with open(COMMITTED, newline="") as file:
+        assert list(csv.DictReader(file)) == rows
+
+
+def test_what_the_theorems_say_of_each_loss(rows):
+    said = {row["statement"].split(":")[0].split(",")[0]: row for row in rows}
+    with_threshold = {name for name, found in said["T1"].items() if found == "holds"}
+    assert with_threshold == {"margin", "smoothed margin", "soft-target margin, exact", "soft-target margin, delta*"}
+    assert [name for name, found in said["T3"].items() if found == "holds"] == ["smoothed margin"]
+    assert said["N2"]["margin"] == "holds" and said["N4"]["margin"] == "fails"
+    assert said["N4"]["cross-entropy"] == "holds if k < 3.2, up to 2.4"  # the last k of the grid below N4's end
+    pairwise, joint = rows[:2]
+    assert (pairwise["margin"], joint["margin"]) == ("holds", "fails")
+
+
+@pytest.mark.parametrize(("k", "holds", "words"), [
+    ([1, 2], [True, True], "holds"), ([1, 2], [False, False], "fails"), ([], [], "says nothing"),
+    ([1, 2, 3], [True, False, False], "holds if k < 2, up to 1"), ([1, 2, 3], [True, False, True], "holds in 2 of 3")])
+def test_cells(k, holds, words):
+    assert cell(k, holds) == words
+
+
+def test_a_wrong_loss_changes_the_table(monkeypatch):
+    monkeypatch.setattr(module, "LOSSES", {"smoothed margin": ("exact", Margin(), SmoothedMargin(0.2))})
+    found = table()
+    assert found["T3: the soft label raises w2"]["smoothed margin"] == "fails"

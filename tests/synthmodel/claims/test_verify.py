@@ -1,0 +1,200 @@
+"""`verify`: every status is borne out, and a mutated claim is caught by its own check."""
+
+import importlib
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from synthmodel import Margin, solve
+from synthmodel.__main__ import main
+from synthmodel.claims.checks import CHECKS
+from synthmodel.claims.evidence import Evidence
+from synthmodel.claims.registry import CLAIMS, OPEN, STATUSES
+from synthmodel.claims.verify import Row
+from synthmodel.solvers.margin_closed import eps1, ratio_closed
+from synthmodel.symbolic import CLAIMS as DERIVED
+
+IDS = [known.id for known in CLAIMS]
+THEORY = """A1 T1 T1-W N1 T2-pair T2-joint T2-joint' N2 T3 T3-target N3 S1 T1-CE T1-temp T3-CE N4 N5 T2-joint-K N2-K
+D1 D2 D3 D1-any D4""".split()  # IDs of THEORY.md
+
+
+def test_the_list_is_complete():
+    assert len(IDS) == len(set(IDS)) and set(THEORY) <= set(IDS)
+    assert all(known.status in STATUSES and known.source in ("paper", "new") for known in CLAIMS)
+    assert set(CHECKS) == set(IDS)
+    assert all(known.instead for known in CLAIMS if known.status == "refuted")
+    assert not any(known.instead for known in CLAIMS if known.status != "refuted")
+    assert len(OPEN) >= 4
+
+
+def test_a_symbolic_claim_has_a_derivation_and_every_derivation_a_claim():
+    assert {known.id for known in CLAIMS if known.status == "symbolic"} <= set(DERIVED)
+    assert set(DERIVED) <= set(IDS)
+
+
+def test_every_row_holds_with_its_derivation_and_its_certificate(capsys):
+    """All rows, made once, by the command."""
+    assert main(["verify", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    rows = {row["id"]: row for row in json.loads(out)}
+    assert list(rows) == IDS
+    assert all({"source", "status", "domain", "margin", "measure", "counterexample"} <= row.keys()
+               for row in rows.values())
+    assert [name for name, row in rows.items() if not row["holds"]] == []
+    assert {name for name, row in rows.items() if row["derived"]} == set(DERIVED)
+    proved = {name for name, row in rows.items() if row["proved"]}
+    assert {"T2-joint'", "N2", "N3", "C1", "N4", "N4-end", "T1-CE-exact"} <= proved
+    examples = {"T2-joint": "0.870642 at w2 = .7 w1, but 0.865767 at w2 = w1", "N2-unequal": "r_AT = 0.4358 > r_acc = "
+                "0.2123", "T1-CE": "w2 = 0.5977", "T3-CE": "b = .3 has w2 = 0.5892", "T3-target": "0.2458",
+                "D2-monotone": "0.984", "T1-temp-plain": "0.0067"}
+    for name, words in examples.items():
+        assert words in rows[name]["counterexample"]
+
+
+def test_a_row_fails_with_any_of_its_parts():
+    good, bad = (Evidence(holds, "", 0.0, "") for holds in (True, False))
+    claim = CLAIMS[0]
+    assert Row(claim, good).holds and Row(claim, good, True, True).holds
+    assert not Row(claim, bad, True, True).holds
+    assert not Row(claim, good, False).holds and not Row(claim, good, True, False).holds
+
+
+def original(module, name):
+    return getattr(importlib.import_module(f"synthmodel.claims.checks.{module}"), name)
+
+
+def scaled(module, name, factor=1.01):
+    """The function `name` with its result (a number, an array or a tuple of them) multiplied."""
+    function = original(module, name)
+
+    def mutant(*arguments, **options):
+        result = function(*arguments, **options)
+        return tuple(factor * part for part in result) if isinstance(result, tuple) else factor * result
+
+    return mutant
+
+
+def more_w2(module, name, factor=1.01):
+    """A solver whose w2 is larger."""
+    function = original(module, name)
+
+    def mutant(*arguments, **options):
+        found = function(*arguments, **options)
+        return replace(found, w2=factor * found.w2)
+
+    return mutant
+
+
+def other_argument(module, name, place, change):
+    """A function that is handed a changed argument."""
+    function = original(module, name)
+
+    def mutant(*arguments, **options):
+        arguments = list(arguments)
+        arguments[place] = change(arguments[place])
+        return function(*arguments, **options)
+
+    return mutant
+
+
+R_ACC, B_STAR, MEASURES = original("theorems", "r_acc"), original("theorems", "b_star"), original("samples", "measures")
+
+
+original_best, CURVATURES = original("general", "best_ratio"), original("softmax", "curvatures")
+
+
+def solve_margin(setting, eps):
+    return solve(setting, Margin(), eps, 1.0).ratio
+
+
+# claim and what is wrong -> (module of the check, name it uses, mutant)
+MUTATIONS = {
+    "A1: delta* with the cross-class part reversed": (
+        "softmax", "delta_star", lambda w1, w2: np.sign([-w1, w1, w1, -w2, w2, w2])),
+    "T1: w2 one per cent larger": ("theorems", "solve_closed", more_w2("theorems", "solve_closed")),
+    "T1: threshold one per cent off": ("theorems", "eps1", lambda setting, b: 1.01 * eps1(setting, b)),
+    "T1: 1/sqrt(pi) replaced by 1/sqrt(3)": (
+        "theorems", "eps1", lambda setting, b: setting.mu / 2 - (1 - b) * setting.sigma / (2 * math.sqrt(3))),
+    "T1-W: lam = lam_F": ("softmax", "solve_cross_entropy",
+                          other_argument("softmax", "solve_cross_entropy", 3, lambda lam: lam / 2)),
+    "N1: eps0 one per cent off": ("theorems", "eps0", scaled("theorems", "eps0")),
+    "T2-pair: wrong law": ("theorems", "pairwise_accuracy", lambda r, k: original("theorems", "joint_accuracy")(r, k)),
+    "T2-joint: accuracy at w1 higher": ("theorems", "joint_by_quadrature", lambda r, k: 0.87 + r / 100),
+    "T2-joint': maximiser one per cent off": ("theorems", "r_acc", scaled("theorems", "r_acc")),
+    "T2-joint': monotone past r = 1": ("theorems", "r_acc", lambda k: 1.0),
+    "T2-joint': threshold replaced": ("theorems", "r_acc", lambda k: max(R_ACC(k), 1e-3)),
+    "T2-joint': accuracy without Owen's T": ("theorems", "joint_accuracy", original("theorems", "pairwise_accuracy")),
+    "T2-unequal: best ratio of equal noise": ("general", "best_ratio", lambda setting, eps: 0.5),
+    "T2-unequal: accuracy one per cent off": ("general", "accuracy_of", scaled("general", "accuracy_of")),
+    "N2: sides exchanged": ("theorems", "r_acc", lambda k: ratio_closed(k) ** 2),
+    "N2-unequal: as at equal noise": ("general", "best_ratio", scaled("general", "best_ratio", 3.0)),
+    "T3: sign of b flipped": ("theorems", "eps1", lambda setting, b: eps1(setting, 0) - b * setting.sigma / 4),
+    "T3: threshold of b = 0": ("theorems", "eps1", lambda setting, b: eps1(setting, 0)),
+    "T3-target: threshold of T3": ("softmax", "threshold_closed", lambda setting, loss: eps1(setting, loss.b)),
+    "N3: b* five per cent off": ("theorems", "b_star", scaled("theorems", "b_star", 1.05)),
+    "N3: b* decreasing": ("theorems", "b_star", lambda k: 1 - B_STAR(k)),
+    "S1: another lam": ("softmax", "solve_cross_entropy",
+                        other_argument("softmax", "solve_cross_entropy", 3, lambda lam: 1.01 * lam)),
+    "CE-2D: another lam": ("softmax", "solve_cross_entropy",
+                           other_argument("softmax", "solve_cross_entropy", 3, lambda lam: 1.01 * lam)),
+    "T1-CE: limit one per cent off": ("softmax", "ratio_limit", scaled("softmax", "ratio_limit")),
+    "T1-CE: a sharp threshold": ("softmax", "solve_cross_entropy", more_w2("softmax", "solve_cross_entropy", 0.0)),
+    "CE-monotone: eps and mu/2 - eps exchanged": (
+        "softmax", "solve_cross_entropy",
+        other_argument("softmax", "solve_cross_entropy", 2, lambda eps: 0.495 - np.asarray(eps))),
+    "T1-temp: psi one per cent off": ("softmax", "psi_pair", scaled("softmax", "psi_pair")),
+    "T1-temp: temperature ten times": (
+        "softmax", "solve_lse", other_argument("softmax", "solve_lse", 1, lambda loss: replace(loss, tau=10000.0))),
+    "T1-temp-plain: v grows like 1/tau": (
+        "softmax", "solve_cross_entropy", lambda setting, loss, eps, lam: solve(setting, Margin(), eps, lam)),
+    "T3-CE: smoothing without effect": (
+        "softmax", "solve_cross_entropy",
+        other_argument("softmax", "solve_cross_entropy", 1, lambda loss: replace(loss, b=0 * loss.b))),
+    "S1-exact: no attack": (
+        "exact_attack", "solve_exact", other_argument("exact_attack", "solve_exact", 6, lambda eps: 0 * eps)),
+    "T1-CE-exact: dies at .49": ("exact_attack", "solve_exact", lambda *a: (1.0, 0.0, 0, 0, 0, 0)),
+    "T1-CE-exact-unequal: half the mean": ("exact_attack", "exact_threshold", lambda *a: 0.4),
+    "T3-CE-exact: the ratio of b = 0": ("exact_attack", "solve_exact",
+                                        other_argument("exact_attack", "solve_exact", 5, lambda b: 0 * b)),
+    "N4-end: a larger ratio": ("softmax", "r_acc", lambda k: R_ACC(k) - 0.003),
+    "N4: r_acc larger by .02": ("softmax", "r_acc", lambda k: R_ACC(k) + 0.02),
+    "N5: another lam": ("softmax", "solve", other_argument("softmax", "solve", 3, lambda lam: 1.01 * lam)),
+    "G-noise: threshold one per cent off": ("general", "threshold_closed", scaled("general", "threshold_closed")),
+    "G-K: w2 one per cent larger": ("general", "solve_closed", more_w2("general", "solve_closed")),
+    "G-joint-K: n classes for n - 1": ("general", "density_sign",
+                                       other_argument("general", "density_sign", 2, lambda n: n + 1)),
+    "T2-joint-K: the best ratio of one class more": (
+        "general", "best_ratio", other_argument("general", "best_ratio", 0,
+                                                lambda s: replace(s, classes=s.classes + 1))),
+    "N2-K: the ratio of the margin loss is best": (
+        "general", "best_ratio", lambda setting, eps: solve_margin(setting, eps)),
+    "T2-joint-B: the threshold of design A": ("general", "best_ratio", lambda setting, eps: original_best(
+        replace(setting, design="A"), eps)),
+    "N2-B: decay on two weights": ("general", "solve_polar", more_w2("general", "solve_polar", 1.5)),
+    "T3-CE-rates: A and Q exchanged": ("softmax", "curvatures", lambda *a: CURVATURES(*a)[::-1]),
+    "G-lp: another norm": ("general", "solve_closed", other_argument(
+        "general", "solve_closed", 0, lambda s: replace(s, norm=s.norm + 0.1 if math.isfinite(s.norm) else 50.0))),
+    "D1: b* five per cent off": ("flows", "b_star", scaled("flows", "b_star", 0.8)),
+    "D1: limit one per cent off": ("flows", "ratio_closed", scaled("flows", "ratio_closed")),
+    "CAS: a negative cosine counts": ("cas", "positive_sum", lambda matrix: float(matrix.sum())),
+    "mCAS: cosines one per cent off": ("cas", "cosines", scaled("cas", "cosines")),
+    "P-linear: lam = lam_F": ("cas", "cross_entropy_ratio", other_argument(
+        "cas", "cross_entropy_ratio", 2, lambda lam: lam / 2)),
+    "D3: noise weights kept": ("samples", "measures", lambda *a, **o: {
+        key: np.zeros_like(value) for key, value in MEASURES(*a, **o).items()}),
+    "E-margins: tau* ten per cent off": ("samples", "tau_star", scaled("samples", "tau_star", 1.1)),
+}
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=str)
+def test_a_mutated_claim_is_caught(mutation, monkeypatch):
+    module, attribute, mutant = MUTATIONS[mutation]
+    module = importlib.import_module(f"synthmodel.claims.checks.{module}")
+    assert hasattr(module, attribute)
+    monkeypatch.setattr(module, attribute, mutant)
+    assert not CHECKS[mutation.split(":")[0]]().holds
