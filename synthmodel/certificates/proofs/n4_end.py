@@ -16,11 +16,12 @@ from flint import arb, arb_series
 from synthmodel.certificates.checker import ball, precision
 from synthmodel.certificates.columns import Laid, examine_laid
 from synthmodel.certificates.gaussian_means import moments
+from synthmodel.certificates.laying import below, lay
 from synthmodel.certificates.proofs.ce_monotone import BITS, along, lift, residual, sides
 from synthmodel.certificates.proofs.n4_inequality import best_ratio, inverse_mills
 from synthmodel.model.setting import checked
 
-__all__ = ["ABOVE", "U", "above_best", "below_best", "curve"]
+__all__ = ["ABOVE", "U", "above_best", "above_cells", "below_best", "curve"]
 
 U = (1.64, 1.94)  # k from 2.0695 to 2.4103
 
@@ -75,6 +76,14 @@ def values(u, tau):
 ABOVE = Laid(tuple(Fraction(str(u)) for u in U), 2, begins, values)
 
 
+def above_cells(laid=ABOVE):
+    """Cells of the certificate of N4 on the ray."""
+    low, high = laid.side
+    with precision():
+        start = 2 * curve(ball(low, low))[0][0] * curve(ball(high, high))[1][0]
+        return lay(laid, low, high, below(start))
+
+
 def above_best(u_low=U[0], u_high=U[1], wanted=1):
     """Certify r_CE > r_acc for all L >= 0 and k(u_low) <= k <= k(u_high): (outcome, cells); True, or None if undecided.
 
@@ -84,8 +93,6 @@ def above_best(u_low=U[0], u_high=U[1], wanted=1):
     >>> above_best(1.64, 1.65)[0], above_best(1.64, 1.65, wanted=-1)[0]
     (True, None)
     """
-    from synthmodel.certificates.search_cross_entropy import above_cells  # which imports this module
-
     u_low = checked("u_low", u_low, above=0)
     u_high = checked("u_high", u_high, above=u_low)
 

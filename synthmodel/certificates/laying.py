@@ -1,0 +1,56 @@
+"""Finds cells that are laid in tau one upon another, for the certificates of `columns`; no part of a proof."""
+
+import math
+from fractions import Fraction
+
+from synthmodel.certificates.checker import ball
+
+__all__ = ["below", "lay", "rounded"]
+
+WIDEST, NARROWEST = 0.25, 1e-4  # relative width of a cell
+
+
+def rounded(number, digits=4):
+    """A decimal of so many digits near the number."""
+    return Fraction(f"{float(number):.{digits}g}")
+
+
+def below(number):
+    """A decimal a little below a positive number."""
+    return rounded(0.999 * float(number))
+
+
+def lay(laid, low, high, start, hint=None):
+    """Cells of `laid` over [low, high], in tau from `start` up to the last ones, each as wide as is certain.
+
+    Where nothing is certain, the cell is halved, in tau or in p, whichever is wider. hint: a function of two balls and
+    of its own last value, whose value becomes the third interval of a cell, of length 0. Raises ValueError where cells
+    of relative width NARROWEST are not certain.
+    """
+    cells, todo = [], [(low, high, start, WIDEST, 0.02)]
+    while todo:
+        low, high, tau, step, x = todo.pop()
+        while True:
+            digits = 2 - math.floor(math.log10(step))  # so many that rounding moves the end by < 1/20 of the cell
+            cell = (low, high), (tau, rounded(tau * Fraction(1 + step), digits))
+            try:
+                now = hint(*(ball(*side) for side in cell), x) if hint else None
+                cell += ((Fraction(str(now)),) * 2,) if hint else ()
+                on, end = laid.values(*(ball(*side) for side in cell))
+                certain, last = bool(on > 0 or end > 0), bool(end > 0)
+            except (ValueError, ZeroDivisionError):  # a square root of, or a division by, a ball that contains 0
+                certain = False
+            if certain:
+                cells.append(cell)
+                if last:
+                    break
+                tau, step, x = cell[1][1], min(1.5 * step, WIDEST), now
+            elif max(step, high / low - 1) < NARROWEST:
+                raise ValueError(f"cells up to an end were asked for, but no sign is certain near p = {float(low):g}, "
+                                 f"tau = {float(tau):g}: the claim may be false there, so choose a smaller region.")
+            elif step > high / low - 1:
+                step /= 2
+            else:
+                todo.append(((low + high) / 2, high, tau, step, x))
+                high = (low + high) / 2
+    return sorted(cells)
