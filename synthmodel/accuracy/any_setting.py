@@ -10,9 +10,10 @@ import math
 import numpy as np
 from scipy.special import ndtr, owens_t
 
-from synthmodel.accuracy.three_classes import brentq, nonnegative, r_acc
+from synthmodel.accuracy.three_classes import nonnegative, r_acc
 from synthmodel.model.losses import Margin
 from synthmodel.model.noise import all_positive, least_rule
+from synthmodel.model.roots import brentq
 from synthmodel.model.setting import Setting, checked, checked_setting, number  # noqa: F401 - Setting is used by the doctests
 from synthmodel.model.solution import NotConverged
 from synthmodel.solvers.margin_closed import extreme_mean, linear_parts, pair_norm

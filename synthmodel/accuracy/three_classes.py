@@ -9,15 +9,14 @@ import math
 import numpy as np
 from scipy.special import log_ndtr, ndtr, owens_t
 
+from synthmodel.model.roots import brentq
 from synthmodel.model.setting import LARGEST, checked
-from synthmodel.model.solution import NotConverged
 from synthmodel.solvers.margin_closed import GAP, ratio_closed
 
 __all__ = ["b_star", "crossover", "imr", "joint_accuracy", "joint_slope", "pairwise_accuracy", "r_acc", "r_acc_cubic",
            "slope_sign"]
 
 K0 = GAP  # k at eps0: below it no positive ratio helps
-ITERATIONS = 2000  # of a root finder, most of whose steps may be bisections
 TIGHT = {"xtol": 1e-300, "rtol": 4 * np.finfo(float).eps}  # brentq to the last bits, also for tiny roots
 
 
@@ -32,16 +31,6 @@ def imr(u):
 
 def _imr(u):
     return np.exp(-np.square(u) / 2 - 0.5 * math.log(2 * math.pi) - log_ndtr(u))
-
-
-def brentq(function, low, high, args=(), **options):
-    """scipy's Brent root finder; its module is loaded at the first use, as it is most of the time of an import."""
-    from scipy.optimize import brentq
-    try:
-        return brentq(function, low, high, args=args, maxiter=ITERATIONS, **options)
-    except RuntimeError as error:
-        raise NotConverged(f"a root between {low} and {high} was not found in {ITERATIONS} steps ({error}): choose "
-                           "milder numbers.") from None
 
 
 def nonnegative(r, largest=1e300):

@@ -11,9 +11,9 @@ from math import inf, pi, sqrt
 import numpy as np
 from scipy.special import expit
 
-from synthmodel.accuracy.three_classes import brentq
 from synthmodel.model.losses import WrongClassLSE
 from synthmodel.model.noise import Law
+from synthmodel.model.roots import brentq
 from synthmodel.model.setting import Setting, checked, checked_setting, number  # noqa: F401 - Setting is used by the doctest
 from synthmodel.model.solution import NotConverged, Solution
 from synthmodel.solvers.line_integrals import EXPONENT, kernels, log_sum_derivatives

@@ -31,12 +31,13 @@ from synthmodel import (
     threshold,
 )
 from synthmodel.__main__ import main
-from synthmodel.accuracy import any_setting, three_classes
+from synthmodel.accuracy import any_setting
 from synthmodel.accuracy.three_classes import imr, joint_slope, r_acc_cubic, slope_sign
 from synthmodel.flows.any_noise import Features
 from synthmodel.flows.finite_outliers import Outliers
 from synthmodel.flows.gradient_flow import cross_entropy_flow, effective_smoothing, margin_flow, psi
 from synthmodel.flows.rare_outliers import exclusive_optimum, forgetting_range, limit_flow
+from synthmodel.model import roots
 from synthmodel.model.setting import checked, reals
 from synthmodel.samples.margin_estimates import estimates, expected_maximum, tau_star
 from synthmodel.solvers import margin_closed
@@ -151,7 +152,7 @@ def test_a_norm_next_to_infinity_has_its_curve(capsys):
 
 
 def test_a_root_that_is_not_found_is_no_traceback(monkeypatch):
-    monkeypatch.setattr(three_classes, "ITERATIONS", 3)
+    monkeypatch.setattr(roots, "ITERATIONS", 3)
     with pytest.raises(NotConverged, match="was not found in 3 steps"):
         r_acc(1.2)
 
