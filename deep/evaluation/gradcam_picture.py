@@ -4,7 +4,7 @@ import textwrap
 
 from deep.system.drawing import drawing
 from deep.system.files import write_atomically
-from synthmodel.system.terminal import printable
+from deep.system.terminal import printable
 
 __all__ = ["draw"]
 

@@ -17,7 +17,7 @@ from deep.recipe.recipe import recipe_from_dict
 from deep.runs.checkpoint import whole
 from deep.system.files import commit, write_atomically, write_text
 from deep.system.lock import InUse, Lock
-from synthmodel.system.reading import from_json
+from deep.system.reading import from_json
 
 __all__ = ["InUse", "RunFolder", "commit", "load_checkpoint", "write_atomically"]
 

@@ -7,7 +7,7 @@ import torch
 
 from deep.system.files import write_text
 from deep.system.lock import Lock
-from synthmodel.system.reading import from_json
+from deep.system.reading import from_json
 
 __all__ = ["checkpoints", "enter", "known", "read_lines", "weights_digest"]
 

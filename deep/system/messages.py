@@ -6,7 +6,7 @@ That is so on a full disk, at a closed pipe, and after a terminal has gone.
 import sys
 from contextlib import suppress
 
-from synthmodel.system.terminal import printable
+from deep.system.terminal import printable
 
 __all__ = ["Patient", "tell"]
 

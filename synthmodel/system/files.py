@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and the commit of the code that wrote them."""
 
+import fcntl
 import os
 import secrets
 import subprocess
@@ -8,31 +9,76 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["commit", "write_text"]
+__all__ = ["commit", "write_atomically", "write_text"]
 
 PROJECT = "synthmodel"  # its name in pyproject.toml
 
 
-def write_text(path, text):
-    """Write a text to a new file beside `path`, and rename it: whatever goes wrong, `path` is as it was.
+def write_atomically(path, write):
+    """Call write(file) on a new binary file beside `path`, sync it, and rename it to `path`.
 
-    What is no file, such as /dev/null, is written as it is. OSError names `path`.
+    Whatever goes wrong before the renaming, `path` is as it was, and the new file is gone; an OSError (a full disk,
+    say) names `path`. Each call has a file of its own, `NAME.RANDOM.tmp`, so that several processes may write one
+    `path`: the last one wins. Files that killed processes left beside it are removed. What is no file, such as
+    /dev/null, is written as it is.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_atomically(Path(folder, "a.txt"), lambda file: file.write(b"whole"))
+    ...     [(path.name, path.read_text()) for path in Path(folder).iterdir()]
+    [('a.txt', 'whole')]
     """
     name, path = str(path), Path(os.path.realpath(path))
-    new = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         if os.path.exists(name) and not os.path.isfile(name):
-            Path(name).write_text(text, encoding="utf-8")
+            with open(name, "wb") as file:
+                write(file)
             return
+        file, new = new_beside(path)
         try:
-            new.write_text(text, encoding="utf-8", newline="")
-            os.replace(new, path)
+            with file as content:
+                write(content)
+                content.flush()
+                os.fsync(content.fileno())
+                os.replace(new, path)
         except BaseException:
             with suppress(OSError):
-                new.unlink()  # a full disk needs the room
+                os.unlink(new)  # a full disk needs the room
             raise
+        remove_orphans(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, name) from error
+        raise OSError(error.errno, error.strerror or str(error), name) from error
+
+
+def write_text(path, text):
+    """`write_atomically` of a text, in UTF-8."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def new_beside(path):
+    """(file, path) of a new NAME.RANDOM.tmp, open and, where the file system can, locked for as long as it is."""
+    while True:
+        new = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+        file = open(new, "xb")  # noqa: SIM115 - the caller closes it
+        with suppress(OSError):
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return file, new
+        file.close()  # taken for an orphan in the instant before it was locked
+
+
+def remove_orphans(path):
+    """Remove the new files of `path` whose processes were killed: nobody holds their locks."""
+    for other in path.parent.iterdir():
+        if other.name.startswith(path.name + ".") and other.name.endswith(".tmp"):
+            with suppress(OSError), open(other, "rb") as file:  # gone already, in use, or no flock here
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(other)
 
 
 def commit():

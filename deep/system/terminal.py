@@ -1,0 +1,58 @@
+"""What both command lines share: one sentence for bad words, and output that no name or encoding can spoil."""
+
+import argparse
+import sys
+from contextlib import contextmanager, redirect_stdout, suppress
+
+__all__ = ["OneSentenceParser", "complain", "escaped_output", "printable"]
+
+
+def printable(text, encoding="utf-8"):
+    r"""The text with control characters, and those that the encoding lacks, as Python escapes; lines and tabs stay.
+
+    Names of files and classes are the choice of whoever made them: ESC and CR would control the terminal.
+
+    >>> print(printable("\x1b[31mcat\r ± \udcff"), printable("±", "ascii"))
+    \x1b[31mcat\r ± \udcff \xb1
+    """
+    text = "".join(char if char.isprintable() or char in "\n\t" else escape(char) for char in text)
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def escape(char):
+    r"""\x1b for ESC; DEL, the one such character that json.dumps leaves as it is, in the form that JSON has."""
+    return r"\u007f" if char == "\x7f" else char.encode("unicode_escape").decode()
+
+
+class Escaped:
+    """A text stream to which `printable` text is written."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def write(self, text):
+        self.stream.write(printable(text, getattr(self.stream, "encoding", None) or "utf-8"))
+        return len(text)
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+
+@contextmanager
+def escaped_output():
+    """In the block, what is printed on standard output is printable."""
+    with redirect_stdout(sys.stdout and Escaped(sys.stdout)):  # None where there is no standard output
+        yield
+
+
+def complain(sentence):
+    """Print a sentence, which may hold names, on standard error; where that is closed or full, the status tells."""
+    with suppress(OSError, ValueError):
+        print(printable(sentence), file=sys.stderr)
+
+
+class OneSentenceParser(argparse.ArgumentParser):
+    """argparse with errors of one line."""
+
+    def error(self, message):
+        self.exit(2, printable(f"{self.prog}: {message}; see {self.prog} --help.\n"))
