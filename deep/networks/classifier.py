@@ -1,6 +1,5 @@
 """Networks: each is a `Classifier`, a body of features under one linear layer, with normalisation inside."""
 
-from dataclasses import replace
 
 import torch
 from torch import nn
@@ -10,11 +9,10 @@ from deep.networks.convolution import overruns
 from deep.networks.deit import DeiT, load_published
 from deep.networks.registry import NETWORKS, register
 from deep.networks.resnet import PreActBlock, PreActResNet18, ResNet18, ResNetBlock, WideResNet
-from deep.runs.checkpoint import check_weights
 from deep.system.random_state import seeded
 
 __all__ = ["Classifier", "DeiT", "PreActBlock", "PreActResNet18", "ResNet18", "ResNetBlock", "WideResNet", "build",
-           "load_network", "load_published", "register", "split_last_linear"]
+           "load_published", "register", "split_last_linear"]
 
 
 class Classifier(nn.Module):
@@ -95,21 +93,3 @@ def build(recipe, data, seed):
         network = NETWORKS[recipe.model].build(recipe, shape, classes)
         body, linear = network if isinstance(network, tuple) else split_last_linear(network, shape, classes)
         return Classifier(body, linear, data.mean, data.std, bf16=recipe.bf16, channels_last=recipe.channels_last)
-
-
-def load_network(run, data, which="best", device="cpu"):
-    """The network of a run folder's checkpoint, in float32 whatever the training's arithmetic was.
-
-    Raises ValueError if the checkpoint is missing, damaged or of another network.
-    """
-    # The weights come from the checkpoint: a file of published ones need not be there any more.
-    model = build(replace(run.recipe(), pretrained=None), data, 0)
-    weights = run.model_state(which)["model"]
-    try:
-        check_weights(weights, model.state_dict(), "weights")
-        model.load_state_dict(weights)
-    except (RuntimeError, ValueError) as error:
-        raise ValueError(f"the weights in {run.path / which}.pt do not fit the network of its recipe: restore the file "
-                         "from a copy.") from error
-    model.bf16 = False
-    return model.to(device).eval()

@@ -10,7 +10,6 @@ import torch
 
 from deep.data.dataset import load
 from deep.data.planted import planted_images
-from deep.networks.classifier import load_network
 from deep.recipe.recipe import Recipe, run_name
 from deep.runs.folder import RunFolder, load_checkpoint, packed
 from deep.runs.sessions import other_arithmetic
@@ -21,7 +20,7 @@ from deep.training.first_batch import check_batches, check_compiler
 from deep.training.losses import check_smoothing
 from deep.training.step import Training, seeds
 
-__all__ = ["Interrupted", "Training", "common_epochs", "load_data", "load_network", "train"]
+__all__ = ["Interrupted", "Training", "common_epochs", "load_data", "train"]
 
 
 # Fields that do nothing before a share of the epochs has passed, by the field that says which.

@@ -3,8 +3,8 @@
 import copy
 from pathlib import Path
 
-from deep.networks.classifier import load_network
 from deep.runs.folder import RunFolder
+from deep.runs.network import load_network
 from deep.runs.own_images import former_names
 from deep.runs.records import weights_digest
 from deep.system.progress import tell

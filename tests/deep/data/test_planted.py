@@ -8,7 +8,8 @@ import torch
 from deep.attacks.pgd import Attack, pgd
 from deep.data.planted import planted_images, reliance, sample_features, sign_patterns
 from deep.recipe.recipe import recipe_named
-from deep.training.loop import load_data, load_network, train
+from deep.runs.network import load_network
+from deep.training.loop import load_data, train
 from synthmodel import CrossEntropy, Setting, joint_accuracy, solve
 from synthmodel.solvers.margin_closed import ratio_closed
 

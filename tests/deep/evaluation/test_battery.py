@@ -25,7 +25,8 @@ from deep.evaluation.battery import attack_rounds, battery, correct, rounds_of, 
 from deep.evaluation.gradient_masking import broken_more, gap_flag, sanity_flags
 from deep.networks.classifier import Classifier
 from deep.recipe.recipe import recipe_named
-from deep.training.loop import load_data, load_network, train
+from deep.runs.network import load_network
+from deep.training.loop import load_data, train
 from tests.support.linear import linear_problem, median_eps, radius
 
 EPS = Fraction(8, 255)

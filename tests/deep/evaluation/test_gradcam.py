@@ -18,7 +18,8 @@ from deep.evaluation.shared_evidence import overlap, profiles, shared_fraction
 from deep.networks.classifier import Classifier, build
 from deep.recipe.recipe import recipe_named
 from deep.runs.folder import RunFolder
-from deep.training.loop import load_data, load_network
+from deep.runs.network import load_network
+from deep.training.loop import load_data
 
 
 class Double(Classifier):

@@ -13,7 +13,8 @@ from deep.networks.deit import DeiT
 from deep.networks.registry import NETWORKS, register
 from deep.recipe.recipe import recipe_named, run_name
 from deep.runs.folder import RunFolder
-from deep.training.loop import load_data, load_network, train
+from deep.runs.network import load_network
+from deep.training.loop import load_data, train
 
 SHORT = ["train_size=1000", "val_size=60", "batch=50", "epochs=1", "eval_every=1", "steps=1", "eval_steps=1",
          "bf16=true", "channels_last=true"]
@@ -131,7 +132,7 @@ def test_a_finished_run_does_not_need_the_published_weights_any_more(tmp_path, m
     object.__setattr__(gone, "pretrained", "gone.pt")  # as if it had been there when the training began
     monkeypatch.setattr(RunFolder, "recipe", lambda self: gone)
     asked = []
-    monkeypatch.setattr("deep.networks.classifier.build",
+    monkeypatch.setattr("deep.runs.network.build",
                         lambda made, *rest: (asked.append(made.pretrained), build(made, *rest))[1])
     load_network(run, data, "last")
     assert asked == [None]

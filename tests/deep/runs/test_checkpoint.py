@@ -9,10 +9,10 @@ import torch
 
 from deep.__main__ import main
 from deep.data.dataset import Split
-from deep.networks.classifier import load_network
 from deep.recipe.recipe import recipe_named
 from deep.runs.checkpoint import check_checkpoint
 from deep.runs.folder import RunFolder
+from deep.runs.network import load_network
 from deep.training.loop import load_data, train
 from deep.training.step import Training
 

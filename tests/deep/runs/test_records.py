@@ -16,8 +16,9 @@ from deep.__main__ import main
 from deep.evaluation.accuracy import evaluation_attack, measure
 from deep.evaluation.cas import cas, class_correlation
 from deep.runs.folder import RunFolder
+from deep.runs.network import load_network
 from deep.runs.records import checkpoints, known, read_lines
-from deep.training.loop import load_data, load_network
+from deep.training.loop import load_data
 
 CAS = ["--checkpoint", "all", "--attack-seeds", "2", "--attack-steps", "2", "--json"]
 

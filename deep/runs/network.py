@@ -1,0 +1,26 @@
+"""The network that a run has trained, from one of its checkpoints."""
+
+from dataclasses import replace
+
+from deep.networks.classifier import build
+from deep.runs.checkpoint import check_weights
+
+__all__ = ["load_network"]
+
+
+def load_network(run, data, which="best", device="cpu"):
+    """The network of a run folder's checkpoint, in float32 whatever the training's arithmetic was.
+
+    Raises ValueError if the checkpoint is missing, damaged or of another network.
+    """
+    # The weights come from the checkpoint: a file of published ones need not be there any more.
+    model = build(replace(run.recipe(), pretrained=None), data, 0)
+    weights = run.model_state(which)["model"]
+    try:
+        check_weights(weights, model.state_dict(), "weights")
+        model.load_state_dict(weights)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"the weights in {run.path / which}.pt do not fit the network of its recipe: restore the file "
+                         "from a copy.") from error
+    model.bf16 = False
+    return model.to(device).eval()
