@@ -3,9 +3,9 @@
 import sys
 
 from deep.cli import COMMANDS
-from deep.system.memory import memory_sentence
+from deep.system.device import memory_sentence
 from deep.system.signals import Interrupted, Stop
-from synthmodel.system.terminal import OneSentenceParser, complain, escaped_output
+from deep.system.terminal import OneSentenceParser, complain, escaped_output
 
 __all__ = ["main"]
 

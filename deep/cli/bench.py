@@ -2,7 +2,7 @@
 
 import json
 
-from deep.cli.common import positive, use_device
+from deep.system.device import positive, use_device
 
 __all__ = ["add", "run"]
 

@@ -2,7 +2,8 @@
 
 import json
 
-from deep.cli.common import add_run_options, opened, positive, printed_first
+from deep.cli.common import add_run_options, opened, printed_first
+from deep.system.device import positive
 
 __all__ = ["add", "continues", "run"]
 

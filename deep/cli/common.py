@@ -1,13 +1,12 @@
 """What several commands share: options, devices, and the run whose checkpoints they read."""
 
-import ctypes
 from contextlib import contextmanager
 
-__all__ = ["ATTACK_STEPS", "add_attack_steps", "add_machine_options", "add_run_options", "keep_freed_memory", "opened",
-           "positive", "printed_first", "use_device"]
+from deep.system.device import positive, use_device
+
+__all__ = ["ATTACK_STEPS", "add_attack_steps", "add_machine_options", "add_run_options", "opened", "printed_first"]
 
 ATTACK_STEPS = 20  # of PGD where a run is measured; what training writes of itself has the recipe's eval_steps
-TRIM_THRESHOLD, MMAP_MAX = -1, -4  # glibc's malloc.h
 
 
 def add_machine_options(command):
@@ -27,36 +26,6 @@ def add_run_options(command, checkpoints=("best", "last", "both")):
     add_attack_steps(command)
     command.add_argument("--json", action="store_true", help="print JSON")
     add_machine_options(command)
-
-
-def positive(name, value, most=10**6):
-    if value is not None and not 1 <= value <= most:
-        raise ValueError(f"{name} = {value} was given, but it must be from 1 to {most}: choose such a number.")
-
-
-def keep_freed_memory():
-    """Have glibc keep the memory of freed tensors for the next ones; nothing happens with another C library.
-
-    By default it returns large blocks to the system at once and has every page of the next one zeroed anew: tens of
-    thousands of page faults in each step of a training on the CPU.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(MMAP_MAX, 0)
-        mallopt(TRIM_THRESHOLD, -1)
-
-
-def use_device(name, threads):
-    import torch
-
-    from deep.system.processes import usable
-    keep_freed_memory()
-    torch.backends.cudnn.benchmark = True  # the images of a training have one size
-    positive("--threads", threads, most=1024)
-    if threads:
-        torch.set_num_threads(threads)
-    usable(name)
-    return name
 
 
 @contextmanager

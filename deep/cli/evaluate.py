@@ -2,7 +2,8 @@
 
 import json
 
-from deep.cli.common import add_run_options, opened, positive, printed_first
+from deep.cli.common import add_run_options, opened, printed_first
+from deep.system.device import positive
 
 __all__ = ["add", "continues", "run"]
 
@@ -78,7 +79,7 @@ def evaluated(folder, recipe, data, device, name, attacks, options, kept, attemp
     from deep.evaluation.gradient_masking import gap_flag, square_flag
     from deep.experiments.measurements import heading
     from deep.experiments.partial_battery import battery_kept, unpacked
-    from deep.networks.classifier import load_network
+    from deep.runs.network import load_network
     from deep.system.progress import bar
     attack = evaluation_attack(recipe, data.box, options.attack_steps)
     plain = kept and kept.values.get("plain")

@@ -6,8 +6,9 @@ import shlex
 from contextlib import chdir, suppress
 from pathlib import Path
 
-from deep.cli.common import ATTACK_STEPS, add_attack_steps, positive, use_device
+from deep.cli.common import ATTACK_STEPS, add_attack_steps
 from deep.experiments.paper_tables import SCALES, TABLES
+from deep.system.device import positive, use_device
 from deep.system.messages import tell
 
 __all__ = ["add", "continues", "run"]

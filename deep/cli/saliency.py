@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from deep.cli.common import add_run_options, opened, positive
+from deep.cli.common import add_run_options, opened
+from deep.system.device import positive
 
 __all__ = ["add", "run"]
 
@@ -120,8 +121,8 @@ def chosen(labels, total, classes, images, limit):
 
 def evidence_of(folder, data, device, name, split, attack, shown):
     from deep.evaluation.gradcam import evidence
+    from deep.runs.network import load_network
     from deep.system.progress import bar
-    from deep.training.loop import load_network
     model = load_network(folder, data, name, device)
     with bar(f"explaining {name}", len(split)) as advance:
         return evidence(model, split, attack, 0, shown, progress=advance), model.linear.weight.detach().cpu()

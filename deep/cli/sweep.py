@@ -8,7 +8,8 @@ import sys
 import threading
 import time
 
-from deep.cli.common import add_machine_options, positive, use_device
+from deep.cli.common import add_machine_options
+from deep.system.device import positive, use_device
 from deep.system.messages import tell
 
 __all__ = ["add", "continues", "run"]

@@ -3,7 +3,8 @@
 from contextlib import contextmanager
 from pathlib import Path
 
-from deep.cli.common import add_machine_options, positive, use_device
+from deep.cli.common import add_machine_options
+from deep.system.device import positive, use_device
 
 __all__ = ["add", "continues", "run"]
 

@@ -24,8 +24,8 @@ from pathlib import Path
 
 from deep.recipe.recipe import HINTS, Recipe, recipe_named, run_name
 from deep.recipe.values import from_plain
-from deep.system.memory import memory_sentence
-from synthmodel.system.reading import from_json, from_toml
+from deep.system.device import memory_sentence
+from deep.system.reading import from_json, from_toml
 
 __all__ = ["Run", "forget_failures", "read_sweep", "standing", "train_one", "work"]
 

@@ -3,7 +3,7 @@
 import torch
 
 from deep.data.dataset import as_float
-from deep.system.memory import memory_sentence
+from deep.system.device import memory_sentence
 from deep.system.random_state import seeded
 
 __all__ = ["check_batches", "check_compiler"]

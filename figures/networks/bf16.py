@@ -39,7 +39,8 @@ def compare(overrides, seeds, runs, folder=None):
     """Accuracies of both arithmetics on each seed, and bfloat16 minus float32 in pairs; see the module."""
     from deep.evaluation.accuracy import accuracy, evaluation_attack, measure
     from deep.recipe.recipe import recipe_named
-    from deep.training.loop import load_data, load_network, train
+    from deep.runs.network import load_network
+    from deep.training.loop import load_data, train
     found, seconds = {}, {}
     for bf16 in ("true", "false"):
         for seed in range(seeds):
@@ -68,7 +69,7 @@ def main(arguments=None):
     words.add_argument("--data")
     words.add_argument("--threads", type=int)
     options = words.parse_intermixed_args(arguments)
-    from deep.cli.common import use_device
+    from deep.system.device import use_device
     use_device("cpu", options.threads)
     result = compare(options.overrides, options.seeds, options.runs, options.data)
     write_text(options.out, json.dumps(result, indent=1) + "\n")

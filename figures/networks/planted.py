@@ -59,7 +59,8 @@ def measured(network, words, runs):
 
     from deep.data.planted import reliance
     from deep.recipe.recipe import recipe_named
-    from deep.training.loop import load_data, load_network
+    from deep.runs.network import load_network
+    from deep.training.loop import load_data
     torch.set_num_threads(1)
     recipe = recipe_named(f"planted-{network}", words)
     data = load_data(recipe)

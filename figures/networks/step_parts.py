@@ -85,7 +85,7 @@ def main(arguments=None):
     options = words.parse_args(arguments)
     import torch
 
-    from deep.cli.common import use_device
+    from deep.system.device import use_device
     use_device("cpu", options.threads)
     rows = measured([f"width={options.width}", f"steps={options.attack_steps}"], options.repeats)
     result = {"command": f"python -m figures.networks.step_parts --width {options.width} "

@@ -9,7 +9,8 @@ from deep.__main__ import main
 from deep.evaluation.accuracy import accuracy, evaluation_attack, measure
 from deep.evaluation.cas import cas, class_correlation
 from deep.runs.folder import RunFolder
-from deep.training.loop import load_data, load_network
+from deep.runs.network import load_network
+from deep.training.loop import load_data
 
 SMALL = ["train_size=600", "val_size=60", "batch=100", "epochs=3", "eval_every=3"]
 

@@ -21,8 +21,9 @@ from deep.evaluation.cas import cas, class_correlation, null_cas
 from deep.experiments.image_sets import places_of, stand_in
 from deep.experiments.paper_tables import planned
 from deep.runs.folder import RunFolder
+from deep.runs.network import load_network
 from deep.runs.records import read_lines
-from deep.training.loop import load_data, load_network, train
+from deep.training.loop import load_data, train
 from tests.support.layouts import (
     cifar10_files,
     cifar100_files,

@@ -160,7 +160,7 @@ def test_the_ratio_of_steps_of_known_length(clock, monkeypatch, own, ratio):
 
 FAULTS = """
 import resource, torch
-from deep.cli.common import keep_freed_memory
+from deep.system.device import keep_freed_memory
 {}
 for _ in range(11):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

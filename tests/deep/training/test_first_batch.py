@@ -9,7 +9,7 @@ from deep.experiments import sweep
 from deep.networks.registry import NETWORKS, register
 from deep.recipe.recipe import recipe_named
 from deep.runs.sessions import other_arithmetic
-from deep.system.memory import memory_sentence
+from deep.system.device import memory_sentence
 from deep.training import first_batch
 from deep.training.loop import load_data, train
 from deep.training.step import Training

@@ -18,7 +18,8 @@ from deep.evaluation.accuracy import evaluation_attack, measure, training_line
 from deep.networks.folding import Folded
 from deep.recipe.recipe import recipe_named, run_name
 from deep.runs.folder import RunFolder
-from deep.training.loop import Interrupted, Training, load_data, load_network, train
+from deep.runs.network import load_network
+from deep.training.loop import Interrupted, Training, load_data, train
 from tests.conftest import until
 
 TINY = ["width=4", "steps=2", "epochs=4", "batch=32", "train_size=128", "val_size=32", "eval_every=2", "eval_steps=2"]
