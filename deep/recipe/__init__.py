@@ -1,0 +1,3 @@
+"""Recipes: everything that decides what a training does, checked field by field."""
+
+__all__ = ["checks", "recipe", "values"]

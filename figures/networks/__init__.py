@@ -1,0 +1,3 @@
+"""Figures of what networks did, from files that their runs wrote."""
+
+__all__ = ["bf16", "planted", "real_run", "step_parts", "trimming"]

@@ -1,0 +1,3 @@
+"""Figures of the theory: weights, ratios, accuracies, flows."""
+
+__all__ = ["accuracy", "dynamics", "finite_sample", "flows", "ratios", "weights"]

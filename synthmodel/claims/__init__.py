@@ -1,0 +1,3 @@
+"""Every claim with its status: the list, the checks, `verify`, the table of statements, and what is open."""
+
+__all__ = ["checks", "evidence", "open_scans", "registry", "statement_table", "verify"]
