@@ -5,16 +5,18 @@ import os
 import secrets
 import subprocess
 import tomllib
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import IO, Any
 
 __all__ = ["commit", "write_atomically", "write_text"]
 
 PROJECT = "synthmodel"  # its name in pyproject.toml
 
 
-def write_atomically(path, write):
+def write_atomically(path: str | Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Call write(file) on a new binary file beside `path`, sync it, and rename it to `path`.
 
     Whatever goes wrong before the renaming, `path` is as it was, and the new file is gone; an OSError (a full disk,
@@ -31,8 +33,8 @@ def write_atomically(path, write):
     name, path = str(path), Path(os.path.realpath(path))
     try:
         if os.path.exists(name) and not os.path.isfile(name):
-            with open(name, "wb") as file:
-                write(file)
+            with open(name, "wb") as whole:
+                write(whole)
             return
         file, new = new_beside(path)
         try:
@@ -55,12 +57,12 @@ def write_atomically(path, write):
         raise OSError(error.errno, error.strerror or str(error), name) from error
 
 
-def write_text(path, text):
+def write_text(path: str | Path, text: str) -> None:
     """`write_atomically` of a text, in UTF-8."""
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
-def new_beside(path):
+def new_beside(path: Path) -> tuple[IO[bytes], Path]:
     """(file, path) of a new NAME.RANDOM.tmp, open and, where the file system can, locked for as long as it is."""
     while True:
         new = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
@@ -72,7 +74,7 @@ def new_beside(path):
         file.close()  # taken for an orphan in the instant before it was locked
 
 
-def remove_orphans(path):
+def remove_orphans(path: Path) -> None:
     """Remove the new files of `path` whose processes were killed: nobody holds their locks."""
     for other in path.parent.iterdir():
         if other.name.startswith(path.name + ".") and other.name.endswith(".tmp"):
@@ -81,7 +83,7 @@ def remove_orphans(path):
                 os.unlink(other)
 
 
-def commit():
+def commit() -> str | None:
     """The commit of the code, with "+" when tracked files were changed since; outside its own checkout, its version.
 
     A checkout is the code's own if this file is tracked there, below a pyproject.toml of this project. Any other
@@ -92,7 +94,7 @@ def commit():
     environment = {name: value for name, value in os.environ.items()
                    if name not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")}
 
-    def git(*words):
+    def git(*words: str) -> str:
         return subprocess.run(["git", "-C", str(here.parent), *words], capture_output=True, text=True, check=True,
                               env=environment).stdout.strip()
     try:

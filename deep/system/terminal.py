@@ -2,12 +2,14 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
+from typing import Any, NoReturn, TextIO, cast
 
 __all__ = ["OneSentenceParser", "complain", "escaped_output", "printable"]
 
 
-def printable(text, encoding="utf-8"):
+def printable(text: str, encoding: str = "utf-8") -> str:
     r"""The text with control characters, and those that the encoding lacks, as Python escapes; lines and tabs stay.
 
     Names of files and classes are the choice of whoever made them: ESC and CR would control the terminal.
@@ -19,7 +21,7 @@ def printable(text, encoding="utf-8"):
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
-def escape(char):
+def escape(char: str) -> str:
     r"""\x1b for ESC; DEL, the one such character that json.dumps leaves as it is, in the form that JSON has."""
     return r"\u007f" if char == "\x7f" else char.encode("unicode_escape").decode()
 
@@ -27,25 +29,25 @@ def escape(char):
 class Escaped:
     """A text stream to which `printable` text is written."""
 
-    def __init__(self, stream):
+    def __init__(self, stream: TextIO) -> None:
         self.stream = stream
 
-    def write(self, text):
+    def write(self, text: str) -> int:
         self.stream.write(printable(text, getattr(self.stream, "encoding", None) or "utf-8"))
         return len(text)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
 
 @contextmanager
-def escaped_output():
+def escaped_output() -> Iterator[None]:
     """In the block, what is printed on standard output is printable."""
-    with redirect_stdout(sys.stdout and Escaped(sys.stdout)):  # None where there is no standard output
+    with redirect_stdout(cast(TextIO, sys.stdout and Escaped(sys.stdout))):  # None where there is no standard output
         yield
 
 
-def complain(sentence):
+def complain(sentence: str) -> None:
     """Print a sentence, which may hold names, on standard error; where that is closed or full, the status tells."""
     with suppress(OSError, ValueError):
         print(printable(sentence), file=sys.stderr)
@@ -54,5 +56,5 @@ def complain(sentence):
 class OneSentenceParser(argparse.ArgumentParser):
     """argparse with errors of one line."""
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         self.exit(2, printable(f"{self.prog}: {message}; see {self.prog} --help.\n"))

@@ -2,11 +2,12 @@
 
 import json
 import tomllib
+from typing import Any
 
 __all__ = ["from_json", "from_toml"]
 
 
-def once(pairs):
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """The dictionary of (key, value) pairs; ValueError for a key that comes twice, whose value nobody can know."""
     values = dict(pairs)
     if len(values) < len(pairs):
@@ -15,7 +16,7 @@ def once(pairs):
     return values
 
 
-def from_json(text):
+def from_json(text: str | bytes) -> Any:
     """The value of a JSON text or its bytes. ValueError: no JSON, nested too deeply, or a key that comes twice.
 
     >>> from_json('{"a": [1, null]}')
@@ -30,7 +31,7 @@ def from_json(text):
         raise ValueError("it is nested too deeply") from None
 
 
-def from_toml(content):
+def from_toml(content: bytes) -> dict[str, Any]:
     """The table of TOML in UTF-8 bytes, with the errors of `from_json`.
 
     >>> from_toml(b"a = [1, 2]")

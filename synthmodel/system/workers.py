@@ -9,7 +9,7 @@ from multiprocessing import get_context, parent_process
 __all__ = ["workers"]
 
 
-def begin():
+def begin() -> None:
     """In a new worker: leave Ctrl-C to the parent, and end at once when the parent has ended, however it did.
 
     A pool's workers hold both ends of the queue that they wait on, and so would wait for ever.
@@ -18,12 +18,14 @@ def begin():
     threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def end_with_parent():
-    parent_process().join()  # a pipe whose other end the parent alone holds
+def end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None  # this is a worker
+    parent.join()  # a pipe whose other end the parent alone holds
     os._exit(1)
 
 
-def workers(number):
+def workers(number: int) -> ProcessPoolExecutor:
     """A `ProcessPoolExecutor` of fresh processes, which end with this one.
 
     >>> with workers(1) as pool:
