@@ -4,14 +4,16 @@ import sys
 
 from deep.cli import COMMANDS
 from deep.system.device import memory_sentence
+from deep.system.files import version_line
 from deep.system.signals import Interrupted, Stop
-from deep.system.terminal import OneSentenceParser, complain, escaped_output
+from deep.system.terminal import OneSentenceParser, PrintAndExit, complain, escaped_output
 
 __all__ = ["main"]
 
 
 def parser():
     top = OneSentenceParser(prog="deep", description="Adversarial training of networks, robust accuracy and CAS.")
+    top.add_argument("--version", action=PrintAndExit, line=version_line, help="print version and commit, and exit")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)

@@ -24,3 +24,11 @@ from synthmodel.solvers.solve import solve, threshold
 __all__ = ["CrossEntropy", "Distillation", "Margin", "NotConverged", "Setting", "SmoothedMargin", "SoftTargetMargin",
            "Solution", "WrongClassLSE", "accuracy_of", "b_star", "best_ratio", "best_smoothing", "eps0", "eps1",
            "eps_max", "joint_accuracy", "loss_named", "pairwise_accuracy", "r_acc", "solve", "threshold"]
+
+
+def __getattr__(name: str) -> str:
+    """`__version__` of the installed project, read when it is asked for (PEP 562)."""
+    if name == "__version__":
+        from importlib.metadata import version
+        return version("synthmodel")
+    raise AttributeError(f"module 'synthmodel' has no attribute {name!r}: it offers {', '.join(__all__)}.")

@@ -8,7 +8,8 @@ import sys
 
 from synthmodel.model.losses import LOSSES
 from synthmodel.model.solution import NotConverged
-from synthmodel.system.terminal import OneSentenceParser, complain, escaped_output
+from synthmodel.system.files import version_line
+from synthmodel.system.terminal import OneSentenceParser, PrintAndExit, complain, escaped_output
 
 __all__ = ["main"]
 
@@ -16,6 +17,7 @@ __all__ = ["main"]
 def parser():
     top = OneSentenceParser(prog="synthmodel", description="Cross-class features in adversarial training: the "
                             "three-class linear Gaussian model, solved and checked.")
+    top.add_argument("--version", action=PrintAndExit, line=version_line, help="print version and commit, and exit")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     # Numbers are read as text, so that the library's own sentence answers a bad one.
     model = argparse.ArgumentParser(add_help=False)

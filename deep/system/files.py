@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["commit", "write_atomically", "write_text"]
+__all__ = ["commit", "version_line", "write_atomically", "write_text"]
 
 PROJECT = "synthmodel"  # its name in pyproject.toml
 
@@ -108,3 +108,17 @@ def commit() -> str | None:
         return version(PROJECT)
     except PackageNotFoundError:
         return None
+
+
+def version_line(program: str) -> str:
+    """The program with the project's version and, in a checkout, its commit.
+
+    >>> version_line("deep")
+    'deep ...'
+    """
+    try:
+        installed = version(PROJECT)
+    except PackageNotFoundError:
+        installed = "not installed"
+    known = commit()
+    return f"{program} {installed}" + (f", commit {known}" if known not in (None, installed) else "")

@@ -2,11 +2,11 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any, NoReturn, TextIO, cast
 
-__all__ = ["OneSentenceParser", "complain", "escaped_output", "printable"]
+__all__ = ["OneSentenceParser", "PrintAndExit", "complain", "escaped_output", "printable"]
 
 
 def printable(text: str, encoding: str = "utf-8") -> str:
@@ -58,3 +58,15 @@ class OneSentenceParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, printable(f"{self.prog}: {message}; see {self.prog} --help.\n"))
+
+
+class PrintAndExit(argparse.Action):
+    """An option that prints line(PROGRAM), made only when it is asked for, and ends the program."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, line: Callable[[str], str], **options: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, **options)
+        self.line = line
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        print(self.line(parser.prog))
+        parser.exit()
