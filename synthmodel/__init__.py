@@ -16,14 +16,15 @@ from synthmodel.model.losses import (
     WrongClassLSE,
     loss_named,
 )
+from synthmodel.model.penalty import decays
 from synthmodel.model.setting import Setting
 from synthmodel.model.solution import NotConverged, Solution
 from synthmodel.solvers.margin_closed import eps0, eps1, eps_max
 from synthmodel.solvers.solve import solve, threshold
 
 __all__ = ["CrossEntropy", "Distillation", "Margin", "NotConverged", "Setting", "SmoothedMargin", "SoftTargetMargin",
-           "Solution", "WrongClassLSE", "accuracy_of", "b_star", "best_ratio", "best_smoothing", "eps0", "eps1",
-           "eps_max", "joint_accuracy", "loss_named", "pairwise_accuracy", "r_acc", "solve", "threshold"]
+           "Solution", "WrongClassLSE", "accuracy_of", "b_star", "best_ratio", "best_smoothing", "decays", "eps0",
+           "eps1", "eps_max", "joint_accuracy", "loss_named", "pairwise_accuracy", "r_acc", "solve", "threshold"]
 
 
 def __getattr__(name: str) -> str:

@@ -7,6 +7,7 @@ import os
 import sys
 
 from synthmodel.model.losses import LOSSES
+from synthmodel.model.penalty import PENALTIES
 from synthmodel.model.solution import NotConverged
 from synthmodel.system.files import version_line
 from synthmodel.system.terminal import OneSentenceParser, PrintAndExit, complain, escaped_output
@@ -42,6 +43,10 @@ def parser():
     lossy.add_argument("--teacher-input", help="adversarial or clean, for distillation")
     training = argparse.ArgumentParser(add_help=False)
     training.add_argument("--lam", default="0.1", help="weight decay lam (default: 0.1)")
+    training.add_argument("--lam-e", help="that of w1 alone (default: that of --lam)")
+    training.add_argument("--lam-c", help="that of w2 alone (default: that of --lam)")
+    training.add_argument("--penalty", default="weights", help=f"what lam is a decay of: {', '.join(PENALTIES)} (w1 "
+                          "and w2; the row-centred W; the entries of W; default: weights)")
     training.add_argument("--method", default="auto", help="closed, numeric or auto (default: auto)")
 
     def command(name, parents, text, output=output):

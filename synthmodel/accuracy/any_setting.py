@@ -13,6 +13,7 @@ from scipy.special import ndtr, owens_t
 from synthmodel.accuracy.three_classes import nonnegative, r_acc
 from synthmodel.model.losses import Margin
 from synthmodel.model.noise import all_positive, least_rule
+from synthmodel.model.penalty import weighed
 from synthmodel.model.roots import brentq
 from synthmodel.model.setting import Setting, checked, checked_setting, number  # noqa: F401 - Setting is used by the doctests
 from synthmodel.model.solution import NotConverged
@@ -154,8 +155,8 @@ def best_smoothing(setting, eps, decay="weights"):
 
     b* = 1 - (d_C - r d_E)/(sigma_c g), g = `extreme_mean`, d the robust means. Below 0, where the margin loss already
     uses too much (possible at unequal noise, claim N2-unequal), or from 1 on, no smoothing reaches the best ratio.
-    decay: on the two "weights", or on every entry of the "matrix" W (claim N2-B), whose norm counts w2^2 K - 2 times in
-    design B: then r (K-2) takes the place of r. Norm inf only.
+    decay: a penalty of `synthmodel.model.penalty.weighed`, or "matrix", which is "centred" (claim N2-B): one that
+    counts w2^2 q times as often as w1^2 puts q r in the place of r. Norm inf only.
 
     >>> round(best_smoothing(Setting(1, 0.5), 0.2), 6)
     0.487518
@@ -164,12 +165,11 @@ def best_smoothing(setting, eps, decay="weights"):
     """
     if checked_setting(setting).norm != math.inf:
         raise ValueError(f"norm = {setting.norm} was given, but b* is known for norm inf only: choose it.")
-    if decay not in ("weights", "matrix"):
-        raise ValueError(f"decay = {decay!r} was given, but it must be weights or matrix: choose one.")
+    count_e, count_c = weighed(setting, "centred" if decay == "matrix" else decay)
     r = best_ratio(setting, eps)
     if r == 0:
         return None
-    r *= setting.sharing if decay == "matrix" else 1
+    r *= count_c / count_e
     eps = checked("eps", eps, least=0, single=True)
     d_e, d_c = setting.mu_e - 2 * eps, setting.sharing * (setting.mu_c - 2 * eps)
     smoothing = float(1 - (d_c - r * d_e) / (setting.sigma_c * extreme_mean(setting)))

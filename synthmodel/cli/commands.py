@@ -31,7 +31,8 @@ def loss_of(options):
 
 def solved(setting, loss, options, eps):
     """The rows of `solve` and `curve` at the attack sizes eps (an array)."""
-    solution = solve(setting, loss, eps, options.lam, options.method)
+    solution = solve(setting, loss, eps, options.lam, options.method, lam_e=options.lam_e, lam_c=options.lam_c,
+                     penalty=options.penalty)
     rows = []
     for i, size in enumerate(eps):
         ratio = float(solution.ratio[i])
@@ -48,16 +49,17 @@ def solved(setting, loss, options, eps):
     return rows
 
 
-def weights_alone(setting):
-    """Whether decay on (w1, w2) differs from decay on every entry of W: in design B beyond three classes (N2-B)."""
-    return setting.design == "B" and setting.classes > 3
+def weights_alone(setting, options=None):
+    """Whether decay on (w1, w2) is no decay on a general W: in design B beyond three classes (N2-B)."""
+    own = options and (options.penalty != "weights" or options.lam_e or options.lam_c)
+    return setting.design == "B" and setting.classes > 3 and not own
 
 
 def run_solve(options):
     setting, loss = setting_of(options), loss_of(options)
     row = solved(setting, loss, options, np.array([checked("eps", options.eps, least=0, single=True)]))[0]
     return row | ({"decay": "on (w1, w2) alone: no general W with decay on its entries has these weights"}
-                  if weights_alone(setting) else {})
+                  if weights_alone(setting, options) else {})
 
 
 def run_thresholds(options):
@@ -119,7 +121,7 @@ def run_curve(options):
         with suppress(ValueError):  # from eps_max on no ratio helps
             best = best_ratio(setting, size) if size < eps_max(setting) else None
         rows.append({"eps": size, "k": setting.k(size) if equal else None} | row | {"r_acc": best}
-                    | ({"decay": "on (w1, w2) alone"} if weights_alone(setting) else {}))
+                    | ({"decay": "on (w1, w2) alone"} if weights_alone(setting, options) else {}))
     return rows
 
 

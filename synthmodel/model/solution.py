@@ -15,7 +15,7 @@ class NotConverged(RuntimeError):
 
 @dataclass(frozen=True, eq=False)
 class Solution(ByValue):
-    """A minimiser of E max_delta loss + (lam/2)(w1^2 + w2^2), or an array of them.
+    """A minimiser of E max_delta loss + (lam_e w1^2 + lam_c w2^2)/2, or an array of them.
 
     w1, w2: the optimal weights of the exclusive and of each cross-class feature.
     risk: the minimum, regulariser included.

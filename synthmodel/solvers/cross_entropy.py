@@ -99,13 +99,15 @@ def _calculus(setting, problem, finer=1.0):
 class _Arrays:
     """The numbers of setting, loss, eps and lam as arrays of one shape, flattened; d: the robust means (P, 2)."""
 
-    def __init__(self, setting, loss, eps, lam):
+    def __init__(self, setting, loss, eps, lam, lam_c):
         common, own = setting.variances
         values = {"mu_e": setting.mu_e, "mu_c": setting.mu_c, "sigma_e": setting.sigma_e, "sigma_c": setting.sigma_c,
                   "common": common, "own": own, "eps": eps, "lam": lam}
+        own_decay = lam_c is not None
+        values |= {"lam_c": lam_c if own_decay else lam}
         values |= ({"b": loss.b} if isinstance(loss, CrossEntropy) else
                    {"teacher_e": loss.teacher[0], "teacher_c": loss.teacher[1]})
-        self.names = tuple(values)
+        self.names = tuple(name for name in values if own_decay or name != "lam_c")
         broadcast = np.broadcast_arrays(*values.values())
         self.shape = broadcast[0].shape
         for name, value in zip(values, broadcast, strict=True):
@@ -117,9 +119,10 @@ class _Arrays:
         """Problem i in words."""
         return ", ".join(f"{name} = {getattr(self, name)[i]:.6g}" for name in self.names)
 
-    def problem(self, linear, lam):
+    def problem(self, linear):
         """In units of the noise; linear (P, 2): the linear term in the units of d."""
-        return Problem(self.d / self.sigma, linear / self.sigma, lam[:, None] / self.sigma**2, self.common, self.own)
+        decay = np.stack([self.lam, self.lam_c], axis=1) / self.sigma**2
+        return Problem(self.d / self.sigma, linear / self.sigma, decay, self.common, self.own)
 
 
 def _teacher_pull(setting, loss, arrays):
@@ -158,13 +161,14 @@ def _student(calculus, mu, sigma):
     return free
 
 
-def solve_cross_entropy(setting, loss, eps, lam):
-    """Minimise R(w) = E loss(x + delta*) + (lam/2)(w1^2 + w2^2) for CrossEntropy(b) or Distillation(teacher).
+def solve_cross_entropy(setting, loss, eps, lam, lam_c=None):
+    """Minimise R(w) = E loss(x + delta*) + (lam w1^2 + lam_c w2^2)/2 for CrossEntropy(b) or Distillation(teacher).
 
     The loss is log(1 + sum_j e^{-m_j}) + sum_j t_j m_j, with robust margins m_j under the monotone attack delta*
     (claims A1, S1; forms: `plane`, `gumbel`), t_j = b/n for a smoothed label, the teacher's softmax otherwise.
     setting: any with norm inf (design B: normal noise).  eps: attack strength >= 0, units of a feature.
-    lam: weight decay > 0; a weight has the units of 1/feature. Arrays broadcast.
+    lam: weight decay > 0; a weight has the units of 1/feature.  lam_c: that of w2, where it is not lam. Arrays
+    broadcast.
 
     Returns a Solution with method "numeric", iterations the derivatives evaluated by Newton's method, and error the
     change of the gradient under a finer quadrature. For cross-entropy over all real w: w1 = 0 iff mu_e <= 2 eps,
@@ -180,10 +184,11 @@ def solve_cross_entropy(setting, loss, eps, lam):
     """
     _covered(setting, loss)
     eps, lam = checked("eps", eps, least=0), checked("lam", lam, above=0)
+    lam_c = None if lam_c is None else checked("lam_c", lam_c, above=0)
     smoothed = isinstance(loss, CrossEntropy)
-    arrays = _Arrays(setting, loss, eps, lam)
+    arrays = _Arrays(setting, loss, eps, lam, lam_c)
     linear = arrays.b[:, None] * arrays.d if smoothed else -_teacher_pull(setting, loss, arrays)
-    problem = arrays.problem(linear, arrays.lam)
+    problem = arrays.problem(linear)
     calculus = _calculus(setting, problem)
     with np.errstate(over="ignore"):
         if smoothed:
@@ -241,11 +246,12 @@ def cross_entropy_ratio(setting, eps, lam, b=0.0):
     return ratio
 
 
-def ratio_limit(setting, lam):
-    """The limit of r_CE as eps -> mu/2, and as b -> (K-1)/K: (K^2 L + K - 1)/(K^2 L + (K-1)^2) (T1-CE, T3-CE).
+def ratio_limit(setting, lam, lam_c=None):
+    """The limit of r_CE as eps -> mu/2, and as b -> (K-1)/K: (K^2 L + K - 1)/(K^2 L_c + (K-1)^2) (T1-CE, T3-CE).
 
-    L = lam/sigma^2; for three classes (9 L + 2)/(9 L + 4). It is S1 at w = 0, where p_j = 1/K gives A = (K-1)/K^2 and
-    B = (K-1)^2/K^2. Design A, equal means and noises, rho = 0; lam > 0, else ValueError.
+    L = lam/sigma^2, L_c = lam_c/sigma^2, lam_c = lam unless given; for three classes (9 L + 2)/(9 L_c + 4). It is S1 at
+    w = 0, where p_j = 1/K gives A = (K-1)/K^2 and B = (K-1)^2/K^2. Design A, equal means and noises, rho = 0;
+    lam > 0, else ValueError.
 
     >>> from synthmodel.model.setting import Setting
     >>> ratio_limit(Setting(mu=1, sigma=1), lam=2)
@@ -256,13 +262,14 @@ def ratio_limit(setting, lam):
         raise ValueError(f"design {setting.design}, rho = {np.max(np.abs(setting.rho))} and norm {setting.norm} were "
                          "given, but this limit is that of design A, rho = 0 and norm inf: choose these.")
     decay, k = checked("lam", lam, above=0) / setting.sigma_e**2, setting.classes
-    return (k * k * decay + k - 1) / (k * k * decay + (k - 1)**2)
+    other = decay if lam_c is None else checked("lam_c", lam_c, above=0) / setting.sigma_e**2
+    return (k * k * decay + k - 1) / (k * k * other + (k - 1)**2)
 
 
-def stein_residual(setting, loss, eps, lam, w1, w2, order=64):
+def stein_residual(setting, loss, eps, lam, w1, w2, order=64, lam_c=None):
     """(dR/dw1, dR/dw2) by the Stein form S1, in units of mu_e, at w1, w2 >= 0: (0, 0) at the minimiser.
 
-    dR/dw1 = -d_e (pibar - b) + w1 (lam + sigma_e^2 A), dR/dw2 = -d_c (pibar - b) + w2 (lam + sigma_c^2 B), with
+    dR/dw1 = -d_e (pibar - b) + w1 (lam + sigma_e^2 A), dR/dw2 = -d_c (pibar - b) + w2 (lam_c + sigma_c^2 B), with
     d = mu - 2 eps, p the softmax at x + delta*, pibar = E[1 - p_1], A = E p_1 (1 - p_1),
     B = E sum_{j != 1} p_j (1 - p_j). The expectations are a Gauss-Hermite product over e, c_2, c_3 with
     `order` nodes each, independent of the solver's two-dimensional form; 64 nodes give ten digits for
@@ -279,6 +286,7 @@ def stein_residual(setting, loss, eps, lam, w1, w2, order=64):
         raise ValueError(f"{setting} with {loss} was given, but the Stein form is evaluated for cross-entropy, three "
                          "classes, normal noise and rho = 0 only: choose these.")
     b, eps, lam = loss.b, checked("eps", eps, least=0), checked("lam", lam, above=0)
+    lam_c = lam if lam_c is None else checked("lam_c", lam_c, above=0)
     w1, w2 = checked("w1", w1, least=0), checked("w2", w2, least=0)
     nodes, weights = np.polynomial.hermite_e.hermegauss(order)
     weights = weights / weights.sum()
@@ -292,4 +300,4 @@ def stein_residual(setting, loss, eps, lam, w1, w2, order=64):
 
     force, own, others = mean(p2 + p3) - b, mean(p1 * (1 - p1)), mean(p2 * (1 - p2) + p3 * (1 - p3))
     return ((w1 * (lam + setting.sigma_e**2 * own) - (setting.mu_e - 2 * eps) * force) / setting.mu_e,
-            (w2 * (lam + setting.sigma_c**2 * others) - (setting.mu_c - 2 * eps) * force) / setting.mu_e)
+            (w2 * (lam_c + setting.sigma_c**2 * others) - (setting.mu_c - 2 * eps) * force) / setting.mu_e)

@@ -42,10 +42,14 @@ class _Problem:
     b: float
     eps: float
     lam: float
+    lam_c: float | None = None
 
     def __post_init__(self):
+        if self.lam_c is None:
+            object.__setattr__(self, "lam_c", self.lam)
         bounds = {"mu_e": {}, "mu_c": {}, "sigma_e": {"above": 0}, "sigma_c": {"above": 0}, "eps": {"least": 0},
-                  "rho": {"above": -1, "below": 1}, "b": {"least": 0, "below": 1}, "lam": {"above": 0}}
+                  "rho": {"above": -1, "below": 1}, "b": {"least": 0, "below": 1}, "lam": {"above": 0},
+                  "lam_c": {"above": 0}}
         for name, bound in bounds.items():
             object.__setattr__(self, name, checked(name, getattr(self, name), **bound))
 
@@ -56,6 +60,10 @@ class _Problem:
     def towards(self, signs):
         """The problem for v = signs * w."""
         return replace(self, mu_e=signs[0] * self.mu_e, mu_c=signs[1] * self.mu_c)
+
+    @property
+    def decay(self):
+        return np.array([self.lam, self.lam_c])
 
 
 class _Plane:
@@ -171,12 +179,13 @@ def _derivatives(v, problem, order=ORDER):
     plane = _Plane(v, problem)
     y, y_weights, switches, x, weights, winner = _quadrature(plane, order)
     loss, slopes, (p_j, p_k), (du_j, du_k) = plane.vertex(winner, x, y[:, None, None])
-    risk = np.vdot(weights, loss) + problem.lam / 2 * (v @ v)
-    gradient = np.array([np.vdot(weights, slopes[0] * du_j[i] + slopes[1] * du_k[i]) for i in (0, 1)]) + problem.lam * v
+    risk = np.vdot(weights, loss) + problem.lam / 2 * (v @ (v * (problem.decay / problem.lam)))
+    gradient = np.array([np.vdot(weights, slopes[0] * du_j[i] + slopes[1] * du_k[i]) for i in (0, 1)])
+    gradient += problem.decay * v
     h_jj, h_jk, h_kk = weights * p_j * (1 - p_j), -weights * p_j * p_k, weights * p_k * (1 - p_k)
     by_z = np.array([problem.sigma_e * plane.sin, -plane.gamma * plane.cos])  # the part of (E, C) that X leaves open
     by_z = np.outer(by_z, by_z)
-    hessian = problem.lam * np.eye(2) + (h_jj + 2 * h_jk + h_kk).sum() * by_z
+    hessian = np.diag(problem.decay) + (h_jj + 2 * h_jk + h_kk).sum() * by_z
     hessian += [[np.vdot(h_jj, du_j[i] * du_j[n]) + np.vdot(h_kk, du_k[i] * du_k[n])
                  + np.vdot(h_jk, du_j[i] * du_k[n] + du_k[i] * du_j[n]) for n in (0, 1)] for i in (0, 1)]
     # A switch moves with v; across it the loss's slope in a jumps by f > 0 and its gradient in v by g: it adds gg'/f.
@@ -248,7 +257,7 @@ def _derivatives_at(w, signs, problem, order=FINER):
         risk, gradient, hessian = _derivatives(abs(w), problem.towards(signs), order)
         return risk, signs * gradient, np.outer(signs, signs) * hessian
     pull = (problem.b - 2 / 3) * np.array([problem.mu_e, problem.mu_c])  # all p are 1/3
-    return log(3), pull + signs * 2 * problem.eps * abs(problem.b - 2 / 3), problem.lam * np.eye(2)
+    return log(3), pull + signs * 2 * problem.eps * abs(problem.b - 2 / 3), np.diag(problem.decay)
 
 
 def _evidence(w, problem):
@@ -289,13 +298,14 @@ def exact_gradient(w1, w2, mu_e, mu_c, sigma_e, sigma_c, rho, b, eps, lam):
     return tuple(map(float, _derivatives_at(w, np.where(w < 0, -1.0, 1.0), problem)[1]))
 
 
-def solve_exact(mu_e, mu_c, sigma_e, sigma_c, rho, b, eps, lam):
-    """Minimise R(w) = E max_delta loss(f(x + delta)) + (lam/2)(w1^2 + w2^2), ||delta||_inf <= eps, over all real w.
+def solve_exact(mu_e, mu_c, sigma_e, sigma_c, rho, b, eps, lam, lam_c=None):
+    """Minimise R(w) = E max_delta loss(f(x + delta)) + (lam w1^2 + lam_c w2^2)/2, ||delta||_inf <= eps, over real w.
 
     loss = -(1-b) log p_i - (b/2)(log p_j + log p_k), p the softmax of the scores f; delta maximises this very loss
     (claim T3-CE, second part). The clean margins are w1 E + w2 C_j and w1 E + w2 C_k.
     mu_e, sigma_e: mean > 0 and deviation > 0 of E.  mu_c, sigma_c, rho: those of C_j and C_k, and their correlation
     in (-1, 1).  b: label smoothing in [0, 1).  eps: attack strength >= 0.  lam: weight decay > 0.
+    lam_c: that of w2, where it is not lam.
 
     Returns (w1, w2, risk, residual, error, iterations): residual is the distance of 0 from the subdifferential,
     error the change of the gradient under a finer quadrature, both in units of max(mu_e, mu_c), and iterations
@@ -307,7 +317,7 @@ def solve_exact(mu_e, mu_c, sigma_e, sigma_c, rho, b, eps, lam):
     >>> round(w1, 9), round(w2, 9)
     (1.062135901, 0.95335609)
     """
-    problem = _checked_problem(mu_e, mu_c, sigma_e, sigma_c, rho, b, eps, lam)
+    problem = _checked_problem(mu_e, mu_c, sigma_e, sigma_c, rho, b, eps, lam, lam_c)
     if problem.scale <= 2 * problem.eps or problem.b == 2 / 3:
         return 0.0, 0.0, log(3), 0.0, 0.0, 0
     sign = 1.0 if problem.b < 2 / 3 else -1.0  # the slope at w = 0 is (b - 2/3) mu, minus what the attack takes

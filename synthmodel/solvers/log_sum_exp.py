@@ -126,8 +126,8 @@ def _root(pull, price, decay, n, law):
     return root, found.function_calls
 
 
-def solve_lse(setting, loss, eps, lam):
-    """Minimise E max_delta loss + (lam/2)(w1^2 + w2^2) for WrongClassLSE(tau, b) (T1-temp, D1).
+def solve_lse(setting, loss, eps, lam, lam_c=None):
+    """Minimise E max_delta loss + (lam w1^2 + lam_c w2^2)/2 for WrongClassLSE(tau, b) (T1-temp, D1); lam_c: else lam.
 
     |w_tau - w_0| <= sqrt(2 tau log(K-1)/lam), w_0 the margin loss's (b = 0). Any setting with norm inf; arrays
     broadcast. Returns a Solution; its residual is that of the equation for w2, in units of mu_e, its error that of
@@ -146,8 +146,10 @@ def solve_lse(setting, loss, eps, lam):
     eps, lam = checked("eps", eps, least=0), checked("lam", lam, above=0)
     own = np.sqrt(1 - np.asarray(setting.rho)) * setting.sigma_c
     d_e, d_c = setting.mu_e - 2 * np.asarray(eps), setting.sharing * (setting.mu_c - 2 * np.asarray(eps))
-    d_e, d_c, own, tau, b, lam, mu = np.broadcast_arrays(d_e, d_c, own, loss.tau, loss.b, lam, setting.mu_e)
-    price, decay = (1 - b) * own, lam * tau / own  # in y = own w2/tau
+    lam_c = lam if lam_c is None else checked("lam_c", lam_c, above=0)
+    d_e, d_c, own, tau, b, lam, lam_c, mu = np.broadcast_arrays(d_e, d_c, own, loss.tau, loss.b, lam, lam_c,
+                                                                setting.mu_e)
+    price, decay = (1 - b) * own, lam_c * tau / own  # in y = own w2/tau
     symmetric = setting.design == "A" or setting.noise == "normal"
     n, law = setting.active, setting.law if symmetric else _reflected(setting.law)
     if n == 2 and law.name == "normal":
@@ -163,21 +165,21 @@ def solve_lse(setting, loss, eps, lam):
         slopes = np.vectorize(lambda at: psi(at, n, law))(y)
         error = price * np.abs(np.vectorize(lambda at: psi(at, n, law, 1.5 * EXPONENT))(y) - slopes) / mu
     w1, w2 = np.maximum(d_e, 0) / lam, np.where(d_c > 0, tau * y / own, 0.0)
-    residual = np.where(d_c > 0, np.abs(d_c - price * slopes - lam * w2), 0.0) / mu
+    residual = np.where(d_c > 0, np.abs(d_c - price * slopes - lam_c * w2), 0.0) / mu
     bad = ~((residual <= ACCURACY) & (error <= LOOSE) & (np.maximum(residual, error) * mu <= WEIGHT_ACCURACY * d_c)
             | (d_c <= 0))
     if bad.any():
         i = np.unravel_index(np.argmax(bad), bad.shape)
         raise NotConverged(
             f"a residual of {residual[i]:.1e} mu and a quadrature error of {error[i]:.1e} mu are left at d = "
-            f"{d_c[i]:.3g}, tau = {tau[i]:.3g}, lam = {lam[i]:.3g} and {setting.law.name} noise, but at most "
+            f"{d_c[i]:.3g}, tau = {tau[i]:.3g}, lam = {lam_c[i]:.3g} and {setting.law.name} noise, but at most "
             f"{ACCURACY:.0e}, {LOOSE:.0e} and {WEIGHT_ACCURACY:.0e} of d are accepted: choose a larger tau or lam.")
-    return Solution(*map(number, (w1, w2, _risk(law, n, w1, w2, tau, b, lam, d_e, d_c, own), residual)),
+    return Solution(*map(number, (w1, w2, _risk(law, n, w1, w2, tau, b, lam, lam_c, d_e, d_c, own), residual)),
                     method="numeric", iterations=count, error=number(error))
 
 
-def _risk(law, n, w1, w2, tau, b, lam, d_e, d_c, own):
-    """-w1 d_E - w2 d_C + (1-b) tau E log sum_j exp(-y z_j) + (lam/2)|w|^2, y = own w2/tau.
+def _risk(law, n, w1, w2, tau, b, lam, lam_c, d_e, d_c, own):
+    """-w1 d_E - w2 d_C + (1-b) tau E log sum_j exp(-y z_j) + (lam w1^2 + lam_c w2^2)/2, y = own w2/tau.
 
     For normal noise the mean is log n + int_0^y psi: by Gauss-Legendre on [0, 1]; beyond, psi = psi(inf) - (what is
     missing), which falls like 1/y^2 and is integrated in 1/y.
@@ -194,4 +196,4 @@ def _risk(law, n, w1, w2, tau, b, lam, d_e, d_c, own):
             end = law.mean_least(n)
             u = 1 / beyond[..., None] + (1 - 1 / beyond[..., None]) * (nodes + 1) / 2
             mean = mean + end * (beyond - 1) - (1 - 1 / beyond) / 2 * (((end - value(1 / u)) / u**2) @ weights)
-    return -w1 * d_e - w2 * d_c + (1 - b) * tau * mean + lam / 2 * (w1**2 + w2**2)
+    return -w1 * d_e - w2 * d_c + (1 - b) * tau * mean + lam / 2 * (w1**2 + lam_c / lam * w2**2)

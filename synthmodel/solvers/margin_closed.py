@@ -7,7 +7,8 @@ of the coefficients, which is the same for every j:
     R(w) = -v_E w1 - v_C w2 + eps |(kappa_E w1, kappa_C w2)|_q + (lam/2)|w|^2,   1/p + 1/q = 1.
 
 Its minimiser is w = (v - P v)/lam, P the projection onto {y : |(y_E/kappa_E, y_C/kappa_C)|_p <= eps} (Moreau): for
-p = inf two soft thresholds. A negative w1 or w2 only adds to R.
+p = inf two soft thresholds. A negative w1 or w2 only adds to R. A decay lam_c of w2 of its own is that of
+(w1, s w2), s = sqrt(lam_c/lam), with v_C/s and kappa_C/s.
 """
 
 import math
@@ -202,10 +203,11 @@ def _attack_slopes(radii, pulled, p):
     return tuple(radius * (share / size)**(q - 1) for radius, share in zip(radii, shares, strict=True))
 
 
-def _residual(pulls, radii, pulled, p):
+def _residual(pulls, radii, pulled, p, stretch=1.0):
     """Distance of 0 from the subdifferential of R at w = pulled/lam >= 0, by the slopes of R's terms.
 
     At w = 0 and p < inf: by how much the pulls lie outside the attack's ball, times its smaller radius.
+    stretch: what a slope in w2 is multiplied by, as w2 is measured in units of 1/stretch.
     """
     up = [np.maximum(pull, 0.0) for pull in pulls]
     if p == 1:  # from y = v - lam w to the part of the segment between (radius_E, 0) and (0, radius_C) that w selects
@@ -218,22 +220,23 @@ def _residual(pulls, radii, pulled, p):
     else:
         errors = [np.where(w > 0, pull - slope - w, np.maximum(pull - slope, 0.0))
                   for pull, slope, w in zip(pulls, _attack_slopes(radii, pulled, p), pulled, strict=True)]
-    distance = np.hypot(*errors)
+    distance = np.hypot(errors[0], errors[1] * stretch)
     if p == math.inf:
         return distance
     free = radii[0] == 0
     reached = pair_norm(*(most / np.where(free, 1.0, radius) for most, radius in zip(up, radii, strict=True)), p)
-    beyond = np.maximum(reached - 1, 0.0) * np.minimum(*radii)
-    return np.where((pulled[0] == 0) & (pulled[1] == 0), np.where(free, np.hypot(*up), beyond), distance)
+    beyond = np.maximum(reached - 1, 0.0) * np.minimum(*radii) * np.maximum(stretch, 1.0)
+    at_zero = np.where(free, np.hypot(up[0], up[1] * stretch), beyond)
+    return np.where((pulled[0] == 0) & (pulled[1] == 0), at_zero, distance)
 
 
-def solve_closed(setting, loss, eps, lam):
-    """The minimiser of E max_delta loss + (lam/2)(w1^2 + w2^2) for the margin losses (T1, T3, T3-target, G-*).
+def solve_closed(setting, loss, eps, lam, lam_c=None):
+    """The minimiser of E max_delta loss + (lam w1^2 + lam_c w2^2)/2 for the margin losses (T1, T3, T3-target, G-*).
 
     In the plain model: w1 = max(mu - 2 eps, 0)/lam,  w2 = max(mu - (1-b) sigma/sqrt(pi) - 2 eps, 0)/lam for Margin
-    (b = 0) and SmoothedMargin; risk = -(lam/2)(w1^2 + w2^2) in every setting. Broadcasts over arrays in setting, loss,
-    eps and lam. Raises ValueError for eps < 0, lam <= 0 or another loss, NotConverged for a residual above 1e-10 mu,
-    which needs a p very close to 1.
+    (b = 0) and SmoothedMargin, with lam_c below w2 where it is given; risk = -(lam w1^2 + lam_c w2^2)/2 in every
+    setting. Broadcasts over arrays in setting, loss, eps and lam. Raises ValueError for eps < 0, lam <= 0 or another
+    loss, NotConverged for a residual above 1e-10 mu, which needs a p very close to 1.
 
     >>> solution = solve_closed(Setting(1, 0.5), Margin(), eps=0.2, lam=0.1)
     >>> round(solution.w1, 9), round(solution.w2, 6)
@@ -241,13 +244,16 @@ def solve_closed(setting, loss, eps, lam):
     """
     pulls = linear_parts(setting, loss)
     eps, lam = checked("eps", eps, least=0), checked("lam", lam, above=0)
-    pull_e, pull_c, size_e, size_c, eps, lam, mu = np.broadcast_arrays(*pulls, eps, lam, setting.mu_e)
+    lam_c = lam if lam_c is None else checked("lam_c", lam_c, above=0)
+    pull_e, pull_c, size_e, size_c, eps, lam, lam_c, mu = np.broadcast_arrays(*pulls, eps, lam, lam_c, setting.mu_e)
+    stretch = np.sqrt(lam_c / lam)
+    pull_c, size_c = pull_c / stretch, size_c / stretch
     radii = eps * size_e, eps * size_c
     pulled = _weights(pull_e, pull_c, *radii, setting.norm)
     w1, w2 = (weight / lam for weight in pulled)
     risk = 0.0 - lam / 2 * (w1**2 + w2**2)
-    residual = _residual((pull_e, pull_c), radii, pulled, setting.norm) / mu
-    if not np.all(residual <= RESIDUAL * np.maximum(1, np.abs(pull_c) / mu)):
+    residual = _residual((pull_e, pull_c), radii, pulled, setting.norm, stretch) / mu
+    if not np.all(residual <= RESIDUAL * np.maximum(1, stretch * np.abs(pull_c) / mu)):
         raise NotConverged(f"a residual of {np.max(residual):.1e} mu is left for norm {setting.norm}, but at most "
                            f"{RESIDUAL:.0e} mu is accepted: choose norm 1, or one further from it.")
-    return Solution(*map(number, (w1, w2, risk, residual)), method="closed")
+    return Solution(*map(number, (w1, w2 / stretch, risk, residual)), method="closed")

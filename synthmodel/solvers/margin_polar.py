@@ -104,8 +104,8 @@ def mean_slope(setting, loss, eps):
     return slope
 
 
-def solve_polar(setting, loss, eps, lam):
-    """Minimise E max_delta loss + (lam/2)(w1^2 + w2^2) over all real w for a margin loss in any `Setting`.
+def solve_polar(setting, loss, eps, lam, lam_c=None):
+    """Minimise E max_delta loss + (lam w1^2 + lam_c w2^2)/2 over all real w for a margin loss in any `Setting`.
 
     Returns a Solution with method "numeric"; its residual is the slope of steepest descent at w, over 1441 directions.
     Numbers, not arrays. Raises ValueError for another loss, NotConverged for a residual above 1e-10 mu.
@@ -117,7 +117,13 @@ def solve_polar(setting, loss, eps, lam):
     if not isinstance(loss, Margin | SmoothedMargin | SoftTargetMargin):
         raise ValueError(f"the loss {loss!r} was given, but this solver takes the margin losses: use another method.")
     eps, lam = checked("eps", eps, least=0), checked("lam", lam, above=0)
-    slope = mean_slope(setting, loss, eps)
+    stretch = 1.0 if lam_c is None else math.sqrt(checked("lam_c", lam_c, above=0) / lam)
+    plain = mean_slope(setting, loss, eps)
+    unit = np.array([1.0, 1 / stretch])  # in (w1, stretch w2) the penalty is round
+
+    def slope(u):
+        return plain(u * unit) * unit
+
     # By homogeneity (Euler) the mean attacked loss at u is slope(u) . u, so g(t) = -slope(u) . u and g' = -slope . u'.
     shifted = DIRECTIONS + 1e-13  # off the axes
     best = int(np.argmax(-np.sum(slope(shifted) * shifted, axis=1)))
@@ -144,4 +150,4 @@ def solve_polar(setting, loss, eps, lam):
     if not residual <= RESIDUAL:
         raise NotConverged(f"the residual is {residual:.1e} mu at eps = {eps}, lam = {lam} in {setting}, but at most "
                            f"{RESIDUAL:.0e} mu is accepted: bring sigma and eps nearer to mu.")
-    return Solution(float(w[0]), float(w[1]), -lam / 2 * float(w @ w), residual, "numeric", BISECTIONS)
+    return Solution(float(w[0]), float(w[1] / stretch), -lam / 2 * float(w @ w), residual, "numeric", BISECTIONS)

@@ -86,7 +86,12 @@ def _pieces(setting, loss, eps, order=ORDER):
 
 
 def _risk(pieces, weights, lam, w):
-    return weights @ (pieces @ w).max(axis=1) + lam / 2 * (w @ w)
+    return weights @ (pieces @ w).max(axis=1) + _penalty(lam, w)
+
+
+def _penalty(lam, w):
+    """(lam/2)|w|^2, or lam . w^2/2 for a decay of each weight."""
+    return lam / 2 * (w @ w) if np.ndim(lam) == 0 else (lam * w) @ w / 2
 
 
 def _gradient(pieces, weights, lam, w, signs):
@@ -113,25 +118,26 @@ def _residual(pieces, weights, lam, w):
 def _minimise_on_orthant(pieces, weights, lam, signs, rounding, steps=50):
     """Projected Newton on one closed orthant: the minimiser and the number of gradients it took.
 
-    The quadrature risk is piecewise linear plus lam |w|^2/2, so lam I is its exact Hessian inside a piece.
+    The quadrature risk is piecewise linear plus lam . w^2/2, so diag(lam) is its exact Hessian inside a piece.
     """
     w = np.zeros(2)
     for step in range(1, steps + 1):
         newton = w - _gradient(pieces, weights, lam, w, signs) / lam
         newton[signs * newton * lam <= rounding] = 0  # projection; below rounding a weight is 0
-        if lam * np.abs(newton - w).max() <= rounding:
+        if (lam * np.abs(newton - w)).max() <= rounding:
             return newton, step
         w = newton
     return w, steps
 
 
-def solve_numeric(setting, loss, eps, lam):
-    """Minimise R(w) = E max_{||delta||_inf <= eps} loss(f(x + delta)) + (lam/2)(w1^2 + w2^2) over all real w.
+def solve_numeric(setting, loss, eps, lam, lam_c=None):
+    """Minimise R(w) = E max_{||delta||_inf <= eps} loss(f(x + delta)) + (lam w1^2 + lam_c w2^2)/2 over all real w.
 
     f_i(x) = w1 x_{E,i} + w2 (x_{C,j} + x_{C,k}), delta on all six features of x (THEORY.md, section 0).
     loss: Margin(), max_{j != i} f_j - f_i (claim T1), SmoothedMargin(b), (1-b) max_{j != i} f_j + b mean_{j != i} f_j
     - f_i (claim T3), or SoftTargetMargin(b, attack) (claim T3-target).  setting: the plain model, own means and noises.
     eps: attack strength >= 0, units of a feature.  lam: weight decay > 0; a weight has units feature/lam.
+    lam_c: that of w2, where it is not lam.
 
     Returns a Solution with method "numeric", iterations the gradients evaluated on the way in all four orthants, and
     error the change of the gradient under a finer quadrature and what rounding may add, 1e-14 of the numbers summed:
@@ -146,21 +152,22 @@ def solve_numeric(setting, loss, eps, lam):
     checked_setting(setting)
     eps, lam = checked("eps", eps, least=0, single=True), checked("lam", lam, above=0, single=True)
     pieces, weights = _pieces(setting, loss, eps)
+    decay = lam if lam_c in (None, lam) else np.array([lam, checked("lam_c", lam_c, above=0, single=True)])
     rounding = ROUNDING * (setting.mu_e + setting.mu_c + setting.sigma_e + setting.sigma_c + eps)
-    minima = [_minimise_on_orthant(pieces, weights, lam, np.array(signs), rounding) for signs in SIGNS]
-    w = min((w for w, _ in minima), key=lambda w: _risk(pieces, weights, lam, w))
-    residual = _residual(pieces, weights, lam, w) / setting.mu_e
+    minima = [_minimise_on_orthant(pieces, weights, decay, np.array(signs), rounding) for signs in SIGNS]
+    w = min((w for w, _ in minima), key=lambda w: _risk(pieces, weights, decay, w))
+    residual = _residual(pieces, weights, decay, w) / setting.mu_e
     if not residual <= RESIDUAL:
         raise NotConverged(f"the residual is {residual:.1e} mu at eps = {eps}, lam = {lam} in {setting}, but at "
                            f"most {RESIDUAL:.0e} mu is accepted: bring sigma and eps nearer to mu.")
     signs = np.where(w < 0, -1.0, 1.0)
-    finer = _gradient(*_pieces(setting, loss, eps, FINER), lam, w, signs)
-    error = (np.linalg.norm(finer - _gradient(pieces, weights, lam, w, signs)) + rounding) / setting.mu_e
+    finer = _gradient(*_pieces(setting, loss, eps, FINER), decay, w, signs)
+    error = (np.linalg.norm(finer - _gradient(pieces, weights, decay, w, signs)) + rounding) / setting.mu_e
     if not error <= ERROR:
         raise NotConverged(f"the quadrature and rounding error of the gradient is up to {error:.1e} mu at eps = {eps}, "
                            f"lam = {lam} in {setting}, but at most {ERROR:.0e} mu is accepted: bring sigma and eps "
                            "nearer to mu.")
-    return Solution(float(w[0]), float(w[1]), float(_risk(pieces, weights, lam, w)), float(residual),
+    return Solution(float(w[0]), float(w[1]), float(_risk(pieces, weights, decay, w)), float(residual),
                     "numeric", sum(count for _, count in minima), float(error))
 
 

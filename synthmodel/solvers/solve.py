@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from synthmodel.model.losses import CrossEntropy, Distillation, WrongClassLSE
+from synthmodel.model.penalty import decays
 from synthmodel.model.setting import Setting, checked, checked_setting, number  # noqa: F401 - Setting is used by the doctests
 from synthmodel.model.solution import Solution
 from synthmodel.solvers.margin_closed import solve_closed, threshold_closed
@@ -15,14 +16,16 @@ METHODS = ("auto", "closed", "numeric")
 SOFT = (CrossEntropy, Distillation, WrongClassLSE)
 
 
-def solve(setting, loss, eps, lam, method="auto"):
-    """The optimal robust weights: the minimiser over (w1, w2) of E max_delta loss + (lam/2)(w1^2 + w2^2).
+def solve(setting, loss, eps, lam=None, method="auto", *, lam_e=None, lam_c=None, penalty="weights"):
+    """The optimal robust weights: the minimiser over (w1, w2) of E max_delta loss + (lam_e w1^2 + lam_c w2^2)/2.
 
     setting: the data law and the norm of the attack; loss: one of `synthmodel.model.losses`; eps >= 0: the size of the
-    attack on all features; lam > 0: weight decay. The numbers in them may be arrays, which broadcast. method: "closed"
-    (T1, T3, T3-target and G-*; margin losses only), "numeric" (quadrature, no closed form used), or "auto"
-    (closed where there is one). Cross-entropy and distillation under the monotone attack: `solve_cross_entropy`; the
-    exact attack: `solve_exact`; the wrong-class log-sum-exp: `solve_lse`.
+    attack on all features; lam > 0: weight decay of both weights, unless lam_e or lam_c gives one its own, or penalty
+    names what lam is a decay of: "weights", the "entries" of W, those of the row-"centred" W (`decays`).
+    The numbers in them may be arrays, which broadcast. method: "closed" (T1, T3, T3-target and G-*; margin losses
+    only), "numeric" (quadrature, no closed form used), or "auto" (closed where there is one). Cross-entropy and
+    distillation under the monotone attack: `solve_cross_entropy`; the exact attack: `solve_exact`; the wrong-class
+    log-sum-exp: `solve_lse`.
     Returns a `Solution`; raises ValueError for bad input or a setting that the loss's method does not cover, and
     NotConverged rather than return a bad number.
 
@@ -30,39 +33,42 @@ def solve(setting, loss, eps, lam, method="auto"):
     0.9105
     >>> solve(Setting(1, 0.5), CrossEntropy(), eps=[0.1, 0.2], lam=0.1).ratio.round(4).tolist()
     [0.9475, 0.9105]
+    >>> round(solve(Setting(1, 0.5), CrossEntropy(), eps=0.2, lam=0.1, penalty="entries").ratio, 4)
+    0.5211
     """
     checked_setting(setting)
     if method not in METHODS:
         raise ValueError(f"the method {method!r} is unknown: choose auto, closed or numeric.")
+    decay = decays(setting, lam, lam_e, lam_c, penalty)
     if isinstance(loss, SOFT):
         if method == "closed":
             raise ValueError(f"a closed form was asked for {loss}, which has none: use the method numeric.")
-        return _solve_soft(setting, loss, eps, lam)
+        return _solve_soft(setting, loss, eps, *decay)
     if method == "numeric":
-        return _each(_solve_margin_numerically, setting, loss, eps, lam)
-    return solve_closed(setting, loss, eps, lam)
+        return _each(_solve_margin_numerically, setting, loss, eps, *decay)
+    return solve_closed(setting, loss, eps, *decay)
 
 
-def _solve_soft(setting, loss, eps, lam):
+def _solve_soft(setting, loss, eps, *decay):
     if isinstance(loss, WrongClassLSE):
         from synthmodel.solvers.log_sum_exp import solve_lse
-        return solve_lse(setting, loss, eps, lam)
+        return solve_lse(setting, loss, eps, *decay)
     if isinstance(loss, CrossEntropy) and loss.attack == "exact":
-        return _each(_solve_exactly, setting, loss, eps, lam)
+        return _each(_solve_exactly, setting, loss, eps, *decay)
     from synthmodel.solvers.cross_entropy import solve_cross_entropy
-    return solve_cross_entropy(setting, loss, eps, lam)
+    return solve_cross_entropy(setting, loss, eps, *decay)
 
 
-def _solve_margin_numerically(setting, loss, eps, lam):
+def _solve_margin_numerically(setting, loss, eps, *decay):
     """By brute force over the attack's vertices in the plain model, else in polar coordinates."""
     if setting.plain:
         from synthmodel.solvers.margin_vertices import solve_numeric
-        return solve_numeric(setting, loss, eps, lam)
+        return solve_numeric(setting, loss, eps, *decay)
     from synthmodel.solvers.margin_polar import solve_polar
-    return solve_polar(setting, loss, eps, lam)
+    return solve_polar(setting, loss, eps, *decay)
 
 
-def _solve_exactly(setting, loss, eps, lam):
+def _solve_exactly(setting, loss, eps, lam, lam_c):
     if setting.classes > 3 or setting.noise != "normal" or setting.norm != math.inf:
         raise ValueError(f"{setting.classes} classes, {setting.law.name} noise and norm {setting.norm} were given with "
                          "the exact attack on cross-entropy, which covers three classes, normal noise and norm inf: "
@@ -70,24 +76,24 @@ def _solve_exactly(setting, loss, eps, lam):
     from synthmodel.solvers.cross_entropy_exact import solve_exact
     w1, w2, risk, residual, error, iterations = solve_exact(
         setting.mu_e, setting.mu_c, setting.sigma_e, setting.sigma_c, setting.rho, loss.b,
-        checked("eps", eps, least=0), checked("lam", lam, above=0))
+        checked("eps", eps, least=0), lam, lam_c)
     return Solution(w1, w2, risk, residual, "numeric", iterations, error)
 
 
-def _each(method, setting, loss, eps, lam):
+def _each(method, setting, loss, eps, lam, lam_c):
     """`method`, which takes numbers, for each element of the broadcast arrays."""
     numbers = {name: getattr(setting, name) for name in ("mu_e", "mu_c", "sigma_e", "sigma_c", "rho")}
     parameters = {"b": loss.b} if hasattr(loss, "b") else {}
-    eps, lam = checked("eps", eps, least=0), checked("lam", lam, above=0)
-    values = dict(zip([*numbers, *parameters, "eps", "lam"],
-                      np.broadcast_arrays(*numbers.values(), *parameters.values(), eps, lam), strict=True))
+    eps = checked("eps", eps, least=0)
+    values = dict(zip([*numbers, *parameters, "eps", "lam", "lam_c"],
+                      np.broadcast_arrays(*numbers.values(), *parameters.values(), eps, lam, lam_c), strict=True))
     shape = values["eps"].shape
     if shape == ():
-        return method(setting, loss, eps, lam)
+        return method(setting, loss, eps, lam, lam_c)
     from dataclasses import fields, replace
     found = [method(replace(setting, **{name: float(values[name][at]) for name in numbers}),
                     replace(loss, **{name: float(values[name][at]) for name in parameters}),
-                    float(values["eps"][at]), float(values["lam"][at])) for at in np.ndindex(shape)]
+                    *(float(values[name][at]) for name in ("eps", "lam", "lam_c"))) for at in np.ndindex(shape)]
     gathered = {field.name: np.array([getattr(one, field.name) for one in found]).reshape(shape)
                 for field in fields(Solution)}
     return Solution(**gathered | {"method": "numeric"})
