@@ -1,12 +1,8 @@
 """The house: imports point down only, from room to room, and no folder has more rooms than one can look over."""
 
-import ast
-from functools import cache
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.support.rooms import PACKAGES, ROOT, circles, counts, imports, main, sources
 
 # From the ground up: a room may import from those to its left, and from itself.
 FLOORS = {
@@ -17,35 +13,6 @@ FLOORS = {
 FLOORS = {package: floors.split() for package, floors in FLOORS.items()}
 TWINS = ("files", "reading", "terminal")  # of synthmodel/system and deep/system, which do not import each other
 MOST = 12  # modules and folders in a folder
-
-
-def sources() -> dict[str, str]:
-    """The text of every module of the three packages by its dotted name; a package is its __init__."""
-    found = {}
-    for package in FLOORS:
-        for path in (ROOT / package).rglob("*.py"):
-            parts = path.relative_to(ROOT).with_suffix("").parts
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text()
-    return found
-
-
-def imports(modules: dict[str, str]) -> dict[str, set[str]]:
-    """The modules of the house that each imports, wherever in it the import stands."""
-    # from a.b import c: the module a.b.c if there is one, else a.b
-    return {name: {whole if (whole := f"{module}.{word}") in modules else module for module, word in named(text)}
-            & modules.keys() - {name} for name, text in modules.items()}
-
-
-@cache
-def named(text: str) -> set[tuple[str, str]]:
-    """(module, name) of every import in a module's text; the name is empty for a plain import."""
-    found = set()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom):
-            found |= {(node.module, alias.name) for alias in node.names}
-        elif isinstance(node, ast.Import):
-            found |= {(alias.name, "") for alias in node.names}
-    return found
 
 
 def upward(modules: dict[str, str]) -> list[str]:
@@ -68,24 +35,11 @@ def upward(modules: dict[str, str]) -> list[str]:
     return sorted(wrong)
 
 
-def circles(modules: dict[str, str]) -> list[list[str]]:
-    """The sets of modules that import each other in a circle, each sorted. A package's face is none of its modules."""
-    arrows = {name: {other for other in others if not name.startswith(other + ".")}
-              for name, others in imports(modules).items()}
-    reached = {}
-    for name in arrows:
-        seen, todo = set(), [name]
-        while todo:
-            for other in arrows[todo.pop()] - seen:
-                seen.add(other)
-                todo.append(other)
-        reached[name] = seen
-    found = {tuple(sorted(other for other in seen if name in reached[other])) for name, seen in reached.items()
-             if name in seen}
-    return sorted(map(list, found))
-
-
 MODULES = sources()
+
+
+def test_every_package_has_its_floors():
+    assert tuple(FLOORS) == PACKAGES
 
 
 def test_imports_point_down_only():
@@ -131,3 +85,20 @@ def test_both_packages_have_the_same_plumbing():
     for name in TWINS:
         ours, theirs = (MODULES[f"{package}.system.{name}"] for package in ("synthmodel", "deep"))
         assert ours == theirs, name
+
+
+def test_the_house_is_counted(tmp_path, capsys):
+    """A package of two rooms and a door: door -> b -> a, in b one module more, and a circle in a."""
+    for name, text in {"__init__": "from p.door import f", "door": "import p.b.high", "a/one": "import p.a.two",
+                       "a/two": "def f():\n    from p.a import one", "b/__init__": "", "b/low": "from p.a.one import x",
+                       "b/high": "from p.b import low\nimport numpy\n\nfrom p.a import two"}.items():
+        path = tmp_path / "p" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert counts(tmp_path, "p") == {
+        "folders": 3, "modules": 5, "most in a folder": 2, "lines": 10, "floors of modules": 4, "arrows of modules": 6,
+        "circles": 1, "rooms": 3, "floors of rooms": 3, "arrows of rooms": 2}
+    main([str(ROOT)])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[0] for line in lines[5:]] == ["| synthmodel", "| deep", "| figures", "| tests"]
+    assert lines[6].split(" | ")[2] == str(counts(ROOT, "deep")["modules"])
