@@ -157,6 +157,9 @@ CLAIMS = (
     # Section 7, 8 and 9.4: what can be measured
     Claim("CAS", "new", "CAS = 6 r^2/(1 + 2 r^2) for g(x) = x; with row-centred W 6 r^2/(4 + 2 r^2): it depends on a "
           "gauge", "symbolic", "three classes"),
+    Claim("CAS-separation", "new", "CAS rises with class separation where nothing is shared: independent rows W_i and "
+          "means mu_0 + c W_i give K (K-1) rho/(1 + kappa rho), kappa = 3 for normal entries", "symbolic",
+          "independent symmetric entries of one law, kurtosis kappa; many features, none of them dominant"),
     Claim("mCAS", "new", "CAS and margin-CAS for features shared by m of K classes; margin-CAS is invariant under "
           "common rows, scale and rescaled features", "symbolic", "exact class means"),
     Claim("P-linear", "new", "A linear softmax classifier trained on samples has the ratio r_CE at lam = 2 lam_F",

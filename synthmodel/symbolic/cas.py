@@ -107,6 +107,60 @@ def cas():
         "cosine": plain, "cas": 6 * plain, "centred": gauged}
 
 
+@claim("CAS-separation")
+def cas_separation():
+    w, kurtosis, mean, participation = sp.Symbol("w", real=True), *sp.symbols("kappa mu_0 d_eff", positive=True)
+    c, s, rho = sp.symbols("c s rho", positive=True)
+
+    def expected(polynomial, entries=(w,)):
+        """The mean over independent entries of the rows: each has the odd moments 0, s^2 and kappa s^4."""
+        powers = {0: 1, 2: s**2, 4: kurtosis * s**4}
+        return sum(factor * sp.prod(powers.get(power, 0) for power in each)
+                   for each, factor in sp.Poly(sp.expand(polynomial), *entries).terms())
+
+    def centred_cosine(classes):
+        """The limit of the cosine for row-centred W of so many classes, normal entries."""
+        entries = sp.symbols(f"w_1:{classes + 1}", real=True)
+        rows = [e - sum(entries) / classes for e in entries[:2]]
+        one, other = ((mean + c * row) * row for row in rows)
+        return (expected(one * other, entries) / expected(one**2, entries)).subs(kurtosis, 3)
+
+    entry = mean * w + c * w**2
+    cosine_of = (c * s**2)**2 / (mean**2 * s**2 + kurtosis * c**2 * s**4)
+    limit = rho / (1 + kurtosis * rho)
+    gauged = (rho * ((K - 1)**2 + 2) - K) / ((K - 1) * (K + 3 * rho * (K - 1)))
+    level = K * (K - 1)
+    normal = sp.exp(-x**2 / 2) / sp.sqrt(2 * sp.pi)
+    return (
+        check("An entry of A_i is (mu_0 + c w) w. With E w = E w^3 = 0, E w^2 = s^2 its mean is c s^2,",
+              expected(entry), "=", c * s**2),
+        check("and with E w^4 = kappa s^4 its mean square is mu_0^2 s^2 + kappa c^2 s^4.", expected(entry**2), "=",
+              mean**2 * s**2 + kurtosis * c**2 * s**4),
+        check("Entries of different rows are independent: per feature <A_i, A_j> tends to (c s^2)^2 and |A_i|^2 to the "
+              "mean square, mu_0^2 averaged over features. With rho = (c s/mu_0)^2 the cosine tends to "
+              "rho/(1 + kappa rho):", cosine_of.subs(c, sp.sqrt(rho) * mean / s), "=", limit),
+        check("to rho/(1 + 3 rho) for normal entries, as", sp.integrate(x**4 * normal, (x, -sp.oo, sp.oo)), "=", 3),
+        check("It rises with the separation rho", limit.diff(rho), ">", 0),
+        check("from 0", limit.subs(rho, 0), "=", 0),
+        check("to 1/kappa, CAS to K (K - 1)/kappa, with nothing shared.", sp.Limit(level * limit, rho, sp.oo), "=",
+              level / kurtosis),
+        check("With W row-centred, and means mu_0 + c times its rows, it tends for normal entries, here for "
+              "K = 3, 4, 5, to",
+              sp.Matrix([centred_cosine(classes).subs(c, sp.sqrt(rho) * mean / s) for classes in (3, 4, 5)]), "=",
+              sp.Matrix([gauged.subs(K, classes) for classes in (3, 4, 5)])),
+        check("which is -1/(K - 1) without separation,", gauged.subs(rho, 0), "=", -1 / (K - 1)),
+        check("and positive from rho = K/((K - 1)^2 + 2) on.", gauged.subs(rho, K / ((K - 1)**2 + 2)), "=", 0),
+        check("At c = 0 the cosine has the mean 0 and, as an entry has the mean square mu_0^2 s^2, the variance "
+              "sum mu_0^4/(sum mu_0^2)^2 = 1/d_eff: for a normal one CAS is K (K - 1)/sqrt(2 pi d_eff),",
+              level * sp.integrate(x * normal, (x, 0, sp.oo)) / sp.sqrt(participation), "=",
+              level / sp.sqrt(2 * sp.pi * participation)),
+        check("35.9/sqrt(d_eff) for ten classes: what random rows of W give on any features.",
+              sp.floor(10 * 90 / sp.sqrt(2 * sp.pi)), "=", 359),
+    ), ("the law of large numbers: sum mu_0^4/(sum mu_0^2)^2 tends to 0 as the features grow in number",
+        "the central limit theorem for the cosine at c = 0"), {"cosine": limit, "centred": gauged,
+            "null": level / sp.sqrt(2 * sp.pi * participation)}
+
+
 def family_steps():
     """The cosines for features shared by m of K classes, q = r mu_C/mu_E, against the counts of the sets."""
     active = sp.symbols("mu_E mu_C", positive=True)

@@ -69,6 +69,8 @@ MUTANTS = {
     "N2-K: the margin loss uses too much": ("t2_joint_classes", {"compare": gt}),
     "T1-W: permuting the exclusive block alone": ("t1_w", {"columns": lambda order: [*order, 3, 4, 5]}),
     "CAS: the same for centred rows": ("cas", {"centred": lambda r: r**2 / (1 + 2 * r**2)}),
+    "CAS-separation: normal kurtosis for every law": (
+        "separation", {"limit": lambda rho, kurtosis: rho / (1 + 3 * rho)}),
     "mCAS: B(K-2,m-2) for B(K-3,m-2)": ("margin_cas", {"most": 2}),
 }
 

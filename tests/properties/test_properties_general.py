@@ -211,6 +211,20 @@ def test_cas(r, row, *, plain=lambda r: r**2 / (1 + 2 * r**2), centred=lambda r:
         assert {cosine(a[i], a[j]) for i, j in permutations(range(3), 2)} == {formula(r)}
 
 
+@property_of("CAS-separation", mean=between("1/10", 3), c=between(0, 3), rare=between("1/10", 1),
+             size=between("1/10", 3))
+def test_separation(mean, c, rare, size, *, limit=lambda rho, kurtosis: rho / (1 + kurtosis * rho)):
+    """The limit of a cosine as a ratio of means over a law of three values, -a, 0 and a; 0 with 1 - rare."""
+    law = {-size: rare / 2, size: rare / 2, Fraction(0): 1 - rare}
+
+    def expected(function):
+        return sum(chance * function(value) for value, chance in law.items())
+    square, fourth = expected(lambda w: w**2), expected(lambda w: w**4)
+    inner = sum(p * q * (mean + c * w) * w * (mean + c * v) * v for w, p in law.items() for v, q in law.items())
+    length = expected(lambda w: ((mean + c * w) * w)**2)
+    assert inner / length == limit(c**2 * square / mean**2, fourth / square**2)
+
+
 def binomial(n, m):
     return math.comb(n, m) if 0 <= m <= n else 0
 

@@ -55,6 +55,37 @@ def check_cas():
                     "row-centred; class means exact and of 100,000 samples", error, "largest error (allowed: 1e-12)")
 
 
+def check_separation():
+    """Simulated independent rows and means mu_0 + c W_i, at growing numbers of features, against K(K-1) rho/(1+3 rho).
+
+    Uneven means (mu_0 uniform on [0, 2] or constant), two laws of the entries; W as it is and row-centred. The error is
+    that of one draw: it is compared with 60/sqrt(d), the scale of the fluctuations of 90 cosines.
+    """
+    rng, classes, worst = np.random.default_rng(0), 10, 0.0
+    for d in (128, 512, 8192):
+        for rho in (0.0, 0.1, 1.0, 10.0):
+            for name, kurtosis in (("normal", 3.0), ("uniform", 1.8)):
+                rows = rng.normal(size=(classes, d)) if name == "normal" else rng.uniform(-3**0.5, 3**0.5, (classes, d))
+                common = rng.uniform(0, 2, d) if d == 512 else np.ones(d)
+                c = math.sqrt(rho * np.mean(common**2))
+                found = positive_sum(cosines((common + c * rows) * rows))
+                expected = classes * (classes - 1) * rho / (1 + kurtosis * rho)
+                if rho == 0:
+                    effective = np.sum(common**2)**2 / np.sum(common**4)
+                    expected = classes * (classes - 1) / math.sqrt(2 * math.pi * effective)
+                worst = max(worst, abs(found - expected) * math.sqrt(d) / 60)
+                if name == "normal" and rho:
+                    centred = rows - rows.mean(0)
+                    found = positive_sum(cosines((common + c * centred) * centred))
+                    cosine = (rho * ((classes - 1)**2 + 2) - classes) / (
+                        (classes - 1) * (classes + 3 * rho * (classes - 1)))
+                    # near 0 the positive part of a fluctuating cosine is not that of its limit
+                    if cosine * math.sqrt(d) > 2:
+                        worst = max(worst, abs(found - classes * (classes - 1) * cosine) * math.sqrt(d) / 60)
+    return Evidence(worst < 1, "K = 10; d in {128, 512, 8192}; rho in {0, .1, 1, 10}; normal and uniform entries; W as "
+                    "it is and row-centred", worst, "largest error in units of 60/sqrt(d) (allowed: 1)")
+
+
 def check_margin_cas():
     """Features shared by m of K classes: cosines and mCAS from the definition, against the binomial formulas."""
     errors = []
@@ -111,4 +142,5 @@ def check_linear_training():
                     "standard errors)")
 
 
-CHECKS = {"CAS": check_cas, "mCAS": check_margin_cas, "P-linear": check_linear_training}
+CHECKS = {"CAS": check_cas, "CAS-separation": check_separation, "mCAS": check_margin_cas,
+          "P-linear": check_linear_training}
