@@ -23,9 +23,9 @@ def continues(options):
 
 
 def run(options):
-    from deep.experiments.measurements import KEYS, identity, measured, measured_before
-    from deep.runs.own_images import apart
-    from deep.runs.records import checkpoints, enter
+    from deep.experiments.checkpoint_evaluation import KEYS, identity, measured, measured_before
+    from deep.runs.fingerprint import apart
+    from deep.runs.results import checkpoints, enter
     folder, recipe, data, device, names = opened(options)
     positive("--attack-seeds", options.attack_seeds, most=100)
     names = checkpoints(folder) if options.checkpoint == "all" else names

@@ -49,8 +49,8 @@ def printed_first():
 
 def opened(options):
     """The run, its recipe, its data on the device, the device, and the checkpoints asked for."""
+    from deep.runs.fingerprint import for_measuring
     from deep.runs.folder import RunFolder
-    from deep.runs.own_images import for_measuring
     from deep.training.loop import load_data
     positive("--attack-steps", options.attack_steps)
     run = RunFolder(options.run)

@@ -34,8 +34,8 @@ def run(options):
     from deep.data.dataset import Split, balanced
     from deep.evaluation.accuracy import evaluation_attack
     from deep.evaluation.battery import rounds_of
-    from deep.experiments.partial_battery import Unfinished, identity_of
-    from deep.runs.own_images import apart
+    from deep.experiments.resumable_battery import Unfinished, identity_of
+    from deep.runs.fingerprint import apart
     positive("--limit", options.limit)
     if options.separate and options.attacks is None:
         raise ValueError("--separate was given without --attacks, but it says how these are run: add --attacks.")
@@ -77,8 +77,8 @@ def evaluated(folder, recipe, data, device, name, attacks, options, kept, attemp
     from deep.evaluation.accuracy import accuracy, evaluation_attack
     from deep.evaluation.battery import rows, worst_case
     from deep.evaluation.gradient_masking import gap_flag, square_flag
-    from deep.experiments.measurements import heading
-    from deep.experiments.partial_battery import battery_kept, unpacked
+    from deep.experiments.checkpoint_evaluation import heading
+    from deep.experiments.resumable_battery import battery_kept, unpacked
     from deep.runs.network import load_network
     from deep.system.progress import bar
     attack = evaluation_attack(recipe, data.box, options.attack_steps)
@@ -105,8 +105,8 @@ def evaluated(folder, recipe, data, device, name, attacks, options, kept, attemp
 def measured_plainly(folder, recipe, data, device, name, options):
     """The samples that are right when clean and under the recipe's PGD, and the flags of masked gradients."""
     from deep.evaluation.gradient_masking import sanity_flags
-    from deep.experiments.measurements import outcome_of
-    from deep.experiments.partial_battery import packed
+    from deep.experiments.checkpoint_evaluation import outcome_of
+    from deep.experiments.resumable_battery import packed
     model, attack, outcome = outcome_of(folder, recipe, data, device, name, options.attack_steps, 0)
     return {"clean": packed(outcome.clean), "robust": packed(outcome.robust),
             "sanity": sanity_flags(model, data.test, attack, outcome)}

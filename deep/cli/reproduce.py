@@ -46,7 +46,7 @@ def continues(options):
 
 
 def run(options):
-    from deep.experiments.image_sets import Images, places_of, stand_in
+    from deep.experiments.data_sets import Images, places_of, stand_in
     from deep.experiments.paper_tables import planned
     positive("--seeds", options.seeds, most=1000)
     positive("--attack-steps", options.attack_steps)
@@ -68,7 +68,7 @@ def run(options):
     results = measure_all(plan, missing, images, attacks, options, device)
     report = reported(plan, results, missing, images, attacks, options)
     write(report, options)
-    from deep.experiments.table_text import printed
+    from deep.experiments.table_markdown import printed
     print(json.dumps(report) if options.json else "\n".join(printed(report)))
     if any(row["missing"] for row in report["rows"]):
         raise SystemExit(1)
@@ -127,11 +127,11 @@ def train_all(plan, missing, images, attacks, options, device):
 
 def measure(one, images, attacks, options, device):
     """{stage: values} of a finished run; ValueError if a checkpoint is missing or the run saw other images."""
+    from deep.experiments.checkpoint_evaluation import alone, measured_once, worst_once
     from deep.experiments.comparison import values_of
-    from deep.experiments.measurements import alone, measured_once, worst_once
     from deep.experiments.paper_tables import checkpoint_of
+    from deep.runs.fingerprint import unlike
     from deep.runs.folder import RunFolder
-    from deep.runs.own_images import unlike
     from deep.training.overfitting_probe import judged
     stages = dict(TABLES[options.table][1]).get(one.system, ())
     folder, recipe, data = RunFolder(Path(options.out) / one.run.name), one.run.recipe, images.of(one.run.recipe)
@@ -179,7 +179,7 @@ def trained_on(plan, missing, images, options):
     """{"trainings", "differences": {system: words}, "data": ..., "comparable": {system: bool}}, of the first seed."""
     from deep.experiments.comparison import comparable
     from deep.experiments.paper_tables import PAPER_STEPS, SYSTEMS
-    from deep.experiments.table_text import described, deviations
+    from deep.experiments.table_markdown import described, deviations
     trainings, differences, data = {}, {}, {}
     beside = dict.fromkeys((name for name, _ in TABLES[options.table][1]), False)
     for (system, seed), one in plan.items():
@@ -202,7 +202,7 @@ def reported(plan, results, missing, images, attacks, options):
     """Everything that is known of the table, as plain values."""
     from deep.experiments.comparison import directions, rows
     from deep.experiments.sweep import standing
-    from deep.experiments.table_text import caption
+    from deep.experiments.table_markdown import caption
     from deep.runs.folder import RunFolder, commit
     from deep.training.overfitting_probe import judged
     recipe, about = next(iter(plan.values())).run.recipe, trained_on(plan, missing, images, options)
@@ -233,7 +233,7 @@ def command_of(options):
 
 def write(report, options):
     """OUT/reproduce-TABLE-SCALE-HASH.json, or with -changed; the hash is of what was measured on which images."""
-    from deep.experiments.measurements import alone
+    from deep.experiments.checkpoint_evaluation import alone
     from deep.runs.folder import write_atomically
     changed = "-changed" if options.changes else ""
     # a report of other changes, seeds or images does not replace this one

@@ -33,9 +33,9 @@ def run(options):
     from deep.evaluation.accuracy import evaluation_attack
     from deep.evaluation.gradcam_picture import draw
     from deep.evaluation.shared_evidence import common_partners, overlap, profiles, summary
-    from deep.experiments.measurements import heading
+    from deep.experiments.checkpoint_evaluation import heading
+    from deep.runs.fingerprint import apart
     from deep.runs.folder import write_atomically
-    from deep.runs.own_images import apart
     folder, recipe, data, device, names = opened(options)
     out = picture_path(options.out, folder, apart(data))
     classes = class_numbers(options.classes, data.classes)

@@ -1,3 +1,3 @@
 """Run folders: what is in them, checked when it is read."""
 
-__all__ = ["checkpoint", "folder", "network", "own_images", "records", "sessions", "tensorboard"]
+__all__ = ["checkpoint", "environment", "fingerprint", "folder", "network", "results", "tensorboard"]

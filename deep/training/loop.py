@@ -11,8 +11,8 @@ import torch
 from deep.data.dataset import load
 from deep.data.planted import planted_images
 from deep.recipe.recipe import Recipe, run_name
+from deep.runs.environment import other_arithmetic
 from deep.runs.folder import RunFolder, load_checkpoint, packed
-from deep.runs.sessions import other_arithmetic
 from deep.system.messages import tell
 from deep.system.processes import Alone, check_shared
 from deep.system.signals import Interrupted, Stop

@@ -12,7 +12,7 @@ from deep.evaluation.accuracy import training_line
 from deep.networks.classifier import build
 from deep.networks.folding import Folded
 from deep.runs.checkpoint import check_checkpoint
-from deep.runs.own_images import check_own
+from deep.runs.fingerprint import check_own
 from deep.system.processes import Alone, synced
 from deep.system.random_state import seeded
 from deep.training.cuda_graph import GraphedGradients

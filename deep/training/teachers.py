@@ -3,10 +3,10 @@
 import copy
 from pathlib import Path
 
+from deep.runs.fingerprint import former_names
 from deep.runs.folder import RunFolder
 from deep.runs.network import load_network
-from deep.runs.own_images import former_names
-from deep.runs.records import weights_digest
+from deep.runs.results import weights_digest
 from deep.system.progress import tell
 
 __all__ = ["Teachers", "network_of_run"]

@@ -12,17 +12,17 @@ import torch
 
 import deep.evaluation.accuracy
 import deep.evaluation.battery
-import deep.experiments.measurements
+import deep.experiments.checkpoint_evaluation
 import deep.training.loop
 from deep.__main__ import main
 from deep.evaluation.accuracy import evaluation_attack, measure
 from deep.evaluation.battery import battery, correct, rounds_of
 from deep.evaluation.cas import cas, class_correlation, null_cas
-from deep.experiments.image_sets import places_of, stand_in
+from deep.experiments.data_sets import places_of, stand_in
 from deep.experiments.paper_tables import planned
 from deep.runs.folder import RunFolder
 from deep.runs.network import load_network
-from deep.runs.records import read_lines
+from deep.runs.results import read_lines
 from deep.training.loop import load_data, train
 from tests.support.layouts import (
     cifar10_files,
@@ -86,7 +86,8 @@ def failing(words):
 @pytest.fixture
 def work(monkeypatch):
     """What is trained and what is attacked, by name."""
-    done, original, begin = [], deep.experiments.measurements.outcome_of, deep.training.loop.Training.begin_epoch
+    done, original = [], deep.experiments.checkpoint_evaluation.outcome_of
+    begin = deep.training.loop.Training.begin_epoch
 
     def attacked(folder, recipe, data, device, name, steps, seed):
         done.append(name)
@@ -95,7 +96,7 @@ def work(monkeypatch):
     def trained(training):
         done.append(f"epoch {training.epoch} of seed {training.recipe.seed}")
         return begin(training)
-    monkeypatch.setattr(deep.experiments.measurements, "outcome_of", attacked)
+    monkeypatch.setattr(deep.experiments.checkpoint_evaluation, "outcome_of", attacked)
     monkeypatch.setattr(deep.training.loop.Training, "begin_epoch", trained)
     return done
 
@@ -238,15 +239,15 @@ def test_an_interrupted_measurement_goes_on(stages, images, capsys, tmp_path, wo
     out = shutil.copytree(stages, tmp_path / "out")
     for path in out.glob("*/cas.jsonl"):
         path.unlink()
-    counted = deep.experiments.measurements.outcome_of
+    counted = deep.experiments.checkpoint_evaluation.outcome_of
 
     def interrupted(*arguments):
         if len(work) == 1:
             os.kill(os.getpid(), signal.SIGINT)
         return counted(*arguments)
-    monkeypatch.setattr(deep.experiments.measurements, "outcome_of", interrupted)
+    monkeypatch.setattr(deep.experiments.checkpoint_evaluation, "outcome_of", interrupted)
     assert main(words_of("stages", images, out, seeds=2)) == 130
-    monkeypatch.setattr(deep.experiments.measurements, "outcome_of", counted)
+    monkeypatch.setattr(deep.experiments.checkpoint_evaluation, "outcome_of", counted)
     report = json_of(capsys, "stages", images, out, seeds=2)
     assert report["rows"] == json_of(capsys, "stages", images, stages, seeds=2)["rows"]
     assert len(work) == len({line["weights"] for path in out.glob("*/cas.jsonl") for line in read_lines(path)})

@@ -14,7 +14,7 @@ from PIL import Image
 from deep.cli.saliency import class_numbers
 from deep.data.dataset import load
 from deep.data.formats.image_files import decode
-from deep.experiments.image_sets import stand_in
+from deep.experiments.data_sets import stand_in
 from tests.support.layouts import (
     cifar10_files,
     cifar100_files,

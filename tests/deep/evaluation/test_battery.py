@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 import deep.evaluation.battery
-import deep.experiments.measurements
+import deep.experiments.checkpoint_evaluation
 import deep.training.loop
 from deep.__main__ import main
 from deep.attacks.autoattack import autoattack
@@ -499,12 +499,12 @@ class Attacks:
     def __init__(self, monkeypatch):
         self.count, self.plain, self.stop_at, self.original = 0, 0, None, deep.evaluation.battery.attack_rounds
         monkeypatch.setattr(deep.evaluation.battery, "attack_rounds", self.attack)
-        measured = deep.experiments.measurements.outcome_of
+        measured = deep.experiments.checkpoint_evaluation.outcome_of
 
         def outcome_of(*arguments):
             self.plain += 1
             return measured(*arguments)
-        monkeypatch.setattr(deep.experiments.measurements, "outcome_of", outcome_of)
+        monkeypatch.setattr(deep.experiments.checkpoint_evaluation, "outcome_of", outcome_of)
 
     def attack(self, *arguments, **options):
         self.count += 1

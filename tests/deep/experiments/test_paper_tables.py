@@ -23,7 +23,7 @@ from deep.experiments.paper_tables import (
     recipe_of,
     stage_epoch,
 )
-from deep.experiments.table_text import caption, deviations, printed
+from deep.experiments.table_markdown import caption, deviations, printed
 from deep.recipe.recipe import recipe_named
 from tests.conftest import shared
 

@@ -169,7 +169,7 @@ def test_other_files_of_a_run_that_are_nested_too_deeply(tmp_path):
     for name in ("metrics.jsonl", "environment.json", "failed.json", "cas.jsonl"):
         (tmp_path / name).write_text(deep)
     from deep.experiments.sweep import failure
-    from deep.runs.records import read_lines
+    from deep.runs.results import read_lines
     run = RunFolder(tmp_path)
     with pytest.raises(ValueError, match="nested too deeply"):
         run.metrics()

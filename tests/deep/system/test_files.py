@@ -18,10 +18,10 @@ import torch
 import deep.runs.folder
 import deep.system.files
 import synthmodel.system.files
-from deep.experiments.measurements import alone
+from deep.experiments.checkpoint_evaluation import alone
 from deep.recipe.recipe import recipe_named, run_name
 from deep.runs.folder import RunFolder
-from deep.runs.records import enter
+from deep.runs.results import enter
 from deep.system.files import write_atomically, write_text
 from deep.system.lock import Lock, file_system
 from deep.training.loop import load_data, train

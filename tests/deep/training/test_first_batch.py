@@ -8,7 +8,7 @@ from deep.__main__ import main
 from deep.experiments import sweep
 from deep.networks.registry import NETWORKS, register
 from deep.recipe.recipe import recipe_named
-from deep.runs.sessions import other_arithmetic
+from deep.runs.environment import other_arithmetic
 from deep.system.device import memory_sentence
 from deep.training import first_batch
 from deep.training.loop import load_data, train

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from deep.evaluation.battery import Trial, battery
-from deep.runs.records import weights_digest
+from deep.runs.results import weights_digest
 from deep.system.files import commit, write_text
 
 __all__ = ["Unfinished", "battery_kept", "identity_of", "packed", "unpacked"]

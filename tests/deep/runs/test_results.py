@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
-import deep.experiments.measurements
+import deep.experiments.checkpoint_evaluation
 import deep.training.loop
 from deep.__main__ import main
 from deep.evaluation.accuracy import evaluation_attack, measure
 from deep.evaluation.cas import cas, class_correlation
 from deep.runs.folder import RunFolder
 from deep.runs.network import load_network
-from deep.runs.records import checkpoints, known, read_lines
+from deep.runs.results import checkpoints, known, read_lines
 from deep.training.loop import load_data
 
 CAS = ["--checkpoint", "all", "--attack-seeds", "2", "--attack-steps", "2", "--json"]
@@ -52,12 +52,12 @@ def results(capsys, *words):
 @pytest.fixture
 def attacks(monkeypatch):
     """The checkpoints that were attacked, one entry an attack."""
-    names, original = [], deep.experiments.measurements.outcome_of
+    names, original = [], deep.experiments.checkpoint_evaluation.outcome_of
 
     def counted(folder, recipe, data, device, name, steps, seed):
         names.append(name)
         return original(folder, recipe, data, device, name, steps, seed)
-    monkeypatch.setattr(deep.experiments.measurements, "outcome_of", counted)
+    monkeypatch.setattr(deep.experiments.checkpoint_evaluation, "outcome_of", counted)
     return names
 
 
@@ -155,7 +155,7 @@ def test_order_of_checkpoints(tmp_path):
 ENTER_MANY = """
 import os, sys
 from pathlib import Path
-from deep.runs.records import enter
+from deep.runs.results import enter
 child = os.fork()
 for epoch in range(20) if child else range(20, 40):
     enter(Path(sys.argv[1]), {"epoch": epoch, "checkpoint": f"epoch-{epoch:04}", "attack": "a", "cas": epoch},

@@ -8,9 +8,9 @@ from deep.evaluation.battery import correct, rounds_of, worst_case
 from deep.evaluation.cas import class_correlation, class_profile
 from deep.evaluation.cas_intervals import attributions, cas_intervals
 from deep.evaluation.margins import margin_estimates, wrong_class_margins
-from deep.experiments.partial_battery import Unfinished, battery_kept, identity_of
+from deep.experiments.resumable_battery import Unfinished, battery_kept, identity_of
 from deep.runs.network import load_network
-from deep.runs.records import enter, known, weights_digest
+from deep.runs.results import enter, known, weights_digest
 from deep.system.lock import Lock
 from deep.system.progress import bar
 

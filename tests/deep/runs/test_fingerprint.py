@@ -10,7 +10,7 @@ from deep.__main__ import main
 from deep.data.dataset import Split
 from deep.recipe.recipe import recipe_named
 from deep.runs.folder import RunFolder, load_checkpoint
-from deep.runs.records import read_lines
+from deep.runs.results import read_lines
 from deep.training.loop import load_data, train
 from deep.training.teachers import network_of_run
 
