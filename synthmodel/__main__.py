@@ -74,11 +74,12 @@ def parser():
     derived = command("derive", [], "the derivation of a claim, each step decided by sympy now")
     derived.add_argument("claim", metavar="CLAIM", help="its ID, such as T2-joint")
     derived.add_argument("--latex", action="store_true", help="print LaTeX instead of plain text")
-    certified = command("certify", [], "the stored proofs, checked again: ball arithmetic, in section 9 over doubles "
-                        "with an a-priori bound of their error")
+    certified = command("certify", [], "the stored proofs, checked again: ball arithmetic, for cross-entropy over "
+                        "doubles with an a-priori bound of their error")
     which = certified.add_mutually_exclusive_group()
-    which.add_argument("--section9", action="store_true", help="instead: those of section 9 and of N4 (about 30 s)")
-    which.add_argument("--more", action="store_true", help="instead: those beyond it (about seven minutes)")
+    which.add_argument("--long", action="store_true", help="instead: the long ones: C1, N4, CE-monotone (about 30 s)")
+    which.add_argument("--search", action="store_true",
+                       help="instead: those whose boxes are not stored but searched for (about seven minutes)")
     which.add_argument("--enclose", nargs="+", metavar=("NAME", "KEY=VALUE"),
                        help="instead: enclose eps0 (mu, sigma), r_acc (k), b_star (k) or k_x, as r_acc k=6/5")
     certified.add_argument("--digits", type=int, default=30, help="of the enclosure (default: 30)")
@@ -117,7 +118,7 @@ def print_claims(rows):
             outcome += "" if row[key] is None else f", {good if row[key] else bad}"
         if row["certified"] and row["slow"]:
             outcome += " in part, the rest" if row["proved"] else ", certificates"
-            outcome += " by certify --section9 and --more"
+            outcome += " by certify --long and --search"
         print(f"{row['id']:12} {row['source']:6} {row['status']:9} {outcome}")
         print(f"{'':12} {row['statement']}")
         print(f"{'':12} given {row['hypotheses']}; tested on {row['domain']}; {row['measure']} {row['margin']:.3g}")

@@ -1,6 +1,6 @@
-"""Proofs by ball arithmetic (python-flint): theorems checked from stored partitions, numbers enclosed to any digit."""
+"""Proofs by ball arithmetic (python-flint): claims checked from stored boxes, numbers enclosed to any digit."""
 
+from synthmodel.certificates.certify import CERTIFICATES, certify
 from synthmodel.certificates.enclosures import enclose
-from synthmodel.certificates.theorems import THEOREMS, certify
 
-__all__ = ["THEOREMS", "certify", "enclose"]
+__all__ = ["CERTIFICATES", "certify", "enclose"]

@@ -7,17 +7,22 @@ How the boxes were found does not matter.
 
 import json
 import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 
 from flint import arb, ctx, fmpq
 
-__all__ = ["DATA", "Lemma", "ball", "examine", "precision", "read_boxes", "sign", "tiles"]
+__all__ = ["DATA", "Box", "Lemma", "ball", "examine", "grid", "precision", "read_boxes", "sign", "tiles"]
 
 DATA = Path(__file__).parent / "data"
 BITS = 64
+
+Box = tuple[tuple[Fraction, Fraction], ...]  # the product of closed intervals (low, high)
+Function = Callable[..., arb]  # of one ball for each interval
 
 
 @dataclass(frozen=True)
@@ -25,14 +30,16 @@ class Lemma:
     """On each point of `region`, a tuple of closed intervals with rational ends, one function has its sign (1, -1, 0).
 
     signs: pairs (function, sign); a function takes one ball for each interval. A lemma about one point has region ().
+    parts: 0 where the boxes are stored; n where cutting each side of the region in n equal parts is enough.
     """
 
-    region: tuple
-    signs: tuple
+    region: Box
+    signs: tuple[tuple[Function, int], ...]
+    parts: int = 0
 
 
 @contextmanager
-def precision(bits=BITS):
+def precision(bits: int = BITS) -> Iterator[None]:
     """flint at so many bits, with Taylor series of two terms; what was set before comes back.
 
     >>> with precision(200):
@@ -47,7 +54,7 @@ def precision(bits=BITS):
         ctx.prec, ctx.cap = before
 
 
-def ball(low, high):
+def ball(low: Fraction, high: Fraction) -> arb:
     """A ball that contains the rational interval [low, high].
 
     >>> arb(1) / 3 in ball(Fraction(1, 3), Fraction(1, 2))
@@ -56,14 +63,14 @@ def ball(low, high):
     return arb(fmpq(low.numerator, low.denominator)).union(arb(fmpq(high.numerator, high.denominator)))
 
 
-def rational(text):
+def rational(text: str) -> Fraction:
     """The fraction p/q of its text; ValueError for any other, such as "1e-999999999", a number of a billion digits."""
     if not re.fullmatch(r"-?[0-9]+(/[0-9]+)?", text):
         raise ValueError(f"{text!r} is no p/q")
     return Fraction(text)
 
 
-def read_boxes(path):
+def read_boxes(path: Path) -> list[Box]:
     """The stored partition: a JSON list of boxes, each a list of [low, high], as text. ValueError if it is not that.
 
     >>> [[(float(low), float(high)) for low, high in box] for box in read_boxes(DATA / "N2_near.json")]
@@ -73,10 +80,22 @@ def read_boxes(path):
         return [tuple((rational(low), rational(high)) for low, high in box) for box in json.loads(path.read_bytes())]
     except (OSError, ValueError, TypeError, ArithmeticError, RecursionError):
         raise ValueError(f"{path} was given, but it holds no list of boxes with rational end points: regenerate it "
-                         "with python -m synthmodel.certificates.search (or .section9_partition).") from None
+                         "with python -m synthmodel.certificates.search.") from None
 
 
-def tiles(boxes, region):
+def grid(region: Box, parts: int) -> list[Box]:
+    """Cut each side of the region in so many equal parts; a power of 2 gives a tiling that `tiles` recognises.
+
+    >>> [[(str(low), str(high)) for low, high in box] for box in grid(((Fraction(0), Fraction(1)),), 2)]
+    [[('0', '1/2')], [('1/2', '1')]]
+    >>> grid((), 0)  # the one box of a lemma about one point
+    [()]
+    """
+    return list(product(*([(low + (high - low) * Fraction(part, parts), low + (high - low) * Fraction(part + 1, parts))
+                           for part in range(parts)] for low, high in region)))
+
+
+def tiles(boxes: Sequence[Box], region: Box) -> bool:
     """Whether the boxes fill the region without gap or overlap: cut both in halves until each box is its part; exact.
 
     >>> half = Fraction(1, 2)
@@ -103,7 +122,7 @@ def tiles(boxes, region):
     return True
 
 
-def sign(function, box):
+def sign(function: Function, box: Box) -> int | None:
     """1, -1 or 0 (exactly zero) where that is certain on the whole box, else None (undecided).
 
     >>> sign(lambda x: x * x - 4, ((Fraction(0), Fraction(1)),))
@@ -116,7 +135,7 @@ def sign(function, box):
     return 1 if value > 0 else -1 if value < 0 else 0 if value.is_zero() else None
 
 
-def examine(lemma, boxes):
+def examine(lemma: Lemma, boxes: Sequence[Box]) -> str:
     """"holds", "fails" (on some box all signs are certain and wrong), "undecided", or "not a tiling" of the region.
 
     >>> square = Lemma(((Fraction(1), Fraction(2)),), ((lambda x: x * x - 4, -1),))

@@ -3,14 +3,17 @@
 A claim about the points (p, tau) of a strip, low <= p <= high, between two curves: the lower one is given, the upper
 one is known only as a place where another sign is certain. The cells over each p begin on or below the lower curve and
 follow each other without gap or overlap up to a last one, on which that sign is certain. Why that is enough is said
-where the functions are (section9_monotone, section9_end).
+where the functions are (proofs.ce_monotone, proofs.n4_end).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 
-from synthmodel.certificates.checker import precision, sign
+from flint import arb
+
+from synthmodel.certificates.checker import Box, precision, sign
 
 __all__ = ["Laid", "examine_laid", "last_cells"]
 
@@ -25,13 +28,13 @@ class Laid:
     others on > 0.
     """
 
-    side: tuple
+    side: tuple[Fraction, Fraction]
     size: int
-    begins: Callable
-    values: Callable
+    begins: Callable[[Fraction, Fraction, Fraction], bool]
+    values: Callable[..., tuple[arb, arb]]
 
 
-def last_cells(laid, boxes):
+def last_cells(laid: Laid, boxes: Sequence[Box]) -> set[Box] | None:
     """The set of the last cells, if over each p of laid.side the cells are laid without gap or overlap; else None.
 
     All ends are compared exactly. Between two neighbours among all end points in p the same cells lie over each p: one
@@ -61,7 +64,7 @@ def last_cells(laid, boxes):
     return {column[-1] for column in columns} if joined and begun else None
 
 
-def examine_laid(laid, boxes):
+def examine_laid(laid: Laid, boxes: Sequence[Box]) -> str:
     """"holds", "fails" (a sign is certain and wrong), "undecided", or "not laid without gaps" up to both ends.
 
     >>> from fractions import Fraction

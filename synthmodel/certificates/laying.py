@@ -1,26 +1,31 @@
 """Finds cells that are laid in tau one upon another, for the certificates of `columns`; no part of a proof."""
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 
-from synthmodel.certificates.checker import ball
+from flint import arb
+
+from synthmodel.certificates.checker import Box, ball
+from synthmodel.certificates.columns import Laid
 
 __all__ = ["below", "lay", "rounded"]
 
 WIDEST, NARROWEST = 0.25, 1e-4  # relative width of a cell
 
 
-def rounded(number, digits=4):
+def rounded(number: arb | float | Fraction, digits: int = 4) -> Fraction:
     """A decimal of so many digits near the number."""
     return Fraction(f"{float(number):.{digits}g}")
 
 
-def below(number):
+def below(number: arb | float | Fraction) -> Fraction:
     """A decimal a little below a positive number."""
     return rounded(0.999 * float(number))
 
 
-def lay(laid, low, high, start, hint=None):
+def lay(laid: Laid, low: Fraction, high: Fraction, start: Fraction,
+        hint: Callable[[arb, arb, float], float] | None = None) -> list[Box]:
     """Cells of `laid` over [low, high], in tau from `start` up to the last ones, each as wide as is certain.
 
     Where nothing is certain, the cell is halved, in tau or in p, whichever is wider. hint: a function of two balls and

@@ -2,7 +2,7 @@
 
 `python -m synthmodel.claims.open_scans OUT.json` takes about two minutes.
 
-What is proved or certified is not repeated here (certificates.section9_more, symbolic.smoothing): a scan looks for
+What is proved or certified is not repeated here (certificates.proofs, symbolic.softmax.smoothing): a scan looks for
 counterexamples where there is no proof, and gives numbers where there is no formula.
 """
 

@@ -12,8 +12,8 @@ class Claim:
     """A claim of THEORY.md. source: "paper" (Wei, Guo, Wang 2025) or "new"; status: what carries it.
 
     symbolic: every step derived by sympy from the definitions (what sympy cannot decide is named there);
-    certified: proved on a stated region by ball arithmetic, in section 9 on top of inner expectations that are doubles
-    with an a-priori bound of their error; tested: compared with independent numerics, in the domain
+    certified: proved on a stated region by ball arithmetic, for cross-entropy on top of inner expectations that are
+    doubles with an a-priori bound of their error; tested: compared with independent numerics, in the domain
     that `verify` prints; refuted: false as stated, with a counterexample.
     hypotheses: what it assumes beyond the model of THEORY.md, section 0.  instead: for a refuted claim, what is true.
     certified: the region on which such a proof, stored, holds for it or for a part of it, if there is one.

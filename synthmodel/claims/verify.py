@@ -20,7 +20,7 @@ class Row:
     """A claim with its evidence.
 
     derived: whether sympy decided every step of its derivation now.  proved: whether ball arithmetic found every box of
-    its certificates to hold now, those left out that take more than a second (`synthmodel certify --section9`).
+    its certificates to hold now, those left out that take more than a second (`synthmodel certify --long`).
     None: there is no derivation, or no such certificate.  slow: whether certificates were left out.
     """
 
@@ -44,9 +44,7 @@ class Row:
 def quick_certificates():
     """All rows of certificates that take less than a second, checked once in this process."""
     from synthmodel.certificates import certify
-    from synthmodel.certificates.cross_entropy import certify_section9
-    from synthmodel.certificates.proofs.exact_attack import certify_vertices
-    return *certify(), *certify_vertices(), *certify_section9(quick=True)
+    return tuple(certify("short", "long", quick=True))
 
 
 def certified(name):
@@ -57,9 +55,8 @@ def certified(name):
 
 def has_slow(name):
     """Whether `certified` leaves out certificates of the claim, as they take more than a second."""
-    from synthmodel.certificates.cross_entropy import CERTIFICATES
-    from synthmodel.certificates.long import CERTIFICATES as MORE
-    return name in {one.claim for one in CERTIFICATES if not one.quick} | {one[0] for one in MORE}
+    from synthmodel.certificates import CERTIFICATES
+    return name in {one.claim for one in CERTIFICATES if one.group == "search" or not one.quick}
 
 
 def row_of(claim, symbolic=True):

@@ -155,15 +155,7 @@ def run_certify(options):
                              "pairs: write --enclose r_acc k=6/5.") from None
         found = enclose(name, digits=options.digits, **values)
         return [{"name": name, **values, "enclosure": found.str(options.digits)}]
-    if options.more:
-        from synthmodel.certificates.long import certify_more
-        rows = certify_more()
-    elif not options.section9:
-        from synthmodel.certificates.proofs.exact_attack import certify_vertices
-        rows = [*certify(), *certify_vertices()]
-    else:
-        from synthmodel.certificates.cross_entropy import certify_section9
-        rows = certify_section9()
+    rows = certify("long" if options.long else "search" if options.search else "short")
     return [{"claim": row.claim, "statement": row.statement, "region": row.region, "boxes": row.boxes,
              "seconds": row.seconds, "outcome": row.outcome, "holds": row.holds} for row in rows]
 

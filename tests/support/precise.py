@@ -79,7 +79,7 @@ def grid(alpha, s, z):
 
 
 def moments_at(alpha, s, z):
-    """{(i, j): M_ij} of section9_gaussian, 1 <= i + j <= 4, j even: the mean of the derivatives themselves."""
+    """{(i, j): M_ij} of gaussian_means, 1 <= i + j <= 4, j even: the mean of the derivatives themselves."""
     with precision(200):
         _, y, x_weights, y_weights, e_2, e_3 = grid(alpha, s, z)
         half = len(y) // 2

@@ -22,7 +22,7 @@ from flint import arb, arb_series
 from synthmodel.certificates.columns import Laid
 from synthmodel.certificates.gaussian_means import moments
 
-__all__ = ["MONOTONE", "along", "cell", "lift", "residual", "sides", "tangent_point"]
+__all__ = ["LEMMAS", "MONOTONE", "along", "cell", "lift", "residual", "sides", "tangent_point"]
 
 K, LEAST = (Fraction(1, 10), Fraction(3)), arb("0.001")  # the region: k in K, L from LEAST to 10
 BEGIN = Fraction(41, 2)  # the minimiser has tau > k/BEGIN
@@ -120,3 +120,4 @@ def values(k, tau, x):
 
 
 MONOTONE = Laid(K, 3, lambda low, high, tau: tau <= low / BEGIN, values)
+LEMMAS = {"CE_monotone": MONOTONE}

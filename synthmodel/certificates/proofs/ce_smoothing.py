@@ -1,6 +1,6 @@
 """Label smoothing in cross-entropy (T3-CE), and r_CE rising in k for weak signals or strong decay: certified.
 
-Unit noise, smoothing b, w = (w1, w2) > 0; alpha, s, z, P, A, Q as in section9_monotone, x = w1/w2 - 1, S = w1 + w2,
+Unit noise, smoothing b, w = (w1, w2) > 0; alpha, s, z, P, A, Q as in proofs.ce_monotone, x = w1/w2 - 1, S = w1 + w2,
 indices 1 and 2 derivatives in w1 and w2. By S1 w is the minimiser for just one L and one b,
 
     x (L + A) = Q,      w1 (L + A) = k (P - b).
@@ -16,6 +16,9 @@ So every minimiser is a point of the region x A <= Q (L >= 0), w1 Q <= k x P (b 
 Why boxes with v <= 5 and x <= 1.3 are enough, and which of them lie outside the region: THEORY.md, T3-CE-rates.
 """
 
+from functools import partial
+from itertools import pairwise
+
 from flint import arb, arb_series
 
 from synthmodel.certificates.checker import precision
@@ -23,7 +26,8 @@ from synthmodel.certificates.gaussian_means import largest, moments
 from synthmodel.certificates.proofs.ce_monotone import BITS, lift
 from synthmodel.model.setting import checked
 
-__all__ = ["at_weights", "bounds", "forms", "near_zero", "place", "ratio_rises", "rising", "smoothing"]
+__all__ = ["LEMMAS", "at_weights", "bounds", "forms", "near_zero", "place", "ratio_rises", "rising", "smoothing",
+           "smoothing_raises"]
 
 V, X = 5.0, 1.3  # the outer faces
 TINY = 4e-5  # up to this variance Taylor's formula around variance 0 is used
@@ -192,3 +196,23 @@ def ratio_rises(k, w1, w2):
     with precision(BITS):
         b, L, found = at_weights(k, w1, w2)
         return True if L > 0 and 0 < b < arb(2) / 3 and found["r"] < 0 else None
+
+
+def slabs(certificate, cuts):
+    """The certificate on each slab in k between the cuts: (outcome, cells) of all together."""
+    results = [certificate(low, high) for low, high in pairwise(cuts)]
+    return (True if all(outcome for outcome, _ in results) else None), sum(cells for _, cells in results)
+
+
+def smoothing_raises():
+    """r rises in b at k = 4, w = (3.1536833, 3.15296006), the minimiser for L = 1e-9, b = 1e-7 to three digits."""
+    return ratio_rises(arb(4), arb("3.1536833"), arb("3.15296006")), 1
+
+
+LEMMAS = {
+    "smoothing_lowers_all": partial(slabs, smoothing, (0, 0.1, 0.5, 1, 1.25, 1.5)),
+    "smoothing_lowers_weights": partial(slabs, partial(smoothing, wanted=("w1", "w2")), (1.5, 2, 2.5, 3)),
+    "smoothing_raises_ratio": smoothing_raises,
+    "CE_monotone_weak_signal": partial(slabs, partial(rising, least=0), (0, 0.1, 0.3, 0.5, 0.7, 0.85, 1, 1.1)),
+    "CE_monotone_strong_decay": partial(slabs, partial(rising, least=10), (1.1, 2, 3, 3.5)),
+}

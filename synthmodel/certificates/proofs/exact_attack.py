@@ -12,17 +12,14 @@ that starts, at y = 0, with the line of (1, 0) or (0, -1) rises faster by a mult
 (1 - omega)^2 `up` or (1 - omega)^2 `down`: their zeros at t = 0 are divided out but for the corner.
 """
 
-import time
 from fractions import Fraction
-from itertools import product
 
 from flint import arb
 
-from synthmodel.certificates.checker import Lemma, examine
+from synthmodel.certificates.checker import Lemma
 from synthmodel.certificates.proofs.joint_accuracy import line
-from synthmodel.certificates.theorems import Row, Theorem
 
-__all__ = ["LEMMAS", "VERTICES", "certify_vertices", "down", "up"]
+__all__ = ["LEMMAS", "down", "square_lemmas", "up"]
 
 PARTS = 8  # of each side of a region, a power of 2
 UNIT, LOW, HIGH = ((Fraction(low, 2), Fraction(high, 2)) for low, high in ((0, 2), (0, 1), (1, 2)))
@@ -56,42 +53,10 @@ def up(omega, v):
 
 def square_lemmas(name, function):
     """function > 0 on the unit square but its corner (1, 1): it falls in v; on v = 1 it is > 0, then falls to 0."""
-    return {f"{name}_v": Lemma((UNIT, UNIT), ((lambda omega, v: function(line(omega, 0), line(v, 1))[1], -1),)),
-            f"{name}_far": Lemma((LOW,), ((lambda omega: function(omega, arb(1)), 1),)),
-            f"{name}_near": Lemma((HIGH,), ((lambda omega: function(line(omega, 1), line(arb(1), 0))[1], -1),)),
+    return {f"{name}_v": Lemma((UNIT, UNIT), ((lambda omega, v: function(line(omega, 0), line(v, 1))[1], -1),), PARTS),
+            f"{name}_far": Lemma((LOW,), ((lambda omega: function(omega, arb(1)), 1),), PARTS),
+            f"{name}_near": Lemma((HIGH,), ((lambda omega: function(line(omega, 1), line(arb(1), 0))[1], -1),), PARTS),
             f"{name}_corner": Lemma((), ((lambda: function(arb(1), arb(1)), 0),))}
 
 
 LEMMAS = {**square_lemmas("up", up), **square_lemmas("down", down)}
-VERTICES = tuple(
-    Theorem("T1-CE-exact", f"at equal margins the vertex {vertex} never wins", "0 < b < 2/3, 0 < t <= t_max(b), all m",
-            tuple(lemma for lemma in LEMMAS if lemma.startswith(name)),
-            f"`{name}` falls strictly in v; on the edge v = 1 it is positive for omega in [0, 1/2] and falls strictly "
-            "on [1/2, 1] to exactly 0 at the corner, which is b = 2/3")
-    for name, vertex in (("up", "(1, 0)"), ("down", "(0, -1)")))
-
-
-def grid(region):
-    """The region cut in PARTS equal parts along each axis."""
-    return list(product(*([(low + (high - low) * Fraction(part, PARTS), low + (high - low) * Fraction(part + 1, PARTS))
-                           for part in range(PARTS)] for low, high in region)))
-
-
-def certify_vertices():
-    """Check by ball arithmetic that no asymmetric vertex wins at equal margins (T1-CE-exact): one `Row` a vertex.
-
-    A few hundredths of a second. (0, 0) needs no certificate: l is convex.
-
-    >>> [(row.claim, row.outcome) for row in certify_vertices()]
-    [('T1-CE-exact', 'holds'), ('T1-CE-exact', 'holds')]
-    """
-    rows = []
-    for theorem in VERTICES:
-        start, boxes, outcome = time.perf_counter(), 0, "holds"
-        for name in theorem.needs:
-            parts = grid(LEMMAS[name].region)
-            found, boxes = examine(LEMMAS[name], parts), boxes + len(parts)
-            if found != "holds" and outcome == "holds":
-                outcome = f"{name}: {found}"
-        rows.append(Row(theorem.claim, theorem.statement, theorem.region, boxes, time.perf_counter() - start, outcome))
-    return rows

@@ -4,7 +4,7 @@ On the ray r = r_acc(k), tau = |w|, the risk is lowest for L where L = ray, with
 
     ray(tau) = k P (1 + r)/(tau sqrt(1 + r^2)) - A - Q r^2/(1 + r^2),
 
-and g = x - w1 Q/(k P) there decides the side of the minimiser (notation of section9_monotone). g > 0 wherever ray >= 0
+and g = x - w1 Q/(k P) there decides the side of the minimiser (notation of proofs.ce_monotone). g > 0 wherever ray >= 0
 proves r_CE > r_acc for all L >= 0; why, and why cells from tau < 2 k x up to one with ray < 0 suffice: THEORY.md, N4.
 The curve k, r = r_acc is followed by u (T2-joint').
 """
@@ -13,15 +13,15 @@ from fractions import Fraction
 
 from flint import arb, arb_series
 
-from synthmodel.certificates.checker import ball, precision
+from synthmodel.certificates.checker import Lemma, ball, precision
 from synthmodel.certificates.columns import Laid, examine_laid
 from synthmodel.certificates.gaussian_means import moments
 from synthmodel.certificates.laying import below, lay
 from synthmodel.certificates.proofs.ce_monotone import BITS, along, lift, residual, sides
-from synthmodel.certificates.proofs.n4_inequality import best_ratio, inverse_mills
+from synthmodel.certificates.proofs.n4_inequality import best_ratio, inverse_mills, k_of
 from synthmodel.model.setting import checked
 
-__all__ = ["ABOVE", "U", "above_best", "above_cells", "below_best", "curve"]
+__all__ = ["ABOVE", "LEMMAS", "U", "above_best", "above_cells", "below_best", "counterexample", "curve", "n4_ends"]
 
 U = (1.64, 1.94)  # k from 2.0695 to 2.4103
 
@@ -122,3 +122,31 @@ def below_best(u, tau, k, L):
         low, high = (on_ray(u, arb(side))[1] for side in (tau.lower(), tau.upper()))
         certain = ends[0] < k < ends[1] and low > L > high and on_ray(u, tau)[0] < 0
     return True if certain else None
+
+
+def counterexample():
+    """1 if r_CE < r_acc at k = 2.5, L = 1.7, else undecided; the two balls were found by Newton's method in floats."""
+    found = below_best(arb("2.0173351", "1e-6"), arb("0.498828", "1e-5"), arb("2.5"), arb("1.7"))
+    return arb(1) if found else arb.nan()
+
+
+def n4_goes_on():
+    """r_CE > r_acc on the curve r = r_acc from u = 1.94, k < 2.411, to u = 1.94321, k > 2.41405: (outcome, cells)."""
+    with precision():
+        covers = curve(arb("1.94"))[0][0] < arb("2.411") and curve(arb("1.94321"))[0][0] > arb("2.41405")
+    outcome, cells = above_best(1.94, 1.94321)
+    return (outcome if covers else None), cells
+
+
+def n4_ends():
+    """r_CE < r_acc at k = 2.41406, L = 1.57789: (outcome, 1); the balls were found by Newton's method in floats."""
+    return below_best(arb("1.943216799", "2e-9"), arb("0.516504", "1e-6"), arb("2.41406"), arb("1.57789")), 1
+
+
+LEMMAS = {
+    "N4_on_ray": ABOVE,
+    "N4_on_ray_range": Lemma((), ((lambda: k_of(arb(U[1])) - arb("2.41"), 1),)),
+    "N4_on_ray_further": n4_goes_on,
+    "N4_end": Lemma((), ((counterexample, 1),)),
+    "N4_end_sharp": n4_ends,
+}

@@ -115,8 +115,8 @@ def inequality_far(u):
 
 # I > 0 for RHO[0] <= rho <= RHO[1], beyond, and for smaller rho, where S >= 1/2 and S' <= 1/4; how far k reaches
 LEMMAS = {
-    "section9_I": Lemma((SIDE, (1 / RHO[1], 1 / RHO[0])), ((inequality, 1),)),
-    "section9_I_far": Lemma((SIDE,), ((inequality_far, 1),)),
-    "I_near": Lemma((), ((lambda: inverse_mills(LAST) - ball(RHO[0], RHO[0]) / 2, 1),)),
-    "I_range": Lemma((), ((lambda: k_of(LAST) - arb("2.0695"), 1),)),
+    "N4_inequality": Lemma((SIDE, (1 / RHO[1], 1 / RHO[0])), ((inequality, 1),)),
+    "N4_inequality_far": Lemma((SIDE,), ((inequality_far, 1),)),
+    "N4_inequality_near": Lemma((), ((lambda: inverse_mills(LAST) - ball(RHO[0], RHO[0]) / 2, 1),)),
+    "N4_inequality_range": Lemma((), ((lambda: k_of(LAST) - arb("2.0695"), 1),)),
 }

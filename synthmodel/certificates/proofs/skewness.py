@@ -70,7 +70,7 @@ def tail_bounds():
 
 # C1_LOW < C1 < C1_HIGH over all real u, and C1/sqrt(2) < 1/sqrt(pi), the least k_0
 LEMMAS = {
-    "section9_C1": Lemma(((Fraction(-EDGE), Fraction(EDGE)),), ((lambda u: C1_HIGH - ratio_on(u), 1),)),
+    "C1_middle": Lemma(((Fraction(-EDGE), Fraction(EDGE)),), ((lambda u: C1_HIGH - ratio_on(u), 1),)),
     "C1_left": Lemma((), ((lambda: C1_HIGH - tail_bounds()[0], 1),)),
     "C1_right": Lemma((), ((lambda: C1_HIGH - tail_bounds()[1], 1),)),
     "C1_low": Lemma((), ((lambda: skewness_ratio(MAXIMISER) - C1_LOW, 1),)),

@@ -1,4 +1,4 @@
-"""How w1, w2 and r move with the smoothing b and with k: T3-CE-rates, the signs that section9_more certifies.
+"""How w1, w2 and r move with the smoothing b and with k: T3-CE-rates, the signs that are certified.
 
 Units of the noise: sigma = 1, d = k, lam = L; smoothing b under delta* (T3-CE), x = w1/w2 - 1.
 """

@@ -54,7 +54,7 @@ def on_ray(u, tau):
 
 
 def n_and_multiplier(k, tau, x):
-    """(N P^2 Q, L), N = (Q'/Q - a')(b - a'') - (Q''/Q - a'')(c - a') (section9_monotone)."""
+    """(N P^2 Q, L), N = (Q'/Q - a')(b - a'') - (Q''/Q - a'')(c - a') (proofs.ce_monotone)."""
     w1, alpha, s, z = sides(k, tau, x)
     m, step = moments_at(alpha, s, z), mpmath.mpf("1e-6")
     P, A, Q = exact_means(alpha, s, z)
@@ -81,7 +81,7 @@ def beside_the_surface(k, tau):
 
 
 def forms(k, v, x, least=0.125):
-    """The forms of section9_smoothing from its text, derivatives in w1, w2 and along the ray by differences."""
+    """The forms of proofs.ce_smoothing from its text, derivatives in w1, w2 and along the ray by differences."""
     w1, w2, step = *(k * w for w in place(k, v, x)[:2]), mpmath.mpf("1e-6")
 
     def at(w1, w2):

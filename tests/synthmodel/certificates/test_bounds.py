@@ -23,7 +23,7 @@ def sixty_digits():
 
 @pytest.fixture
 def patch(monkeypatch):
-    """Set constants of section9_gaussian, whose tables depend on them."""
+    """Set constants of gaussian_means, whose tables depend on them."""
     def forget():
         gaussian.table.cache_clear()
         gaussian.rule.cache_clear()
@@ -37,7 +37,7 @@ def patch(monkeypatch):
     forget()
 
 
-# The trapezoidal rule of section9_gaussian
+# The trapezoidal rule of gaussian_means
 
 @pytest.mark.parametrize("index", [0, 2, 3])
 @pytest.mark.parametrize("shift", [0.5, 1.5, 3.0])

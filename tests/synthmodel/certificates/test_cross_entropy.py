@@ -1,4 +1,4 @@
-"""The certificates of section 9: their formulas against brute force, a few of their boxes, and planted errors."""
+"""The long certificates (C1, N4, CE-monotone): formulas against brute force, some boxes, planted errors."""
 
 import json
 import math
@@ -15,21 +15,20 @@ from scipy.special import expit
 
 from synthmodel.accuracy.three_classes import imr, r_acc
 from synthmodel.certificates import gaussian_means as gaussian
+from synthmodel.certificates.certify import CERTIFICATES, LEMMAS, certify, stored
 from synthmodel.certificates.checker import DATA, Lemma, examine, precision, read_boxes, sign
 from synthmodel.certificates.columns import examine_laid, last_cells
-from synthmodel.certificates.cross_entropy import CERTIFICATES, LEMMAS, certify_section9, counterexample, stored
 from synthmodel.certificates.proofs import ce_monotone as monotone
 from synthmodel.certificates.proofs import n4_inequality as side
 from synthmodel.certificates.proofs import skewness
 from synthmodel.certificates.proofs.ce_monotone import MONOTONE
-from synthmodel.certificates.proofs.n4_end import U, above_best, below_best, curve, on_ray
-from synthmodel.certificates.search import store
-from synthmodel.certificates.search_cross_entropy import monotone_cells
+from synthmodel.certificates.proofs.n4_end import U, above_best, below_best, counterexample, curve, on_ray
+from synthmodel.certificates.search import monotone_cells, store
 from synthmodel.model.losses import CrossEntropy
 from synthmodel.model.setting import Setting
 from synthmodel.solvers.cross_entropy import cross_entropy_ratio, solve_cross_entropy
 
-LAID = ["section9_above", "section9_monotone"]
+LAID = ["N4_on_ray", "CE_monotone"]
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
 
@@ -121,7 +120,7 @@ def test_the_inequality_holds_to_1_64_and_no_further_than_1_6513():
     assert side.k_of(arb("1.655")) < arb("2.0863")
     last = Fraction(166, 100)
     corner = ((last - Fraction(1, 1000), last), (Fraction(92, 100), Fraction(93, 100)))
-    assert examine(Lemma(corner, side.LEMMAS["section9_I"].signs), [corner]) == "fails"
+    assert examine(Lemma(corner, side.LEMMAS["N4_inequality"].signs), [corner]) == "fails"
 
 
 def test_the_inequality_needs_the_entropy(monkeypatch):
@@ -129,7 +128,7 @@ def test_the_inequality_needs_the_entropy(monkeypatch):
     exact = side.least_entropy
     monkeypatch.setattr(side, "least_entropy", lambda u: exact(u) / 2)
     assert side.inequality(arb("1.6"), 1 / arb("1.08")) < 0
-    assert examine(side.LEMMAS["section9_I"], stored("section9_I")) == "fails"
+    assert examine(side.LEMMAS["N4_inequality"], stored("N4_inequality")) == "fails"
 
 
 @pytest.mark.parametrize("rho", [6.0, 20.0, 300.0])
@@ -298,7 +297,7 @@ def test_a_sample_of_the_stored_cells_is_certain(name):
 
 def test_every_minimiser_lies_in_a_cell():
     """60 minimisers by the solver, k and L drawn with seed 0, lie in cells that are not the last, x near the hint."""
-    cells = stored("section9_monotone")
+    cells = stored("CE_monotone")
     last = last_cells(MONOTONE, cells)
     low, high = np.array(cells, dtype=float).transpose(2, 1, 0)[:, :2]
     rng = np.random.default_rng(0)
@@ -350,7 +349,7 @@ def tampered(cells):
 
 @pytest.mark.parametrize("name", LAID)
 def test_tampered_cells_are_refused(name, strip):
-    laid, cells = (LEMMAS[name], stored(name)) if name == "section9_above" else strip
+    laid, cells = (LEMMAS[name], stored(name)) if name == "N4_on_ray" else strip
     for what, boxes in tampered(cells):
         assert examine_laid(laid, boxes) == "not laid without gaps", what
 
@@ -445,52 +444,53 @@ def test_n4_by_the_solver():
 # The table
 
 def test_rows():
-    rows = list(certify_section9(quick=True))
+    rows = list(certify("long", quick=True))
     assert [(row.claim, row.outcome) for row in rows] == [("C1", "holds"), ("N4", "holds"), ("N4-end", "holds")]
     assert rows[0].region == "all real u" and rows[0].boxes > 1000
     assert {name for certificate in CERTIFICATES for name in certificate.needs} == set(LEMMAS)
-    assert side.SIDE[1] == LEMMAS["section9_above"].side[0]  # N4's two parts join
-    for name, k in (("I_range", "2.0696"), ("above_range", "2.4104")):  # how far k reaches, in the fourth decimal
+    assert side.SIDE[1] == LEMMAS["N4_on_ray"].side[0]  # N4's two parts join
+    # how far k reaches, in the fourth decimal
+    for name, k in (("N4_inequality_range", "2.0696"), ("N4_on_ray_range", "2.4104")):
         assert examine(LEMMAS[name], [()]) == "holds"
-        assert side.k_of(side.LAST if name == "I_range" else arb(U[1])) < arb(k)
+        assert side.k_of(side.LAST if name == "N4_inequality_range" else arb(U[1])) < arb(k)
 
 
 def copied(folder):
-    for path in DATA.glob("section9_*.json"):
+    for path in DATA.glob("*.json"):
         (folder / path.name).write_bytes(path.read_bytes())
     return folder
 
 
-@pytest.mark.parametrize("name", ["section9_C1", "section9_I", "section9_I_far"])
+@pytest.mark.parametrize("name", ["C1_middle", "N4_inequality", "N4_inequality_far"])
 def test_tampered_files_spoil_their_rows_only(tmp_path, name):
-    claim = "C1" if name == "section9_C1" else "N4"
+    claim = "C1" if name == "C1_middle" else "N4"
     text = json.loads((copied(tmp_path) / f"{name}.json").read_text())
     moved = [[["1/7", "1/6"], *text[0][1:]], *text[1:]]
     for rows in (text[:-1], moved, [*text, text[0]], []):
         (tmp_path / f"{name}.json").write_text(json.dumps(rows))
-        outcomes = {row.claim: row.outcome for row in certify_section9(quick=True, folder=tmp_path)}
+        outcomes = {row.claim: row.outcome for row in certify("long", quick=True, folder=tmp_path)}
         assert outcomes.pop(claim) == f"{name}: not a tiling"
         assert set(outcomes.values()) == {"holds"}
 
 
 def test_a_wrong_sign_spoils_its_row(monkeypatch):
-    wrong = replace(LEMMAS["section9_I"], signs=((side.inequality, -1),))
-    monkeypatch.setitem(LEMMAS, "section9_I", wrong)
-    assert [row.outcome for row in certify_section9(quick=True)] == ["holds", "section9_I: fails", "holds"]
+    wrong = replace(LEMMAS["N4_inequality"], signs=((side.inequality, -1),))
+    monkeypatch.setitem(LEMMAS, "N4_inequality", wrong)
+    assert [row.outcome for row in certify("long", quick=True)] == ["holds", "N4_inequality: fails", "holds"]
 
 
 def test_the_check_does_not_need_the_finder():
-    code = "import sys, synthmodel.certificates.cross_entropy; print(*sys.modules)"
+    code = "import sys, synthmodel.certificates.certify; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
     loaded = done.stdout.split()
-    assert "synthmodel.certificates.cross_entropy" in loaded
-    assert not {"synthmodel.certificates.search_cross_entropy", "synthmodel.certificates.search"} & set(loaded)
+    assert "synthmodel.certificates.certify" in loaded
+    assert "synthmodel.certificates.search" not in loaded
 
 
 def test_missing_files_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="section9_partition"):
-        list(certify_section9(quick=True, folder=tmp_path))
-    with pytest.raises(ValueError, match="section9_partition"):
-        stored("section9_monotone", tmp_path)
-    (copied(tmp_path) / "section9_monotone_3.json").unlink()
-    assert last_cells(MONOTONE, stored("section9_monotone", tmp_path)) is None
+    with pytest.raises(ValueError, match=r"certificates\.search"):
+        list(certify("long", quick=True, folder=tmp_path))
+    with pytest.raises(ValueError, match=r"certificates\.search"):
+        stored("CE_monotone", tmp_path)
+    (copied(tmp_path) / "CE_monotone_3.json").unlink()
+    assert last_cells(MONOTONE, stored("CE_monotone", tmp_path)) is None

@@ -14,7 +14,7 @@ from flint import arb
 
 from synthmodel import joint_accuracy
 from synthmodel.__main__ import print_claims
-from synthmodel.certificates.cross_entropy import certify_section9
+from synthmodel.certificates import certify
 from synthmodel.claims.registry import CLAIMS
 from synthmodel.claims.verify import verify
 from synthmodel.flows.gradient_flow import cross_entropy_flow
@@ -112,7 +112,7 @@ def test_verify_prints_it_with_the_right_statement(claim, blocks):
 
 def test_the_certificate_agrees():
     """The proof that the package keeps of N4's end follows the ray r = r_acc: another way than `n4_end`."""
-    (row,) = [row for row in certify_section9(quick=True) if row.claim == "N4-end"]
+    (row,) = [row for row in certify("long", quick=True) if row.claim == "N4-end"]
     assert row.holds
 
 
