@@ -6,12 +6,12 @@ The same training stands in several tables under one name, and is run once.
 
 import csv
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from fractions import Fraction
 from importlib.resources import files
 
 from deep.experiments.sweep import Run
-from deep.recipe.recipe import Recipe, recipe_named
+from deep.recipe.recipe import HINTS, recipe_named
 
 __all__ = ["NOTES", "PAPER_STEPS", "SCALES", "STAGES", "SYSTEMS", "TABLES", "Planned", "System", "checkpoint_of",
            "differences", "paper_delta", "paper_numbers", "planned", "recipe_of", "stage_epoch"]
@@ -164,9 +164,8 @@ def differences(recipe, name):
     {'lr': ('0.2', '0.1'), 'padding': ('0', '4')}
     """
     paper = recipe_of(name, "paper", 0, teachers=[(field, "RUN") for field, _ in SYSTEMS[name].teachers])
-    return {field.name: (written(getattr(recipe, field.name)), written(getattr(paper, field.name)))
-            for field in fields(Recipe)
-            if field.name not in SAME and getattr(recipe, field.name) != getattr(paper, field.name)}
+    return {name: (written(getattr(recipe, name)), written(getattr(paper, name))) for name in HINTS
+            if name not in SAME and getattr(recipe, name) != getattr(paper, name)}
 
 
 @dataclass(frozen=True)

@@ -1,3 +1,3 @@
-"""Recipes: everything that decides what a training does, checked field by field."""
+"""Recipes: everything that decides what a training does, setting by setting, in parts."""
 
-__all__ = ["checks", "recipe", "values"]
+__all__ = ["checks", "recipe", "settings", "values"]

@@ -1,52 +1,34 @@
-"""What a recipe may say: the choices, the ranges, and which fields need each other. Each refusal is one sentence."""
-
-from functools import cache
-from typing import get_type_hints
+"""What a recipe may say: the choices, the ranges, and which settings need each other. Each refusal is one sentence."""
 
 from deep.networks.registry import NETWORKS, SIZES
+from deep.recipe.settings import AllSettings, about, types_of
 from deep.recipe.values import check_type
 
 __all__ = ["check"]
 
-CHOICES = {"data": ("cifar10", "cifar100", "tiny-imagenet", "folder", "planted"), "model": NETWORKS,
-           "loss": ("cross-entropy", "margin"), "attack_mode": ("eval", "train"), "select": ("val", "test"),
-           "norm": ("linf", "l2"), "method": ("at", "trades", "standard"), "trim_kind": ("largest", "random"),
-           "average": (None, "ema", "swa"), "schedule": ("steps", "cyclic", "cosine")}
-LEAST = {"sigma": 1e-9, "patch": 1, "width": 1, "eps": 0, "step": 0, "steps": 0, "epochs": 1, "batch": 1, "lr": 0,
-         "momentum": 0, "weight_decay": 0, "radius": 1e-9, "padding": 0, "train_size": 1, "val_size": 0,
-         "eval_every": 1, "eval_steps": 1, "seed": 0, "mu": 1e-9, "depth": 1, "patch_size": 1, "resize": 2,
-         "beta": 0, "smoothing": 0, "teacher_share": 0, "standard_share": 0, "temperature": 1e-3, "teacher_from": 0,
-         "clip": 1e-9, "trim": 0, "trim_from": 0, "average_decay": 0, "average_from": 0, "gradient_norm": 1e-9,
-         "drops": 0, "probe_steps": 1, "keep_every": 1, "select_every": 1}
-MOST = dict.fromkeys(LEAST, 10**9) | {
-    "eps": 1, "step": 1, "drops": 1, "momentum": 1, "lr": 1e6, "weight_decay": 1e6, "patch": 64, "width": 4096,
-    "depth": 1000, "patch_size": 1024, "resize": 4096, "padding": 1000, "seed": 2**63, "smoothing": 0.999,
-    "teacher_share": 1, "standard_share": 1, "teacher_from": 1, "trim": 0.99, "trim_from": 1, "average_decay": 1,
-    "average_from": 1}
 
-hints = cache(get_type_hints)
-
-
-def check(recipe):
-    """ValueError, in one sentence, for a recipe that names no training."""
-    for name, hint in hints(type(recipe)).items():
+def check(recipe: AllSettings) -> None:
+    """Raise ValueError, in one sentence, for a recipe that names no training."""
+    notes = about(type(recipe))
+    for name, hint in types_of(type(recipe)).items():
         check_type(name, getattr(recipe, name), hint)
-    for name, allowed in CHOICES.items():
-        if getattr(recipe, name) not in allowed:
+    for name, note in notes.items():
+        if note.choices is not None and getattr(recipe, name) not in note.choices:
             raise ValueError(f"{name} = {getattr(recipe, name)} was given, but the choices are "
-                             f"{', '.join(map(str, allowed)).lower()}: choose one of them.")
-    for name, least in LEAST.items():
+                             f"{', '.join(map(str, note.choices)).lower()}: choose one of them.")
+    for name, note in notes.items():
         value = getattr(recipe, name)
         for part in value if isinstance(value, tuple) else [value]:
-            if part is not None and not least <= part <= MOST[name]:  # `not <=` refuses NaN too
-                raise ValueError(f"{name} = {part} was given, but it must be at least {least} and at most "
-                                 f"{MOST[name]}: choose such a value.")
+            # `not <=` refuses NaN too
+            if note.least is not None and part is not None and not note.least <= part <= note.most:
+                raise ValueError(f"{name} = {part} was given, but it must be at least {note.least} and at most "
+                                 f"{note.most}: choose such a value.")
     check_images(recipe)
     check_network(recipe)
     check_training(recipe)
 
 
-def check_images(recipe):
+def check_images(recipe: AllSettings) -> None:
     planted = [recipe.mu, recipe.sigma, recipe.patch]
     if [value is None for value in planted] != [recipe.data != "planted"] * 3:
         raise ValueError(f"mu, sigma, patch = {planted} were given with data = {recipe.data}, but they belong to "
@@ -56,7 +38,7 @@ def check_images(recipe):
                          "resized, those of folder and tiny-imagenet: leave it out.")
 
 
-def check_network(recipe):
+def check_network(recipe: AllSettings) -> None:
     network = NETWORKS[recipe.model]
     for name in SIZES:
         value, needed = getattr(recipe, name), name in network.needs
@@ -69,8 +51,8 @@ def check_network(recipe):
                          "reads no published weights: leave it out.")
 
 
-def check_training(recipe):
-    """A setting that would do nothing is refused: each belongs to another that is missing."""
+def check_training(recipe: AllSettings) -> None:
+    """Refuse a setting that would do nothing, since it belongs to another that is missing."""
     cross_entropy = recipe.loss == "cross-entropy"
     teachers = [bool(recipe.teacher), bool(recipe.standard_teacher)]
     rules = [

@@ -3,124 +3,29 @@
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import get_type_hints
+from typing import Any
 
 from deep.recipe.checks import check
+from deep.recipe.settings import AllSettings, about, types_of
 from deep.recipe.values import from_plain, from_word, parse_eps
 
-__all__ = ["RECIPES", "Recipe", "parse_eps", "recipe_from_dict", "recipe_named", "run_name"]
+__all__ = ["HINTS", "RECIPES", "Recipe", "parse_eps", "recipe_from_dict", "recipe_named", "run_name"]
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Adversarial training of one network; its defaults: Rice et al. 2020 and the paper (deep/README.md, Conventions).
+class Recipe(AllSettings):
+    """Adversarial training of one network; ValueError, in one sentence, for settings that name no training.
 
-    data: "cifar10", "cifar100", "tiny-imagenet", "folder" (any train/<class>/*.png; deep/data/layouts.py), or
-        "planted" (generated; then mu, sigma, patch are its own settings).
-    model: "preactresnet18", "resnet18", "wideresnet", "deit", "linear", "cnn" or another name in the registry
-        (deep/networks/registry.py). width: channels of the first stage (16 k for a wideresnet-n-k) or of a
-        transformer's tokens; depth, patch_size: below. Each is None for a network that has none, such as "linear".
-    loss: "cross-entropy" or "margin" (max_{j != y} f_j - f_y), trained on and attacked.
-    eps, step: of the linf attack, fractions of the pixel range; steps: PGD steps; random_start: in the ball.
-    attack_mode: "eval" leaves the batch-norm statistics alone, "train" reproduces the paper's public code.
-    epochs, batch, lr, momentum, weight_decay: SGD; lr is divided by 10 at each of `drops`, fractions of epochs.
-    radius: None, or the Frobenius norm to which every weight tensor is scaled after each step. A margin loss
-        of a deep network is unbounded below under weight decay, since its scale grows faster than the decay.
-    padding, flip: random crop with reflect padding, and mirror images.
-    train_size: images trained on (None: all but the validation split); val_size: held-out images, 0 with select=test.
-    select: the split whose robust accuracy names the best checkpoint, "val", or "test" as the paper did.
-    eval_every: epochs between evaluations (the last is always evaluated); eval_steps: PGD steps, step eps/4,
-        of what training measures (`deep evaluate` and the like have PGD-20).
-    select_every: None, or epochs between attacks on the split that selects, which fall between the evaluations.
-    bf16, channels_last: fast arithmetic; losses and perturbations stay float32.
-    seed: feeds separate generators for the initial weights, the order, the augmentation, the attack and the layers
-        that draw (Dropout).
-    depth: layers of a wideresnet (6 b + 4) or a deit; patch_size: side of a deit's patches, in pixels.
-    pretrained: file with the state dict of a published deit, from which the training starts.
-    resize: None, or the side in pixels to which the images of "folder" and "tiny-imagenet" are cut and scaled.
-
-    norm: "linf" or "l2", of the attack. method: "at" trains on adversarial images, "trades" (Zhang et al. 2019) on
-        clean ones and beta times the divergence of the scores on adversarial ones, "standard" on clean ones alone;
-        eps, step and steps then describe the evaluation only.
-    smoothing: b of THEORY.md, section 0: 1 - b on the true class, b/(K-1) on each other (deep/training/losses.py).
-    teacher: None; or a run folder, whose best checkpoint is the teacher (RUN:last: its last one); or "self", this
-        network as it was when teacher_from of the epochs had passed; or "average", its running average.
-        standard_teacher: a run folder of standard training, beside a robust one. teacher_share, standard_share:
-        weights of their divergences at `temperature`; the rest is the weight of the labels (Chen et al. 2021).
-    clip: None, or B: a sample's loss counts for B at most. trim: the share of each batch that is dropped, of
-        trim_kind "largest" (by loss) or "random". Both from trim_from of the epochs on (THEORY.md, D4-remedies).
-    average: None, "ema" (decay average_decay a step) or "swa" (mean over epochs), from average_from of the epochs
-        on; then the averaged network is the one that is evaluated and selected.
-    schedule: "steps" (drops), "cyclic" (0 to lr, reached at 2/5, to 0) or "cosine" (lr to 0). gradient_norm: None,
-        or the norm to which a larger gradient is shortened. probe_steps: None, or the PGD steps by which each epoch
-        looks for catastrophic overfitting (deep/training/overfitting_probe.py).
-    keep_every: None, or the epochs between checkpoints that are kept. compile: fused by torch.compile, and replayed as
-        one CUDA graph on a GPU.
+    The settings with their meanings, units, ranges and defaults: deep/recipe/settings.py.
     """
 
-    data: str = "cifar10"
-    mu: float | None = None
-    sigma: float | None = None
-    patch: int | None = None
-    model: str = "preactresnet18"
-    width: int | None = 64
-    loss: str = "cross-entropy"
-    eps: Fraction = Fraction(8, 255)
-    step: Fraction = Fraction(2, 255)
-    steps: int = 10
-    random_start: bool = True
-    attack_mode: str = "eval"
-    epochs: int = 200
-    batch: int = 128
-    lr: float = 0.1
-    drops: tuple[Fraction, ...] = (Fraction(1, 2), Fraction(3, 4))
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    radius: float | None = None
-    padding: int = 4
-    flip: bool = True
-    train_size: int | None = None
-    val_size: int = 1000
-    select: str = "val"
-    eval_every: int = 1
-    eval_steps: int = 20
-    bf16: bool = True
-    channels_last: bool = True
-    seed: int = 0
-    depth: int | None = None
-    patch_size: int | None = None
-    pretrained: str | None = None
-    resize: int | None = None
-    norm: str = "linf"
-    method: str = "at"
-    beta: float | None = None
-    smoothing: float = 0.0
-    teacher: str | None = None
-    standard_teacher: str | None = None
-    teacher_share: float = 0.0
-    standard_share: float = 0.0
-    temperature: float = 2.0
-    teacher_from: Fraction = Fraction(0)
-    clip: float | None = None
-    trim: Fraction = Fraction(0)
-    trim_kind: str = "largest"
-    trim_from: Fraction = Fraction(0)
-    average: str | None = None
-    average_decay: float | None = None
-    average_from: Fraction = Fraction(0)
-    schedule: str = "steps"
-    gradient_norm: float | None = None
-    probe_steps: int | None = None
-    keep_every: int | None = None
-    compile: bool = False
-    select_every: int | None = None
-
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self)
 
-    def learning_rate(self, epoch):
+    def learning_rate(self, epoch: float) -> float:
         """The learning rate when `epoch` epochs, a whole number or a part, have passed.
 
         steps: lr/10^(number of drops passed); cyclic: lr min(t/.4, (1-t)/.6); cosine: lr (1 + cos(pi t))/2, with
@@ -134,7 +39,7 @@ class Recipe:
         t = epoch / self.epochs
         return self.lr * (min(t / 0.4, (1 - t) / 0.6) if self.schedule == "cyclic" else (1 + math.cos(math.pi * t)) / 2)
 
-    def splits_due(self, epoch):
+    def splits_due(self, epoch: int) -> tuple[str, ...]:
         """The splits that are attacked after `epoch` epochs: all at an evaluation, the selecting one in between.
 
         >>> [recipe_named("at").splits_due(epoch) for epoch in (4, 5, 200)]
@@ -144,23 +49,20 @@ class Recipe:
             return ("val", "test") if self.val_size else ("test",)
         return (self.select,) if self.select_every and epoch % self.select_every == 0 else ()
 
-    def begun(self, share, epoch):
+    def begun(self, share: Fraction, epoch: int) -> bool:
         """Whether `share` of all epochs (trim_from, say) has passed when `epoch` of them have."""
         return epoch >= share * self.epochs
 
-    def as_dict(self):
-        """Plain JSON values; fractions as strings such as "8/255". Later fields appear where they differ."""
-        return {key: plain(value) for key, value in asdict(self).items()
-                if key not in LATER or value != getattr(Recipe, key)}
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values; fractions as strings such as "8/255". Later settings appear where they differ."""
+        return {name: plain(getattr(self, name)) for name, note in about(type(self)).items()
+                if not note.since or getattr(self, name) != getattr(type(self), name)}
 
 
-# Fields that joined after the first runs: left out at their default, so that those runs keep their names.
-LATER = [field.name for field in fields(Recipe)]
-LATER = LATER[LATER.index("seed") + 1:]
-HINTS = get_type_hints(Recipe)
+HINTS = types_of(Recipe)
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [plain(item) for item in value]
     return str(value) if isinstance(value, Fraction) else value
@@ -192,7 +94,7 @@ RECIPES = {
 }
 
 
-def recipe_named(name, overrides=()):
+def recipe_named(name: str, overrides: Iterable[str] = ()) -> Recipe:
     """The recipe called `name`, with `key=value` strings put over it. Raises ValueError in one sentence.
 
     >>> recipe_named("at", ["eps=4/255", "seed=2"]).eps
@@ -210,7 +112,7 @@ def recipe_named(name, overrides=()):
     return replace(RECIPES[name], **changes)
 
 
-def recipe_from_dict(values):
+def recipe_from_dict(values: Any) -> Recipe:
     """The recipe that `Recipe.as_dict` wrote; ValueError names unknown keys, wrong types and values out of range.
 
     >>> recipe_from_dict({"epochs": 2.5})
@@ -227,7 +129,7 @@ def recipe_from_dict(values):
     return Recipe(**{key: from_plain(key, value, HINTS[key]) for key, value in values.items()})
 
 
-def system(recipe):
+def system(recipe: Recipe) -> str:
     """The training in a word or two: what a reader of a folder's name wants to know first.
 
     >>> system(recipe_named("at", ["smoothing=0.1"])), system(recipe_named("at"))
@@ -242,7 +144,7 @@ def system(recipe):
     return "-".join(parts) or recipe.loss
 
 
-def run_name(recipe):
+def run_name(recipe: Recipe) -> str:
     """A readable name, made unique by a hash of the whole recipe: the same recipe is the same run.
 
     >>> run_name(recipe_named("at"))[:34]

@@ -1,9 +1,9 @@
-"""One field of a recipe: whether a value is of its type, and the value from a word or from JSON or TOML."""
+"""One setting of a recipe: whether a value is of its type, and the value from a word or from JSON or TOML."""
 
 import re
 from fractions import Fraction
 from types import NoneType, UnionType
-from typing import get_args, get_origin
+from typing import Any, get_args, get_origin
 
 __all__ = ["check_type", "from_plain", "from_word", "parse_eps"]
 
@@ -13,8 +13,8 @@ FORMS = {bool: "true or false", int: "a whole number", float: "a number", str: "
 WIDER = {float: (int, float), Fraction: (int, Fraction)}
 
 
-def parse_eps(text, name="eps"):
-    """A perturbation size as an exact fraction of the pixel range: "8/255" -> Fraction(8, 255).
+def parse_eps(text: Any, name: str = "eps") -> Fraction:
+    """Return a perturbation size as an exact fraction of the pixel range: "8/255" -> Fraction(8, 255).
 
     Raises ValueError for anything negative or above 1, so that a bare 8 never trains a network.
 
@@ -43,8 +43,8 @@ def parse_eps(text, name="eps"):
     return value
 
 
-def kind_of(hint):
-    """(type, whether None is allowed) of a field's type hint.
+def kind_of(hint: Any) -> tuple[Any, bool]:
+    """Return (type, whether None is allowed) of a setting's type hint.
 
     >>> kind_of(int | None), kind_of(tuple[Fraction, ...])
     ((<class 'int'>, True), (<class 'tuple'>, False))
@@ -54,21 +54,21 @@ def kind_of(hint):
     return get_origin(hint) or hint, False
 
 
-def refusal(name, value, hint):
-    """The error for a value of the wrong type, which is shown as its author wrote it."""
+def refusal(name: str, value: object, hint: Any) -> ValueError:
+    """Return the error for a value of the wrong type, which is shown as its author wrote it."""
     kind, optional = kind_of(hint)
     return ValueError(f"{name} = {value} was given, but it must be of type {kind.__name__}{' or none' * optional}: "
                       f"write {FORMS[kind]}.")
 
 
-def is_a(kind, value):
-    """Whether a value is of a type as mathematics has it: a whole number is a fraction and a float, True is neither."""
+def is_a(kind: Any, value: object) -> bool:
+    """Tell whether a value is of a type as mathematics has it: a whole number is a fraction too, True is none."""
     return (isinstance(value, WIDER.get(kind, kind)) and isinstance(value, bool) == (kind is bool)
             and (kind is not str or value != ""))
 
 
-def check_type(name, value, hint):
-    """ValueError unless `value` is of the type that a field's hint names.
+def check_type(name: str, value: Any, hint: Any) -> None:
+    """Raise ValueError unless `value` is of the type that a setting's hint names.
 
     >>> check_type("epochs", 2.5, int)
     Traceback (most recent call last):
@@ -80,8 +80,10 @@ def check_type(name, value, hint):
         raise refusal(name, str(value).lower() if isinstance(value, bool | NoneType) else repr(value), hint)
 
 
-def from_plain(name, value, hint):
-    """A field's value from one of JSON or TOML, which write a fraction as a text or a number. ValueError as above.
+def from_plain(name: str, value: Any, hint: Any) -> Any:
+    """Return a setting's value from one of JSON or TOML, which write a fraction as a text or a number.
+
+    Raise ValueError as `check_type` does.
 
     >>> from_plain("drops", ["1/2", 0.75], tuple[Fraction, ...])
     (Fraction(1, 2), Fraction(3, 4))
@@ -95,8 +97,8 @@ def from_plain(name, value, hint):
     return value
 
 
-def from_word(name, text, hint):
-    """A field's value from the text of `name=text`; ValueError as above.
+def from_word(name: str, text: str, hint: Any) -> Any:
+    """Return a setting's value from the text of `name=text`; raise ValueError as `check_type` does.
 
     >>> from_word("drops", "1/2,3/4", tuple[Fraction, ...]), from_word("radius", "none", float | None)
     ((Fraction(1, 2), Fraction(3, 4)), None)

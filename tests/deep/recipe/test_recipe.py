@@ -1,11 +1,15 @@
 """Recipes: what is accepted, what is refused in one sentence, and names that tell runs apart."""
 
-from dataclasses import fields, replace
+import json
+from dataclasses import dataclass, fields, is_dataclass, replace
 from fractions import Fraction
+from typing import Annotated, get_type_hints
 
 import pytest
 
-from deep.recipe.recipe import RECIPES, Recipe, parse_eps, recipe_from_dict, recipe_named, run_name
+from deep.recipe.recipe import HINTS, RECIPES, Recipe, parse_eps, recipe_from_dict, recipe_named, run_name
+from deep.recipe.settings import About, AllSettings, about, types_of
+from deep.recipe.values import kind_of
 
 
 def test_the_papers_recipe():
@@ -31,7 +35,7 @@ def test_round_trip(name):
     (RECIPES["planted-cnn"], "planted-cnn-w8-cross-entropy-linf1of5-e8-s0-76ba244d"),
 ])
 def test_the_names_of_the_first_runs_stay(recipe, run):
-    """Finished runs are found, and continued, by these names: a new field must not change them (LATER)."""
+    """Finished runs are found, and continued, by these names: a new setting must not change them (since)."""
     assert run_name(recipe) == run
     assert not {"depth", "patch_size", "pretrained", "select_every"} & set(recipe.as_dict())
 
@@ -167,3 +171,42 @@ def test_unknown_names():
         recipe_named("paper")
     with pytest.raises(ValueError, match="unknown keys"):
         recipe_from_dict({"colour": 1})
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A part whose setting joins later, wherever it stands among the others."""
+
+    colour: Annotated[int, About("a setting that joined", "hues", least=1, since=99)] = 7
+
+
+@dataclass(frozen=True)
+class Wider(Recipe, Joined):
+    """Its own part comes first in the order of definition, before the data."""
+
+
+def test_a_setting_that_joins_is_left_out_of_the_name_at_its_default():
+    assert next(iter(get_type_hints(Wider))) == "colour"
+    assert list(types_of(Wider)) == [*HINTS, "colour"]
+    assert json.dumps(Wider().as_dict()) == json.dumps(Recipe().as_dict())
+    assert run_name(Wider()) == run_name(Recipe()) != run_name(Wider(colour=8))
+    with pytest.raises(ValueError, match=r"^colour = 0 was given, but it must be at least 1 and at most 1000000000:"):
+        Wider(colour=0)
+
+
+def test_every_setting_says_what_it_is_and_what_it_may_be():
+    """A number has a range, a text has choices unless it names a file, and what is counted has a unit."""
+    for name, note in about(Recipe).items():
+        kind, _ = kind_of(HINTS[name])
+        assert note.meaning and note.meaning == note.meaning.strip(" .")
+        assert (note.least is not None) == (kind in (int, float, Fraction, tuple)), name
+        assert (note.choices is not None) == (kind is str and name not in ("teacher", "standard_teacher",
+                                                                           "pretrained")), name
+        assert note.unit or kind not in (int, Fraction, tuple) or name == "seed", name
+
+
+def test_the_parts_are_disjoint_and_make_up_the_recipe():
+    parts = AllSettings.__bases__
+    assert all(issubclass(Recipe, part) and is_dataclass(part) for part in parts)
+    names = [name for part in parts for name in types_of(part)]
+    assert len(names) == len(set(names)) and {*names, "seed"} == set(HINTS)
