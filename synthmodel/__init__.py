@@ -6,6 +6,7 @@
 """
 
 from synthmodel.accuracy.any_setting import accuracy_of, best_ratio, best_smoothing
+from synthmodel.accuracy.bayes import bayes_error
 from synthmodel.accuracy.three_classes import b_star, joint_accuracy, pairwise_accuracy, r_acc
 from synthmodel.model.losses import (
     CrossEntropy,
@@ -23,8 +24,9 @@ from synthmodel.solvers.margin_closed import eps0, eps1, eps_max
 from synthmodel.solvers.solve import solve, threshold
 
 __all__ = ["CrossEntropy", "Distillation", "Margin", "NotConverged", "Setting", "SmoothedMargin", "SoftTargetMargin",
-           "Solution", "WrongClassLSE", "accuracy_of", "b_star", "best_ratio", "best_smoothing", "decays", "eps0",
-           "eps1", "eps_max", "joint_accuracy", "loss_named", "pairwise_accuracy", "r_acc", "solve", "threshold"]
+           "Solution", "WrongClassLSE", "accuracy_of", "b_star", "bayes_error", "best_ratio", "best_smoothing",
+           "decays", "eps0", "eps1", "eps_max", "joint_accuracy", "loss_named", "pairwise_accuracy", "r_acc", "solve",
+           "threshold"]
 
 
 def __getattr__(name: str) -> str:

@@ -61,6 +61,8 @@ def parser():
     accuracy.add_argument("--ratio", required=True, help="w2/w1, >= 0")
     command("best", [model], "the ratio and the smoothing of the highest robust accuracy").add_argument(
         "--eps", required=True)
+    command("bayes", [model], "the least robust error of any classifier, of exclusive features alone, of two weights"
+            ).add_argument("--eps", required=True)
     curve = command("curve", [model, lossy, training], "the threshold curves as data", output=None)
     curve.add_argument("--eps", metavar="START:STOP:COUNT", help="default: 101 sizes from 0 to mu/2")
     form = curve.add_mutually_exclusive_group()

@@ -5,6 +5,7 @@ from contextlib import suppress
 import numpy as np
 
 from synthmodel.accuracy.any_setting import accuracy_of, best_ratio, best_smoothing
+from synthmodel.accuracy.bayes import bayes_error, exclusive_error
 from synthmodel.accuracy.three_classes import b_star, r_acc
 from synthmodel.model.losses import Margin, SmoothedMargin, SoftTargetMargin, loss_named
 from synthmodel.model.setting import Setting, checked
@@ -101,6 +102,16 @@ def run_best(options):
                               "every entry of W (N2-B)"} if weights_alone(setting) else {})
 
 
+def run_bayes(options):
+    setting = setting_of(options)
+    eps, two, ratio = checked("eps", options.eps, least=0, single=True), None, None
+    found = {"bayes_error": bayes_error(setting, eps), "exclusive_error": exclusive_error(setting, eps)}
+    with suppress(ValueError):  # from eps_max on no ratio is best, and some settings have no accuracy
+        ratio = best_ratio(setting, eps) if eps < eps_max(setting) else None
+        two = None if ratio is None else float(1 - accuracy_of(setting, ratio, eps)[0])
+    return found | {"two_weights_error": two, "two_weights_ratio": ratio}
+
+
 def run_curve(options):
     setting, loss = setting_of(options), loss_of(options)
     words = options.eps or f"0:{eps_max(setting)}:101"
@@ -172,5 +183,5 @@ def run_bench(options):
 
 
 COMMANDS = {"solve": run_solve, "thresholds": run_thresholds, "accuracy": run_accuracy, "best": run_best,
-            "curve": run_curve, "verify": run_verify, "derive": run_derive, "certify": run_certify,
+            "bayes": run_bayes, "curve": run_curve, "verify": run_verify, "derive": run_derive, "certify": run_certify,
             "bench": run_bench, "table": run_table}
