@@ -8,7 +8,7 @@ import numpy as np
 from synthmodel.model.by_value import ByValue
 from synthmodel.model.noise import law
 
-__all__ = ["Setting", "checked", "checked_setting", "number", "reals", "whole"]
+__all__ = ["Setting", "checked", "checked_setting", "number", "reals", "shown", "whole"]
 
 LARGEST = 1e50  # squares and quotients of such numbers are still numbers; nobody measures anything beyond
 MOST_CLASSES = 1000
