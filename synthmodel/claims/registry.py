@@ -168,6 +168,24 @@ CLAIMS = (
           "(mean/sd) sqrt(1+r^2)/(1+r), spread = w2 sigma e_{K-1}; at tau* the wrong-class log-sum-exp has r_acc",
           "symbolic", "design A; equal normal noise; no image difficulty common to all margins, which lowers r; "
           "tau*: three classes, k > 1/sqrt(pi)"),
+    # Section 10: what no linear classifier can say
+    Claim("B1", "new", "No classifier has a robust error below q_E (1 - (1 - (1-q)^K)/(K q)) in design A, q_E q^(n-1) "
+          "(q n/K + (1-q) n/2) in design B, and one attains it: q^2 - q^3/3 for three classes. Cross-class features "
+          "lower it at every eps > 0: exclusive ones alone give q_E (1 - 1/K)", "symbolic", "q_E, q = Pr(|x| <= 2 eps) "
+          "of an exclusive and a cross-class feature, strictly between 0 and 1; any noise; rho >= 0, then in the mean"),
+    Claim("B1-linear", "new", "The best two-weight classifier is the best linear one, so that from eps0 on no linear "
+          "classifier gains by cross-class features", "refuted", "three classes; equal means and noises", instead=
+          "with constants in the scores the error comes near (Phi(-k) + Phi(-sqrt(2) k))/3, by a cross-class feature"),
+    Claim("G-share", "new", "Any sharing of features: eps0 is the root of E[M], M = min_j c_j in the mean over the "
+          "classes; if each class has a wrong class that lacks none of its features, as within a superclass, w2 = 0 "
+          "and r_acc = 0 for every eps; cross-entropy keeps w2 up to mu/2 whatever is shared", "symbolic",
+          "independent features of one law; some two classes differ"),
+    Claim("G-share-rule", "new", "eps0 > 0 only if every wrong class lacks a feature of the true one", "refuted",
+          "any sharing of features", instead="only if that is so for one true class at least: it is a mean over them"),
+    Claim("N1-sample", "new", "On N examples the two-weight margin loss has w2 > 0 iff the mean of min(C_2, C_3) is "
+          "above 2 eps: a chance near Phi(2 sqrt(N) (eps0 - eps)/(sigma sqrt(1 - 1/pi))), exactly an integral of the "
+          "N-th power of 2 exp(s^2/2) Phi(-s/sqrt(2)); w2/w1 is the same at every time of training", "symbolic",
+          "w >= 0; equal normal noise; examples independent"),
 )
 
 # What nobody has proved or refuted yet, as far as we know.

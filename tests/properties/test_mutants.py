@@ -2,12 +2,13 @@
 
 import math
 from fractions import Fraction
-from operator import ge, gt, lt
+from operator import add, ge, gt, lt
 
 import pytest
 
 from synthmodel.accuracy.three_classes import b_star, r_acc
 from synthmodel.solvers.margin_closed import eps0
+from tests.properties import test_properties_bayes  # noqa: F401 - it registers its properties
 from tests.properties.test_properties import root_three
 from tests.properties.test_properties_general import mean_least
 from tests.properties.test_properties_softmax import ratio_limit
@@ -71,6 +72,15 @@ MUTANTS = {
     "CAS: the same for centred rows": ("cas", {"centred": lambda r: r**2 / (1 + 2 * r**2)}),
     "CAS-separation: normal kurtosis for every law": (
         "separation", {"limit": lambda rho, kurtosis: rho / (1 + 3 * rho)}),
+    "B1: small is within eps": ("bayes_of_all_classifiers", {"reach": 1}),
+    "B1: the least mass is right": ("bayes_of_all_classifiers", {"pick": min}),
+    "B1: 1 + (1-q)^K": ("bayes_closed", {"lost": add}),
+    "B1: no error below a tenth": ("bayes_of_a_sharing", {"least": Fraction(1, 10)}),
+    "G-share: the attack meets what i lacks only": ("any_sharing", {"cost": lt}),
+    "G-share: one class is enough": ("any_sharing", {"lost": any}),
+    "N1-sample: one feature for two": ("learning_curve", {"one": lambda chance: chance}),
+    "N1-sample: the chance falls with k": ("learning_curve", {"compare": lt}),
+    "N1-sample: the larger feature": ("the_weights_of_a_sample", {"least": max}),
     "mCAS: B(K-2,m-2) for B(K-3,m-2)": ("margin_cas", {"most": 2}),
 }
 

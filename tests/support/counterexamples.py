@@ -19,6 +19,7 @@ from tests.support.enclosed import (
     at_end,
     below,
     chances,
+    density,
     enclosed,
     follow,
     growing,
@@ -190,6 +191,22 @@ def d4_smoothing(k=2, pull="209/5000", b="1/5", axes=(("4.845581", "4.845582"), 
     return [*hard_sides, -hard_end, *soft_sides, soft_end], [(outlier_accuracy(k, arb(0)), 4)]
 
 
+def b1_linear(eps="2/5", mu=1, sigma="1/2"):
+    """Beyond eps0 affine scores tend to less than two weights' Phi(-k), and than any rule of exclusive features."""
+    mu, sigma, eps = numbers(mu, sigma, eps)
+    k, far = (mu - 2 * eps) / sigma, (mu + 2 * eps) / sigma
+    two, sharp, none = (below(x).real for x in (-k, -k * number(2).sqrt(), -far))
+    affine, alone = (two + sharp) / 3, 2 * (two - none) / 3
+    return [eps - (mu - sigma * mean_least()) / 2, alone - affine, two - alone], [(affine, 4), (two, 4), (alone, 4)]
+
+
+def g_share_rule(eps="1/4", mu=1, sigma="1/2"):
+    """F_1 empty, F_2 = {a, b}, F_3 = {a, c}: M is -2 eps in class 1, and min(a, 0) + b - 2 eps in class 2, as in 3."""
+    mu, sigma, eps = numbers(mu, sigma, eps)
+    least = 2 * mu - (mu * below(mu / sigma) + sigma * density(mu / sigma)).real  # E min(a, 0) = mu - E max(a, 0)
+    return [(2 * least - 6 * eps) / 3], [(least / 3, 4)]
+
+
 # claim -> (its counterexample, a point where it is none)
 CASES = {
     "T2-joint": (t2_joint, {"low": Fraction(3, 10), "high": Fraction(3, 5)}),
@@ -202,6 +219,8 @@ CASES = {
     "D2-monotone": (d2_monotone, {"end": "1/100"}),
     "D2-overshoot": (d2_overshoot, {"end": 3, "corner": ("0.66", "0.54"), "cells": (1, 1)}),
     "D4-accuracy": (d4_accuracy, {"k": "3/10", "times": ("4/25", "44/25")}),
+    "B1-linear": (b1_linear, {"eps": "1/2"}),
+    "G-share-rule": (g_share_rule, {"eps": "2/5"}),
     "D4-smoothing": (d4_smoothing, {"k": 1, "b": "1/10", "pull": "7/25",
                                     "axes": (("2.549208", "2.549209"), ("0.9", "0.91"))}),
 }

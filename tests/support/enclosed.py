@@ -17,7 +17,8 @@ from fractions import Fraction
 from flint import acb, arb, arb_series, ctx, fmpq
 
 __all__ = ["CrossEntropy", "RareOutliers", "accuracy", "accuracy_slope", "at_end", "below", "certain", "chances",
-           "enclosed", "follow", "growing", "mean_least", "minimiser", "number", "numbers", "precise", "spreads"]
+           "density", "enclosed", "follow", "growing", "mean_least", "minimiser", "number", "numbers", "precise",
+           "spreads"]
 
 ORDER = 4  # of Taylor polynomials in time
 ALLOWED = 1e-11  # aimed at by `rule`; whatever is reached is added to the balls

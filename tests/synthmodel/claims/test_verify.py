@@ -108,6 +108,9 @@ R_ACC, B_STAR, MEASURES = original("theorems", "r_acc"), original("theorems", "b
 original_best, CURVATURES = original("general", "best_ratio"), original("softmax", "curvatures")
 
 
+AFFINE, SHARING = original("bayes", "affine_scores"), original("bayes", "Sharing")
+
+
 def solve_margin(setting, eps):
     return solve(setting, Margin(), eps, 1.0).ratio
 
@@ -188,6 +191,19 @@ MUTATIONS = {
         "cas", "cross_entropy_ratio", 2, lambda lam: lam / 2)),
     "D3: noise weights kept": ("samples", "measures", lambda *a, **o: {
         key: np.zeros_like(value) for key, value in MEASURES(*a, **o).items()}),
+    "B1: q for q^2 - q^3/3": ("bayes", "error_of_chances", lambda classes, design, q_e, q: q),
+    "B1: the rule's error one tenth larger": ("bayes", "bayes_error", scaled("bayes", "bayes_error", 1.1)),
+    "B1: cross-class features are no help": ("bayes", "exclusive_error", lambda setting, eps: 0.0),
+    "B1-linear: the limit ten per cent off": ("bayes", "affine_error", scaled("bayes", "affine_error", 1.1)),
+    "B1-linear: no constants": ("bayes", "affine_scores", lambda eps: (
+        AFFINE(eps)[0], np.zeros(3))),
+    "G-share: eps0 one per cent off": ("bayes", "threshold_closed", scaled("bayes", "threshold_closed")),
+    "G-share: the attack on w2 costs nothing": ("bayes", "worst_margins", other_argument(
+        "bayes", "worst_margins", 4, lambda w2: w2 / 2)),
+    "G-share-rule: all classes alike": ("bayes", "Sharing", lambda has: SHARING(
+        [[1, 0], [1, 0], [0, 1], [0, 1]])),
+    "N1-sample: one example more": ("bayes", "chance_used", other_argument(
+        "bayes", "chance_used", 1, lambda size: size + 1)),
     "E-margins: tau* ten per cent off": ("samples", "tau_star", scaled("samples", "tau_star", 1.1)),
 }
 

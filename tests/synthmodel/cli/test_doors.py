@@ -32,6 +32,8 @@ from synthmodel import (
 )
 from synthmodel.__main__ import main
 from synthmodel.accuracy import any_setting
+from synthmodel.accuracy.bayes import affine_error, bayes_error, exclusive_error
+from synthmodel.accuracy.sharing import Sharing
 from synthmodel.accuracy.three_classes import imr, joint_slope, r_acc_cubic, slope_sign
 from synthmodel.flows.any_noise import Features
 from synthmodel.flows.finite_outliers import Outliers
@@ -39,6 +41,7 @@ from synthmodel.flows.gradient_flow import cross_entropy_flow, effective_smoothi
 from synthmodel.flows.rare_outliers import exclusive_optimum, forgetting_range, limit_flow
 from synthmodel.model import roots
 from synthmodel.model.setting import checked, reals
+from synthmodel.samples.learning_curve import chance_used, chance_used_normal
 from synthmodel.samples.margin_estimates import estimates, expected_maximum, tau_star
 from synthmodel.solvers import margin_closed
 from synthmodel.solvers.cross_entropy import cross_entropy_ratio, ratio_limit
@@ -48,7 +51,7 @@ NO_NUMBERS = [math.nan, math.inf, -math.inf, 10**400, 10**6000, 1j, np.array([1 
               np.ma.array(0.5), "x", "", None, [], [[1, 2], [3]], {}, sp.Symbol("k"), sp.I, np.datetime64("2020-01-01"),
               datetime.date(2020, 1, 1), np.array([1, None], object), object()]
 S, T = Setting(1, 0.5), [0.0, 1.0]
-OUTLIERS, FEATURES = Outliers(0.4, 0.5, 0.1, 0.1, 3.0), Features(1, 1)
+OUTLIERS, FEATURES, SHARED = Outliers(0.4, 0.5, 0.1, 0.1, 3.0), Features(1, 1), Sharing([[1, 0], [0, 1]])
 DOORS = {
     "Setting mu": Setting, "Setting sigma_c": lambda x: Setting(sigma_c=[x] if x is None else x),
     "Setting rho": lambda x: Setting(rho=x),
@@ -73,6 +76,12 @@ DOORS = {
     "weights of a teacher": lambda x: limit_flow(1, 0.1, T, b=0.1, teacher=(1, x)),
     "Outliers": lambda x: Outliers(x, 1, 1, 0.1, 3), "p": lambda x: Outliers(1, 1, 1, x, 3),
     "ratio with outliers": OUTLIERS.accuracy, "Features": lambda x: Features(1, x),
+    "eps of bayes_error": lambda x: bayes_error(S, x), "eps of exclusive_error": lambda x: exclusive_error(S, x),
+    "affine_error": affine_error, "k of chance_used": lambda x: chance_used(x, 3),
+    "N of chance_used": lambda x: chance_used(1, x), "N of chance_used_normal": lambda x: chance_used_normal(1, x),
+    "mu of Sharing": lambda x: Sharing([[1], [0]], mu=x), "eps of a sharing": lambda x: SHARED.bayes_error(x),
+    "ratio of a sharing": lambda x: SHARED.accuracy(x, 0.1), "matrix": Sharing,
+    "copies": lambda x: Sharing([[1], [0]], [] if x is None else [x]),
     "ratio of Features": FEATURES.accuracy, "b of flow": lambda x: FEATURES.flow(T, x),
 }
 
@@ -107,6 +116,7 @@ def test_numbers_of_other_kinds_are_numbers():
                                   eps_max, lambda x: solve(x, CrossEntropy(), 0.2, 0.1), lambda x: tau_star(x, 0.1, 1),
                                   lambda x: accuracy_of(x, 0.5, 0.1), lambda x: best_ratio(x, 0.1),
                                   lambda x: best_smoothing(x, 0.1), lambda x: ratio_limit(x, 1),
+                                  lambda x: bayes_error(x, 0.1), lambda x: exclusive_error(x, 0.1),
                                   lambda x: margin_closed.solve_closed(x, Margin(), 0.1, 0.1)])
 def test_no_setting_gets_one_sentence(call):
     for value in (1, "x", None, Setting):

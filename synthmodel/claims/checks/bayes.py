@@ -1,0 +1,219 @@
+"""The robust Bayes error, any sharing and the learning curve, by brute force and samples (THEORY.md, section 10)."""
+
+import math
+from itertools import combinations, product
+
+import numpy as np
+from scipy.integrate import quad
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import csr_array
+from scipy.special import ndtr
+
+from synthmodel.accuracy.any_setting import accuracy_of
+from synthmodel.accuracy.bayes import affine_error, bayes_error, error_of_chances, exclusive_error
+from synthmodel.accuracy.sharing import ANIMALS_AND_VEHICLES, Sharing, error_of_sharing
+from synthmodel.accuracy.three_classes import joint_accuracy, r_acc
+from synthmodel.claims.checks.samples import robust_margins
+from synthmodel.claims.evidence import Evidence
+from synthmodel.model.losses import Margin
+from synthmodel.model.setting import Setting
+from synthmodel.samples.learning_curve import chance_used
+from synthmodel.solvers.margin_closed import threshold_closed
+
+__all__ = ["CHECKS", "affine_scores", "best_of_all_classifiers", "designed"]
+
+ERRORS = 4.5  # standard errors that a sample may be off
+TWO = (Setting(1.0, 0.5), 0.4)  # mu = 1, sigma = .5, eps = .4: beyond eps0 = .359
+
+
+def designed(design, classes):
+    """The features of each class in design A or B, as rows of 0 and 1."""
+    if design == "A":
+        return (1 - np.eye(classes, dtype=int)).tolist()
+    return [[int(i in pair) for pair in combinations(range(classes), 2)] for i in range(classes)]
+
+
+def best_of_all_classifiers(features, values, weights, eps, priors=None):
+    """The robust error of the best of all classifiers for features that take finitely many values.
+
+    features: K rows, the exclusive ones in them; values, weights: of each feature, the weights summing to one. A set of
+    points of (class, input) can all be right iff no two of different classes lie within 2 eps: the heaviest such set,
+    by integer programming. Nothing of B1's proof is used.
+    """
+    points, chances, classes = [], [], []
+    for i, row in enumerate(features):
+        own = [f for f, has in enumerate(row) if has]
+        for choice in product(*(range(len(values[f])) for f in own)):
+            x, chance = [0.0] * len(row), (1 / len(features) if priors is None else priors[i])
+            for f, at in zip(own, choice, strict=True):
+                x[f], chance = values[f][at], chance * weights[f][at]
+            points.append(x)
+            chances.append(float(chance))
+            classes.append(i)
+    x, label = np.array(points, dtype=float), np.array(classes)
+    apart = np.abs(x[:, None] - x[None]).max(-1)
+    pairs = np.argwhere(np.triu((apart <= 2 * eps) & (label[:, None] != label[None])))
+    if not len(pairs):
+        return 0.0
+    rows = np.repeat(np.arange(len(pairs)), 2)
+    one_of_two = csr_array((np.ones(len(rows)), (rows, pairs.ravel())), shape=(len(pairs), len(x)))
+    found = milp(-np.array(chances), constraints=LinearConstraint(one_of_two, -np.inf, 1),
+                 integrality=np.ones(len(x)), bounds=Bounds(0, 1), options={"mip_rel_gap": 0})
+    return 1 + found.fun
+
+
+def rule_by_sample(features, setting, eps, count, rng):
+    """The robust error of "the first class that has every feature beyond eps" on a sample, its attack carried out.
+
+    The attack moves each feature towards 0 by eps: the rule then sees as few features as it can be made to see.
+    """
+    rows = np.hstack([np.eye(len(features), dtype=int), features]).astype(bool)
+    label = np.arange(count) % len(rows)
+    mean = np.where(np.arange(rows.shape[1]) < len(rows), setting.mu_e, setting.mu_c)
+    deviation = np.where(np.arange(rows.shape[1]) < len(rows), setting.sigma_e, setting.sigma_c)
+    z = setting.law.ppf(rng.uniform(size=(count, rows.shape[1])))
+    x = np.where(rows[label], mean + deviation * z, 0.0)
+    seen = np.abs(x) - eps > eps
+    answer = np.argmax([~(seen & ~row).any(axis=1) for row in rows], axis=0)
+    return float(np.mean(answer != label))
+
+
+def check_b1():
+    """All classifiers on finite laws, by integer programming; the rule on samples of five laws."""
+    errors, size = [], 200_000
+    for design, classes, eps in (("A", 3, 1), ("A", 3, 2), ("B", 3, 1), ("A", 4, 1)):
+        shared = designed(design, classes)
+        features = np.hstack([np.eye(classes, dtype=int), shared]).tolist()
+        values, weights = ([-2, 1, 5], [0.25, 0.25, 0.5]) if classes == 3 else ([1, 5], [0.375, 0.625])
+        q = sum(weight for value, weight in zip(values, weights, strict=True) if abs(value) <= 2 * eps)
+        brute = best_of_all_classifiers(features, [values] * len(features[0]), [weights] * len(features[0]), eps)
+        errors += [brute - error_of_chances(classes, design, q, q), brute - error_of_sharing(shared, q)]
+    exact = float(np.max(np.abs(errors)))
+    cases = [Setting(1, 0.5), Setting(1, 0.5, mu_c=0.8, sigma_c=0.7), Setting(1, 0.6, noise="laplace"),
+             Setting(1, 0.5, classes=5), Setting(1, 0.8, classes=4, design="B")]
+    sampled = []
+    for seed, setting in enumerate(cases):
+        expected = bayes_error(setting, 0.25)
+        found = rule_by_sample(designed(setting.design, setting.classes), setting, 0.25, size,
+                               np.random.default_rng(seed))
+        sampled.append((found - expected) / math.sqrt(expected * (1 - expected) / size))
+    helps = [exclusive_error(setting, eps) - bayes_error(setting, eps) for setting in cases
+             for eps in (0.01, 0.2, 0.4, 0.6, 1.0)]
+    worst = float(np.max(np.abs(sampled)))
+    return Evidence(exact <= 1e-9 and worst <= ERRORS and min(helps) > 0,
+                    f"all classifiers on laws of 2 and 3 values (error {exact:.0e}); the rule on samples of {size} "
+                    "inputs of five settings; eps up to mu: exclusive features alone are worse", worst,
+                    f"largest error in standard errors (allowed: {ERRORS})")
+
+
+def affine_scores(eps, sharp=2000.0, gap=1e-4):
+    """(W (3, 6), constants (3,)): f_1 = x_E1 + x_C3 - 2 eps - gap, f_2 = sharp (x_E2 - eps - gap), f_3 = 0."""
+    weight, constant = np.zeros((3, 6)), np.zeros(3)
+    weight[0, 0] = weight[0, 5] = 1.0
+    weight[1, 1] = sharp
+    constant[:2] = -2 * eps - gap, -sharp * (eps + gap)
+    return weight, constant
+
+
+def affine_by_sample(setting, eps, count, rng):
+    """Their robust error on a sample: right iff every margin stays positive after its own worst attack."""
+    weight, constant = affine_scores(eps)
+    rows, label = np.hstack([np.eye(3), 1 - np.eye(3)]), np.arange(count) % 3
+    x = rows[label] * (setting.mu + setting.sigma * rng.standard_normal((count, 6)))
+    scores = x @ weight.T + constant
+    right = np.ones(count, dtype=bool)
+    for j in range(3):
+        cost = eps * np.abs(weight[label] - weight[j]).sum(axis=1)
+        right &= (label == j) | (scores[np.arange(count), label] - scores[:, j] > cost)
+    return float(1 - right.mean())
+
+
+def check_b1_linear():
+    setting, eps = TWO
+    k, size = setting.k(eps), 300_000
+    found, limit = affine_by_sample(setting, eps, size, np.random.default_rng(0)), affine_error(k)
+    two = 1 - float(joint_accuracy(r_acc(k), k))
+    alone, error = exclusive_error(setting, eps), math.sqrt(limit * (1 - limit) / size)
+    holds = abs(found - limit) <= ERRORS * error + 1e-3 and found + ERRORS * error < alone < two
+    return Evidence(bool(holds), f"mu = 1, sigma = .5, eps = .4, {size} inputs, each margin at its own worst attack",
+                    alone - found, "exclusive features' best error less theirs",
+                    f"affine scores with a cross-class feature: {limit:.4f}; two weights: {two:.4f}; any classifier of "
+                    f"the exclusive features: {alone:.4f}; of all: {bayes_error(setting, eps):.4f}")
+
+
+def worst_margins(features, x, i, w1, w2, eps):
+    """min over the vertices of the box of the margin loss's margin: (points,), class i of K, brute force."""
+    rows = np.hstack([w1 * np.eye(len(features)), w2 * np.asarray(features)])
+    vertices = np.array(list(product((-eps, eps), repeat=rows.shape[1])))
+    scores = (x[:, None] + vertices[None]) @ rows.T
+    return (scores[..., i] - np.delete(scores, i, axis=-1).max(axis=-1)).min(axis=1)
+
+
+def check_g_share():
+    errors, rng = [], np.random.default_rng(3)
+    for design, classes in (("A", 3), ("B", 4)):
+        shared, setting = Sharing(designed(design, classes)), Setting(1, 0.5, classes=classes, design=design)
+        eps0, error = shared.threshold()
+        joint, spread = shared.accuracy(0.5, 0.2)
+        errors += [(eps0 - threshold_closed(setting, Margin())) / error,
+                   (joint - accuracy_of(setting, 0.5, 0.2)[0]) / spread]
+    exact = []
+    for features in ([[1, 0], [1, 0], [0, 1]], [[1, 1, 0], [0, 1, 1], [1, 1, 1]]):
+        rows = np.hstack([np.eye(3), features])
+        for i, ours in enumerate(np.array(features)):
+            x = rows[i] * rng.normal(1, 0.5, (20, rows.shape[1]))
+            others = np.delete(np.array(features), i, axis=0)
+            c = np.array([(x[:, 3:] * (ours > other)).sum(1) - 0.3 * (ours != other).sum() for other in others])
+            exact.append(worst_margins(features, x, i, 1.0, 0.7, 0.3) - (x[:, i] - 0.6 + 0.7 * c.min(0)))
+    exact = float(np.max(np.abs(exact)))
+    joint = ANIMALS_AND_VEHICLES.accuracy(np.array([0.0, 0.01, 0.1, 0.5, 1.0]), 0.1)[0]
+    worst = float(np.max(np.abs(errors)))
+    falls = ANIMALS_AND_VEHICLES.lost and bool((np.diff(joint) < 0).all())
+    return Evidence(exact <= 1e-12 and worst <= ERRORS and falls,
+                    f"designs A and B as matrices; every vertex of the attack on two matrices (error {exact:.0e}); "
+                    "CIFAR-10's superclasses at eps = .1, r from 0 to 1", worst,
+                    f"largest error in standard errors (allowed: {ERRORS})")
+
+
+def check_g_share_rule():
+    poor = Sharing([[0, 0, 0], [1, 1, 0], [1, 0, 1]])
+    eps0, error = poor.threshold()
+    rng, eps = np.random.default_rng(4), 0.9 * eps0
+    c = 1 + 0.5 * rng.standard_normal((100_000, 2))
+    # class 1 has nothing; 2 and 3 have the feature that 1 lacks beside one of their own
+    mean = (-2 * eps + 2 * np.mean(np.minimum(c.sum(1) - 2 * eps, c[:, 0] - 2 * eps))) / 3
+    mean = float(mean)
+    return Evidence(bool(mean > 0 and eps0 > ERRORS * error), "three classes, one of which has no shared feature; the "
+                    "slope of the margin loss at .9 eps0 by a sample", mean, "minus that slope",
+                    f"features {poor.has}: eps0 = {eps0:.4f}, though classes 2 and 3 lack none of class 1's features")
+
+
+def check_n1_sample():
+    """N = 1 and 2 by other integrals, larger N by samples; the minimiser on a sample by the vertices of the attack."""
+    exact, sampled, rng = [], [], np.random.default_rng(7)
+    for k in (-0.5, 0.2, 0.5642, 1.5):
+        exact.append(chance_used(k, 1) - float(ndtr(k))**2)
+        exact.append(chance_used(k, 2) - quad(lambda z, k=k: 2 * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+                                              * ndtr(-z) * ndtr(2 * k + z)**2, -12, 12, epsabs=1e-13)[0])
+    for k, size in ((0.3, 5), (0.5642, 30), (0.7, 60)):
+        least = rng.standard_normal((40_000, 2, size)).min(axis=1).mean(axis=1) + k
+        chance = chance_used(k, size)
+        sampled.append((np.mean(least > 0) - chance) / math.sqrt(chance * (1 - chance) / len(least)))
+    setting, eps, lam = Setting(1, 0.5), 0.3, 0.1
+
+    def risk(w1, w2):  # on the same sample each time
+        m, _ = robust_margins(setting, eps, w1, w2, 40, np.random.default_rng(6))
+        return -m.min(1).mean() + lam * (w1 * w1 + w2 * w2) / 2
+    ones, twos = ((risk(*far) - risk(0, 0)) for far in ((1.0, 0.0), (0.0, 1.0)))
+    best = [max(lam / 2 - slope, 0) / lam for slope in (ones, twos)]
+    beside = min(risk(max(best[0] + a, 0), max(best[1] + b, 0)) - risk(*best)
+                 for a, b in product((-0.3, 0, 0.3), repeat=2) if a or b)
+    error, worst = float(np.max(np.abs(exact))), float(np.max(np.abs(sampled)))
+    return Evidence(bool(error <= 1e-11 and worst <= ERRORS and beside > 0),
+                    f"N = 1, 2 by integrals (error {error:.0e}), N = 5, 30, 60 by samples; one empirical risk "
+                    "by the vertices of the attack", worst,
+                    f"largest error in standard errors (allowed: {ERRORS})")
+
+
+CHECKS = {"B1": check_b1, "B1-linear": check_b1_linear, "G-share": check_g_share, "G-share-rule": check_g_share_rule,
+          "N1-sample": check_n1_sample}
