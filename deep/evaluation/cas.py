@@ -181,17 +181,17 @@ def instance_correlation(features, labels, weight):
 
 
 def margin_similarity(means, weight):
-    """margin-CAS from class means (..., K, d) and W (K, d): (...), in O(K^2 d) time and memory O(K^2 + K d).
+    """margin-CAS from class means (..., K, d) and W (..., K, d): (...), in O(K^2 d) time and memory O(K^2 + K d).
 
     With unit vectors u_ij = A_ij/|A_ij|, the cosines of the triples with the same j sum to |sum_i u_ij|^2 - sum_i 1
     over i with A_ij != 0, and |A_ij|^2 = sum_d m_i^2 (W_i - W_j)^2 is a sum of matrix products: no triple is formed.
     """
-    classes = len(weight)
-    weight = gauge_fixed(weight)  # a large common row would cancel only up to rounding
-    weight, means = over(weight, weight.abs().amax()), scaled(means)
+    classes = weight.shape[-2]
+    weight = weight - weight.mean(-2, keepdim=True)  # a large common row would cancel only up to rounding
+    weight, means = over(weight, weight.abs().amax((-2, -1), keepdim=True)), scaled(means)
     own = ((means * weight) ** 2).sum(-1, keepdim=True)
-    other = means ** 2 @ (weight ** 2).T
-    squares = own - 2 * (means ** 2 * weight) @ weight.T + other  # (..., i, j)
+    other = means ** 2 @ (weight ** 2).mT
+    squares = own - 2 * (means ** 2 * weight) @ weight.mT + other  # (..., i, j)
     nonzero = squares > SAME * (own + other)
     inverse = torch.where(nonzero, squares, 1.0).rsqrt() * nonzero
     sums = inverse.mT @ (means * weight) - weight * (inverse.mT @ means)  # (..., j, d): sum_i u_ij

@@ -12,10 +12,12 @@ from deep.evaluation.cas import (
     random_rows,
     unit,
 )
+from deep.evaluation.nulls import margin_cas_null, random_permutations, sharing
 
 __all__ = ["attributions", "cas_interval", "cas_intervals", "every_cas"]
 
 ROWS = 10  # random rows of the null level in each resample; more would only slow it down
+SHARING = ("sharing", "sharing_clean")  # each above its own null
 CHUNK = 2 ** 18  # numbers of one resampled array that are worked on at a time: 2 MiB, a cache's worth
 
 
@@ -32,11 +34,12 @@ def prepared(outcome, weight):
     return [features, clean, [unit(part * row) for part, row in zip(features, weight, strict=True)]], weight
 
 
-def every_cas(means, weight, pairs, rows):
-    """Every variant from class means: name -> value (...), null levels apart by row: "cas_null" is (..., draws).
+def every_cas(means, weight, pairs, rows, order):
+    """Every variant from class means: name -> value (...), null levels apart by draw: "cas_null" is (..., draws).
 
     means: those of adversarial features, clean features and unit attributions, each (..., K, d); weight: (K, d);
-    pairs: masks as `pairs_of` makes them; rows: (draws, K, d). Names as in `attributions`.
+    pairs: masks as `pairs_of` makes them; rows: random rows (draws, K, d); order: permutations of the features
+    (draws, K, d). Names as in `attributions`.
     """
     adversarial, clean, instance = means
     centred, everything = gauge_fixed(weight), pairs["cas"]
@@ -51,7 +54,11 @@ def every_cas(means, weight, pairs, rows):
     values["cas_per_instance"] = positive_sum(instance @ instance.mT, everything)
     values["cas_clean"] = positive_sum(cosines(clean * weight), everything)
     values["cas_clean_gauge_fixed"] = positive_sum(cosines(clean * centred), everything)
+    for name, seen in (("sharing", adversarial), ("sharing_clean", clean)):
+        values[name], values[f"{name}_null"] = sharing(seen, weight, order)
     values["margin_cas"] = margin_similarity(clean, weight)
+    values["margin_cas_null"] = margin_similarity(clean[..., None, :, :], rows)
+    values["margin_cas_separation_null"] = margin_cas_null(clean, weight, order)
     return values
 
 
@@ -60,7 +67,9 @@ def attributions(outcome, weight, draws=50, superclasses=()):
 
     `cas` is the paper's, on adversarial inputs; `cas_null` its level for random rows over `draws` (and `cas_null_sd`
     its deviation from draw to draw), `cas_excess` the difference. With superclasses, one a class, also `cas_within`
-    and `cas_between`, which sum to `cas`, each with its null level and excess. Errors as `class_correlation`.
+    and `cas_between`, which sum to `cas`, each with its null level and excess. `sharing` is CAS of row-centred W above
+    `sharing_null`, the same with the features of each class permuted (deep/evaluation/nulls.py), `sharing_clean` that
+    on clean inputs; margin-CAS has both nulls. Errors as `class_correlation`.
 
     >>> from deep.evaluation.accuracy import Outcome
     >>> own = torch.eye(3)
@@ -70,7 +79,8 @@ def attributions(outcome, weight, draws=50, superclasses=()):
     (2.0, 0.5)
     """
     samples, weight = prepared(outcome, weight)
-    found = every_cas(means_of(samples), weight, pairs_of(len(weight), superclasses), random_rows(weight, draws))
+    found = every_cas(means_of(samples), weight, pairs_of(len(weight), superclasses), random_rows(weight, draws),
+                      random_permutations(*weight.shape, draws))
     result = {}
     for name, value in found.items():
         result[name] = value.mean().item()
@@ -131,26 +141,28 @@ def cas_intervals(outcomes, weight, resamples=200, seed=0, draws=50, superclasse
             raise ValueError("outcomes of different images were given: attack the same images with each seed.")
         samples, weight = prepared(outcome, weight)
         pairs, rows = pairs_of(len(weight), superclasses), random_rows(weight, draws)
+        order = random_permutations(*weight.shape, draws)
         means = means_of(samples)
         if number == 0:
-            found = every_cas(means, weight, pairs, rows)
-        centres.append(scalars(every_cas(means, weight, pairs, rows[:ROWS])))
+            found = every_cas(means, weight, pairs, rows, order)
+        centres.append(scalars(every_cas(means, weight, pairs, rows[:ROWS], order[:ROWS])))
         left = len(range(number, resamples, len(outcomes)))
         while left:
             count = min(left, max(1, CHUNK // weight.numel()))
             resample = resampled_means(samples, count, generator)
-            drawn.append(scalars(every_cas(resample, weight, pairs, rows[:ROWS])))
+            drawn.append(scalars(every_cas(resample, weight, pairs, rows[:ROWS], order[:ROWS])))
             left -= count
     tails = torch.tensor([(1 + level) / 2, (1 - level) / 2], dtype=torch.float64)
     noise = torch.randn(resamples, generator=generator, dtype=torch.float64)
     intervals = {}
     for name, value in scalars(found).items():
         errors = torch.cat([part[name] for part in drawn]) - torch.stack([centre[name] for centre in centres]).mean()
-        null = found.get(name.replace("_excess", "_null"))
-        if null is not None and null.ndim:  # a null level or an excess over it
+        above = name.removesuffix("_excess") if name.endswith("_excess") else name if name in SHARING else None
+        null = found.get(name if name.endswith("_null") else f"{above}_null")
+        if null is not None:  # the value is, or contains, a mean over draws
             errors = errors + null.std() / draws ** 0.5 * noise.to(errors.device)
         bounds = (value - errors.quantile(tails.to(errors.device))).cpu()
-        intervals[name] = (bounds if "excess" in name or "margin" in name else bounds.clamp(min=0)).tolist()
+        intervals[name] = (bounds if above or "margin" in name else bounds.clamp(min=0)).tolist()
     return intervals
 
 

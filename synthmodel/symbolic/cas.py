@@ -125,6 +125,12 @@ def cas_separation():
         one, other = ((mean + c * row) * row for row in rows)
         return (expected(one * other, entries) / expected(one**2, entries)).subs(kurtosis, 3)
 
+    def margin_cosine(one, other, entries):
+        """The limit of the cosine of differences of rows times the means of the first two classes."""
+        one, other = one * (mean + c * entries[0]), other * (mean + c * entries[1])
+        return expected(one * other, entries) / expected(one**2, entries)
+
+    w_rows = sp.symbols("W_i W_l W_j R_i R_l R_j", real=True)
     entry = mean * w + c * w**2
     cosine_of = (c * s**2)**2 / (mean**2 * s**2 + kurtosis * c**2 * s**4)
     limit = rho / (1 + kurtosis * rho)
@@ -150,6 +156,12 @@ def cas_separation():
               sp.Matrix([gauged.subs(K, classes) for classes in (3, 4, 5)])),
         check("which is -1/(K - 1) without separation,", gauged.subs(rho, 0), "=", -1 / (K - 1)),
         check("and positive from rho = K/((K - 1)^2 + 2) on.", gauged.subs(rho, K / ((K - 1)**2 + 2)), "=", 0),
+        check("margin-CAS, with A_ij = (W_i - W_j) m_i, tends to (1 + rho)/(2 + (kappa + 1) rho),",
+              margin_cosine(w_rows[0] - w_rows[2], w_rows[1] - w_rows[2], w_rows).subs(c, sp.sqrt(rho) * mean / s), "=",
+              (1 + rho) / (2 + (kurtosis + 1) * rho)),
+        check("and with random rows R in place of W to 1/(2 (1 + rho)): no more than 1/2 with nothing shared.",
+              margin_cosine(w_rows[3] - w_rows[5], w_rows[4] - w_rows[5], w_rows).subs(c, sp.sqrt(rho) * mean / s), "=",
+              1 / (2 * (1 + rho))),
         check("At c = 0 the cosine has the mean 0 and, as an entry has the mean square mu_0^2 s^2, the variance "
               "sum mu_0^4/(sum mu_0^2)^2 = 1/d_eff: for a normal one CAS is K (K - 1)/sqrt(2 pi d_eff),",
               level * sp.integrate(x * normal, (x, 0, sp.oo)) / sp.sqrt(participation), "=",

@@ -9,14 +9,18 @@ from deep.evaluation.accuracy import Outcome
 from deep.evaluation.cas import (
     cas,
     class_correlation,
+    class_means,
     class_profile,
     gauge_fixed,
     instance_correlation,
     margin_cas,
+    margin_similarity,
     null_cas,
     pairs_of,
+    random_rows,
 )
 from deep.evaluation.cas_intervals import attributions, cas_interval, cas_intervals, prepared, resampled_means
+from deep.evaluation.nulls import permuted, random_permutations, sharing
 
 K, D = 5, 7
 
@@ -46,6 +50,17 @@ def test_every_variant_is_that_of_its_own_function(problem):
         "margin_cas": margin_cas(outcome.clean_features, y, weight)}
     expected["cas_null"], expected["cas_null_sd"] = null_cas(outcome.features, y, weight, draws=20)
     expected["cas_excess"] = expected["cas"] - expected["cas_null"]
+    order, rows = random_permutations(*weight.shape, 20), random_rows(weight, 20)
+    for name, features in (("sharing", outcome.features), ("sharing_clean", outcome.clean_features)):
+        means = class_means(features, y, len(weight))
+        value, null = sharing(means, weight, order)
+        expected |= {name: value.item(), f"{name}_null": null.mean().item(), f"{name}_null_sd": null.std().item()}
+    means = class_means(outcome.clean_features, y, len(weight))
+    moved = [[part[0] for part in permuted(means, weight, one)] for one in order.split(1)]
+    nulls = {"margin_cas_null": torch.stack([margin_similarity(means, row) for row in rows]),
+             "margin_cas_separation_null": torch.stack([margin_similarity(*pair) for pair in moved])}
+    for name, null in nulls.items():
+        expected |= {name: null.mean().item(), f"{name}_sd": null.std().item()}
     assert found == pytest.approx(expected, abs=1e-12)
     assert len({round(value, 6) for value in found.values()}) == len(found)  # no two of them are one quantity
 
@@ -199,8 +214,8 @@ def test_intervals_shrink_with_the_number_of_images():
         found = cas_intervals([outcome_with(features, features, labels)], weight)
         widths.append({name: high - low for name, (low, high) in found.items()})
     for name, width in widths[0].items():
-        if name in ("cas_null", "cas_excess"):
-            continue  # the error of the null level's 50 draws stays
+        if name.endswith(("_null", "_excess")) or name.startswith("sharing"):
+            continue  # the error of a null level's 50 draws stays
         assert width / widths[1][name] == pytest.approx(8, rel=0.5), name  # the square root of 64
 
 

@@ -1,0 +1,107 @@
+"""What CAS, margin-CAS and r from margins would be with nothing shared (THEORY.md, CAS-separation).
+
+Two nulls. Random rows in place of W say what the features' participation ratio alone gives. A permutation of the
+features, one of its own for each class, moves the pairs (W_ik, m_ik - mean_k) together: it keeps what each class has of
+separation, and leaves nothing that two classes could share.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from deep.evaluation.cas import cosines, gauge_fixed, margin_similarity, pairs_of, positive_sum
+from deep.evaluation.margins import margin_estimates
+
+__all__ = ["margin_cas_null", "margin_nulls", "permuted", "random_permutations", "sharing"]
+
+
+def random_permutations(classes: int, features: int, draws: int, seed: int = 0) -> Int[Tensor, "draws K d"]:
+    """A permutation of the features for each class, in each of `draws`."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(draws, classes, features, generator=generator, dtype=torch.float64).argsort(-1)
+
+
+def permuted(means: Float[Tensor, "*batch K d"], weight: Float[Tensor, "K d"], order: Int[Tensor, "draws K d"]
+             ) -> tuple[Float[Tensor, "*batch draws K d"], Float[Tensor, "draws K d"]]:
+    """Class means and rows of W after each class's pairs (W_ik, m_ik - mean_k) were moved by its permutation.
+
+    means: (..., K, d); weight: (K, d), of any gauge; order: permutations (draws, K, d). Both results are centred again:
+    the rows of W sum to 0, and the means have the mean that they had. Centring K independent vectors shrinks them by
+    1 - 1/K in the square; they are stretched by as much, so that the separation is what it was.
+
+    >>> means, weight = torch.eye(2), torch.eye(2)
+    >>> order = torch.tensor([[[0, 1], [1, 0]]])  # the second class's features change places
+    >>> moved, rows = permuted(means, weight, order)
+    >>> moved.tolist(), rows.tolist()  # both classes are alike now, so that nothing is left after centring
+    ([[[0.5, 0.5], [0.5, 0.5]]], [[[0.0, 0.0], [0.0, 0.0]]])
+    """
+    order = order.to(means.device)
+    common = means.mean(-2, keepdim=True)
+    deviations = (means - common).unsqueeze(-3)
+    shape = (*deviations.shape[:-3], *order.shape)
+    moved = deviations.expand(shape).gather(-1, order.expand(shape))
+    rows = gauge_fixed(weight).expand(order.shape).gather(-1, order)
+    stretch = (len(weight) / (len(weight) - 1)) ** 0.5
+    moved, rows = (stretch * (part - part.mean(-2, keepdim=True)) for part in (moved, rows))
+    return common.unsqueeze(-3) + moved, rows
+
+
+def sharing(means: Float[Tensor, "*batch K d"], weight: Float[Tensor, "K d"], order: Int[Tensor, "draws K d"]
+            ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch draws"]]:
+    """(sharing, null): CAS of row-centred W above its mean over permuted features, and that null draw by draw.
+
+    Sharing is about 0 where each class has its features independently of the others, however far the classes are apart;
+    a common row of W does not change it. Classes whose own features avoid each other share less than independent ones:
+    in the three-class model (THEORY.md, CAS, r = 1) sharing is below 0, though half of all evidence is shared.
+
+    >>> W = torch.randn(10, 1000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    >>> found, null = sharing(1 + W, W, random_permutations(10, 1000, 20))
+    >>> bool(null.mean() > 15), bool(found.abs() < 1)  # far apart, nothing shared
+    (True, True)
+    >>> own = torch.eye(3, dtype=torch.float64)
+    >>> model = torch.cat([own, 1 - own], 1)
+    >>> found, null = sharing(model, model, random_permutations(3, 6, 400))
+    >>> round((found + null.mean()).item(), 12), round(found.item(), 1)
+    (1.0, -0.3)
+    """
+    everything = pairs_of(len(weight))["cas"]
+    value = positive_sum(cosines(means * gauge_fixed(weight)), everything)
+    moved, rows = permuted(means, weight, order)
+    null = positive_sum(cosines(moved * rows), everything)
+    return value - null.mean(-1), null
+
+
+def margin_cas_null(means: Float[Tensor, "*batch K d"], weight: Float[Tensor, "K d"], order: Int[Tensor, "draws K d"]
+                    ) -> Float[Tensor, "*batch draws"]:
+    """margin-CAS after the features of each class were permuted; about 1/2 for rows that share nothing."""
+    return margin_similarity(*permuted(means, weight, order))
+
+
+def margin_nulls(features: Float[Tensor, "n d"], labels: Int[Tensor, " n"], rows: Float[Tensor, "draws K d"]
+                 ) -> dict[str, float | None]:
+    """rho and r of `margin_estimates`, class by class, with other rows in place of W: means over the draws.
+
+    rows: random ones, or those of `permuted`; a bias or the class means would not matter to either number. Independent
+    scores of equal variance give rho = 1/2 and r = 1: all margins of an image have its own score in common, whatever
+    the classes share. A number is None if it exists in no draw.
+
+    >>> features = torch.randn(300, 400, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    >>> rows = torch.randn(5, 3, 400, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    >>> found = margin_nulls(features, torch.arange(300) % 3, rows)
+    >>> abs(found["rho"] - 0.5) < 0.1, abs(found["r"] - 1) < 0.2
+    (True, True)
+    """
+    found = [margin_estimates(margins_of(features @ row.T.to(features), labels), labels)["centred"] for row in rows]
+    return {key: mean_of([one[key] for one in found]) for key in ("rho", "r")}
+
+
+def margins_of(scores: Float[Tensor, "n K"], labels: Int[Tensor, " n"]) -> Float[Tensor, "n J"]:
+    """f_y - f_j for the wrong classes j, in ascending order."""
+    wrong = torch.arange(scores.shape[1], device=labels.device) != labels[:, None]
+    return scores.gather(1, labels[:, None]) - scores[wrong].view(len(scores), -1)
+
+
+def mean_of(values: list[float | None]) -> float | None:
+    """The mean of the numbers among the values; None if there are none."""
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) / len(numbers) if numbers else None

@@ -1,0 +1,115 @@
+"""The nulls of CAS: what they keep and destroy, against plain loops and networks whose sharing is known."""
+
+import pytest
+import torch
+
+from deep.evaluation.accuracy import Outcome
+from deep.evaluation.cas import cas, class_correlation, gauge_fixed, margin_similarity, null_cas, random_rows
+from deep.evaluation.cas_intervals import attributions, cas_intervals
+from deep.evaluation.nulls import margin_cas_null, margin_nulls, permuted, random_permutations, sharing
+
+K, WIDE = 10, 2048
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def separated(rho, seed=0):
+    """(means, W) of classes that are apart by rho and share nothing: W_i independent, means 1 + sqrt(rho) W_i."""
+    weight = normal(K, WIDE, seed=seed)
+    return 1 + rho**0.5 * weight, weight
+
+
+def shared(level, seed=0):
+    """(means, W) where classes 2 i and 2 i + 1 have a part of their rows, `level` of the variance, in common."""
+    own, pair = normal(K, WIDE, seed=seed), normal(K // 2, WIDE, seed=seed + 1).repeat_interleave(2, 0)
+    weight = (1 - level)**0.5 * own + level**0.5 * pair
+    return 1 + weight, weight
+
+
+def test_permuting_by_hand():
+    """Class by class and entry by entry; the pairs of a class move together, and both results are centred."""
+    means, weight, order = normal(3, 5), normal(3, 5, seed=1), random_permutations(3, 5, 2)
+    moved, rows = permuted(means, weight, order)
+    common, centre = means.mean(0), weight.mean(0)
+    for draw in range(2):
+        deviations, entries = torch.zeros(3, 5).double(), torch.zeros(3, 5).double()
+        for i in range(3):
+            assert sorted(order[draw, i].tolist()) == list(range(5))
+            for column in range(5):
+                source = order[draw, i, column]
+                deviations[i, column] = means[i, source] - common[source]
+                entries[i, column] = weight[i, source] - centre[source]
+        for found, part, level in ((moved, deviations, common), (rows, entries, 0)):
+            torch.testing.assert_close(found[draw], level + 1.5**0.5 * (part - part.mean(0)), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.1, 1.0, 10.0])
+def test_separation_alone_is_no_sharing(rho):
+    """CAS and its excess over random rows rise far above 0 where nothing is shared; sharing does not."""
+    means, weight = separated(rho)
+    labels = torch.arange(K)
+    value = cas(class_correlation(means, labels, weight))
+    assert abs(value - K * (K - 1) * rho / (1 + 3 * rho)) < 1  # THEORY.md, CAS-separation
+    assert (value - null_cas(means, labels, weight)[0] > 4) == (rho > 0)
+    found, _ = sharing(means, weight, random_permutations(K, WIDE, 20))
+    assert abs(found.item()) < 0.4
+
+
+def test_sharing_rises_with_what_pairs_of_classes_share():
+    order = random_permutations(K, WIDE, 20)
+    values = [sharing(*shared(level), order)[0].item() for level in (0.0, 0.2, 0.5, 0.8)]
+    assert values == sorted(values) and abs(values[0]) < 0.3 and values[2] > 1 and values[3] > 3
+
+
+def test_a_null_that_moves_rows_alone_would_take_separation_for_sharing():
+    """A mutant: the means stay. Then the null loses the separation, and what is left looks like sharing."""
+    means, weight = separated(1.0)
+    order = random_permutations(K, WIDE, 20)
+    rows = permuted(means, weight, order)[1]
+    value = cas(class_correlation(means, torch.arange(K), gauge_fixed(weight)))
+    mutant = value - torch.stack([torch.tensor(cas(class_correlation(means, torch.arange(K), row)))
+                                  for row in rows]).mean().item()
+    assert mutant > 10 and abs(sharing(means, weight, order)[0].item()) < 0.4
+
+
+def test_a_common_row_changes_nothing():
+    means, weight = shared(0.5)
+    order = random_permutations(K, WIDE, 5)
+    for function in (lambda w: sharing(means, w, order)[0], lambda w: margin_cas_null(means, w, order)):
+        torch.testing.assert_close(function(weight + 7 * normal(WIDE, seed=5)), function(weight), rtol=1e-9, atol=1e-9)
+
+
+def test_rows_that_share_nothing_have_a_margin_cas_of_up_to_one_half():
+    """So that .40 to .44, what networks have, lies below both nulls and is no sign of sharing."""
+    for rho in (0.0, 0.05, 0.1, 1.0):
+        means, weight = separated(rho)
+        random = margin_similarity(means.expand(5, K, WIDE), random_rows(weight, 5, seed=9)).mean().item()
+        kept = margin_cas_null(means, weight, random_permutations(K, WIDE, 5)).mean().item()
+        # THEORY.md, CAS-separation: 1/2, and less where the means are apart
+        assert abs(random - 1 / (2 + 2 * rho)) < 0.02 and abs(kept - (1 + rho) / (2 + 4 * rho)) < 0.02
+
+
+def test_margins_of_independent_scores_have_r_1():
+    features, labels = normal(400, WIDE, seed=7), torch.arange(400) % K
+    for rows in (random_rows(normal(K, WIDE), 5), permuted(normal(K, WIDE), normal(K, WIDE, seed=1),
+                                                           random_permutations(K, WIDE, 5))[1]):
+        found = margin_nulls(features, labels, rows)
+        assert abs(found["rho"] - 0.5) < 0.05 and abs(found["r"] - 1) < 0.1
+    assert margin_nulls(features, labels, torch.zeros(2, K, WIDE).double()) == {"rho": None, "r": None}
+
+
+def test_sharing_is_among_the_attributions_with_an_interval():
+    """Of images around the means of classes that share, and of those that are separated alone."""
+    for make, low, high in ((lambda: shared(0.5), 1.0, 30.0), (lambda: separated(1.0), -2.0, 1.5)):
+        means, weight = make()
+        labels = torch.arange(K).repeat_interleave(20)
+        features = means[labels] + 0.1 * normal(len(labels), WIDE, seed=3)
+        right = torch.ones(len(labels), dtype=torch.bool)
+        outcome = Outcome(labels, right, right, features, features)
+        values, intervals = attributions(outcome, weight), cas_intervals([outcome], weight, resamples=40)
+        assert low < values["sharing"] < high
+        assert intervals["sharing"][0] < values["sharing"] < intervals["sharing"][1]
+        assert values["sharing"] == pytest.approx(values["cas_gauge_fixed"] - values["sharing_null"])
+        assert {"sharing_clean", "margin_cas_null", "margin_cas_separation_null"} <= set(intervals)
