@@ -1,6 +1,7 @@
 """The command line of `deep`: its commands, and one sentence for whatever goes wrong."""
 
 import sys
+from contextlib import suppress
 
 from deep.cli import COMMANDS
 from deep.system.device import memory_sentence
@@ -37,6 +38,14 @@ def answered(arguments):
         words.error(f"{' '.join(rest)} was not understood")
     command = next(command for command in COMMANDS if command.__name__.rpartition(".")[2] == options.command)
     continues = command.continues(options) if hasattr(command, "continues") else None
+    status = 1
+    with suppress(Interrupted), Stop(held=True):  # what ended the command is said, whatever signal comes meanwhile
+        status = outcome(command, options, continues)
+    return status
+
+
+def outcome(command, options, continues):
+    """The exit status of a command, and a sentence on what ended it."""
     try:
         with Stop(f"deep {options.command}"):
             command.run(options)

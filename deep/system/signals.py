@@ -6,6 +6,7 @@ ends, so that it can save first. Blocks lie in each other: a signal that the inn
 
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -36,6 +37,18 @@ class Interrupted(BaseException):
         return f"signal {self.number} stopped {self.what}"
 
 
+def ending(error):
+    """Whether an error that ends the process with its own `status` (Lost) is on its way: no signal outranks it.
+
+    That comes after it: where a process of a training is lost, torchrun stops the others by SIGTERM.
+    """
+    while error is not None:
+        if isinstance(error, Exception) and hasattr(error, "status"):
+            return True
+        error = error.__context__
+    return False
+
+
 class Stop:
     """A block in which SIGTERM and SIGINT raise `Interrupted`; in the main thread, which alone receives them.
 
@@ -55,7 +68,7 @@ class Stop:
         self.received = number
         if self.tell:
             self.tell(number)
-        if again or not self.held:
+        if again or not (self.held or ending(sys.exception())):
             raise Interrupted(number, self.what)
 
     def __enter__(self):
@@ -69,9 +82,8 @@ class Stop:
 
     def __exit__(self, kind, error, trace):
         self.restore()
-        # an error that ends the block hides no signal from the one around it, unless it ends the process (Lost)
-        ended = kind is not None and hasattr(kind, "status")
-        if self.received and (kind is None or (issubclass(kind, Exception) and not ended and self.outer())):
+        # an error that ends the block hides no signal from the one around it, unless it ends the process
+        if self.received and (kind is None or (issubclass(kind, Exception) and not ending(error) and self.outer())):
             raise Interrupted(self.received, self.what)
 
     def outer(self):

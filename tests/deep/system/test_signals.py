@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
+import deep.__main__
+import deep.cli.train
 import deep.data.cache
 import deep.data.formats.cifar_pickle
 import deep.data.formats.image_files
@@ -197,6 +200,37 @@ def test_what_a_block_has_noted_is_raised_at_its_end():
     with pytest.raises(Lost), Stop(), Stop(held=True):  # one that ends the process is what it says
         signal.raise_signal(signal.SIGTERM)
         raise Lost
+    with pytest.raises(Lost), Stop(), closing_during_a_signal(), Stop(held=True):
+        raise Lost
+
+
+@contextmanager
+def closing_during_a_signal():
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            signal.raise_signal(signal.SIGTERM)
+            raise OSError("what is closed in vain changes nothing")
+
+
+def test_a_lost_process_says_so_whatever_signal_comes(monkeypatch, capsys):
+    """torchrun's SIGTERM comes while the process closes what it has open, or while it prints its last sentence."""
+    def lost(options):
+        with closing_during_a_signal():
+            raise Lost
+
+    monkeypatch.setattr(deep.cli.train, "run", lost)
+    said = deep.__main__.complain
+    monkeypatch.setattr(deep.__main__, "complain", lambda text: (signal.raise_signal(signal.SIGTERM), said(text)))
+    outside = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: outside.append(number))
+    try:
+        assert main(["train", "planted-linear"]) == 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert capsys.readouterr().err == f"deep: {Lost()}\n"
+    assert outside == []
 
 
 def test_a_signal_that_python_ignores_stops_the_next_block(monkeypatch):
