@@ -195,11 +195,14 @@ def summary(result):
             "seeds": len(result["seeds"]), "holds_in_seeds": {key: int(value.sum()) for key, value in said.items()}}
 
 
+SOURCES = [Path(linear.__file__), Path(__file__)]
+
+
 def provenance():
-    """Commit ("+": files changed since), a hash of the two modules, versions."""
-    sources = [Path(__file__).parent / "linear_training.py", Path(__file__)]
+    """Commit ("+": files changed since), the sources and their joint hash, as that commit has them; versions."""
     return {"command": "python -m synthmodel.samples.finite_sample", "commit": commit(),
-            "source_sha256": hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest(),
+            "sources": [f"synthmodel/samples/{path.name}" for path in SOURCES],
+            "source_sha256": hashlib.sha256(b"".join(path.read_bytes() for path in SOURCES)).hexdigest(),
             "python": platform.python_version(), "numpy": np.__version__}
 
 

@@ -1,8 +1,11 @@
 """The finite-sample experiment: exact pieces against brute force, sampling and autograd; the committed results."""
 
+import hashlib
 import itertools
 import json
 import math
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,6 +32,7 @@ from synthmodel.samples.linear_training import (
 from tests.conftest import assert_draws
 
 COMMITTED = json.loads(figure.DATA.read_text())
+ROOT = Path(module.__file__).parents[2]
 
 
 def random_weights(noise_dims, seed, size=1.0):
@@ -216,10 +220,24 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert module.main([str(tmp_path / "out.json")]) == 0
     result = json.loads((tmp_path / "out.json").read_text())
     assert result["settings_tried"] == 4
-    assert len(result["provenance"]["source_sha256"]) == 64
+    made = result["provenance"]
+    assert made["sources"] == ["synthmodel/samples/linear_training.py", "synthmodel/samples/finite_sample.py"]
+    content = b"".join((ROOT / name).read_bytes() for name in made["sources"])
+    assert made["source_sha256"] == hashlib.sha256(content).hexdigest()
     assert "seeds: robust accuracy rises, then falls" in capsys.readouterr().out
     assert module.main([]) == 2
     assert "OUT.json" in capsys.readouterr().err
+
+
+def test_the_committed_numbers_were_made_by_the_sources_of_their_commit():
+    """The recorded hash is that of the two modules, where they lay then."""
+    made, content = COMMITTED["provenance"], b""
+    for name in made.get("sources", ["synthmodel/linear_training.py", "synthmodel/finite_sample.py"]):
+        shown = subprocess.run(["git", "-C", ROOT, "show", f"{made['commit']}:{name}"], capture_output=True, timeout=60)
+        if shown.returncode:
+            pytest.skip(f"the history of this clone does not reach commit {made['commit']}")
+        content += shown.stdout
+    assert made["source_sha256"] == hashlib.sha256(content).hexdigest()
 
 
 def test_the_committed_numbers_hang_together():
