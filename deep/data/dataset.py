@@ -9,7 +9,7 @@ import torch
 
 from deep.data.formats.archives import without_suffix
 from deep.data.layouts import LAYOUTS, locate, read_images
-from deep.system.progress import tell
+from deep.system.messages import tell
 
 __all__ = ["SPLITS", "Data", "Split", "as_float", "augment", "balanced", "channel_statistics", "held_out", "load",
            "on_device"]

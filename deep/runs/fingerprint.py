@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from deep.data.dataset import SPLITS
-from deep.system.progress import tell
+from deep.system.messages import tell
 
 __all__ = ["apart", "check_own", "for_measuring", "former_names", "unlike"]
 

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from deep.system.messages import Patient, tell
+from deep.system.messages import Patient
 
-__all__ = ["bar", "tell", "training_progress"]
+__all__ = ["bar", "training_progress"]
 
 
 def console():

@@ -7,7 +7,7 @@ from deep.runs.fingerprint import former_names
 from deep.runs.folder import RunFolder
 from deep.runs.network import load_network
 from deep.runs.results import weights_digest
-from deep.system.progress import tell
+from deep.system.messages import tell
 
 __all__ = ["Teachers", "network_of_run"]
 

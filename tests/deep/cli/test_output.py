@@ -13,7 +13,7 @@ from PIL import Image
 
 from deep.__main__ import main as deep
 from deep.evaluation.gradcam_picture import short
-from deep.system.progress import tell
+from deep.system.messages import tell
 from synthmodel.__main__ import main as synthmodel
 from synthmodel.cli import commands
 from synthmodel.system.terminal import complain, printable
