@@ -26,6 +26,7 @@ from deep.system.files import write_atomically, write_text
 from deep.system.lock import Lock, file_system
 from deep.training.loop import load_data, train
 from figures.style import new_figure, save, write_csv
+from tests.support.wrapped import Wrapped
 
 ROOT = Path(__file__).parents[3]
 
@@ -73,24 +74,12 @@ def test_a_kept_checkpoint_on_a_full_disk(tmp_path, monkeypatch):
     """torch.save makes its own RuntimeError of a full disk: it is the disk's sentence, and the room is given back."""
     real = open
 
-    class Full:
-        def __init__(self, file):
-            self.file = file
+    def write(file, content):
+        file.write(content[:100])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *reason):
-            self.file.close()
-
-        def write(self, content):
-            self.file.write(content[:100])
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-        def __getattr__(self, name):
-            return getattr(self.file, name)
-
-    monkeypatch.setattr(deep.system.files, "open", lambda path, mode="r": Full(real(path, mode)), raising=False)
+    monkeypatch.setattr(deep.system.files, "open", lambda path, mode="r": Wrapped(real(path, mode), write),
+                        raising=False)
     run = RunFolder(tmp_path)
     with pytest.raises(OSError, match="No space left on device") as caught:
         run.keep({"epoch": 10, "model": torch.zeros(1000)})

@@ -24,6 +24,7 @@ import deep.system.files
 from deep.data.dataset import Split
 from deep.recipe.recipe import recipe_named
 from deep.training.loop import Interrupted, load_data, train
+from tests.support.wrapped import Wrapped
 
 # Batch norm, momentum, crops, mirror images, random starts, an average and a teacher: whatever has a state of its own.
 WORDS = ["model=preactresnet18", "width=2", "patch=2", "epochs=4", "train_size=80", "val_size=20", "batch=20",
@@ -75,23 +76,14 @@ def count_writing(kill_at=None, after=None):
             return call(*arguments, **options)
         return counting
 
-    class File:
-        def __init__(self, file):
-            self.file = file
+    def writing(file, content):
+        return counted("write", type(file).write)(file, content)
 
-        def __enter__(self):
-            return self
+    def opened(path, mode="r"):
+        file = open(path, mode)  # noqa: SIM115 - the caller's
+        return Wrapped(file, writing) if "x" in mode else file
 
-        def __exit__(self, *reason):
-            self.file.close()
-
-        def __getattr__(self, name):
-            return getattr(self.file, name)
-
-        def write(self, content):
-            return counted("write", type(self.file).write)(self.file, content)
-
-    deep.system.files.open = lambda path, mode="r": File(open(path, mode)) if "x" in mode else open(path, mode)  # noqa: SIM115
+    deep.system.files.open = opened
     os.fsync, os.replace = counted("fsync", os.fsync), counted("replace", os.replace)
     return calls
 
