@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,41 @@ def test_a_small_report(tmp_path, monkeypatch, capsys):
     assert linear["margin"] < 0.05  # the margin loss shows eps0
     assert linear["cross-entropy"] > 0.6  # cross-entropy does not
     assert json.loads((tmp_path / "provenance.json").read_text())["command"] == "synthmodel report"
+
+
+def test_the_planted_picture_shows_every_network_and_curve(tmp_path, pictures):
+    """The committed tables: each panel's curve, and mean and range over seeds at each eps, linear left of the CNN."""
+    for name in ("planted.csv", "planted-theory.csv"):
+        shutil.copy(real_run.DATA.with_name(name), tmp_path)
+    planted.draw(tmp_path)
+    rows, curves = read_csv(tmp_path / "planted.csv"), read_csv(tmp_path / "planted-theory.csv")
+    (figure,) = pictures
+    panels = np.reshape(figure.axes, (3, 2))
+    assert [axis.get_title(loc="left") for axis in panels[0]] == [
+        "Cross-entropy: no threshold predicted", r"Margin loss: nothing shared from $\epsilon_0$ on"]
+    assert [axis.get_ylabel() for axis in panels[:, 0]] == ["reliance ratio $w_2/w_1$", "CAS (clean, centred $W$)",
+                                                            "margin-CAS"]
+    for line, key in zip(panels, ("ratio", "cas_clean_gauge_fixed", "margin_cas"), strict=True):
+        for axis, loss in zip(line, ("cross-entropy", "margin"), strict=True):
+            part = [row for row in curves if row["loss"] == loss]
+            assert_draws(axis, ([row["eps"] for row in part], [row[key] for row in part]))
+            assert axis.get_lines()[0].get_label() == "theory, two weights"
+            assert [bars.get_label() for bars in axis.containers] == ["linear network", "small CNN"]
+            for bars, network, side in zip(axis.containers, ("linear", "cnn"), (-1, 1), strict=True):
+                seeds = {}
+                for row in rows:
+                    if (row["network"], row["loss"]) == (network, loss):
+                        seeds.setdefault(row["eps"], []).append(row[key])
+                sizes = sorted(seeds)
+                assert sizes == [float(size) for size in planted.SIZES] and {*map(len, seeds.values())} == {3}
+                points, _, (ranges,) = bars.lines
+                shift = side * (points.get_xdata() - sizes)
+                assert (shift > 0).all() and (shift < 0.005).all()
+                np.testing.assert_allclose(points.get_ydata(), [np.mean(seeds[size]) for size in sizes], rtol=1e-12)
+                for segment, size in zip(ranges.get_segments(), sizes, strict=True):
+                    np.testing.assert_allclose(segment[:, 1], [min(seeds[size]), max(seeds[size])], atol=1e-12)
+            (threshold,) = [drawn for drawn in axis.get_lines() if drawn.get_linestyle() == ":"]
+            assert list(threshold.get_xdata()) == [eps0(planted.SETTING)] * 2
 
 
 def test_accuracy_figure_is_the_library():

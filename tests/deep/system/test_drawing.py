@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import torch
 
 from deep.evaluation.gradcam_picture import draw as draw_saliency
@@ -69,6 +70,57 @@ def rows():
 
 def test_the_picture_of_saliency_is_the_same_under_any_settings(tmp_path):
     drawn_alike(lambda place: draw_saliency(report(), rows(), place / "saliency.png"), tmp_path)
+
+
+def test_the_picture_of_saliency_shows_each_map_in_its_place(tmp_path, pictures):
+    """Three images of two classes, the classes mixed: what each cell holds, where it stands, and its colours' scale."""
+    generator, given = torch.Generator().manual_seed(1), []
+    for index, name in ((7, "cat"), (3, "owl"), (5, "cat")):
+        maps = {which: tuple(torch.rand(2, 8, 8, generator=generator) * (1 + len(which) + index))
+                for which in ("best", "last")}
+        numbers = {"class": name, "test_index": index,
+                   "best": {"predicted": f"b{index}", "share": index / 100},
+                   "last": {"predicted": f"l{index}", "share": index / 50}}
+        given.append({"image": torch.rand(3, 8, 8, generator=generator), "maps": maps, "numbers": numbers})
+    said = report()
+    said["partner"]["owl"] = "bat"
+    for checkpoint, share in zip(said["checkpoints"], (0.3, 0.4), strict=True):
+        checkpoint["classes"]["owl"] = {"share": share}
+    draw_saliency(said, given, tmp_path / "saliency.png")
+    (figure,) = pictures
+    *cells, scale = figure.axes
+    columns, rows_at = [], []
+    for place, row in enumerate((given[0], given[2], given[1])):  # class by class
+        first, *others = cells[5 * place:5 * place + 5]
+        image, index = row["image"].permute(1, 2, 0).double().numpy(), row["numbers"]["test_index"]
+        assert first.get_title(loc="left") == f"no. {index}" and len(first.images) == 1
+        np.testing.assert_array_equal(first.images[0].get_array(), image)
+        assert [axes.get_title(loc="left") for axes in others] == [
+            f"says b{index}", f"shared: {index} %", f"says l{index}", f"shared: {2 * index} %"]
+        for axes, drawn, pair in zip(others, [*row["maps"]["best"], *row["maps"]["last"]],
+                                     ("best", "best", "last", "last"), strict=True):
+            below, above = axes.images
+            np.testing.assert_allclose(below.get_array(), 0.2 + 0.6 * image @ [0.299, 0.587, 0.114], rtol=1e-12)
+            np.testing.assert_array_equal(above.get_array(), drawn.numpy())
+            assert above.get_clim() == (0, max(part.max().item() for part in row["maps"][pair]))
+            assert (above.get_cmap().name, above.get_alpha()) == ("viridis", 0.7)
+        columns.append([round(axes.get_position().x0, 9) for axes in (first, *others)])
+        heights = {round(axes.get_position().y0, 9) for axes in (first, *others)}
+        assert len(heights) == 1
+        rows_at += heights
+    assert columns[0] == columns[1] == columns[2] == sorted(columns[0]) and len(set(columns[0])) == 5
+    assert rows_at == sorted(rows_at, reverse=True) and rows_at[-1] > scale.get_position().y1
+    texts = [(text.get_text(), *(round(place, 9) for place in text.get_position())) for text in figure.texts]
+
+    def places(name, axis):
+        return [text[1 + axis] for text in texts if text[0] == name]
+    for name, places_of in (("test image", [0]), ("best checkpoint (epoch 2)", [1]), ("last checkpoint (epoch 3)", [3]),
+                            ("net evidence", [1, 3]), ("its shared part", [2, 4])):
+        assert places(name, 0) == [columns[0][place] for place in places_of], name
+    (cat,), (owl,) = (places(name, 1) for name in ("cat, shared with dog_2: 25 % at best, 25 % at last",
+                                                   "owl, shared with bat: 30 % at best, 40 % at last"))
+    assert cat > rows_at[0] > rows_at[1] > owl > rows_at[2]
+    np.testing.assert_allclose(scale.images[1].get_array(), [np.arange(100) / 99])
 
 
 def test_a_process_of_a_notebook_draws(tmp_path):
