@@ -32,6 +32,7 @@ from deep.training.benchmark import (
 )
 from deep.training.loop import Training
 
+PEAKS = {torch.bfloat16: 1e12, torch.float32: 2e11}  # operations a second, in place of the machine's
 WORDS = ["width=4", "batch=16", "steps=3"]
 PLAIN = ["padding=0", "flip=false", "bf16=false", "lr=1", "momentum=0", "weight_decay=0"]
 
@@ -113,7 +114,7 @@ def test_operations_are_counted_as_by_hand():
 
 
 def test_the_command_prints_both_and_their_ratio(capsys, monkeypatch):
-    monkeypatch.setattr("deep.training.benchmark.peak", lambda dtype, device: 1e12)  # has a test of its own
+    monkeypatch.setattr("deep.training.benchmark.peak", lambda dtype, device: PEAKS[dtype])  # has a test of its own
     words = ["bench", "--width", "4", "--batch", "8", "--attack-steps", "1", "--repeats", "2", "--threads", "1"]
     assert main([*words, "--profile", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
@@ -126,7 +127,7 @@ def test_the_command_prints_both_and_their_ratio(capsys, monkeypatch):
     used = result["utilisation"]["ours"]
     assert used == pytest.approx(8 * result["flops_per_image"] / own / result["peak_flops"]["bfloat16"])
     assert used == pytest.approx(8 * result["flops_per_image"] / own / 1e12)
-    assert used > 0 and result["utilisation"]["textbook"] > 0
+    assert result["utilisation"]["textbook"] == pytest.approx(8 * result["flops_per_image"] / other / 2e11)
     busy = sum(row["seconds"] for row in result["profile"]["ours"] if row["group"].startswith(("conv", "matrix")))
     assert result["products_utilisation"] == pytest.approx(
         8 * result["flops_per_image"] / busy / result["peak_flops"]["bfloat16"])
@@ -149,13 +150,18 @@ def clock(monkeypatch):
 @pytest.mark.parametrize(("own", "ratio"), [(0.1, 3), (0.2, 1.5)])
 def test_the_ratio_of_steps_of_known_length(clock, monkeypatch, own, ratio):
     """On a clock that our step moves by `own` seconds and the textbook's by .3."""
-    monkeypatch.setattr("deep.training.benchmark.peak", lambda dtype, device: 1e12)
+    monkeypatch.setattr("deep.training.benchmark.peak", lambda dtype, device: PEAKS[dtype])
     monkeypatch.setattr("deep.training.benchmark.evaluation_share", lambda training, per_image: 0.1)  # tested by itself
     monkeypatch.setattr("deep.training.benchmark.textbook_step", lambda *_: clock(0.3))
     monkeypatch.setattr(Training, "train_batch", lambda _: clock(own))
     result = bench(recipe_named("at", WORDS), repeats=3)
     assert result["ratio"] == {name: pytest.approx(ratio) for name in ("median", "min", "max")}
     assert result["images_per_second"] == pytest.approx(16 / own)
+    # of 3 attack steps of 2 F and a training step of 3 F, F operations forward
+    work = 16 * (3 * 2 + 3) * forward_flops(Training(recipe_named("at", WORDS), random_data(16), "cpu").model,
+                                            (3, 32, 32))
+    assert result["utilisation"] == {"ours": pytest.approx(work / own / PEAKS[torch.bfloat16]),
+                                     "textbook": pytest.approx(work / 0.3 / PEAKS[torch.float32])}
 
 
 FAULTS = """
