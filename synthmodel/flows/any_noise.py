@@ -7,16 +7,16 @@ mean d_c, M = min c_j. Weights, means and deviations are in the units of a featu
 import math
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
-from scipy.interpolate import CubicSpline
-from scipy.stats import gumbel_l
+from numpy.polynomial import Chebyshev
 
 from synthmodel.accuracy.any_setting import LARGEST_RATIO
 from synthmodel.accuracy.three_classes import nonnegative
 from synthmodel.flows.gradient_flow import Path, checked_share, checked_times, drift, integrate
-from synthmodel.model.noise import all_positive, law, quantile_rule
+from synthmodel.flows.softmin import psi_by_panels
+from synthmodel.model.noise import all_positive, law
 from synthmodel.model.setting import MOST_CLASSES, checked, number, reals, whole
 from synthmodel.model.solution import NotConverged
 from synthmodel.solvers import log_sum_exp
@@ -24,12 +24,12 @@ from synthmodel.solvers.line_integrals import EXPONENT
 
 __all__ = ["Features"]
 
-KNOTS, FEW = 129, 33  # of the table of psi, and for heavy tails, where a value takes long
-LIGHT = 100.0  # deviations to the quantile of 1e-20 from which on the line of `temperature.psi` is too long
-GUMBEL = law(gumbel_l())
-ORDER = 31  # half the nodes of a quantile rule
-SETTLED = 1e-9  # a larger change of psi under a finer rule, in units of s_c, raises
-DRIFT, LOOSE = 1e-4, 1e-2  # the same of a flow's weights, relative to the largest: for light and for heavy tails
+LIGHT = 100.0  # deviations to the quantile of 1e-20 from which on the line of `log_sum_exp.psi` is too long
+FAR = 64.0  # s_c y from which on `psi_by_panels` is faster
+ORDERS = (4, 6, 9, 13)  # of its panels
+SETTLED = 1e-9  # a larger error of psi, in units of s_c, raises
+ENDS = (1.0, 4.0, 16.0, 64.0, math.inf)  # of the ranges of s_c y on which psi is interpolated
+DEGREES = (16, 32, 64, 128)  # of the polynomials
 
 
 def light(known):
@@ -89,89 +89,97 @@ class Features:
     def psi(self, y):
         """psi(y) = d_c - E sum_j q_j c_j, q_j proportional to exp(-y c_j), y >= 0 a number; psi(inf) = d_c - E M.
 
-        Settled to 1e-9 s_c under a finer quadrature, or NotConverged: the line (`temperature.psi`) where the noise
-        has light tails and s_c y is at most a few hundred, else `_by_pairs`. Raises ValueError for y < 0 or no number.
+        Settled to 1e-9 s_c under a finer quadrature, or NotConverged: the line (`log_sum_exp.psi`) where the noise
+        has light tails and s_c y is at most 64, else `psi_by_panels`. Raises ValueError for y < 0 or no number.
 
         >>> normal = Features(d_e=1, d_c=1)
         >>> round(normal.psi(1e-4) / 1e-4, 4), round(normal.psi(np.inf), 6)  # psi'(0) = 1/2; 1/sqrt(pi)
         (0.5, 0.56419)
         """
         y = math.inf if reals(y).ndim == 0 and reals(y) == math.inf else checked("y", y, least=0, single=True)
-        y, known = y * self.s_c, law(self.noise_c)
-        if y in (0, math.inf):
-            return self.s_c * known.mean_least(self.n) if y else 0.0
-        rules = [lambda finer: log_sum_exp.psi(y, self.n, known, (1.5 if finer else 1.0) * EXPONENT)]
-        rules += [lambda finer: self._by_pairs(y, 3 * ORDER - 2 if finer else 2 * ORDER - 1)]
-        for rule in rules if light(known) else rules[1:]:
-            with suppress(NotConverged):
-                value, finer = rule(False), rule(True)
-                if abs(finer - value) <= SETTLED:
-                    return self.s_c * finer
-        raise NotConverged(f"psi(y) at s_c y = {y} for {self.n} draws of {known.name} noise is not settled to "
-                           f"{SETTLED:.0e} by any of the rules: choose a smaller y, or a law with a smoother density.")
+        return self.s_c * self._settled(y * self.s_c, SETTLED)[0]
 
-    def _by_pairs(self, y, order):
-        """psi(y/s_c)/s_c by a rule in z and in V.
-
-        With V_j drawn from the density exp(v - e^v), q_j is the chance that h_j = z_j + V_j/y is the smallest, so that
-        E sum q_j z_j = n E[z_1 L(h_1)^(n-1)], L(g) = Pr(h > g) = E exp(-exp(y (g - z))) = E Pr(z > g - V/y).
-        """
+    def _settled(self, y, tolerance):
+        """(psi(y/s_c)/s_c, its change under a finer rule), or NotConverged above the tolerance."""
         known = law(self.noise_c)
-        z, z_weights, *_ = quantile_rule(known, order)
-        v, v_weights, *_ = quantile_rule(GUMBEL, order)
-        v = gumbel_l.mean() + gumbel_l.std() * v
-        h = z[:, None, None] + v[:, None] / y
-        if y < 1:  # average over whichever of the two is smoother
-            with np.errstate(over="ignore"):  # exp(-inf) = 0 is right
-                beyond = np.exp(-np.exp(y * (h - z))) @ z_weights
-        else:
-            beyond = known.sf(h - v / y) @ v_weights
-        return float(-self.n * (z_weights * z) @ beyond**(self.n - 1) @ v_weights)
+        if y in (0, math.inf):
+            return (known.mean_least(self.n) if y else 0.0), 0.0
+        rules = [partial(psi_by_panels, y, self.n, known, order) for order in ORDERS]
+        if light(known) and (y <= FAR or known.name == "normal"):
+            rules = [partial(log_sum_exp.psi, y, self.n, known, finer * EXPONENT) for finer in (1.0, 1.5)] + rules
+        before = change = math.inf
+        for rule in rules:
+            with suppress(NotConverged):  # the line may be too long
+                value = rule()
+                change, before = abs(value - before), value
+                if change <= tolerance:
+                    return value, change
+        raise NotConverged(f"psi(y) at s_c y = {y} for {self.n} draws of {known.name} noise changes by {change:.1e} "
+                           f"under a finer quadrature, but at most {tolerance:.0e} is accepted: choose a larger "
+                           "tolerance or y, or a law with lighter tails.")
 
     @cached_property
-    def psi_table(self):
-        """(a spline of psi in u = s_c y/(1 + s_c y), which runs from 0 to 1, and its error, in the units of c)."""
-        known, easy = law(self.noise_c), light(law(self.noise_c))
+    def _polynomials(self):
+        return {}
 
-        def value(u, finer=False):
-            y = u / (1 - u) if u < 1 else math.inf
-            if u in (0, 1):
-                return self.s_c * known.mean_least(self.n) * u
-            if easy:
-                return self.s_c * log_sum_exp.psi(y, self.n, known, (1.5 if finer else 1.0) * EXPONENT)
-            return self.s_c * self._by_pairs(y, 2 * ORDER - 1 if finer else ORDER)
+    def _interpolated(self, end, tolerance):
+        """(psi/s_c as a polynomial in u = y/(1 + y), y = s_c w2 <= end; its error), remembered; or NotConverged.
 
-        u = np.linspace(0, 1, KNOTS if easy else FEW)
-        psi = np.array([value(at) for at in u])
-        half = np.abs(CubicSpline(u[::2], psi[::2])(u) - psi).max()  # an interval twice as long: 16 times the error
-        error = max(half, *(abs(value(at, finer=True) - one) for at, one in zip(u[4::12], psi[4::12], strict=True)))
-        return CubicSpline(u, psi), float(error)
+        It has the degree 32, 64, ..., 256: the first whose values at Chebyshev's points differ by at most the tolerance
+        from those of half the degree. The error is that difference, or the largest of the values' own if that is more.
+        """
+        if (end, tolerance) not in self._polynomials:
+            last, most = 1 - 1 / (1 + end), 2 * DEGREES[-1]
+            points = last / 2 * (1 - np.cos(np.pi * np.arange(most + 1) / most))
+            found = {}  # of the values at the points of lower degrees, too
+            coarse, degree, error = None, DEGREES[0], math.inf
+            while error > tolerance:
+                if degree > most:
+                    raise NotConverged(f"psi for {self.n} draws of {law(self.noise_c).name} noise differs by "
+                                       f"{error:.1e} from a polynomial of degree {most // 2}, but at most "
+                                       f"{tolerance:.0e} is accepted: choose a larger tolerance, or milder numbers.")
+                places = range(0, most + 1, most // degree)
+                for place in places:
+                    if place not in found:
+                        u = points[place]
+                        found[place] = self._settled(u / (1 - u) if u < 1 else math.inf, tolerance)
+                u, (values, changes) = points[::most // degree], np.array([found[place] for place in places]).T
+                if coarse:
+                    error = float(max(np.abs(coarse(u) - values).max(), changes.max()))
+                coarse, degree = Chebyshev.fit(u, values, degree, domain=[0, last]), 2 * degree
+            self._polynomials[end, tolerance] = coarse, error
+        return self._polynomials[end, tolerance]
 
     def end_ratio(self, b=0.0):
         """The limit of w2/w1 as t -> inf: ((1-b) E M + b d_c)_+/d_e."""
         b = checked_share(b)
         return max((1 - b) * self.mean_least + b * self.d_c, 0.0) / self.d_e
 
-    def flow(self, times, b=0.0):
+    def flow(self, times, b=0.0, tolerance=SETTLED):
         """The Path of w1 = d_e t, w2' = d_c - (1-b) psi(w2) from 0: log-sum-exp over wrong classes, smoothed by b.
 
         The ratio falls strictly from d_c/d_e to `end_ratio(b)`, so the drop from the best to the final accuracy is
-        max P - P(end) over that interval (D1-any). times: increasing, >= 0; 0 <= b <= 1. Raises NotConverged where the
-        error of psi could move the weights by 1e-4 of themselves, for heavy tails 1e-2; error says by how much.
+        max P - P(end) over that interval (D1-any). times: increasing, >= 0; 0 <= b <= 1. tolerance: the largest error
+        accepted of psi, >= 1e-9, in units of s_c; it may move the weights by ten times that, in units of the largest,
+        and error says by how much. Raises NotConverged above either, ValueError for other numbers.
 
         >>> path = Features(d_e=1, d_c=1).flow([0, 3, 1000])
         >>> path.accuracy.round(4).tolist()
         [0.8658, 0.8708, 0.8686]
         """
         t, b = checked_times(times), checked_share(b)
-        table, error = self.psi_table
+        tolerance = checked("tolerance", tolerance, least=SETTLED, below=1, single=True)
+        # the flow ends before the first of the ENDS that it cannot reach, or beyond which it turns back
+        end = next(end for end in ENDS if self.s_c * self.d_c * t[-1] <= end or end == math.inf
+                   or self.d_c < (1 - b) * self.s_c * self._settled(end, tolerance)[0])
+        psi, error = self._interpolated(end, tolerance)
 
-        def velocity(w2):
+        def velocity(w2, more=0.0):
             y = self.s_c * np.maximum(w2, 0)
-            return self.d_c - (1 - b) * table(y / (1 + y))
+            return self.d_c - (1 - b) * self.s_c * (psi(y / (1 + y)) + more)
 
         w1, w2 = self.d_e * t, integrate(velocity, [0.0], t).y[0]
         ratio = np.divide(w2, w1, out=np.full_like(t, self.d_c / self.d_e), where=w1 > 0)
-        moved = drift(velocity, lambda w2: velocity(w2) + (1 - b) * error, t, np.stack([w1, w2]),
-                      DRIFT if light(law(self.noise_c)) else LOOSE)
+        moved = drift(lambda w: velocity(w[1:]), lambda w: velocity(w[1:], error), t, np.stack([w1, w2]),
+                      10 * tolerance)
         return Path(t, w1, w2, ratio, self.accuracy(ratio), moved)
