@@ -83,10 +83,10 @@ def test_a_loss(copy):
 
 def test_a_claim(copy):
     assert "passed" in carry_out("A claim", copy)
-    assert "| T1-decay | new | tested |" in (copy / "README.md").read_text()
+    claim = re.search(r'Claim\("([^"]+)"', RECIPES["A claim"])[1]
+    assert f"| {claim} | new | tested |" in (copy / "README.md").read_text()
     code = ("from synthmodel.claims.registry import CLAIMS; from synthmodel.claims.verify import verify; "
-            "print([row.holds for row in verify(CLAIMS, symbolic=False) if row.claim.id == 'T1-decay'])")
-    code = code.replace("verify(CLAIMS,", "verify([c for c in CLAIMS if c.id == 'T1-decay'],")
+            f"print([row.holds for row in verify([c for c in CLAIMS if c.id == '{claim}'], symbolic=False)])")
     found = subprocess.run([sys.executable, "-c", code], cwd=copy, capture_output=True, text=True, timeout=600)
     assert found.stdout == "[True]\n", found.stderr
 
