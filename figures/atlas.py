@@ -23,25 +23,14 @@ from figures.phase import (
 from figures.phase import (
     temperature as phase_temperature,
 )
-from figures.style import read_csv
 from figures.theory import dynamics, flows, ratios
 
 __all__ = ["PICTURES", "atlas"]
 
 
-def ratios_finding(folder):
-    rows = read_csv(folder / "ratios.csv")
-    under, over = (min(row[high] - row[low] for row in rows if row["r_acc"] > 0)
-                   for low, high in (("r_at", "r_acc"), ("r_acc", "r_ce")))
-    kept = min(row["r_ce"] for row in rows)
-    return (f"T1, S1, N2, N4: where a best w2/w1 above 0 exists, the margin loss stays below it (by {under:.3f} at "
-            f"least) and cross-entropy above it (by {over:.3f} at least), which keeps {kept:.2f} or more up to eps = "
-            f"{rows[-1]['eps']:g}.")
-
-
 # (title, script, its sentence)
 PICTURES = (("Which theorem holds for which loss", theorems, theorems.finding),
-            ("What each loss uses, and what would be best", ratios, ratios_finding),
+            ("What each loss uses, and what would be best", ratios, ratios.finding),
             ("Attack and noise", sigma, sigma.finding),
             ("Attack and temperature", phase_temperature, phase_temperature.finding),
             ("Attack and smoothing", phase_smoothing, phase_smoothing.finding),

@@ -1,4 +1,4 @@
-"""`python -m figures.readme` writes the README's tables from the lists and files they come from."""
+"""`python -m figures.readme` writes the README's tables, and the gallery, from the lists and files they come from."""
 
 import csv
 import json
@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 
 from deep.system.files import write_text
+from figures.gallery import gallery
 from figures.networks.real_run import DATA, summary
 from figures.report import claims_table, markdown
 
-__all__ = ["README", "filled"]
+__all__ = ["GALLERY", "README", "filled", "filled_gallery"]
 
-README = Path(__file__).parents[1] / "README.md"
+README, GALLERY = Path(__file__).parents[1] / "README.md", Path(__file__).with_name("README.md")
 
 
 WIDTHS = (16, 64)
@@ -69,13 +70,25 @@ def filled(text):
     text = re.sub(r"take [\d.]+ % of the training's time", "take {:.1f} % of the training's time".format(
         100 * read("bench-16-pgd10")["evaluation_share"]), text)
     for name, table in tables.items():
-        text, found = re.subn(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)",
-                              lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text, flags=re.DOTALL)
-        if found != 1:
-            raise ValueError(f"the README has {found} places for the table {name}, but needs one: mark it with "
-                             f"<!-- {name} --> and <!-- end {name} -->.")
+        text = put(text, name, table)
+    return text
+
+
+def filled_gallery(text):
+    """`text` with the gallery made anew."""
+    return put(text, "gallery", gallery())
+
+
+def put(text, name, table):
+    """`text` with `table` between <!-- NAME --> and <!-- end NAME -->; ValueError without the marks."""
+    text, found = re.subn(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)",
+                          lambda match: f"{match[1]}{table}\n{match[2]}", text, flags=re.DOTALL)
+    if found != 1:
+        raise ValueError(f"the README has {found} places for the table {name}, but needs one: mark it with "
+                         f"<!-- {name} --> and <!-- end {name} -->.")
     return text
 
 
 if __name__ == "__main__":
     write_text(README, filled(README.read_text()))
+    write_text(GALLERY, filled_gallery(GALLERY.read_text()))

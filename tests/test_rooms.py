@@ -8,7 +8,7 @@ from tests.support.rooms import PACKAGES, ROOT, circles, counts, imports, main, 
 FLOORS = {
     "synthmodel": "system model solvers accuracy flows samples symbolic certificates claims cli __main__",
     "deep": "system attacks networks recipe data runs evaluation training experiments cli __main__",
-    "figures": "style diagram phase theory networks atlas report readme",
+    "figures": "style diagram phase theory networks atlas gallery report readme",
 }
 FLOORS = {package: floors.split() for package, floors in FLOORS.items()}
 TWINS = ("files", "reading", "terminal")  # of synthmodel/system and deep/system, which do not import each other

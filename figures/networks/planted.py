@@ -19,7 +19,7 @@ from synthmodel import CrossEntropy, Setting, eps0, solve
 from synthmodel.solvers.margin_closed import ratio_closed
 from synthmodel.system.workers import workers
 
-__all__ = ["compute", "draw", "jobs"]
+__all__ = ["compute", "draw", "finding", "jobs"]
 
 SETTING = Setting(1.0, 0.5)
 SIZES, SEEDS = ("0", "0.15", "0.3", "0.38", "0.44"), (0, 1, 2)
@@ -102,6 +102,22 @@ def compute(folder, advance=lambda: None):
             curves.append({"loss": loss, "eps": eps, "ratio": ratio, "margin_cas": ratio**2 / (1 + ratio**2),
                            "cas_clean_gauge_fixed": 6 * ratio**2 / (4 + 2 * ratio**2)})
     write_csv(folder / "planted-theory.csv", curves)
+
+
+def finding(folder):
+    rows, curves = read_csv(folder / "planted.csv"), read_csv(folder / "planted-theory.csv")
+
+    def mean(network, loss, eps):
+        return np.mean([row["ratio"] for row in rows
+                        if (row["network"], row["loss"], row["eps"]) == (network, loss, eps)])
+    sizes = sorted({row["eps"] for row in rows})
+    away = max(abs(mean("linear", loss, eps) - np.interp(eps, *([row[key] for row in curves if row["loss"] == loss]
+                                                                for key in ("eps", "ratio"))))
+               for loss in LOSSES for eps in sizes)
+    beyond = {loss: np.mean([mean("cnn", loss, eps) for eps in sizes if eps > eps0(SETTING)]) for loss in LOSSES}
+    return (f"T1, S1, T1-CE: the linear network's w2/w1, its mean over {len({row['seed'] for row in rows})} seeds, "
+            f"lies within {away:.3f} of the theory at all {len(LOSSES) * len(sizes)} points. Beyond eps0 the small "
+            f"CNN's is {beyond['margin']:.2f} with the margin loss and {beyond['cross-entropy']:.2f} with cross-entropy.")
 
 
 @styled()

@@ -13,7 +13,7 @@ import numpy as np
 from deep.system.files import write_text
 from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, save, styled
 
-__all__ = ["DATA", "collect", "draw", "summary"]
+__all__ = ["DATA", "collect", "draw", "finding", "summary"]
 
 ANIMALS = {"bird", "cat", "deer", "dog", "frog", "horse"}
 DATA = Path(__file__).parents[1] / "data" / "cifar10.json"
@@ -80,6 +80,16 @@ def summary(source=DATA):
         rows.append({"quantity": name, **{key: f"{v.mean():.2f} [{v.min():.2f}, {v.max():.2f}]" for key, v in
                                           (("best", best), ("last", last), ("last - best", last - best))}})
     return rows
+
+
+def finding(source=DATA):
+    runs = json.loads(source.read_text())
+    change = {row["quantity"]: row["last - best"] for row in summary(source)}
+    recipe, n = runs[0]["recipe"], runs[0]["evaluate_best"]["n_test"]
+    return (f"PreActResNet-18 of width {recipe['width']}, {recipe['train_size']:,} training images of CIFAR-10, "
+            f"{recipe['epochs']} epochs, {len(runs)} seeds, n = {n:,}. From the best checkpoint to the last, mean and "
+            f"range over the seeds: robust accuracy {change['robust accuracy, %']} points, CAS {change['CAS (paper)']}"
+            f", margin-CAS {change['margin-CAS']}.")
 
 
 def curve(axis, runs, key, color, style, label, scale=1.0):

@@ -11,7 +11,7 @@ from pathlib import Path
 from deep.system.files import write_text
 from figures.style import BLACK, BLUE, RED, new_figure, save, styled
 
-__all__ = ["collect", "draw"]
+__all__ = ["collect", "draw", "finding"]
 
 PANELS = (("robust", "Robust accuracy, PGD-20"), ("cas_excess", "CAS above its null level"),
           ("margin_cas", "margin-CAS"))
@@ -34,12 +34,24 @@ def collect(commit, runs):
     return result
 
 
+def label_of(recipe):
+    return LABELS[recipe.get("trim_kind", "largest"), "trim" in recipe]
+
+
+def finding(source):
+    result = json.loads(source.read_text())
+    ends = [f"{label_of(run['recipe'])}: {100 * run['metrics'][-1]['robust']:.1f} %, "
+            f"{run['metrics'][-1]['cas_excess']:.1f}, {run['metrics'][-1]['margin_cas']:.3f}" for run in result["runs"]]
+    return (f"All of CIFAR-10 as JPEG, {result['runs'][0]['recipe']['epochs']} epochs, one seed. Robust accuracy, CAS "
+            f"above its null level and margin-CAS at the end: {'; '.join(ends)}.")
+
+
 @styled()
 def draw(result, path):
     figure, axes = new_figure(1, len(PANELS), 9, 3)
     for run, style, marker, color in zip(result["runs"], STYLES, MARKERS, (BLACK, RED, BLUE), strict=False):
         recipe, lines = run["recipe"], [line for line in run["metrics"] if "robust" in line]
-        label = LABELS[recipe.get("trim_kind", "largest"), "trim" in recipe]
+        label = label_of(recipe)
         for axis, (key, title) in zip(axes[0], PANELS, strict=True):
             axis.plot([line["epoch"] for line in lines], [line[key] for line in lines], style, color=color,
                       marker=marker, markersize=3.5, label=label)

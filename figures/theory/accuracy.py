@@ -6,7 +6,7 @@ from figures.style import BLACK, BLUE, GREEN, RED, new_figure, read_csv, save, s
 from synthmodel import Setting, eps0, joint_accuracy, pairwise_accuracy, r_acc
 from synthmodel.solvers.margin_closed import ratio_closed
 
-__all__ = ["compute", "draw"]
+__all__ = ["compute", "draw", "finding"]
 
 SETTING = Setting(1.0, 0.5)
 SIZES = {"below": 0.25, "at": eps0(SETTING), "above": 0.43}
@@ -24,6 +24,18 @@ def compute(folder):
             rows.append({"case": case, "eps": eps, "ratio": ratio, "joint": float(joint_accuracy(ratio, k)),
                          "pairwise": float(pairwise_accuracy(ratio, k)), "r_at": ratio_closed(k), "r_acc": r_acc(k)})
     write_csv(folder / "accuracy.csv", rows)
+
+
+def finding(folder):
+    best = {}
+    for case in SIZES:
+        rows = [row for row in read_csv(folder / "accuracy.csv") if row["case"] == case]
+        best[case] = {kind: max(rows, key=lambda row, kind=kind: row[kind])["ratio"] for kind in ("pairwise", "joint")}
+    pairwise = {found["pairwise"] for found in best.values()}
+    return (f"T2-pair, T2-joint, T2-joint': accuracy against one other class is highest at w2/w1 = "
+            f"{', '.join(f'{ratio:.2f}' for ratio in sorted(pairwise))} for every eps, against both at "
+            f"{best['below']['joint']:.2f} below eps0, {best['at']['joint']:.2f} at eps0 and "
+            f"{best['above']['joint']:.2f} above it.")
 
 
 @styled()

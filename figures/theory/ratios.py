@@ -7,7 +7,7 @@ from synthmodel import Setting, eps0, eps1, r_acc
 from synthmodel.solvers.cross_entropy import cross_entropy_ratio
 from synthmodel.solvers.margin_closed import ratio_closed
 
-__all__ = ["compute", "draw"]
+__all__ = ["compute", "draw", "finding"]
 
 SETTING, LAM, B = Setting(1.0, 0.5), 0.1, 0.3
 
@@ -20,6 +20,16 @@ def compute(folder):
         rows.append({"eps": eps, "k": k, "r_at": ratio_closed(k), "r_smoothed": ratio_closed(k, B), "r_acc": r_acc(k),
                      "r_ce": cross_entropy_ratio(SETTING, eps, LAM)})
     write_csv(folder / "ratios.csv", rows)
+
+
+def finding(folder):
+    rows = read_csv(folder / "ratios.csv")
+    under, over = (min(row[high] - row[low] for row in rows if row["r_acc"] > 0)
+                   for low, high in (("r_at", "r_acc"), ("r_acc", "r_ce")))
+    kept = min(row["r_ce"] for row in rows)
+    return (f"T1, S1, N2, N4: where a best w2/w1 above 0 exists, the margin loss stays below it (by {under:.3f} at "
+            f"least) and cross-entropy above it (by {over:.3f} at least), which keeps {kept:.2f} or more up to eps = "
+            f"{rows[-1]['eps']:g}.")
 
 
 @styled()

@@ -190,6 +190,7 @@ def test_a_recorded_command_trains_the_recorded_recipe():
 
 def test_the_readme_shows_what_the_files_say():
     assert readme.filled(readme.README.read_text()) == readme.README.read_text()
+    assert readme.filled_gallery(readme.GALLERY.read_text()) == readme.GALLERY.read_text()
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar10-crops"])
