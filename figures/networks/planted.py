@@ -117,7 +117,8 @@ def finding(folder):
     beyond = {loss: np.mean([mean("cnn", loss, eps) for eps in sizes if eps > eps0(SETTING)]) for loss in LOSSES}
     return (f"T1, S1, T1-CE: the linear network's w2/w1, its mean over {len({row['seed'] for row in rows})} seeds, "
             f"lies within {away:.3f} of the theory at all {len(LOSSES) * len(sizes)} points. Beyond eps0 the small "
-            f"CNN's is {beyond['margin']:.2f} with the margin loss and {beyond['cross-entropy']:.2f} with cross-entropy.")
+            f"CNN's is {beyond['margin']:.2f} with the margin loss and {beyond['cross-entropy']:.2f} with "
+            "cross-entropy.")
 
 
 @styled()
