@@ -1,0 +1,228 @@
+"""Predictions and their verdicts: the rules stand in a file that is older than the runs (figures/predictions.toml)."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from math import nan, sqrt
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+__all__ = ["QUANTITIES", "Judged", "conclusions", "holm", "judged", "partial_correlation", "quantity_of"]
+
+Run = Mapping[str, Any]  # a result file of deep/experiments/campaign.py
+
+
+def curve(run: Run, split: str, name: str) -> Float[np.ndarray, " epochs"]:
+    """The values of a measure over the measured epochs, on one split: "train", "test", "clean_train", "clean_test"."""
+    return np.array([line[split][name] for line in run["checkpoints"]], float)
+
+
+def fall(run: Run, split: str, name: str) -> float:
+    """How far the end lies below the highest value over the measured epochs."""
+    values = curve(run, split, name)
+    return float(values.max() - values[-1])
+
+
+def clean_fall(run: Run) -> float:
+    """How far the clean test accuracy at the end lies below that at the peak of clean CAS, in points."""
+    accuracy, peak = 100 * curve(run, "clean_test", "accuracy"), curve(run, "clean_test", "cas").argmax()
+    return float(accuracy[peak] - accuracy[-1])
+
+
+def rise(run: Run, split: str, name: str) -> float:
+    """How far the highest value lies above the first."""
+    values = curve(run, split, name)
+    return float(values.max() - values[0])
+
+
+QUANTITIES: dict[str, Callable[[Run], float]] = {
+    "robust": lambda run: 100 * run["end"]["robust"],
+    "robust_apgd_t": lambda run: 100 * run["end"]["robust_apgd_t"],
+    "clean": lambda run: 100 * run["end"]["clean"],
+    "cas_test": lambda run: float(curve(run, "test", "cas")[-1]),
+    "cas_train": lambda run: float(curve(run, "train", "cas")[-1]),
+    "sharing_test": lambda run: float(curve(run, "test", "sharing")[-1]),
+    "sharing_train": lambda run: float(curve(run, "train", "sharing")[-1]),
+    "train_robust_loss": lambda run: float(curve(run, "train", "robust_loss")[-1]),
+    "cas_test_fall": lambda run: fall(run, "test", "cas"),
+    "cas_train_fall": lambda run: fall(run, "train", "cas"),
+    "cas_train_fall_less_half_of_test": lambda run: fall(run, "train", "cas") - fall(run, "test", "cas") / 2,
+    "sharing_test_rise": lambda run: rise(run, "test", "sharing"),
+    "cas_clean_test_end_less_half_of_peak": lambda run: float(
+        curve(run, "clean_test", "cas")[-1] - curve(run, "clean_test", "cas").max() / 2),
+    "clean_fall": clean_fall,
+}
+
+
+def quantity_of(run: Run, name: str) -> float:
+    """A quantity of a run, by its name in QUANTITIES; ValueError where the file lacks what it needs."""
+    try:
+        return QUANTITIES[name](run)
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"the result of {run.get('run', 'a run')} lacks what {name} needs: measure it "
+                         "again.") from None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A prediction with what was measured.
+
+    value: the mean over seeds; interval: of it, by Student's t; n: seeds. confirming, contradicting: p-values of the
+    hypotheses that the verdict rejects, corrected by Holm. verdict: "confirmed", "contradicted", "undecided", or
+    "not run" with fewer than two seeds.
+    """
+
+    prediction: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    value: float
+    interval: tuple[float, float]
+    confirming: float
+    contradicting: float
+    verdict: str
+
+    @property
+    def n(self) -> int:
+        return len(self.seeds)
+
+
+def holm(values: Iterable[float]) -> list[float]:
+    """p-values corrected for their number by Holm's step-down rule, in the order given; NaN stays and counts nothing.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    values = list(values)
+    order = sorted((index for index, value in enumerate(values) if value == value), key=values.__getitem__)
+    corrected, highest = [nan] * len(values), 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * values[index]))
+        corrected[index] = highest
+    return corrected
+
+
+def paired(prediction: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -> dict[int, float]:
+    """{seed: value} of a prediction's quantity, less that of the arm `minus`, for the seeds that both arms have."""
+    name, minus = prediction["quantity"], prediction.get("minus")
+    values = {seed: quantity_of(run, name) for seed, run in runs.get(prediction["arm"], {}).items()}
+    if minus is None:
+        return values
+    others = {seed: quantity_of(run, name) for seed, run in runs.get(minus, {}).items() if seed in values}
+    return {seed: values[seed] - other for seed, other in others.items()}
+
+
+def bounds(prediction: Mapping[str, Any], effect: float) -> tuple[float, float]:
+    """(a, beyond) of a one-sided rule: x must pass a, and the interval `beyond`, the smallest effect where a asks more.
+
+    >>> bounds({"at_least": 3.0}, 1.0), bounds({"at_least": -1.0}, 1.0), bounds({"at_most": -3.0}, 1.0)
+    ((3.0, 1.0), (-1.0, -1.0), (-3.0, -1.0))
+    """
+    if "at_least" in prediction:
+        a = prediction["at_least"]
+        return a, min(effect, a) if a > 0 else a
+    a = prediction["at_most"]
+    return a, max(-effect, a) if a < 0 else a
+
+
+def decided(prediction: Mapping[str, Any], values: list[float], effect: float, level: float
+            ) -> tuple[float, tuple[float, float], float, float]:
+    """(mean, interval, p-values of what is rejected to confirm, and to contradict, a prediction) from n >= 2 seeds."""
+    n, x, s = len(values), float(np.mean(values)), float(np.std(values, ddof=1))
+    error = max(s / sqrt(n), 1e-12 * max(1.0, abs(x)))  # equal values: certain, and no division by 0
+    law = stats.t(n - 1)
+
+    def above(bound: float) -> float:
+        return float(law.sf((x - bound) / error))  # p of "the mean is at most the bound"
+
+    def below(bound: float) -> float:
+        return float(law.cdf((x - bound) / error))
+    half = float(law.ppf((1 + level) / 2)) * error
+    if "within" in prediction:
+        m = prediction["within"]
+        confirming = max(above(-m), below(m))
+        contradicting = min(1.0, 2 * min(above(effect), below(-effect)))
+    else:
+        a, beyond = bounds(prediction, effect)
+        passes, other = (above, below) if "at_least" in prediction else (below, above)
+        confirming = passes(beyond) if (x >= a if "at_least" in prediction else x <= a) else 1.0
+        contradicting = other(a)
+    return x, (x - half, x + half), confirming, contradicting
+
+
+def judged(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -> list[Judged]:
+    """Judge every prediction of a plan, in its order, by the runs {arm: {seed: result}}.
+
+    plan: figures/predictions.toml as a table: [campaign] level, [effect] by quantity, [[prediction]]. The p-values are
+    corrected by Holm over the predictions of the same `group` that have been run; a verdict needs p < 1 - level.
+    Raises ValueError for a prediction without a rule, or with an unknown quantity.
+
+    >>> plan = {"campaign": {"level": 0.95}, "effect": {"robust": 1.0},
+    ...         "prediction": [{"id": "a", "arm": "new", "minus": "old", "quantity": "robust", "at_least": 3.0}]}
+    >>> runs = {arm: {seed: {"end": {"robust": (base + noise) / 100}} for seed, noise in enumerate((0.0, 0.3, -0.2))}
+    ...         for arm, base in (("new", 20.0), ("old", 10.0))}
+    >>> found = judged(plan, runs)[0]
+    >>> found.verdict, found.n, round(found.value, 6)
+    ('confirmed', 3, 10.0)
+    """
+    level, rows = plan["campaign"]["level"], []
+    for prediction in plan["prediction"]:
+        if len({"at_least", "at_most", "within"} & prediction.keys()) != 1:
+            raise ValueError(f"the prediction {prediction.get('id')!r} was given, but a prediction has one rule: write "
+                             "at_least, at_most or within.")
+        if prediction["quantity"] not in QUANTITIES:
+            raise ValueError(f"the prediction {prediction['id']!r} asks for {prediction['quantity']!r}, but known are "
+                             f"{', '.join(QUANTITIES)}: choose one.")
+        values = paired(prediction, runs)
+        seeds = tuple(sorted(values))
+        effect = plan["effect"].get(prediction["quantity"], 0.0)
+        found = (decided(prediction, [values[seed] for seed in seeds], effect, level) if len(seeds) > 1
+                 else (nan, (nan, nan), nan, nan))
+        rows.append((prediction, seeds, *found))
+    corrected: list[tuple[float, float]] = [(nan, nan)] * len(rows)
+    for group in {row[0].get("group") for row in rows}:
+        members = [index for index, row in enumerate(rows) if row[0].get("group") == group]
+        pairs = zip(holm(rows[index][4] for index in members), holm(rows[index][5] for index in members), strict=True)
+        for index, pair in zip(members, pairs, strict=True):
+            corrected[index] = pair
+    return [Judged(prediction, seeds, value, interval, *pair, verdict(len(seeds), *pair, 1 - level))
+            for (prediction, seeds, value, interval, *_), pair in zip(rows, corrected, strict=True)]
+
+
+def verdict(n: int, confirming: float, contradicting: float, level: float) -> str:
+    """The verdict of corrected p-values."""
+    if n < 2:
+        return "not run"
+    return "confirmed" if confirming < level else "contradicted" if contradicting < level else "undecided"
+
+
+def conclusions(plan: Mapping[str, Any], rows: Iterable[Judged]) -> list[tuple[Mapping[str, Any], str]]:
+    """Each [[conclusion]] of a plan with "supported", "refuted" or "open", from the verdicts of its predictions.
+
+    refuted_by: all of these are confirmed; supported_by: all of these are, and it is not refuted.
+    """
+    verdicts = {row.prediction["id"]: row.verdict for row in rows}
+
+    def all_confirmed(ids: list[str] | None) -> bool:
+        return bool(ids) and all(verdicts.get(one) == "confirmed" for one in ids or ())
+    found = []
+    for conclusion in plan.get("conclusion", ()):
+        if all_confirmed(conclusion.get("refuted_by")):
+            answer = "refuted"
+        else:
+            answer = "supported" if all_confirmed(conclusion.get("supported_by")) else "open"
+        found.append((conclusion, answer))
+    return found
+
+
+def partial_correlation(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], given: Float[np.ndarray, " n"]
+                        ) -> float:
+    """The correlation of x and y that is left when `given` is regressed out of both, linearly.
+
+    >>> given = np.array([0.0, 1, 2, 3, 4, 5])
+    >>> round(partial_correlation(given + [1, -1, 1, -1, 1, -1], given - [1, -1, 1, -1, 1, -1], given), 6)
+    -1.0
+    """
+    design = np.column_stack([np.ones_like(given), given])
+    left, right = (part - design @ np.linalg.lstsq(design, part, rcond=None)[0] for part in (x, y))
+    return float(left @ right / sqrt((left @ left) * (right @ right)))
