@@ -66,10 +66,10 @@ def measure(model, split, attack, seed, batch=None, progress=None, attacked=None
         parts.append([value.cpu() for value in (y, *correct, clean, adversarial)])
         if progress:
             progress(n)
-    if world.highest(int(not finite)):
+    if world.maximum(int(not finite)):
         raise ValueError("the network's scores are not finite numbers, so it has no accuracy: evaluate another "
                          "checkpoint.")
-    batches = zip(*world.everyone(parts), strict=True)  # of each batch, the parts in order of rank
+    batches = zip(*world.gather(parts), strict=True)  # of each batch, the parts in order of rank
     return Outcome(*(torch.cat(column) for column in zip(*(part for parts in batches for part in parts), strict=True)))
 
 

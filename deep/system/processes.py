@@ -5,14 +5,20 @@ rows, and gradients are summed: the training is that of one process, up to round
 """
 
 import os
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
-from torch import distributed, nn
+from jaxtyping import Float
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
-__all__ = ["Alone", "Lost", "Processes", "SyncedBatchNorm", "check_shared", "joined", "synced",
-           "usable"]
+__all__ = ["Alone", "Lost", "Processes", "SyncedBatchNorm", "joined", "synced", "usable"]
+
+T = TypeVar("T")
 
 PATIENCE = timedelta(minutes=10)  # for a process that neither answers nor has ended, as behind a broken network
 
@@ -22,13 +28,13 @@ class Lost(Exception):
 
     status = 1  # of this process, when it ends
 
-    def __str__(self):
+    def __str__(self) -> str:
         return ("another process of this training has ended or does not answer, so this one stops too: start the same "
                 "command again, which goes on from the last checkpoint.")
 
 
 @contextmanager
-def noticing():
+def raising_lost() -> Iterator[None]:
     """Raise `Lost` where a collective operation fails."""
     try:
         yield
@@ -41,83 +47,91 @@ class Alone:
 
     rank, size = 0, 1
 
-    def rows(self, n):
-        """This process's rows (begin, end) of n; rank r has those from r n/size to (r + 1) n/size."""
+    def rows(self, n: int) -> tuple[int, int]:
+        """Return this process's rows (begin, end) of n; rank r has those from r n/size to (r + 1) n/size."""
         return self.rank * n // self.size, (self.rank + 1) * n // self.size
 
-    def highest(self, number):
-        """The highest of all processes' numbers."""
+    def maximum(self, number: int) -> int:
+        """Return the largest of all processes' numbers."""
         return number
 
-    def everyone(self, value):
-        """A list of all processes' values, in order of rank."""
+    def gather(self, value: T) -> list[T]:
+        """Return all processes' values, in order of rank."""
         return [value]
 
-    def of_the_first(self, make):
-        """What make() returns in the first process, where alone it is called; what it raises is raised in all."""
+    def call_on_first(self, make: Callable[[], T]) -> T:
+        """Call `make` in the first process alone; return in all what it returned, and raise in all what it raised."""
         return make()
 
-    def sum_gradients(self, parameters):
-        """Each parameter's gradient becomes the sum over processes."""
+    def parallel(self, model: nn.Module) -> nn.Module:
+        """Return the model through which a step's images pass, so that `backward` leaves the same gradients in all."""
+        return model
 
-    def all_rows(self, values):
-        """The values of all rows of a batch, of which this process has `values` (n,), of its own rows."""
+    def backward(self, loss: Float[Tensor, ""]) -> None:
+        """Differentiate the sum over processes of their losses, each this process's part of a batch's."""
+        loss.backward()
+
+    def gather_rows(self, values: Float[Tensor, "n"]) -> Float[Tensor, "N"]:
+        """Return the values of all rows of a batch, of which this process has `values`, those of its own rows."""
         return values
 
-    def merged(self, totals):
-        """The totals of all processes: sums of the losses and of correct images; the first bad step, steps."""
+    def add_totals(self, totals: Float[Tensor, "4"]) -> Float[Tensor, "4"]:
+        """Return all processes' totals: sums of the losses and of correct images; the first bad step, steps."""
         return totals
 
 
 class Processes(Alone):
     """The processes of a torchrun: rank, size, and what they tell each other. A lost one raises `Lost`."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
         # Python's numbers and objects go by the CPUs: they wait for no kernel of a GPU.
         self.control = distributed.new_group(backend="gloo", timeout=PATIENCE)
 
-    def highest(self, number):
+    def maximum(self, number: int) -> int:
         value = torch.tensor(number)
-        with noticing():
+        with raising_lost():
             distributed.all_reduce(value, distributed.ReduceOp.MAX, group=self.control)
-        return value.item()
+        return int(value.item())
 
-    def everyone(self, value):
-        values = [None] * self.size
-        with noticing():
+    def gather(self, value: T) -> list[T]:
+        values: list[Any] = [None] * self.size
+        with raising_lost():
             distributed.all_gather_object(values, value, group=self.control)
         return values
 
-    def of_the_first(self, make):
-        told, failed = [None, None], None
+    def call_on_first(self, make: Callable[[], T]) -> T:
+        told: list[Any] = [None, None]
+        failed = None
         if self.rank == 0:
             try:
                 told[0] = make()
             except BaseException as error:  # Interrupted, too: the others wait for word
                 told[1] = failed = error
-        with noticing():
+        with raising_lost():
             distributed.broadcast_object_list(told, 0, group=self.control)
         if told[1] is not None:
             raise failed or told[1]
         return told[0]
 
-    def sum_gradients(self, parameters):
-        """One sum of all gradients after the backward. DistributedDataParallel would hide it behind the backward, at
-        the price of a model that an attack cannot differentiate and a graph cannot record; ten attack steps hide more.
+    def parallel(self, model: nn.Module) -> nn.Module:
+        """Return the model in DistributedDataParallel; an attack, which needs no weight's gradient, goes by `.module`.
+
+        The graph is static, so that a weight which the loss does not use may be there. Batch norm's buffers are the
+        same in all processes (`synced`) and are not sent.
         """
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        with noticing():
-            distributed.all_reduce(flat)
-        for gradient, part in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
-            gradient.copy_(part.view_as(gradient))
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # torch 2.13 renames broadcast_buffers
+            return DistributedDataParallel(model, broadcast_buffers=False, static_graph=True)
 
-    def all_rows(self, values):
-        return torch.cat([part.to(values.device) for part in self.everyone(values.detach().cpu())])
+    def backward(self, loss: Float[Tensor, ""]) -> None:
+        with raising_lost():
+            (loss * self.size).backward()  # DistributedDataParallel takes the mean over processes
 
-    def merged(self, totals):
-        parts = torch.stack(self.everyone(totals.cpu()))
+    def gather_rows(self, values: Float[Tensor, "n"]) -> Float[Tensor, "N"]:
+        return torch.cat([part.to(values.device) for part in self.gather(values.detach().cpu())])
+
+    def add_totals(self, totals: Float[Tensor, "4"]) -> Float[Tensor, "4"]:
+        parts = torch.stack(self.gather(totals.cpu()))
         bad = parts[:, 2][parts[:, 2] > 0]
         first = bad.amin() if len(bad) else torch.zeros((), dtype=parts.dtype)
         return torch.cat([parts[:, :2].sum(0), torch.stack([first, parts[0, 3]])]).to(totals.device)
@@ -127,14 +141,14 @@ class Sum(torch.autograd.Function):
     """The sum of x over processes. What follows it in all of them depends on each x: so does its gradient."""
 
     @staticmethod
-    def forward(context, x):
+    def forward(context: Any, x: Tensor) -> Tensor:
         total = x.clone()
-        with noticing():
+        with raising_lost():
             distributed.all_reduce(total)
         return total
 
     @staticmethod
-    def backward(context, gradient):
+    def backward(context: Any, gradient: Tensor) -> Tensor:
         return Sum.forward(context, gradient)
 
 
@@ -144,7 +158,12 @@ class SyncedBatchNorm(nn.BatchNorm2d):
     torch's SyncBatchNorm does so on GPUs alone. Both moments are differentiated through, across processes.
     """
 
-    def forward(self, x):
+    num_batches_tracked: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+    momentum: float
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         if not self.training:
             return super().forward(x)
         wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
@@ -160,8 +179,8 @@ class SyncedBatchNorm(nn.BatchNorm2d):
         return torch.addcmul(self.bias.view(1, -1, 1, 1), centred, scale.view(1, -1, 1, 1)).to(x.dtype)
 
 
-def synced(model, device):
-    """The model with every batch norm over all processes: torch's on a GPU, `SyncedBatchNorm` on a CPU.
+def synced(model: nn.Module, device: torch.device) -> nn.Module:
+    """Return the model with every batch norm over all processes: torch's on a GPU, `SyncedBatchNorm` on a CPU.
 
     >>> list(synced(nn.Sequential(nn.BatchNorm2d(2)), torch.device("cpu")).children())
     [SyncedBatchNorm(2, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)]
@@ -177,21 +196,8 @@ def synced(model, device):
     return model
 
 
-def check_shared(recipe, n, processes):
-    """ValueError for a recipe, with n training images, that so many processes cannot train together."""
-    if processes == 1:
-        return
-    last = n % recipe.batch or recipe.batch
-    if last < processes:
-        raise ValueError(f"the last batch of an epoch has {last} of {n} images for {processes} processes, but each "
-                         "needs one: choose another batch or train_size, or fewer processes.")
-    if recipe.compile:
-        raise ValueError(f"compile = true was given with {processes} processes, but only one process is compiled: "
-                         "leave compile out, or start one process.")
-
-
-def usable(device):
-    """ValueError unless torch can put a number on the device."""
+def usable(device: str) -> None:
+    """Raise ValueError unless torch can put a number on the device."""
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
@@ -200,7 +206,7 @@ def usable(device):
 
 
 @contextmanager
-def joined(device):
+def joined(device: str) -> Iterator[tuple[Alone, str]]:
     """Yield (processes, device): those that torchrun started, and cuda as this one's own; alone, `Alone()`.
 
     device: as text. torchrun says how many there are in WORLD_SIZE, and which GPU is this one's in LOCAL_RANK.

@@ -6,14 +6,14 @@ from deep.data.dataset import as_float
 from deep.system.device import memory_sentence
 from deep.system.random_state import seeded
 
-__all__ = ["check_batches", "check_compiler"]
+__all__ = ["check_batches", "check_compiler", "check_shared"]
 
 
 def check_batches(training):
     """ValueError unless the network, in training mode, takes two images and as many as the smallest batch has.
 
     Batch norm has no variance of a single value a channel. Nothing of the training is changed. Several processes have
-    more than one image in every batch (`deep.system.processes.check_shared`) and try nothing.
+    more than one image in every batch (`check_shared`) and try nothing.
     """
     recipe, images = training.recipe, training.data.train.images
     n, (height, width) = len(images), images.shape[2:]
@@ -66,3 +66,16 @@ def check_compiler(device):
 def first_line(error):
     """The first line of an error's text, without its full stop."""
     return str(error).strip().partition("\n")[0].rstrip(".")
+
+
+def check_shared(recipe, n, processes):
+    """ValueError for a recipe, with n training images, that so many processes cannot train together."""
+    if processes == 1:
+        return
+    last = n % recipe.batch or recipe.batch
+    if last < processes:
+        raise ValueError(f"the last batch of an epoch has {last} of {n} images for {processes} processes, but each "
+                         "needs one: choose another batch or train_size, or fewer processes.")
+    if recipe.compile:
+        raise ValueError(f"compile = true was given with {processes} processes, but only one process is compiled: "
+                         "leave compile out, or start one process.")

@@ -14,9 +14,9 @@ from deep.recipe.recipe import Recipe, run_name
 from deep.runs.environment import other_arithmetic
 from deep.runs.folder import RunFolder, load_checkpoint, packed
 from deep.system.messages import tell
-from deep.system.processes import Alone, check_shared
+from deep.system.processes import Alone
 from deep.system.signals import Interrupted, Stop
-from deep.training.first_batch import check_batches, check_compiler
+from deep.training.first_batch import check_batches, check_compiler, check_shared
 from deep.training.losses import check_smoothing
 from deep.training.step import Training, seeds
 
@@ -99,7 +99,7 @@ def begin(training, run, branch_of):
 
 def follow_the_first(training):
     """The first process's state into that of the others."""
-    content = training.world.of_the_first(lambda: bytes(packed(training.state())))
+    content = training.world.call_on_first(lambda: bytes(packed(training.state())))
     if training.world.rank:
         training.load(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
         training.totals[:2] = 0  # the sums so far are the first one's
@@ -144,14 +144,14 @@ def train(recipe, data, out, *, device="cpu", stop_after=None, progress=None, fo
     check_batches(training)
     if recipe.compile:
         check_compiler(training.device)
-    world.of_the_first(lambda: run.open_for_training(recipe))
+    world.call_on_first(lambda: run.open_for_training(recipe))
     try:
         with Stop(held=True) as stop:
-            world.of_the_first(lambda: begin(training, run, branch_of))
+            world.call_on_first(lambda: begin(training, run, branch_of))
             if world.size > 1:
                 follow_the_first(training)
             if training.epoch < recipe.epochs:
-                before, now = world.of_the_first(
+                before, now = world.call_on_first(
                     lambda: run.write_environment(data, device, training.epoch, world.size))
                 sentence = other_arithmetic(before, now)
                 if sentence and not world.rank and (training.epoch or training.step):
@@ -167,7 +167,7 @@ def train_epochs(training, run, last, stop, progress):
     recipe, world = training.recipe, training.world
 
     def look():
-        asked = world.highest(stop.received)
+        asked = world.maximum(stop.received)
         if asked:
             raise Interrupted(asked)
 
@@ -179,11 +179,11 @@ def train_epochs(training, run, last, stop, progress):
             training.train_batch()
             if progress:
                 progress(training)
-            asked = world.highest(stop.received)
+            asked = world.maximum(stop.received)
         training.seconds += time.perf_counter() - started
         if asked:
             training.check_finite()
-            world.of_the_first(lambda: run.save(training.state(), None))
+            world.call_on_first(lambda: run.save(training.state(), None))
             raise Interrupted(asked)
         close_epoch(training, run, look, saved)
         if progress:

@@ -65,7 +65,7 @@ class Training:
                                          weight_decay=recipe.weight_decay, fused=True if on_gpu else None)
         folds = recipe.attack_mode == "eval" and recipe.method != "standard" and Folded.supports(self.model)
         self.folded = Folded(self.model) if folds else None
-        self.network, self.attacked = self.model, self.folded or self.model
+        self.network, self.attacked = self.world.parallel(self.model), self.folded or self.model
         if recipe.compile:
             self.network, self.attacked = (torch.compile(network, dynamic=False)
                                            for network in (self.network, self.attacked))
@@ -182,13 +182,12 @@ class Training:
         logits = self.network(z)
         losses = self.losses(x, y, z, logits)
         trim, clip = (recipe.trim, recipe.clip) if self.trimming else (0, None)
-        whole = self.world.all_rows(losses) if self.world.size > 1 and trim else None
+        whole = self.world.gather_rows(losses) if self.world.size > 1 and trim else None
         loss = batch_loss(losses, clip, trim, recipe.trim_kind, self.generators["trim"], whole, self.rows.begin)
         if self.world.size > 1 and whole is None:
             loss = loss * len(y) / self.rows.n
         self.optimiser.zero_grad()
-        loss.backward()
-        self.world.sum_gradients(self.model.parameters())
+        self.world.backward(loss)
 
         # The mean over all samples, whatever is dropped: one number in every system.
         value = losses.detach().double().mean()
@@ -228,7 +227,7 @@ class Training:
 
         From here to the next step the totals are those of all processes.
         """
-        self.totals.copy_(self.world.merged(self.totals))
+        self.totals.copy_(self.world.add_totals(self.totals))
         step = int(self.totals[2].item())
         if not step and not all(weight.isfinite().all() for weight in self.model.parameters()):
             step = self.step

@@ -222,9 +222,9 @@ def test_the_first_bad_step_of_all_is_named():
         def __init__(self, *others):
             self.others = others
 
-        def everyone(self, value):
+        def gather(self, value):
             return [value, *map(torch.tensor, self.others)]
 
     mine = torch.tensor([1.0, 2.0, 4.0, 9.0])
-    assert Two([10.0, 20.0, 3.0, 9.0]).merged(mine).tolist() == [11, 22, 3, 9]
-    assert Two([10.0, 20.0, 0.0, 9.0]).merged(mine).tolist() == [11, 22, 4, 9]
+    assert Two([10.0, 20.0, 3.0, 9.0]).add_totals(mine).tolist() == [11, 22, 3, 9]
+    assert Two([10.0, 20.0, 0.0, 9.0]).add_totals(mine).tolist() == [11, 22, 4, 9]

@@ -184,7 +184,7 @@ def test_what_ends_the_first_process_in_its_own_work_ends_all(monkeypatch, error
     world.size, world.control = 2, None
     for world.rank in (0, 1):
         with pytest.raises(type(error), match=str(error)):
-            world.of_the_first(fail)
+            world.call_on_first(fail)
     assert len(said) == 1
 
 
