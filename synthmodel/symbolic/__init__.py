@@ -5,7 +5,7 @@ True
 """
 
 from synthmodel.symbolic import cas, flows, general, softmax, three_classes
-from synthmodel.symbolic.symbols import REGISTRY, derive
+from synthmodel.symbolic.derivation import REGISTRY, derive
 
 __all__ = ["CLAIMS", "cas", "derive", "flows", "general", "softmax", "three_classes"]
 

@@ -1,16 +1,20 @@
-"""What a derivation is: a chain of steps, each decided by sympy when it is made.
+"""What a derivation is: a chain of steps, each decided by sympy when it is made; and `derive`, which makes one.
 
 `check` is the only place where a step's truth is decided; `synthmodel.symbolic` states the steps of each claim.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
 
 import sympy as sp
 from sympy.core.function import Application
 
-__all__ = ["Derivation", "Step", "check"]
+__all__ = ["REGISTRY", "Derivation", "Stated", "Step", "Steps", "check", "claim", "derive"]
+
+Case = Mapping[sp.Symbol, sp.Expr]  # a substitution
 
 
 @dataclass(frozen=True)
@@ -27,13 +31,16 @@ class Step:
     relation: str
     rhs: sp.Basic
     holds: bool
-    cases: tuple = ()
-    on: tuple = ()
+    cases: tuple[Case, ...] = ()
+    on: tuple[sp.Symbol, int, int] | tuple[()] = ()
 
     @property
-    def restated(self):
+    def restated(self) -> bool:
         """Whether both sides are the same expression once written down: then its sentence carries it, not sympy."""
         return self.relation in ("=", "<=", ">=") and self.lhs == self.rhs
+
+
+Steps = tuple[Step, ...]
 
 
 @dataclass(frozen=True)
@@ -44,16 +51,16 @@ class Derivation:
     """
 
     claim: str
-    steps: tuple[Step, ...]
+    steps: Steps
     carried_by: tuple[str, ...]
     results: Mapping[str, sp.Basic]
 
     @property
-    def holds(self):
+    def holds(self) -> bool:
         """True iff sympy decided every step."""
         return all(step.holds for step in self.steps)
 
-    def text(self):
+    def text(self) -> str:
         """The derivation as plain text, two lines a step; a step that only restates is marked.
 
         >>> from synthmodel.symbolic import derive
@@ -73,7 +80,7 @@ class Derivation:
                          "was written down; their sentences carry them, and sympy decided the others.")
         return "\n".join([*lines, "Carried by: " + ("; ".join(self.carried_by) or "nothing")])
 
-    def latex(self):
+    def latex(self) -> str:
         r"""The derivation as one LaTeX align* environment, two rows a step.
 
         >>> from synthmodel.symbolic import derive
@@ -88,13 +95,13 @@ class Derivation:
         return "\n".join([r"\begin{align*}", *rows, r"\end{align*}"])
 
 
-def _is_zero(expr):
+def _is_zero(expr: sp.Expr) -> bool:
     """Whether expr is 0 as a rational function of its square roots and its exp, erf, ... as unknowns."""
     top = sp.expand(sp.numer(sp.together(expr)), power_exp=False)
     # One exponential a term, its exponent in lowest terms, so that equal ones become one unknown.
     top = sp.powsimp(top, combine="exp").replace(sp.exp, lambda e: sp.exp(sp.cancel(e)))
     top = top.xreplace({e: sp.Dummy() for e in top.atoms(Application, sp.Integral, sp.Derivative, sp.Limit)})
-    roots = defaultdict(sp.Dummy)
+    roots: defaultdict[sp.Expr, sp.Dummy] = defaultdict(sp.Dummy)
     top = sp.expand(top).replace(lambda e: e.is_Pow and sp.frac(e.exp) == sp.S.Half,
                                  lambda e: e.base**sp.floor(e.exp) * roots[e.base])
     for base, root in roots.items():
@@ -102,19 +109,20 @@ def _is_zero(expr):
     return sp.expand(top) == 0
 
 
-def _is_positive(expr, strict):
+def _is_positive(expr: sp.Expr, strict: bool) -> bool:
     forms = (form(expr) for form in (sp.expand, sp.factor, sp.simplify))
     return any((e.is_positive if strict else e.is_nonnegative) is True for e in forms)
 
 
-def _is_positive_on(expr, variable, low, high):
+def _is_positive_on(expr: sp.Expr, variable: sp.Symbol, low: int, high: int) -> bool:
     """A rational function over the rationals: no root or pole in (low, high), positive at the midpoint."""
     poly = sp.Poly(sp.prod(sp.fraction(sp.cancel(expr))), variable, domain="QQ")
     middle = (low + high) / sp.Integer(2)
     return not any(low < root < high for root in sp.real_roots(poly)) and bool(poly.eval(middle) > 0)
 
 
-def check(text, lhs, relation, rhs, cases=(), on=()):
+def check(text: str, lhs: sp.Basic, relation: str, rhs: sp.Basic, cases: Sequence[Case] = (),
+          on: tuple[sp.Symbol, int, int] | tuple[()] = ()) -> Step:
     """The Step `lhs relation rhs`, with `holds` decided by sympy now.
 
     "=" asks whether lhs - rhs reduces to 0; an inequality, whether the sign of the difference follows from
@@ -129,7 +137,7 @@ def check(text, lhs, relation, rhs, cases=(), on=()):
     if relation not in ("=", "<", "<=", ">", ">="):
         raise ValueError(f"the relation {relation!r} is unknown: choose one of = < <= > >=.")
     lhs, rhs = sp.sympify(lhs), sp.sympify(rhs)
-    decided = []
+    decided: list[bool] = []
     for case in cases or ({},):
         # One doit may only take the constants out of an integral.
         gap = (lhs - rhs).xreplace(case).doit().doit().replace(sp.erfc, lambda e: 1 - sp.erf(e))
@@ -139,3 +147,32 @@ def check(text, lhs, relation, rhs, cases=(), on=()):
             gap = gap if relation[0] == ">" else -gap
             decided.append(_is_positive_on(gap, *on) if on else _is_positive(gap, "=" not in relation))
     return Step(text, lhs, relation, rhs, all(decided), tuple(cases), tuple(on))
+
+
+Stated = tuple[Steps, tuple[str, ...], dict[str, sp.Basic]]  # steps, what carries them besides, results
+REGISTRY: dict[str, Callable[[], Stated]] = {}  # by claim ID
+
+
+def claim(name: str) -> Callable[[Callable[[], Stated]], Callable[[], Stated]]:
+    """Enter the function below as the derivation of the claim `name`; it returns (steps, carried_by, results)."""
+    def enter(function: Callable[[], Stated]) -> Callable[[], Stated]:
+        REGISTRY[name] = function
+        return function
+    return enter
+
+
+@cache
+def derive(claim: str) -> Derivation:
+    """The Derivation of `claim`, an ID of THEORY.md; computed once, then remembered.
+
+    Its results are expressions in the symbols of `synthmodel.symbolic.symbols`: mu, sigma the mean and deviation
+    of a feature, eps the attack, lam the regulariser, b the smoothing, k = (mu - 2 eps)/sigma, r = w2/w1.
+    Raises ValueError for an unknown ID.
+
+    >>> derive("T1").results["eps0"], derive("T1").holds
+    (mu/2 - sigma/(2*sqrt(pi)), True)
+    """
+    if claim not in REGISTRY:
+        raise ValueError(f"the claim {claim!r} has no derivation here: choose one of {', '.join(REGISTRY)}.")
+    steps, carried_by, results = REGISTRY[claim]()
+    return Derivation(claim, steps, carried_by, MappingProxyType(results))

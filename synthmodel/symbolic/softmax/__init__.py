@@ -4,10 +4,11 @@ from synthmodel.symbolic.softmax import (
     cross_entropy,
     exact_attack,
     log_sum_exp,
-    plane,
     smoothing,
     soft_labels,
+    two_dimensions,
     vertices,
 )
 
-__all__ = ["cross_entropy", "exact_attack", "log_sum_exp", "plane", "smoothing", "soft_labels", "vertices"]
+__all__ = ["cross_entropy", "exact_attack", "log_sum_exp", "smoothing", "soft_labels", "two_dimensions",
+           "vertices"]

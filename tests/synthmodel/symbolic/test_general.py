@@ -309,7 +309,7 @@ def test_ratio_of_the_flow_falls_to_its_limit(k, b):
     end = max(number(found["end"], {sym.k: k, sym.b: b}), 0)
     assert end < ratios[-1] < end + 0.01  # r is a running mean: the rest is O(log t/t)
     quality = found["Q"].replace(lambda e: e.func.__name__ == "Psi", lambda e: sp.Float(psi(float(e.args[0].subs(
-        {sym.sigma: 1, sym.w2: 0.7, sym.T: 1})))))
+        {sym.sigma: 1, sym.w2: 0.7, sym.tau: 1})))))
     agrees(number(quality, {sym.sigma: 1, sym.b: b, symbolic_d: k}), pair_slope(b, k)((0, 0.7))[1] / k, DIFFERENCE)
 
 

@@ -304,7 +304,7 @@ def temperature_slope(w2, tau, d, sigma):
 @pytest.mark.parametrize(("w2", "tau"), [(0.5, 0.5), (1.0, 2.0)])
 def test_t1_temp_force_is_the_slope_of_the_risk(w2, tau):
     d, sigma, lam = 0.6, 0.5, 0.3
-    at = {cross_entropy.d: d, sym.sigma: sigma, sym.lam: lam, sym.w2: w2, sym.T: tau}
+    at = {cross_entropy.d: d, sym.sigma: sigma, sym.lam: lam, sym.w2: w2, sym.tau: tau}
     force = derive("T1-temp").results["force"].subs(at).replace(log_sum_exp.Psi, lambda e: sp.Float(psi(float(e))))
     assert agrees(force, -temperature_slope(w2, tau, d, sigma) - lam * w2, 1e-6)
 
@@ -323,7 +323,7 @@ def test_t1_temp_weights_tend_to_those_of_the_margin_loss(d):
     for tau in (0.4, 0.2, 0.1):
         w2 = mp.findroot(lambda w, tau=tau: d - sigma * psi(sigma * w / tau) - lam * w, (mp.mpf("1e-6"), d / lam),
                          solver="anderson")
-        bound = derive("T1-temp").results["bound"].subs({sym.T: tau, sym.lam: lam, cross_entropy.n: 2})
+        bound = derive("T1-temp").results["bound"].subs({sym.tau: tau, sym.lam: lam, cross_entropy.n: 2})
         assert limit < w2 and w2 - limit <= mp.mpmathify(sp.N(bound))
         weights.append(w2)
     assert weights == sorted(weights, reverse=True)
@@ -366,7 +366,7 @@ def test_ce_2d_the_sign_formula_is_the_slope_of_the_ratio():
     partial = [(conditions(*(point + step * e)) - conditions(*(point - step * e))) / (2 * step) for e in np.eye(3)]
     names = {f"G{i + 1}_{name}": float(partial[j][i]) for i in range(2) for j, name in enumerate(("r", "tau", "k"))}
     rate = derive("CE-2D").results["dr_dk"].subs({sp.Symbol(e, real=True): value for e, value in names.items()} | {
-        sp.Symbol("G_2", real=True): conditions(*point)[1], sym.T: point[1]})
+        sp.Symbol("G_2", real=True): conditions(*point)[1], sym.tau: point[1]})
     later, former = minimiser(k + step, decay), minimiser(k - step, decay)
     assert agrees(rate, (later[1] / later[0] - former[1] / former[0]) / (2 * step), 1e-5)
 
