@@ -147,11 +147,11 @@ def check(name: str, folder: Path = DATA) -> tuple[str, int]:
     ('holds', 1)
     """
     lemma = LEMMAS[name]
-    if isinstance(lemma, Lemma | Laid):
-        cells = stored(name, folder)
-        return (examine_laid if isinstance(lemma, Laid) else examine)(lemma, cells), len(cells)
-    proved, count = lemma()
-    return ("holds" if proved else "undecided"), count
+    if not isinstance(lemma, Lemma | Laid):
+        proved, count = lemma()
+        return ("holds" if proved else "undecided"), count
+    cells = stored(name, folder)
+    return (examine_laid(lemma, cells) if isinstance(lemma, Laid) else examine(lemma, cells)), len(cells)
 
 
 def certify(*groups: str, quick: bool = False, folder: Path = DATA) -> Iterator[Row]:

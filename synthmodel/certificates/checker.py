@@ -13,16 +13,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from flint import arb, ctx, fmpq
 
-__all__ = ["DATA", "Box", "Lemma", "ball", "examine", "grid", "precision", "read_boxes", "sign", "tiles"]
+__all__ = ["DATA", "Box", "Lemma", "Series", "ball", "examine", "grid", "precision", "read_boxes", "sign", "tiles"]
 
 DATA = Path(__file__).parent / "data"
 BITS = 64
 
 Box = tuple[tuple[Fraction, Fraction], ...]  # the product of closed intervals (low, high)
 Function = Callable[..., arb]  # of one ball for each interval
+Series = Any  # a ball (arb), or a Taylor series of two terms (arb_series): flint computes with both alike
 
 
 @dataclass(frozen=True)

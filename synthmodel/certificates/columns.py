@@ -49,7 +49,7 @@ def last_cells(laid: Laid, boxes: Sequence[Box]) -> set[Box] | None:
         return None
     cuts = sorted({end for box in boxes for end in box[0]})
     place = {cut: number for number, cut in enumerate(cuts)}
-    columns = [[] for _ in cuts[1:]]
+    columns: list[list[Box]] = [[] for _ in cuts[1:]]
     for box in boxes:
         if not (box[0][0] < box[0][1] and box[1][0] < box[1][1]):
             return None

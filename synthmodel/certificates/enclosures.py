@@ -1,7 +1,9 @@
 """Numbers of the theory enclosed in balls as narrow as asked for: thresholds, best ratio, best smoothing, crossover."""
 
 import re
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 from flint import arb, fmpq
 
@@ -14,7 +16,7 @@ MOST_DIGITS = 300  # of k_x, some ten seconds
 LARGEST = Fraction(10) ** 50
 
 
-def exact(name, value):
+def exact(name: str, value: Any) -> Fraction:
     """`value` as a positive Fraction. A float is refused: its value is not the decimal it is written as."""
     plain = isinstance(value, int | Fraction) and not isinstance(value, bool)
     if plain or (isinstance(value, str) and re.fullmatch(r"[0-9./]{1,100}", value)):
@@ -28,11 +30,11 @@ def exact(name, value):
                      "1e50): write an int, a Fraction, or a text such as '1.2' or '6/5'.")
 
 
-def rational(number):
+def rational(number: Fraction) -> arb:
     return arb(fmpq(number.numerator, number.denominator))
 
 
-def root(function, low, high):
+def root(function: Callable[[arb], arb], low: Fraction, high: Fraction) -> arb:
     """A ball that contains a root in [low, high] (exact ends, where the signs of `function` are certain and differ).
 
     Bisection goes on until the sign in the middle is not certain at the precision of the moment.
@@ -51,11 +53,11 @@ def root(function, low, high):
             return rational(low).union(rational(high))
 
 
-def eps0(mu, sigma):
+def eps0(mu: Fraction, sigma: Fraction) -> arb:
     return (rational(mu) - rational(sigma) / arb.pi().sqrt()) / 2
 
 
-def certified(k):
+def certified(k: Fraction) -> arb:
     """k as a ball; ValueError outside the certified range."""
     if not K[0] <= k <= K[1]:
         raise ValueError(f"k = {k} was given, but the root is certified to be the only one for {K[0]} <= k <= {K[1]}: "
@@ -63,28 +65,29 @@ def certified(k):
     return rational(k)
 
 
-def r_acc(k):
+def r_acc(k: Fraction) -> arb:
     y = arb.pi().sqrt() * certified(k)
     if y < 1:
         return arb(0)
     return root(lambda r: excess(r, y, (1 - r) * y), Fraction(0), Fraction(1))
 
 
-def b_star(k):
+def b_star(k: Fraction) -> arb:
     y = arb.pi().sqrt() * certified(k)
     if y < 1:
         raise ValueError(f"k = {k} was given, but b* exists for k > 1/sqrt(pi) only: choose a larger k.")
     return 1 - y * (1 - r_acc(k))
 
 
-def k_x():
+def k_x() -> arb:
     return k_used(root(gain, Fraction(1, 4), Fraction(3, 4)))
 
 
-NUMBERS = {"eps0": (eps0, ("mu", "sigma")), "r_acc": (r_acc, ("k",)), "b_star": (b_star, ("k",)), "k_x": (k_x, ())}
+NUMBERS: dict[str, tuple[Callable[..., arb], tuple[str, ...]]] = {
+    "eps0": (eps0, ("mu", "sigma")), "r_acc": (r_acc, ("k",)), "b_star": (b_star, ("k",)), "k_x": (k_x, ())}
 
 
-def enclose(name, digits=30, **numbers):
+def enclose(name: str, digits: int = 30, **numbers: int | Fraction | str) -> arb:
     """A ball (flint.arb) that certainly contains the number `name`, with `digits` correct digits.
 
     "eps0", mu, sigma:  mu/2 - sigma/(2 sqrt(pi)) (T1).
@@ -107,12 +110,12 @@ def enclose(name, digits=30, **numbers):
     if type(digits) is not int or not 1 <= digits <= MOST_DIGITS:
         raise ValueError(f"digits = {digits} was given, but it must be a whole number from 1 to {MOST_DIGITS}: "
                          "choose such a number.")
-    numbers = {key: exact(key, value) for key, value in numbers.items()}
+    fractions = {key: exact(key, value) for key, value in numbers.items()}
     wanted = 10 * digits // 3 + 4  # more than digits log2(10) bits
     bits = wanted + 32
     while True:
         with precision(bits):
-            ball = NUMBERS[name][0](**numbers)
+            ball = NUMBERS[name][0](**fractions)
             if ball.is_exact() or (ball.is_finite() and ball.rel_accuracy_bits() >= wanted):
                 return ball
         bits += bits // 2

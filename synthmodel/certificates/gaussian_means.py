@@ -9,15 +9,26 @@ M_{i+2,j}/2 and dM_ij/dz = M_{i,j+2}/2; by parts, with P = 1 - p_1 = W/(1+W), W 
 Taylor's formula turns values at one point into enclosures on a box. Why all bounds below hold: THEORY.md#arithmetic.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable, Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from flint import arb
 
 from synthmodel.certificates.checker import precision
 
-__all__ = ["moments"]
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    Table = Float[np.ndarray, "i j"]  # over the orders i and j
+
+__all__ = ["Means", "moments"]
+
+Means = Callable[[int, int], arb]
 
 ORDER = 16  # of the highest derivatives that are computed
 SIZE = ORDER + 3  # of the tables over i and j
@@ -32,13 +43,14 @@ ROUND = 2.0**-52  # more than the relative error of rounding to a double and of 
 SAFE = 1 + 1e-9  # makes up for the rounding of sums and products of some hundred positive doubles
 
 
-def step_of(index):
+def step_of(index: int) -> float:
     """The step 2^(-index/4), rounded to 20 bits so that its small multiples are exact doubles."""
     return round(2.0 ** (20 - index / 4)) / 2.0**20
 
 
 @cache
-def table(index):
+def table(index: int) -> tuple[Float[np.ndarray, "nodes"], Float[np.ndarray, "orders nodes"],
+                               Float[np.ndarray, "orders"]]:
     """(nodes, rows, norms) of the step step_of(index): rows[m] = step phi(x) He_m(x) at the nodes x = step j.
 
     norms[m] >= sum |rows[m]| and >= sqrt(m!); the errors of row m add up to less than ROUND norms[m].
@@ -58,7 +70,7 @@ def table(index):
 
 
 @cache
-def rule(index, shift):
+def rule(index: int, shift: float) -> Float[np.ndarray, "orders"]:
     """Bounds of |trapezoidal sum - E[He_m(X) f(X)]|, m = 0..ORDER, for f analytic with |f| <= 1 on |Im X| <= shift.
 
     2 exp(y^2/2) sqrt(E|He_m(X + iy)|^2)/(exp(2 pi y/step) - 1), y = shift, E|He_m(X + iy)|^2 = sum_l C(m,l)^2 (m-l)!
@@ -75,13 +87,13 @@ def rule(index, shift):
     return np.array(bounds)
 
 
-def rule_for(scale):
+def rule_for(scale: float) -> tuple[int, float]:
     """(index, shift) of the coarsest rule that suits functions of scale * X analytic in |Im scale X| <= STRIP."""
     shift = 2.0 ** (math.floor(8 * math.log2(min(STRIP / scale, WIDEST))) / 8)  # rounded, so that few rules are made
     return math.ceil(4 * math.log2((EXPONENT + shift**2 / 2) / (2 * math.pi * shift))), shift
 
 
-def expectations(alpha, s, z):
+def expectations(alpha: float, s: float, z: float) -> tuple[Table, Float[np.ndarray, "orders"], Table]:
     """(even, odd, error) at one point, three doubles: E[He_m(X) He_n(Y) P], E[He_n(Y) P tanh D], and error bounds.
 
     Only exponentials of balls, rounded to doubles, then products, sums and quotients of doubles: each has a relative
@@ -107,7 +119,7 @@ def expectations(alpha, s, z):
     return even, odd, error
 
 
-def values(alpha, s, z):
+def values(alpha: float, s: float, z: float) -> tuple[Table, Table]:
     """(M, error): tables over i, j of M_ij at one point and of error bounds; infinite where not computed."""
     even, odd, error = expectations(alpha, s, z)
     t, v = math.sqrt(s), math.sqrt(z)
@@ -120,14 +132,14 @@ def values(alpha, s, z):
     return m, bound * SAFE + 1e-12 * np.abs(m)
 
 
-def largest(s, z):
+def largest(s: float, z: float) -> Table:
     """Table of bounds of |M_ij| for all alpha and all variances >= s, z.
 
     Of the derivatives of P, some are moved to the normal density, which gives E|He_l| <= sqrt(l!); the others are
     bounded by Cauchy's formula with radius RADIUS in a and in D, as |P| <= 1 while |Im a| + |Im D| <= pi/2 and
     |tanh D| <= 1 while |Im D| <= pi/4.
     """
-    def factor(scale):
+    def factor(scale: float) -> Float[np.ndarray, "orders"]:
         moved = ROOTS / scale ** np.arange(SIZE)
         rest = ROOTS**2 / RADIUS ** np.arange(SIZE)
         return np.array([min(moved[:n + 1] * rest[n::-1]) for n in range(SIZE)])
@@ -138,7 +150,7 @@ def largest(s, z):
     return table_of * SAFE
 
 
-def spread(bound, widths):
+def spread(bound: Table, widths: Sequence[float]) -> Table:
     """d_alpha |F_{i+1,j}| + d_s |F_{i+2,j}|/2 + d_z |F_{i,j+2}|/2, infinite at the end of the table."""
     d_alpha, d_s, d_z = widths
     total = np.full_like(bound, np.inf)
@@ -146,7 +158,7 @@ def spread(bound, widths):
     return total
 
 
-def on_box(value, error, most, widths):
+def on_box(value: Table, error: Table, most: Table, widths: Sequence[float]) -> Table:
     """Bounds of |F_ij - value| on the box, for a table F closed under the three derivatives, |F| <= most.
 
     With R_n(i, j) = |F_ij(centre)| + spread(R_{n+1})/(n+1), or `most` where that is smaller or n = ORDER, Taylor's
@@ -160,7 +172,7 @@ def on_box(value, error, most, widths):
     return (error + spread(bound, widths)) * SAFE
 
 
-def moments(alpha, s, z):
+def moments(alpha: arb, s: arb, z: arb) -> tuple[Means, Means]:
     """(M, Q), two functions of (i, j) whose balls enclose M_ij and Q_ij = (M_{i,j+2} - M_{i+2,j})/2 on a box.
 
     alpha, s, z: balls, s and z > 0, else ValueError. Q_00 = B - A = 2 E[p_2 p_3] (claim S1) has its own Taylor

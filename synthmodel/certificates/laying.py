@@ -32,15 +32,18 @@ def lay(laid: Laid, low: Fraction, high: Fraction, start: Fraction,
     of its own last value, whose value becomes the third interval of a cell, of length 0. Raises ValueError where cells
     of relative width NARROWEST are not certain.
     """
-    cells, todo = [], [(low, high, start, WIDEST, 0.02)]
+    cells: list[Box] = []
+    todo = [(low, high, start, WIDEST, 0.02)]
     while todo:
         low, high, tau, step, x = todo.pop()
         while True:
             digits = 2 - math.floor(math.log10(step))  # so many that rounding moves the end by < 1/20 of the cell
-            cell = (low, high), (tau, rounded(tau * Fraction(1 + step), digits))
+            cell: Box = ((low, high), (tau, rounded(tau * Fraction(1 + step), digits)))
+            now = x
             try:
-                now = hint(*(ball(*side) for side in cell), x) if hint else None
-                cell += ((Fraction(str(now)),) * 2,) if hint else ()
+                if hint:
+                    now = hint(ball(*cell[0]), ball(*cell[1]), x)
+                    cell += ((Fraction(str(now)), Fraction(str(now))),)
                 on, end = laid.values(*(ball(*side) for side in cell))
                 certain, last = bool(on > 0 or end > 0), bool(end > 0)
             except (ValueError, ZeroDivisionError):  # a square root of, or a division by, a ball that contains 0
@@ -50,7 +53,7 @@ def lay(laid: Laid, low: Fraction, high: Fraction, start: Fraction,
                 if last:
                     break
                 tau, step, x = cell[1][1], min(1.5 * step, WIDEST), now
-            elif max(step, high / low - 1) < NARROWEST:
+            elif step < NARROWEST and high / low - 1 < NARROWEST:
                 raise ValueError(f"cells up to an end were asked for, but no sign is certain near p = {float(low):g}, "
                                  f"tau = {float(tau):g}: the claim may be false there, so choose a smaller region.")
             elif step > high / low - 1:

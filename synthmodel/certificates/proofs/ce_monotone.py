@@ -15,12 +15,15 @@ is that of N P^2 Q, which has no quotients and therefore narrower balls; P and Q
 Why one root of g on each circle is enough, and why cells laid in tau cover a range of L: THEORY.md, CE-monotone.
 """
 
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import Any
 
 from flint import arb, arb_series
 
+from synthmodel.certificates.checker import Series
 from synthmodel.certificates.columns import Laid
-from synthmodel.certificates.gaussian_means import moments
+from synthmodel.certificates.gaussian_means import Means, moments
 
 __all__ = ["LEMMAS", "MONOTONE", "along", "cell", "lift", "residual", "sides", "tangent_point"]
 
@@ -28,8 +31,10 @@ K, LEAST = (Fraction(1, 10), Fraction(3)), arb("0.001")  # the region: k in K, L
 BEGIN = Fraction(41, 2)  # the minimiser has tau > k/BEGIN
 BITS = 64
 
+Point = tuple[arb, arb, arb]  # (k, tau, x)
 
-def sides(k, tau, x):
+
+def sides(k: Series, tau: Series, x: Series) -> tuple[Series, Series, Series, Series]:
     """(w1, alpha, s, z) for balls or series."""
     r = 1 / (1 + x)
     one = 1 + r * r
@@ -37,18 +42,18 @@ def sides(k, tau, x):
     return w1, k * w1 * (1 + r), tau * tau * (1 + one) / (2 * one), tau * tau * r * r / (2 * one)
 
 
-def lift(F, alpha, s, z):
+def lift(F: Means, alpha: Series, s: Series, z: Series) -> Callable[[int, int], Series]:
     """F_ij along a line, as series, from balls F(i, j): dF_ij = F_{i+1,j} dalpha + (F_{i+2,j} ds + F_{i,j+2} dz)/2."""
     return lambda i, j: arb_series([F(i, j), F(i + 1, j) * alpha[1] + (F(i + 2, j) * s[1] + F(i, j + 2) * z[1]) / 2])
 
 
-def residual(k, tau, x, M, Q):
+def residual(k: Series, tau: Series, x: Series, M: Means, Q: Means) -> Series:
     """g as a series of two terms along a line in (k, tau, x), M and Q as from `moments`."""
     w1, *rest = sides(k, tau, x)
     return x + w1 / k * lift(Q, *rest)(0, 0) / lift(M, *rest)(1, 0)
 
 
-def signs(k, tau, x, M, Q):
+def signs(k: Series, tau: Series, x: Series, M: Means, Q: Means) -> tuple[Series, Series]:
     """(N P^2 Q, L) as series of two terms along a line in (k, tau, x)."""
     w1, alpha, s, z = sides(k, tau, x)
     M, Q = lift(M, alpha, s, z), lift(Q, alpha, s, z)
@@ -59,13 +64,14 @@ def signs(k, tau, x, M, Q):
     return (P * q1 - E * a1) * (b - a2) - (P * q2 - E * a2) * (c - a1), P / unit - A
 
 
-def along(function, box, lines, M, Q):
+def along(function: Callable[..., Any], box: Point, lines: Sequence[Sequence[arb | float]], M: Means,
+          Q: Means) -> list[Any]:
     """`function` on the box of balls (k, tau, x) in each direction: [0] is its value, [1] its slope."""
     return [function(*(arb_series([side, slope]) for side, slope in zip(box, line, strict=True)), M, Q)
             for line in lines]
 
 
-def tangent_point(k, tau, x):
+def tangent_point(k: arb, tau: arb, x: float) -> tuple[Point, tuple[Means, Means], tuple[float, float]]:
     """(point, tables, slopes): a point near g = 0 over the middle of the cell, its moments, and (dx/dk, dx/dtau) there.
 
     Newton's method in floats from the guess x; no proof relies on it.
@@ -83,7 +89,7 @@ def tangent_point(k, tau, x):
     return point, tables, slopes
 
 
-def cell(k, tau, guess):
+def cell(k: arb, tau: arb, guess: float) -> tuple[arb, arb, float, float] | None:
     """(N, L, x, dx/dtau) on the cell k x tau: balls with N and L at a root of g for each of its points; or None.
 
     Mean value forms around a point near the surface along its tangents, x = x_c + x_k dk + x_tau dtau + xi: where
@@ -110,7 +116,7 @@ def cell(k, tau, guess):
     return None
 
 
-def values(k, tau, x):
+def values(k: arb, tau: arb, x: arb) -> tuple[arb, arb]:
     """(on, end), balls on a cell: on > 0 only if N > 0 and L > -LEAST there, end > 0 only if |L| < LEAST.
 
     x: a hint, where the root of g is looked for.

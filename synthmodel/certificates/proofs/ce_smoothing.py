@@ -16,13 +16,14 @@ So every minimiser is a point of the region x A <= Q (L >= 0), w1 Q <= k x P (b 
 Why boxes with v <= 5 and x <= 1.3 are enough, and which of them lie outside the region: THEORY.md, T3-CE-rates.
 """
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 
 from flint import arb, arb_series
 
-from synthmodel.certificates.checker import precision
-from synthmodel.certificates.gaussian_means import largest, moments
+from synthmodel.certificates.checker import Series, precision
+from synthmodel.certificates.gaussian_means import Means, largest, moments
 from synthmodel.certificates.proofs.ce_monotone import BITS, lift
 from synthmodel.model.setting import checked
 
@@ -35,17 +36,18 @@ NARROWEST = 1e-4  # a cell narrower than that is left undecided
 OUTSIDE = ("L", "b", "ray")  # where one of these is negative, a point is outside the region
 SMOOTHING = ("w1", "w2", "r")
 RISING = (*SMOOTHING, "tilt", "S1", "S2")
+Cell = tuple[tuple[float, float], ...]  # intervals of k, v, x
 MOST = largest(TINY, TINY)  # of |M_ij|; small variances never enter: Cauchy's bound is the smaller one
 
 
-def place(k, v, x):
+def place(k: Series, v: Series, x: Series) -> tuple[Series, Series, Series, Series, Series]:
     """(w1/k, w2/k, alpha, s, z) for balls or series."""
     w2 = v / (2 + x)
     w1 = (1 + x) * w2
     return w1, w2, k * k * v, k * k * (w1 * w1 + w2 * w2 / 2), k * k * w2 * w2 / 2
 
 
-def near_zero(alpha, s, z):
+def near_zero(alpha: arb, s: arb, z: arb) -> tuple[Means, Means]:
     """(M, Q) as from `moments`, for variances up to TINY, 0 included: Taylor's formula in s and z around 0.
 
     At variance 0 they are derivatives of log(1 + 2 e^{-a} cosh D) at D = 0: with f = 1 - p_1 = 2 e^{-a}/(1 + 2 e^{-a}),
@@ -57,13 +59,13 @@ def near_zero(alpha, s, z):
     f.append(f[2] * (2 * f[0] - 1) + 2 * f[1] * f[1])
     exact = {(i + 1, 0): 0 - f[i] for i in range(4)} | {(i, 2): f[i] for i in range(3)} | {(0, 4): 0 - 3*f[1] - 2*f[0]}
 
-    def M(i, j):
+    def M(i: int, j: int) -> arb:
         return exact[i, j] + arb(0, 1) * (s.upper() * MOST[i + 2, j] + z.upper() * MOST[i, j + 2])
 
     return M, lambda i, j: (M(i, j + 2) - M(i + 2, j)) / 2
 
 
-def forms(k, v, x, M, Q, least):
+def forms(k: Series, v: Series, x: Series, M: Means, Q: Means, least: float) -> dict[str, Series]:
     """The quantities whose sign is asked for, by name; "L", "b" and "ray" are >= 0 in the region.
 
     Those named in the module's text, divided by positive factors so that they have limits at k = 0 and v = 0.
@@ -87,26 +89,30 @@ def forms(k, v, x, M, Q, least):
     }
 
 
-def bounds(box, least=0.0):
+def bounds(box: Sequence[Series], least: float = 0.0) -> dict[str, tuple[arb, list[float] | None]]:
     """{name: (ball, what each of k, v, x adds to its radius)} of `forms` on a box of balls (k, v, x).
 
     By mean value forms; for tiny variances directly, without the second entry.
     """
-    sides = place(*box)[2:]
+    k, v, x = box
+    sides = place(k, v, x)[2:]
     if sides[1] < TINY and sides[2] < TINY:
-        return {name: (value, None) for name, value in forms(*box, *near_zero(*sides), least).items()}
-    point = [arb(side.mid()) for side in box]
-    total, wide = forms(*point, *moments(*place(*point)[2:]), least), moments(*sides)
-    added = {name: [] for name in total}
+        return {name: (value, None) for name, value in forms(k, v, x, *near_zero(*sides), least=least).items()}
+    point: list[Series] = [arb(side.mid()) for side in box]
+    k, v, x = point
+    wide = moments(*sides)
+    total = forms(k, v, x, *moments(*place(k, v, x)[2:]), least=least)
+    added: dict[str, list[arb]] = {name: [] for name in total}
     for axis in range(3):
-        line = [arb_series([side, int(axis == i)]) for i, side in enumerate(box)]
-        for name, value in forms(*line, *(lift(F, *place(*line)[2:]) for F in wide), least).items():
+        k, v, x = (arb_series([side, int(axis == i)]) for i, side in enumerate(box))
+        M, Q = (lift(F, *place(k, v, x)[2:]) for F in wide)
+        for name, value in forms(k, v, x, M, Q, least).items():
             added[name].append(value[1] * (box[axis] - point[axis]))
     return {name: (total[name] + sum(parts), [float(abs(part).upper()) for part in parts])
             for name, parts in added.items()}
 
 
-def judge(cell, wanted, least):
+def judge(cell: Cell, wanted: Sequence[str], least: float) -> tuple[bool | None, list[float] | None]:
     """(True, None) where the cell lies outside or all wanted forms are positive, else (None, what adds to a radius)."""
     box = [arb(low).union(high) for low, high in cell]
     found = bounds(box, least)
@@ -124,7 +130,7 @@ def judge(cell, wanted, least):
     return None, found[open_ones[0]][1]
 
 
-def proved(cell, wanted, least):
+def proved(cell: Cell, wanted: Sequence[str], least: float) -> tuple[bool | None, int]:
     """(True, cells) if bisection decides every cell, else (None, cells)."""
     todo, count = [cell], 0
     while todo:
@@ -149,7 +155,7 @@ def proved(cell, wanted, least):
     return True, count
 
 
-def everywhere(k_low, k_high, wanted, least):
+def everywhere(k_low: float, k_high: float, wanted: Sequence[str], least: float) -> tuple[bool | None, int]:
     """`proved` for the box and its outer faces, where nothing is wanted: they must lie outside."""
     k_low, k_high = checked("k_low", k_low, least=0), checked("k_high", k_high, above=0)
     k, v, x = (k_low, k_high), (0.0, V), (0.0, X)
@@ -158,7 +164,7 @@ def everywhere(k_low, k_high, wanted, least):
     return (True if all(outcome for outcome, _ in results) else None), sum(cells for _, cells in results)
 
 
-def smoothing(k_low, k_high, wanted=SMOOTHING):
+def smoothing(k_low: float, k_high: float, wanted: Sequence[str] = SMOOTHING) -> tuple[bool | None, int]:
     """Certify that these of w1, w2 and r fall strictly in b on [0, 2/3) for all L >= 0, k_low <= k <= k_high, k > 0.
 
     Returns (outcome, cells): True, or None where undecided.
@@ -169,7 +175,7 @@ def smoothing(k_low, k_high, wanted=SMOOTHING):
     return everywhere(k_low, k_high, wanted, 0.0)
 
 
-def rising(k_low, k_high, least):
+def rising(k_low: float, k_high: float, least: float) -> tuple[bool | None, int]:
     """Certify that r_CE (b = 0) rises strictly in k for k_low <= k <= k_high, k > 0, L >= least: (outcome, cells).
 
     >>> rising(2.9, 3, 10)[0]
@@ -178,7 +184,7 @@ def rising(k_low, k_high, least):
     return everywhere(k_low, k_high, RISING, checked("least", least, least=0))
 
 
-def at_weights(k, w1, w2):
+def at_weights(k: arb, w1: arb, w2: arb) -> tuple[arb, arb, dict[str, arb]]:
     """(b, L, forms) as balls for which w = (w1, w2) is the minimiser at k, balls or exact numbers.
 
     >>> b, L, found = at_weights(arb(1), arb("1.2"), arb(1))
@@ -191,20 +197,21 @@ def at_weights(k, w1, w2):
     return 0 - M(1, 0) - w1 * (L + M(2, 0)) / k, L, forms(k, v, x, M, Q, 0)
 
 
-def ratio_rises(k, w1, w2):
+def ratio_rises(k: arb, w1: arb, w2: arb) -> bool | None:
     """Certify that r rises in b at the minimiser w = (w1, w2), for its own L > 0 and 0 < b < 2/3: True or None."""
     with precision(BITS):
         b, L, found = at_weights(k, w1, w2)
         return True if L > 0 and 0 < b < arb(2) / 3 and found["r"] < 0 else None
 
 
-def slabs(certificate, cuts):
+def slabs(certificate: Callable[[float, float], tuple[bool | None, int]],
+          cuts: Sequence[float]) -> tuple[bool | None, int]:
     """The certificate on each slab in k between the cuts: (outcome, cells) of all together."""
     results = [certificate(low, high) for low, high in pairwise(cuts)]
     return (True if all(outcome for outcome, _ in results) else None), sum(cells for _, cells in results)
 
 
-def smoothing_raises():
+def smoothing_raises() -> tuple[bool | None, int]:
     """r rises in b at k = 4, w = (3.1536833, 3.15296006), the minimiser for L = 1e-9, b = 1e-7 to three digits."""
     return ratio_rises(arb(4), arb("3.1536833"), arb("3.15296006")), 1
 

@@ -12,11 +12,12 @@ that starts, at y = 0, with the line of (1, 0) or (0, -1) rises faster by a mult
 (1 - omega)^2 `up` or (1 - omega)^2 `down`: their zeros at t = 0 are divided out but for the corner.
 """
 
+from collections.abc import Callable
 from fractions import Fraction
 
 from flint import arb
 
-from synthmodel.certificates.checker import Lemma
+from synthmodel.certificates.checker import Lemma, Series
 from synthmodel.certificates.proofs.joint_accuracy import line
 
 __all__ = ["LEMMAS", "down", "square_lemmas", "up"]
@@ -25,12 +26,12 @@ PARTS = 8  # of each side of a region, a power of 2
 UNIT, LOW, HIGH = ((Fraction(low, 2), Fraction(high, 2)) for low, high in ((0, 2), (0, 1), (1, 2)))
 
 
-def fourth_root(omega, v):
+def fourth_root(omega: Series, v: Series) -> Series:
     """phi = e^(-b t/2)."""
     return (1 - 2 * (1 - omega * omega) * v / 3).sqrt().sqrt()
 
 
-def down(omega, v):
+def down(omega: Series, v: Series) -> Series:
     """(phi + phi^2 + phi^3 - 1 - 2 omega)/(1 - omega), for (0, -1).
 
     >>> down(arb(1), arb(1)).is_zero(), down(arb("0.5"), arb(1)) > 0
@@ -40,7 +41,7 @@ def down(omega, v):
     return 2 - 2 * v * (1 + omega) * (3 + 2 * phi + phi * phi) / (3 * (1 + phi) * (1 + phi * phi))
 
 
-def up(omega, v):
+def up(omega: Series, v: Series) -> Series:
     """(phi^3 (2 + omega) - omega (1 + phi + phi^2))/(1 - omega), for (1, 0).
 
     >>> up(arb(1), arb(1)).is_zero(), up(arb("0.5"), arb(1)) > 0
@@ -51,7 +52,7 @@ def up(omega, v):
     return 2 - 2 * v * (1 + omega) * fall / (3 * (1 + phi) * (1 + phi * phi))
 
 
-def square_lemmas(name, function):
+def square_lemmas(name: str, function: Callable[[Series, Series], Series]) -> dict[str, Lemma]:
     """function > 0 on the unit square but its corner (1, 1): it falls in v; on v = 1 it is > 0, then falls to 0."""
     return {f"{name}_v": Lemma((UNIT, UNIT), ((lambda omega, v: function(line(omega, 0), line(v, 1))[1], -1),), PARTS),
             f"{name}_far": Lemma((LOW,), ((lambda omega: function(omega, arb(1)), 1),), PARTS),

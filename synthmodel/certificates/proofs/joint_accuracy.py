@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from flint import acb, arb, arb_series
 
-from synthmodel.certificates.checker import Lemma, ball
+from synthmodel.certificates.checker import Lemma, Series, ball
 
 __all__ = ["LEMMAS", "K", "excess", "gain", "k_used", "miss"]
 
@@ -19,12 +19,12 @@ R, K = (Fraction(0), Fraction(1)), (Fraction(1, 2), Fraction(8))
 TOP, CUT = Fraction(239, 256), Fraction(1, 4)  # r_AT = TOP at k = 8.49...
 
 
-def half(r, y):
+def half(r: Series, y: Series) -> Series:
     """v = u/sqrt(2)."""
     return y * r * (1 + r) / (2 * arb.pi() * (1 + r * r) * (2 + r * r)).sqrt()
 
 
-def excess(r, y, gap):
+def excess(r: Series, y: Series, gap: Series) -> Series:
     """sqrt(pi/2) F for balls or series; gap = (1-r) y is passed, because on some curves it is known exactly.
 
     >>> excess(arb(0), arb(1), arb(1)).is_zero()  # F(0, 1/sqrt(pi)) = 0
@@ -34,46 +34,46 @@ def excess(r, y, gap):
     return gap * ((2 + r * r) / (2 * (1 + r * r))).sqrt() - (-v * v).exp() / (1 + v.erf())
 
 
-def line(value, slope):
+def line(value: arb | int, slope: arb | int) -> arb_series:
     """value + slope t + O(t^2)."""
     return arb_series([value, slope])
 
 
-def f(r, k):
+def f(r: arb, k: arb) -> arb:
     """sqrt(pi/2) F."""
     y = arb.pi().sqrt() * k
     return excess(r, y, (1 - r) * y)
 
 
-def f_r(r, k):
+def f_r(r: arb, k: arb) -> arb:
     """Its derivative in r."""
     y = arb.pi().sqrt() * k
     return excess(line(r, 1), line(y, 0), line((1 - r) * y, -y))[1]
 
 
-def f_k(r, k):
+def f_k(r: arb, k: arb) -> arb:
     """Its derivative in y = sqrt(pi) k."""
     y = arb.pi().sqrt() * k
     return excess(line(r, 0), line(y, 1), line((1 - r) * y, 1 - r))[1]
 
 
-def f_at_fixed_b(r, k):
+def f_at_fixed_b(r: arb, k: arb) -> arb:
     """Its derivative in the direction (1-r, k), k F_k + (1-r) F_r, in which b = 1 - sqrt(pi) k (1-r) stands still."""
     y = arb.pi().sqrt() * k
     return excess(line(r, 1 - r), line(y, y), line((1 - r) * y, 0))[1]
 
 
-def threshold():
+def threshold() -> arb:
     """F(0, 1/sqrt(pi))."""
     return excess(arb(0), arb(1), arb(1))
 
 
-def f_used(r):
+def f_used(r: Series) -> Series:
     """F where r = r_AT(k), that is y = 1/(1-r) and gap = 1."""
     return excess(r, 1 / (1 - r), arb(1))
 
 
-def k_used(r):
+def k_used(r: arb) -> arb:
     """k where r = r_AT(k): 1/(sqrt(pi) (1-r)).
 
     >>> print(k_used(arb(0)).str(8, radius=False))
@@ -82,7 +82,7 @@ def k_used(r):
     return 1 / (arb.pi().sqrt() * (1 - r))
 
 
-def miss(r, k):
+def miss(r: arb, k: arb) -> arb:
     """1 - P(r, k) = Phi(-h) + 2 T(h, a) (T2-joint), T(h, a) = (1/2 pi) integral_0^a exp(-h^2 (1+x^2)/2)/(1+x^2) dx.
 
     >>> print(miss(arb(0), arb(1)).str(8, radius=False))  # Phi(-1)
@@ -93,7 +93,7 @@ def miss(r, k):
     return (square / 2).sqrt().erfc() / 2 + (-square / 2).exp() * integral / arb.pi()
 
 
-def gain(r):
+def gain(r: arb) -> arb:
     """P(1, k) - P(r, k) where r = r_AT(k): what full smoothing gains over none (N3).
 
     >>> gain(arb("0.5")) < 0 < gain(arb("0.51"))  # r_AT(k_x) lies between
@@ -102,7 +102,7 @@ def gain(r):
     return miss(r, k_used(r)) - miss(arb(1), k_used(r))
 
 
-def gain_slope(r):
+def gain_slope(r: Series) -> Series:
     """(d gain/dk)/phi(h), from dP/dk = 2 (h/k) phi(h) Phi(u) and dP/dr (T2-joint); k^2 - h^2/2 = 1/(2 pi (1+r^2))."""
     one, y = 1 + r * r, 1 / (1 - r)
     at_one = arb(2).sqrt() * (-1 / (2 * arb.pi() * one)).exp() * (1 + half(arb(1), y).erf())

@@ -13,9 +13,9 @@ from fractions import Fraction
 
 from flint import arb, arb_series
 
-from synthmodel.certificates.checker import Lemma, ball, precision
+from synthmodel.certificates.checker import Box, Lemma, Series, ball, precision
 from synthmodel.certificates.columns import Laid, examine_laid
-from synthmodel.certificates.gaussian_means import moments
+from synthmodel.certificates.gaussian_means import Means, moments
 from synthmodel.certificates.laying import below, lay
 from synthmodel.certificates.proofs.ce_monotone import BITS, along, lift, residual, sides
 from synthmodel.certificates.proofs.n4_inequality import best_ratio, inverse_mills, k_of
@@ -26,20 +26,21 @@ __all__ = ["ABOVE", "LEMMAS", "U", "above_best", "above_cells", "below_best", "c
 U = (1.64, 1.94)  # k from 2.0695 to 2.4103
 
 
-def curve(u):
+def curve(u: arb) -> tuple[arb_series, arb_series]:
     """(k, x) on the curve r = r_acc as balls with slopes in u, ((k, k'), (x, x')), for a ball u > 0.
 
     r is the root in (0, 1) of the cubic of T2-joint' and increases in u; x = 1/r - 1.
     """
     mills = inverse_mills(u)
     level, slope = mills / u, 0 - mills * (u + mills) / u - mills / (u * u)
-    r = best_ratio(u.lower())[0].union(best_ratio(u.upper())[1])
-    r = arb_series([r, 0 - (r * r + r) * slope / ((3 * r + 2 * (level - 1)) * r + level + 2)])
+    ratio = best_ratio(u.lower())[0].union(best_ratio(u.upper())[1])
+    r: Series = arb_series(
+        [ratio, 0 - (ratio * ratio + ratio) * slope / ((3 * ratio + 2 * (level - 1)) * ratio + level + 2)])
     k = arb_series([u, 1]) * ((1 + r * r) * (2 + r * r)).sqrt() / (r * (1 + r))
     return k, 1 / r - 1
 
 
-def ray(k, tau, x, M, Q):
+def ray(k: Series, tau: Series, x: Series, M: Means, Q: Means) -> Series:
     """ray(tau) as a series along a line in (k, tau, x)."""
     _, *rest = sides(k, tau, x)
     M, Q, r = lift(M, *rest), lift(Q, *rest), 1 / (1 + x)
@@ -47,7 +48,7 @@ def ray(k, tau, x, M, Q):
     return (0 - k * M(1, 0)) * (1 + r) / (tau * one.sqrt()) - M(2, 0) - Q(0, 0) * r * r / one
 
 
-def on_ray(u, tau):
+def on_ray(u: arb, tau: arb) -> list[arb]:
     """(g, ray) as balls on the box u x tau, by mean value forms."""
     middle, along_tau = (arb(u.mid()), arb(tau.mid())), (0, 1, 0)
     (k, x), (k_box, x_box) = curve(middle[0]), curve(u)
@@ -62,21 +63,21 @@ def on_ray(u, tau):
     return found
 
 
-def begins(low, high, tau):
+def begins(low: Fraction, high: Fraction, tau: Fraction) -> bool:
     """Whether tau < 2 k x certainly for low <= u <= high: k increases in u and x decreases."""
     return bool(ball(tau, tau) < 2 * curve(ball(low, low))[0][0] * curve(ball(high, high))[1][0])
 
 
-def values(u, tau):
+def values(u: arb, tau: arb) -> tuple[arb, arb]:
     """(on, end) = (g, -ray)."""
     g, multiplier = on_ray(u, tau)
     return g, 0 - multiplier
 
 
-ABOVE = Laid(tuple(Fraction(str(u)) for u in U), 2, begins, values)
+ABOVE = Laid((Fraction(str(U[0])), Fraction(str(U[1]))), 2, begins, values)
 
 
-def above_cells(laid=ABOVE):
+def above_cells(laid: Laid = ABOVE) -> list[Box]:
     """Cells of the certificate of N4 on the ray."""
     low, high = laid.side
     with precision():
@@ -84,7 +85,7 @@ def above_cells(laid=ABOVE):
         return lay(laid, low, high, below(start))
 
 
-def above_best(u_low=U[0], u_high=U[1], wanted=1):
+def above_best(u_low: float = U[0], u_high: float = U[1], wanted: int = 1) -> tuple[bool | None, int]:
     """Certify r_CE > r_acc for all L >= 0 and k(u_low) <= k <= k(u_high): (outcome, cells); True, or None if undecided.
 
     For any range, with cells found on the way. The numbers are taken as the decimals they are written as. wanted = -1
@@ -96,7 +97,7 @@ def above_best(u_low=U[0], u_high=U[1], wanted=1):
     u_low = checked("u_low", u_low, above=0)
     u_high = checked("u_high", u_high, above=u_low)
 
-    def judged(u, tau):
+    def judged(u: arb, tau: arb) -> tuple[arb, arb]:
         on, end = values(u, tau)
         return wanted * on, end
 
@@ -108,7 +109,7 @@ def above_best(u_low=U[0], u_high=U[1], wanted=1):
     return (True if examine_laid(laid, cells) == "holds" else None), len(cells)
 
 
-def below_best(u, tau, k, L):
+def below_best(u: arb, tau: arb, k: arb, L: arb) -> bool | None:
     """Certify r_CE < r_acc at (k, L), where u and tau are balls that may be guessed: True, or None if undecided.
 
     u holds its value on the curve r = r_acc at k, for k(u) increases; tau holds the lowest point of the ray, for
@@ -124,13 +125,13 @@ def below_best(u, tau, k, L):
     return True if certain else None
 
 
-def counterexample():
+def counterexample() -> arb:
     """1 if r_CE < r_acc at k = 2.5, L = 1.7, else undecided; the two balls were found by Newton's method in floats."""
     found = below_best(arb("2.0173351", "1e-6"), arb("0.498828", "1e-5"), arb("2.5"), arb("1.7"))
     return arb(1) if found else arb.nan()
 
 
-def n4_goes_on():
+def n4_goes_on() -> tuple[bool | None, int]:
     """r_CE > r_acc on the curve r = r_acc from u = 1.94, k < 2.411, to u = 1.94321, k > 2.41405: (outcome, cells)."""
     with precision():
         covers = curve(arb("1.94"))[0][0] < arb("2.411") and curve(arb("1.94321"))[0][0] > arb("2.41405")
@@ -138,7 +139,7 @@ def n4_goes_on():
     return (outcome if covers else None), cells
 
 
-def n4_ends():
+def n4_ends() -> tuple[bool | None, int]:
     """r_CE < r_acc at k = 2.41406, L = 1.57789: (outcome, 1); the balls were found by Newton's method in floats."""
     return below_best(arb("1.943216799", "2e-9"), arb("0.516504", "1e-6"), arb("2.41406"), arb("1.57789")), 1
 

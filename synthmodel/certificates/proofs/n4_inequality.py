@@ -24,7 +24,7 @@ EXPONENT = 22  # discretisation error about exp(-22)
 STRIP = 1.57  # |Im Y| <= 1.57 < pi/2
 
 
-def best_ratio(u):
+def best_ratio(u: arb) -> tuple[arb, arb]:
     """(below, above): bounds of r_acc as a function of u > 0, from the cubic of T2-joint', by bisection.
 
     Its slope is positive on r > 0 for l = imr(u)/u >= 0, so the sign tells the side of its one root.
@@ -43,7 +43,7 @@ def best_ratio(u):
     return below, above
 
 
-def k_of(u):
+def k_of(u: arb) -> arb:
     """A lower bound of k = u sqrt((1+r^2)(2+r^2))/(r (1+r)), r = r_acc: it decreases in r.
 
     >>> k_of(arb("1.64"))
@@ -53,7 +53,7 @@ def k_of(u):
     return u * ((1 + r * r) * (2 + r * r)).sqrt() / (r * (1 + r))
 
 
-def least_entropy(u):
+def least_entropy(u: arb) -> arb:
     """A lower bound of H(q^2), q^2 = r^2/(1+r^2) < 1/2, r = r_acc(u), on a ball u: H increases there, r_acc in u.
 
     0 where the ball reaches down to u = 0.
@@ -65,7 +65,7 @@ def least_entropy(u):
     return -share * share.log() - (1 - share) * (1 - share).log()
 
 
-def smoothed(u, h, inverse):
+def smoothed(u: arb, h: arb, inverse: arb) -> tuple[arb, arb]:
     """(S, rho S') = (E Phi(t), E phi(t)) for balls, t = u + (h - Y)/rho, Y logistic, by the trapezoidal rule over Y.
 
     As sig is the distribution function of Y, S = E sig(h + rho (u - Z)). The error of step s is at most
@@ -88,7 +88,7 @@ def smoothed(u, h, inverse):
     return step * value + ball, step * slope / (2 * arb.pi()).sqrt() + ball
 
 
-def inequality(u, inverse):
+def inequality(u: arb, inverse: arb) -> arb:
     """imr(u) S - rho S' on the balls u and 1/rho at h = `least_entropy`: positive only if I > 0 there.
 
     log S is concave, so a larger h keeps the sign.
@@ -97,7 +97,7 @@ def inequality(u, inverse):
     return inverse_mills(u) * value - slope
 
 
-def inequality_far(u):
+def inequality_far(u: arb) -> arb:
     """rho I for rho >= RHO[1] (rho^2 I where h = 0) on a ball u, at h = `least_entropy`: positive only if I > 0.
 
     I = E psi((h - Y)/rho), Y logistic, psi(t) = imr(u) Phi(u + t) - phi(u + t), psi(0) = 0. Taylor's formula with

@@ -17,14 +17,14 @@ MAXIMISER = arb("-0.33739957")  # only a hint: the lower bound is the value ther
 EDGE = 6  # beyond |u| = 6 the bounds of `tail_bounds` hold
 
 
-def inverse_mills(u):
+def inverse_mills(u: arb) -> arb:
     """imr(u) for a ball u: decreasing, so the values at the two ends enclose it."""
-    def at(point):
+    def at(point: arb) -> arb:
         return (2 / arb.pi()).sqrt() * (-point * point / 2).exp() / (-point / arb(2).sqrt()).erfc()
     return at(u.lower()).union(at(u.upper()))
 
 
-def moments(u):
+def moments(u: arb) -> tuple[arb, arb, arb]:
     """(V, V', V'') for a ball u. From l' = -l (u + l): V'' = l' ((u+l)(u+2l) - 1) + l ((1+l')(u+2l) + (u+l)(1+2l'))."""
     mills = inverse_mills(u)
     one, two = u + mills, u + 2 * mills
@@ -33,7 +33,7 @@ def moments(u):
                                                                                   + one * (1 + 2 * slope))
 
 
-def skewness_ratio(u):
+def skewness_ratio(u: arb) -> arb:
     """f(u) = imr''(u)/(1 + imr'(u)) as a ball, for a ball u (C1).
 
     >>> skewness_ratio(arb(0))  # half a normal law: sqrt(2/pi) (4 - pi)/(pi - 2)
@@ -43,7 +43,7 @@ def skewness_ratio(u):
     return third / variance
 
 
-def ratio_on(u):
+def ratio_on(u: arb) -> arb:
     """f on a ball u of some width, as a narrower ball: mean value form, f' = V''/V - f^2.
 
     >>> ratio_on(arb(0, 0.01)).rad() < skewness_ratio(arb(0, 0.01)).rad() / 3
@@ -54,7 +54,7 @@ def ratio_on(u):
     return skewness_ratio(middle) + (fourth / variance - (third / variance) ** 2) * (u - middle)
 
 
-def tail_bounds():
+def tail_bounds() -> tuple[arb, arb]:
     """Upper bounds of f on u <= -6 and on u >= 6, both monotone in |u|.
 
     2 (1 + y^2)(3 y - 2 y/(1 + 3 y^2))/(1 - 3 y^2) with y = -1/u, and 8 u^2 phi(u)/(1 - 4 u phi(u)): THEORY.md, C1.
