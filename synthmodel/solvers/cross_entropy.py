@@ -13,6 +13,7 @@ from synthmodel.model.losses import CrossEntropy, Distillation
 from synthmodel.model.setting import checked, checked_setting, number
 from synthmodel.model.solution import NotConverged, Solution
 from synthmodel.solvers.line_integrals import derivatives_on_a_line
+from synthmodel.solvers.newton import damped_newton
 from synthmodel.solvers.plane_integrals import EXPONENT, Problem, derivatives
 
 __all__ = ["cross_entropy_ratio", "ratio_limit", "solve_cross_entropy", "stein_residual"]
@@ -21,49 +22,7 @@ ACCURACY = 1e-10  # in units of mu: a larger residual raises, and for normal noi
 LOOSE = 1e-6  # quadrature error, in units of mu, from which on other noise raises; it is reported
 WEIGHT_ACCURACY = 1e-8  # a larger Newton step, relative to |w|, still to go raises (where w almost vanishes)
 ROUNDING = 1e-14  # in units of mu: a weight pulled by less is 0
-STEPS = 100  # of Newton's method; it takes 2 to 20, some 50 where the risk is exponentially small
 FINER = 1.5  # the second quadrature rule's exponent, in that of the first
-
-
-def _newton(calculus, free):
-    """Minimisers v of P strictly convex problems, v > 0 in the coordinates `free` (P, 2) and 0 in the others.
-
-    calculus(index, v): risk, gradient, Hessian of the problems `index`. A step is halved until it stays in v > 0 and
-    shrinks the gradient, along which Newton's direction always descends: unlike the risk, the gradient is accurate
-    near the minimum. Returns v (P, 2) and the derivatives evaluated (P,).
-    """
-    v, damping, counts = np.zeros(free.shape), np.ones(len(free)), np.ones(len(free), dtype=int)
-
-    def masked(index, at):
-        _, gradient, hessian, _ = calculus(index, at)
-        held = ~free[index]
-        hessian[held[:, :, None] | held[:, None, :]] = 0
-        hessian[:, [0, 1], [0, 1]] += held
-        return np.where(held, 0, gradient), hessian
-
-    active = np.arange(len(free))
-    gradient, hessian = masked(active, v)
-    for _ in range(STEPS):
-        step = -np.linalg.solve(hessian[active], gradient[active][:, :, None])[:, :, 0]
-        close = np.linalg.norm(step, axis=1) <= 1e-8 * np.linalg.norm(v[active], axis=1)
-        v[active[close]] += step[close]  # quadratic convergence: the error left is at the rounding level
-        active, step = active[~close], step[~close]
-        if not len(active):
-            break
-        trial = v[active] + damping[active, None] * step
-        inside = ((trial > 0) | ~free[active]).all(axis=1)
-        damping[active[~inside]] /= 2
-        index, trial = active[inside], trial[inside]
-        if not len(index):
-            continue
-        counts[index] += 1
-        slopes, curvatures = masked(index, trial)
-        shrunk = (np.linalg.norm(slopes, axis=1)
-                  <= (1 - damping[index] / 4) * np.linalg.norm(gradient[index], axis=1))
-        good = index[shrunk]
-        v[good], gradient[good], hessian[good] = trial[shrunk], slopes[shrunk], curvatures[shrunk]
-        damping[index] = np.where(shrunk, 1.0, damping[index] / 2)
-    return v, counts
 
 
 def _covered(setting, loss):
@@ -153,7 +112,7 @@ def _student(calculus, mu, sigma):
         def part(inner, v, index=index):
             return calculus(index[inner], v)
 
-        v, _ = _newton(part, trial)
+        v, _ = damped_newton(part, trial)
         _, slopes, _, _ = calculus(index, v)
         optimal = (trial | (slopes * sigma[index] >= -ROUNDING * mu[index, None])).all(axis=1)
         free[index[optimal]] = kept
@@ -197,7 +156,7 @@ def solve_cross_entropy(setting, loss, eps, lam, lam_c=None):
             free = slack > ROUNDING * arrays.mu_e[:, None]
         else:
             free = _student(calculus, arrays.mu_e, arrays.sigma)
-        v, counts = _newton(calculus, free)
+        v, counts = damped_newton(calculus, free)
     return _judged(setting, arrays, problem, free, v, np.where(free.any(axis=1), counts, 0))
 
 

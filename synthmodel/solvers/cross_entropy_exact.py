@@ -16,13 +16,13 @@ from scipy.optimize import brentq
 
 from synthmodel.model.setting import checked
 from synthmodel.model.solution import NotConverged
+from synthmodel.solvers.newton import damped_newton
 
 __all__ = ["exact_gradient", "exact_risk", "exact_threshold", "solve_exact"]
 
 ACCURACY = 1e-10  # in units of the larger mean: a larger residual or quadrature error raises
 WEIGHT_ACCURACY = 1e-8  # a larger Newton step, relative to |w|, still to go raises
 ROUNDING = 1e-14  # in units of the larger mean: a weight pulled by less is 0
-STEPS = 100  # of Newton's method; it takes 2 to 20
 RADIUS = 9.0  # the normal law beyond it weighs 2e-19
 MOST_NODES = 4_000_000
 ORDER, FINER = 16, 20  # Gauss-Legendre nodes a piece
@@ -204,33 +204,19 @@ def _derivatives(v, problem, order=ORDER):
 
 
 def _newton(v, problem, free):
-    """The minimiser over the coordinates `free` of v > 0, the others kept, and the count of derivatives.
+    """The minimiser over the coordinates `free` of v > 0, the others kept, and the count of derivatives."""
+    def calculus(_, at):
+        return [np.asarray(part)[None] for part in _derivatives(at[0], problem)]
 
-    The risk is strictly convex and smooth there. A step is halved until it stays in v > 0 and shrinks the gradient.
-    """
-    damping, count = 1.0, 1
-    _, gradient, hessian = _derivatives(v, problem)
-    for _ in range(STEPS):
-        step = np.zeros(2)
-        step[free] = -np.linalg.solve(hessian[np.ix_(free, free)], gradient[free])
-        if np.linalg.norm(step) <= WEIGHT_ACCURACY * np.linalg.norm(v):
-            return v + step, count  # quadratic convergence: the error left is at the rounding level
-        trial = v + damping * step
-        if trial[free].min() > 0:
-            count += 1
-            _, trial_gradient, trial_hessian = _derivatives(trial, problem)
-            if np.linalg.norm(trial_gradient[free]) <= (1 - damping / 4) * np.linalg.norm(gradient[free]):
-                v, gradient, hessian, damping = trial, trial_gradient, trial_hessian, 1.0
-                continue
-        damping /= 2
-    return v, count
+    found, counts = damped_newton(calculus, np.array([free]), v[None])
+    return found[0], int(counts[0])
 
 
 def _on_axis(problem, i):
     """The minimiser v on axis i, 0 elsewhere, and the count of derivatives."""
     start = np.zeros(2)
     start[i] = 1 / (abs(problem.mu_e) + problem.sigma_e + abs(problem.mu_c) + problem.sigma_c)
-    return _newton(start, problem, [i])
+    return _newton(start, problem, start > 0)
 
 
 def _minimise(problem):
@@ -243,7 +229,7 @@ def _minimise(problem):
             if _derivatives(v, problem)[1][1 - i] >= -ROUNDING * problem.scale:
                 return v, count
             ends[i] = v[i]
-    v, used = _newton(ends / 2, problem, [0, 1])
+    v, used = _newton(ends / 2, problem, [True, True])
     return v, count + used
 
 

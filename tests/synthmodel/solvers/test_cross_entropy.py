@@ -203,11 +203,11 @@ def test_t3_ce_label_smoothing_lowers_both_weights_and_their_ratio(sigma, eps, l
 
 @pytest.mark.parametrize("name", ["a coarse quadrature", "an early stop", "weights that rounding left open"])
 def test_a_solution_that_is_not_good_enough_raises(monkeypatch, name):
-    exact, eps = cross_entropy._newton, 0.2
+    exact, eps = cross_entropy.damped_newton, 0.2
     if name == "a coarse quadrature":
         monkeypatch.setattr(cross_entropy, "EXPONENT", 12.0)
     elif name == "an early stop":  # residual 1e-9
-        monkeypatch.setattr(cross_entropy, "_newton", lambda *a: (exact(*a)[0] * (1 + 5e-9), np.ones(1)))
+        monkeypatch.setattr(cross_entropy, "damped_newton", lambda *a: (exact(*a)[0] * (1 + 5e-9), np.ones(1)))
     else:
         eps = 0.5 - 1e-12
     with pytest.raises(NotConverged, match="accepted: choose a larger lam"):
