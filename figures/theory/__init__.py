@@ -1,3 +1,3 @@
-"""Figures of the theory: weights, ratios, accuracies, flows."""
+"""Figures of the theory: weights, ratios, accuracies, flows, the learning curve."""
 
-__all__ = ["accuracy", "dynamics", "finite_sample", "flows", "ratios", "weights"]
+__all__ = ["accuracy", "dynamics", "finite_sample", "flows", "learning_curve", "ratios", "weights"]

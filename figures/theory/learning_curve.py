@@ -1,0 +1,59 @@
+"""How many examples it takes until the margin loss uses w2, or drops it (claim N1-sample).
+
+`python -m figures.theory.learning_curve` draws figures/data/learning_curve.png. The lines are exact, the dashes the
+normal approximation, the marks samples of the two-weight empirical risk.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, read_csv, save, styled, write_csv
+from synthmodel.model.setting import Setting
+from synthmodel.samples.learning_curve import chance_used, chance_used_normal
+
+__all__ = ["compute", "draw"]
+
+SETTING = Setting(1, 0.5)
+SIZES = {0.2: BLUE, 0.32: GREEN, 0.359: BLACK, 0.4: RED, 0.45: GREY}  # eps; eps0 = .35895
+EXAMPLES = sorted({round(count) for count in np.geomspace(1, 1000, 40)})
+SAMPLED, SAMPLES = (1, 3, 10, 30, 100, 300), 4000
+
+
+def compute(folder: Path) -> None:
+    """learning_curve.csv: the chance of w2 > 0 by eps and number of examples, exactly, nearly, and in samples."""
+    rng, rows = np.random.default_rng(0), []
+    for eps in SIZES:
+        for count in EXAMPLES:
+            rows.append({"eps": eps, "examples": count, "exact": chance_used(SETTING.k(eps), count),
+                         "normal": chance_used_normal(SETTING.k(eps), count), "sampled": None})
+        for count in SAMPLED:
+            features = SETTING.mu + SETTING.sigma * rng.standard_normal((SAMPLES, count, 2))
+            used = features.min(axis=2).mean(axis=1) > 2 * eps
+            rows.append({"eps": eps, "examples": count, "exact": chance_used(SETTING.k(eps), count),
+                         "normal": chance_used_normal(SETTING.k(eps), count), "sampled": float(used.mean())})
+    write_csv(folder / "learning_curve.csv", rows)
+
+
+@styled()
+def draw(folder: Path) -> None:
+    """learning_curve.png and .svg, from learning_curve.csv."""
+    rows = read_csv(folder / "learning_curve.csv")
+    figure, ((axis,),) = new_figure(1, 1, 6.4, 3.6)
+    for eps, color in SIZES.items():
+        line = [row for row in rows if row["eps"] == eps and np.isnan(row["sampled"])]
+        marks = [row for row in rows if row["eps"] == eps and not np.isnan(row["sampled"])]
+        counts = [row["examples"] for row in line]
+        axis.plot(counts, [row["exact"] for row in line], color=color, label=f"$\\epsilon$ = {eps:g}")
+        axis.plot(counts, [row["normal"] for row in line], color=color, linestyle=":", linewidth=1)
+        axis.plot([row["examples"] for row in marks], [row["sampled"] for row in marks], "o", color=color, markersize=3)
+    axis.set(xscale="log", xlabel="training examples $N$", ylabel=r"$\Pr(w_2 > 0)$", ylim=(-0.02, 1.02),
+             title=r"$\mu = 1$, $\sigma = .5$: $\epsilon_0 = .359$")
+    axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    save(figure, folder, "learning_curve")
+
+
+if __name__ == "__main__":
+    FOLDER = Path(__file__).parents[1] / "data"
+    compute(FOLDER)
+    draw(FOLDER)
