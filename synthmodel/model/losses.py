@@ -4,13 +4,15 @@ torch's `label_smoothing=beta` puts 1 - beta + beta/K on the true class: b = bet
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from synthmodel.model.by_value import ByValue
 from synthmodel.model.setting import checked
+from synthmodel.model.surrogates import SURROGATES, Surrogate
 
-__all__ = ["LOSSES", "CrossEntropy", "Distillation", "Margin", "SmoothedMargin", "SoftTargetMargin",
+__all__ = ["LOSSES", "CrossEntropy", "Distillation", "Margin", "SmoothedMargin", "SoftTargetMargin", "WorstMargin",
            "WrongClassLSE", "loss_named"]
 
 
@@ -66,6 +68,27 @@ class SoftTargetMargin(ByValue):
     def coefficients(self, n):
         """As in `Margin.coefficients`."""
         return 1 - self.b, 1 - self.b / n, -self.b / n
+
+
+@dataclass(frozen=True, eq=False)
+class WorstMargin(ByValue):
+    """phi((1-b) min_j m_j + b mean_j m_j), m_j = f_i - f_j, maximised over the attack (claim U1); 0 <= b < 1.
+
+    phi: hinge, squared-hinge, logistic, exponential, or a `Surrogate` of your own.
+    """
+
+    phi: object
+    b: float = 0.0
+
+    def __post_init__(self):
+        if not isinstance(self.phi, Surrogate):
+            _check_word(self, "phi", SURROGATES)
+        _check(self, "b", least=0, below=1)
+
+    @property
+    def surrogate(self):
+        """phi as a `Surrogate`."""
+        return self.phi if isinstance(self.phi, Surrogate) else SURROGATES[self.phi]
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +149,7 @@ LOSSES = {
     "wrong-class-lse": (WrongClassLSE, ("tau", "b")),
     "cross-entropy": (CrossEntropy, ("b", "attack")),
     "distillation": (Distillation, ("teacher", "teacher_input")),
+    **{name: (partial(WorstMargin, name), ("b",)) for name in SURROGATES},
 }
 NEEDS = {"smoothed-margin": "b", "soft-target-margin": "b", "wrong-class-lse": "tau", "distillation": "teacher"}
 EXAMPLES = {"b": "0.1", "tau": "0.1", "teacher": "1,0.5"}

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from synthmodel.model.losses import CrossEntropy, Distillation, WrongClassLSE
+from synthmodel.model.losses import CrossEntropy, Distillation, SmoothedMargin, WorstMargin, WrongClassLSE
 from synthmodel.model.penalty import decays
 from synthmodel.model.setting import Setting, checked, checked_setting, number  # noqa: F401 - Setting is used by the doctests
 from synthmodel.model.solution import Solution
@@ -14,6 +14,7 @@ __all__ = ["solve", "threshold"]
 
 METHODS = ("auto", "closed", "numeric")
 SOFT = (CrossEntropy, Distillation, WrongClassLSE)
+NUMERIC = (*SOFT, WorstMargin)
 
 
 def solve(setting, loss, eps, lam=None, method="auto", *, lam_e=None, lam_c=None, penalty="weights"):
@@ -25,7 +26,7 @@ def solve(setting, loss, eps, lam=None, method="auto", *, lam_e=None, lam_c=None
     The numbers in them may be arrays, which broadcast. method: "closed" (T1, T3, T3-target and G-*; margin losses
     only), "numeric" (quadrature, no closed form used), or "auto" (closed where there is one). Cross-entropy and
     distillation under the monotone attack: `solve_cross_entropy`; the exact attack: `solve_exact`; the wrong-class
-    log-sum-exp: `solve_lse`.
+    log-sum-exp: `solve_lse`; hinge and its kin: `solve_worst_margin`.
     Returns a `Solution`; raises ValueError for bad input or a setting that the loss's method does not cover, and
     NotConverged rather than return a bad number.
 
@@ -40,7 +41,7 @@ def solve(setting, loss, eps, lam=None, method="auto", *, lam_e=None, lam_c=None
     if method not in METHODS:
         raise ValueError(f"the method {method!r} is unknown: choose auto, closed or numeric.")
     decay = decays(setting, lam, lam_e, lam_c, penalty)
-    if isinstance(loss, SOFT):
+    if isinstance(loss, NUMERIC):
         if method == "closed":
             raise ValueError(f"a closed form was asked for {loss}, which has none: use the method numeric.")
         return _solve_soft(setting, loss, eps, *decay)
@@ -50,6 +51,9 @@ def solve(setting, loss, eps, lam=None, method="auto", *, lam_e=None, lam_c=None
 
 
 def _solve_soft(setting, loss, eps, *decay):
+    if isinstance(loss, WorstMargin):
+        from synthmodel.solvers.worst_margin import solve_worst_margin
+        return _each(solve_worst_margin, setting, loss, eps, *decay)
     if isinstance(loss, WrongClassLSE):
         from synthmodel.solvers.log_sum_exp import solve_lse
         return solve_lse(setting, loss, eps, *decay)
@@ -102,15 +106,20 @@ def _each(method, setting, loss, eps, lam, lam_c):
 def threshold(setting, loss):
     """The eps from which on w2 = 0.
 
-    eps0 (T1), eps1 (T3) and their generalisations for the margin losses; mu_c/2 for the wrong-class log-sum-exp and for
-    cross-entropy under the monotone attack (T1-temp, T1-CE), where at equal means w1 dies too. It is <= 0 where w2 = 0
-    at every eps. Raises ValueError for cross-entropy with b >= (K-1)/K or under the exact attack, and for distillation,
+    eps0 (T1), eps1 (T3) and their generalisations for the margin losses, and for every surrogate of the least margin
+    the same two (U1; norm inf); mu_c/2 for the wrong-class log-sum-exp and for cross-entropy under the monotone attack
+    (T1-temp, T1-CE), where at equal means w1 dies too. It is <= 0 where w2 = 0 at every eps. Raises ValueError for cross-entropy with b >= (K-1)/K or under the exact attack, and for distillation,
     where it depends on lam (for the exact attack: `synthmodel.solvers.cross_entropy_exact.exact_threshold`).
 
     >>> threshold(Setting(1, 0.5), CrossEntropy())
     0.5
     """
     checked_setting(setting)
+    if isinstance(loss, WorstMargin):
+        if setting.norm != math.inf:
+            raise ValueError(f"norm = {setting.norm} was given, but the threshold of a surrogate of the least margin "
+                             "is known for norm inf only: choose norm inf, or a margin loss.")
+        return threshold_closed(setting, SmoothedMargin(loss.b))
     if not isinstance(loss, SOFT):
         return threshold_closed(setting, loss)
     if isinstance(loss, Distillation) or getattr(loss, "attack", "monotone") == "exact":

@@ -174,7 +174,7 @@ def test_curve(capsys):
     ("solve --eps 0.2 --loss smoothed-margin --b 1", "b = 1 was given, but it must be a finite number >= 0 and < 1"),
     ("solve --eps 0.2 --loss smoothed-margin", "no b was given for smoothed-margin"),
     ("solve --eps 0.2 --loss margin --b 0.1", "which has no smoothing"),
-    ("solve --eps 0.2 --loss hinge", "the loss 'hinge' is unknown"),
+    ("solve --eps 0.2 --loss ramp", "the loss 'ramp' is unknown"),
     ("solve --eps 0.2 --loss cross-entropy --method closed", "which has none"),
     ("solve --eps 0.2 --loss cross-entropy --b 0.9", "choose b <= 2/3"),
     ("solve --eps 0.2 --method guess", "the method 'guess' is unknown"),

@@ -47,7 +47,7 @@ def test_coefficients_give_the_loss(loss, n):
     *[(lambda t=t: Distillation(t), "must be two weights") for t in (5, None, "12", (1,), (1, 2, 3), np.ones(2))],
     (lambda: Distillation((1, -1)), "a teacher's weight = -1"), (lambda: Distillation((1, "x")), "weight = x"),
     (lambda: Distillation((1, 1), "dirty"), "teacher_input = 'dirty'"),
-    (lambda: loss_named("hinge"), "the loss 'hinge' is unknown: choose margin, "),
+    (lambda: loss_named("ramp"), "the loss 'ramp' is unknown: choose margin, "),
     (lambda: loss_named("margin", tau=0.1), "tau = 0.1 was given for the loss margin, which has no tau"),
     (lambda: loss_named("margin", b=0.1), "which has no smoothing"),
     (lambda: loss_named("margin", b=2), "b = 2"), (lambda: loss_named("margin", attack="exact"), "has no attack"),
