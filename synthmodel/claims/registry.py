@@ -40,6 +40,16 @@ CLAIMS = (
     Claim("N1", "new", "The loss drops w2 exactly where an infinitesimal w2 stops raising joint accuracy: "
           "P'(0+) = p_e(0) E[M], eps0 = E[min C]/2", "symbolic",
           "M independent of e; E|M| finite; p_e bounded, continuous and positive at 0"),
+    Claim("U1", "new", "Theorem 1's thresholds are those of every loss phi(min_j m_j), phi convex and falling: w2 > 0 "
+          "iff eps < eps0 = E[min C]/2, w1 > 0 iff eps < mu/2; for phi((1-b) min m + b mean m) the first is eps1",
+          "symbolic", "any noise law without atoms, e independent of c; phi'(0) < 0 exists; a finite risk; the penalty "
+          "convex, rising in w1, of slope 0 in w2 at w2 = 0 and in w1 at 0"),
+    Claim("U1-l1", "new", "With l1 decay lam_1 |w2| beside the penalty U1's threshold is eps0 - lam_1/2", "refuted",
+          "as U1; b = 0", instead="it is where E[M] = lam_1/E[-phi'(w1 e)] at the best w1 on w2 = 0: eps0 - lam_1/2 "
+          "for the margin loss alone, below it for a phi that falls by at most 1 per unit, as hinge does"),
+    Claim("U1-smoothing", "new", "Theorem 3 for every loss of U1: below eps1, w2 is larger than without smoothing",
+          "refuted", "as U1; 0 < b < 1", instead="only between eps0 and eps1, where it is 0 without; the ratio w2/w1 "
+          "rises in every case tried"),
     # Section 2: robust accuracy
     Claim("T2-pair", "paper", "Accuracy against any one other class rises with w2 up to w2 = w1, then falls",
           "symbolic", "eps < mu/2"),

@@ -9,6 +9,7 @@ import math
 import numpy as np
 from scipy.optimize import brentq, minimize, root
 
+from synthmodel.model.losses import WorstMargin  # noqa: F401 - for the doctest
 from synthmodel.model.noise import panel_rule, quantile_rule
 from synthmodel.model.setting import Setting, checked  # noqa: F401 - Setting is used by the doctest
 from synthmodel.model.solution import NotConverged, Solution

@@ -6,6 +6,7 @@ from operator import add, ge, gt, lt
 
 import pytest
 
+import tests.properties.test_properties_readings  # noqa: F401 - registers its properties
 from synthmodel.accuracy.three_classes import b_star, r_acc
 from synthmodel.solvers.margin_closed import eps0
 from tests.properties import test_properties_bayes  # noqa: F401 - it registers its properties
@@ -45,6 +46,9 @@ MUTANTS = {
     "A1: also for losses that fall in a margin": ("a1", {"slopes": lambda piece: (piece[0], -piece[1], piece[2])}),
     "N1: E max for E min": ("n1", {"means": lambda law: -mean_least(law, 2)}),
     "N1: three wrong classes for two": ("n1", {"means": lambda law: mean_least(law, 3)}),
+    "U1: b for 1 - b": ("u1", {"kept": lambda b: b}),
+    "U1: eps for 2 eps": ("u1", {"per": 1}),
+    "U1: one wrong class more": ("u1_every_law", {"off": 1}),
     "S1: eps for 2 eps": ("s1", {"attack": 1}),
     "S1: r < 0.9": ("s1", {"top": 0.9}),
     "T1-CE: the margin loss's threshold": ("t1_ce", {"threshold": eps0}),

@@ -54,6 +54,52 @@ def soft_target_gain(b):
     return gain
 
 
+def hinge_slopes(k, b, w1, w2, lam):
+    """Slopes of E max(0, 1 - w1 e - w2 M) + (lam/2)|w|^2, M = mean - (1-b)|c_2 - c_3|/2, in units of the noise.
+
+    Given s = |c_2 - c_3|/sqrt(2) the margin is normal, of mean a = k (w1 + w2) - w2 (1-b) s/sqrt(2) and deviation v,
+    and the mean loss has the slopes -Phi(u) in a and phi(u) in v, u = (1 - a)/v.
+    """
+    k, kept, lam, w1, w2 = numbers(k, 1 - Fraction(b), lam, w1, w2)
+    v = (w1 * w1 + w2 * w2 / 2).sqrt()
+
+    def mean(function):
+        def at(s):
+            own = k - kept * s / arb(2).sqrt()
+            u = (1 - k * w1 - own * w2) / v
+            return function(own, below(u), density(u))
+        # half-normal; beyond 10 the law weighs less than 1e-22, where |own| is counted
+        return 2 * acb.integral(lambda s, _: at(s) * density(s), 0, 10).real + arb(0, 1e-20)
+    return (mean(lambda own, low, top: w1 / v * top - k * low) + lam * w1,
+            mean(lambda own, low, top: w2 / (2 * v) * top - own * low) + lam * w2)
+
+
+def u1_l1(k=1, lam="1/10", l1="3/10", w1=("1.002", "1.0025")):
+    """Hinge loss with l1 decay drops w2 at mu = 2, sigma = 1, eps = (2 - k)/2, which is below eps0 - l1/2.
+
+    On w2 = 0 the best w1 lies in the interval `w1`, where the slope in w2, l1 - Pr(w1 e < 1) E M, is positive.
+    """
+    k, l1, low, high = numbers(k, l1, *w1)
+    sides = [-hinge_slopes(k, 0, low, 0, lam)[0], hinge_slopes(k, 0, high, 0, lam)[0]]
+    steep = below(1 / low.union(high) - k).real
+    eps, eps0 = 1 - k / 2, 1 - mean_least() / 2
+    return [*sides, eps0 - l1 / 2 - eps, l1 - steep * (k - mean_least())], [(eps0 - l1 / 2, 4), (steep, 3)]
+
+
+def u1_smoothing(k=4, lam="1/1000", b="3/10", between="69/200", plain=("0.3520", "0.3521"), soft=("0.2850", "0.2851")):
+    """Under hinge loss w2 > `between` without smoothing and w2 < `between` with b.
+
+    The risk is strictly convex. On the line w2 = `between` it is least at w1 in the interval given; the sign of its
+    slope in w2 there says on which side of the line its minimum lies.
+    """
+    margins = [number(b)]
+    for share, ends, side in ((0, plain, -1), (b, soft, 1)):
+        low, high = numbers(*ends)
+        margins += [-hinge_slopes(k, share, low, between, lam)[0], hinge_slopes(k, share, high, between, lam)[0],
+                    side * hinge_slopes(k, share, low.union(high), between, lam)[1]]
+    return margins, []
+
+
 def t3_target(mu=1, sigma="1/2", b="3/10", eps="7/20"):
     """At eps the hard loss learns w2 and the soft-target margin does not, under delta* and under the exact attack.
 
@@ -211,6 +257,8 @@ def g_share_rule(eps="1/4", mu=1, sigma="1/2"):
 CASES = {
     "T2-joint": (t2_joint, {"low": Fraction(3, 10), "high": Fraction(3, 5)}),
     "N2-unequal": (n2_unequal, {"s_e": "3/5"}),
+    "U1-l1": (u1_l1, {"l1": "1/10"}),
+    "U1-smoothing": (u1_smoothing, {"b": "0"}),
     "T3-target": (t3_target, {"eps": "1/4"}),
     "T1-CE": (t1_ce, {"eps": "1/3"}),
     "T1-temp-plain": (t1_temp_plain, {"tau": 1}),

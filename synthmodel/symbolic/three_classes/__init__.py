@@ -1,5 +1,12 @@
-"""Theorems 1 to 3 and N1 to N3 on three classes: attack, margin loss, joint accuracy, best ratio, unequal noise."""
+"""Theorems 1 to 3 and N1 to N3 on three classes: attack, margin loss, joint accuracy, best ratio, unequal noise, U1."""
 
-from synthmodel.symbolic.three_classes import best_ratio, joint_accuracy, margin_loss, unequal_noise, worst_attack
+from synthmodel.symbolic.three_classes import (
+    best_ratio,
+    joint_accuracy,
+    margin_loss,
+    unequal_noise,
+    universal,
+    worst_attack,
+)
 
-__all__ = ["best_ratio", "joint_accuracy", "margin_loss", "unequal_noise", "worst_attack"]
+__all__ = ["best_ratio", "joint_accuracy", "margin_loss", "unequal_noise", "universal", "worst_attack"]

@@ -14,7 +14,7 @@ IDS = {claim.id for claim in CLAIMS}
 OWN = {"T3-ratio", "N3-above"}  # rows of a figure and of a test, no claims
 HEADING = re.compile(r'^#{2,3} <a id="([^"]+)"></a>(.+)$', re.M)
 SECTION = re.compile(r'^### <a id="([^"]+)"></a>(\S+) \((\w+), (\w+)\)$', re.M)
-LIKE_AN_ID = re.compile(r"\b(?:(?:A1|T[123]|N[1-5]|S1|D[1-4]|C1|CE|G|P|E)(?:-[A-Za-z0-9]+)+(?:'(?![\w'\"]))?)")
+LIKE_AN_ID = re.compile(r"\b(?:(?:A1|T[123]|N[1-5]|S1|D[1-4]|C1|CE|G|P|E|U1|R)(?:-[A-Za-z0-9]+)+(?:'(?![\w'\"]))?)")
 CLAIM = re.compile(r"\bclaims? ([A-Z]+\d(?:[\w-]*\w)?'?(?:(?:, | and )[A-Z]+\d(?:[\w-]*\w)?'?)*)")
 NUMBER = re.compile(r"\b[Ss]ections? (\d(?:\.\d)?)(?:(?:, (?:\d(?:\.\d)?, )*\d(?:\.\d)?)? and (\d(?:\.\d)?))?")
 ITEM = re.compile(r"(?:sections? )?([A-Za-z][\w-]*'?|\d(?:\.\d)?)")
