@@ -12,8 +12,8 @@ __all__ = ["SURROGATES", "Surrogate"]
 class Surrogate:
     """phi(t), for a margin t: convex and nowhere rising.
 
-    value, slope: functions of an array t.  kinks: the t at which the slope jumps or bends; never 0, since at w = 0
-    every margin is 0, and a slope that jumps there lets w1 die before mu/2.
+    value, slope: functions of an array t.  kinks: the t at which the slope jumps or bends sharply; never 0, since at
+    w = 0 every margin is 0, and a slope that jumps there lets w1 die before mu/2.
     """
 
     value: callable

@@ -108,8 +108,9 @@ def threshold(setting, loss):
 
     eps0 (T1), eps1 (T3) and their generalisations for the margin losses, and for every surrogate of the least margin
     the same two (U1; norm inf); mu_c/2 for the wrong-class log-sum-exp and for cross-entropy under the monotone attack
-    (T1-temp, T1-CE), where at equal means w1 dies too. It is <= 0 where w2 = 0 at every eps. Raises ValueError for cross-entropy with b >= (K-1)/K or under the exact attack, and for distillation,
-    where it depends on lam (for the exact attack: `synthmodel.solvers.cross_entropy_exact.exact_threshold`).
+    (T1-temp, T1-CE), where at equal means w1 dies too. It is <= 0 where w2 = 0 at every eps. Raises ValueError for
+    cross-entropy with b >= (K-1)/K or under the exact attack, and for distillation, where it depends on lam (for the
+    exact attack: `synthmodel.solvers.cross_entropy_exact.exact_threshold`).
 
     >>> threshold(Setting(1, 0.5), CrossEntropy())
     0.5

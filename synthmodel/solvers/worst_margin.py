@@ -74,9 +74,10 @@ class _Risk:
 
 
 def solve_worst_margin(setting, loss, eps, lam, lam_c=None):
-    """Minimise E max_delta loss + (lam w1^2 + lam_c w2^2)/2 for a `WorstMargin` loss: convex, with one minimiser w >= 0.
+    """Minimise E max_delta loss + (lam w1^2 + lam_c w2^2)/2 for a `WorstMargin` loss: convex, the minimiser is >= 0.
 
-    lam_c: lam, where it is not given. Design A, norm inf; with b > 0, a correlation or design B: three classes and normal noise. Numbers, not arrays.
+    lam_c: lam, where it is not given. Design A, norm inf; with b > 0, a correlation or design B: three classes and
+    normal noise. Numbers, not arrays.
     Raises ValueError for another setting, NotConverged for slopes above 1e-10 mu, for a quadrature that changes them by
     more than 1e-7 mu, or where the mean of the loss is infinite.
 

@@ -21,7 +21,7 @@ PIECES = st.lists(st.tuples(between("1/10", 2), between("1/10", 2), WIDTHS), min
 
 
 def mixture(pieces):
-    """The sum of hinges and rounded hinges as a Surrogate."""
+    """The sum of hinges and rounded hinges as a Surrogate; a rounded corner may be narrow, so it counts as a kink."""
     sharp = [(float(a), float(h)) for a, h, width in pieces if not width]
     round_ = [(float(a), float(h), float(width)) for a, h, width in pieces if width]
 
@@ -32,7 +32,7 @@ def mixture(pieces):
     def slope(t):
         return (-sum(a * (np.asarray(t) < h) for a, h in sharp)
                 - sum(a * expit((h - t) / width) for a, h, width in round_))
-    return Surrogate(value, slope, tuple(h for _, h in sharp))
+    return Surrogate(value, slope, tuple(float(h) for _, h, _ in pieces))
 
 
 @property_of("U1", examples=20, model=attacked(SMOOTHINGS), pieces=PIECES, lam=between("1/20", 2, 1))

@@ -44,6 +44,14 @@ def test_a_linear_surrogate_is_the_margin_loss():
         assert [found.w1, found.w2, found.risk] == pytest.approx([known.w1, known.w2, known.risk], abs=1e-8)
 
 
+def test_two_decays():
+    line, setting = Surrogate(lambda t: -t, lambda t: -np.ones_like(t)), Setting(1, 0.5)
+    found, known = (solve(setting, loss, 0.2, lam_e=0.3, lam_c=0.7) for loss in (WorstMargin(line), Margin()))
+    assert [found.w1, found.w2, found.risk] == pytest.approx([known.w1, known.w2, known.risk], abs=1e-8)
+    for eps, alive in ((eps0(setting) - 1e-6, True), (eps0(setting) + 1e-6, False)):  # U1: whatever the two decays
+        assert (solve(setting, WorstMargin("hinge"), eps, 0.1, penalty="entries").w2 > 0) == alive
+
+
 def test_arrays_and_thresholds():
     setting = Setting(1, 0.5)
     found = solve(setting, WorstMargin("exponential", [0.0, 0.3]), 0.2, 0.5)
