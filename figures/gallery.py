@@ -9,9 +9,9 @@ from pathlib import Path
 from types import ModuleType
 
 from figures import atlas
-from figures.networks import planted, real_run, trimming
+from figures.networks import feature_network, planted, real_run, trimming
 from figures.phase import theorems
-from figures.theory import accuracy, dynamics, finite_sample, ratios, weights
+from figures.theory import accuracy, dynamics, finite_sample, learning_curve, ratios, weights
 
 __all__ = ["DATA", "PICTURES", "Picture", "gallery", "linked"]
 
@@ -42,6 +42,10 @@ PICTURES = (
     Picture("dynamics", "Learned, then forgotten", dynamics, ("dynamics.csv",), "synthmodel atlas", dynamics.finding),
     Picture("finite_sample", "A finite sample", finite_sample, ("finite_sample.json",),
             "python -m figures.theory.finite_sample", finite_sample.finding),
+    Picture("learning_curve", "Examples until w2 is used, or dropped", learning_curve, ("learning_curve.csv",),
+            "python -m figures.theory.learning_curve", learning_curve.finding),
+    Picture("feature_network", "A two-layer network beside the Bayes error", feature_network,
+            ("feature_network.json",), "python -m figures.networks.feature_network", feature_network.finding),
     Picture("planted", "Networks on planted images", planted,
             ("planted.csv", "planted-theory.csv", "comparison.csv", "predictions.csv"), "synthmodel report",
             planted.finding),

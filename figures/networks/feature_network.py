@@ -26,7 +26,7 @@ from synthmodel.accuracy.bayes import bayes_error, exclusive_error
 from synthmodel.model.setting import Setting
 from synthmodel.solvers.margin_closed import eps0
 
-__all__ = ["DATA", "draw", "experiment", "robust_errors"]
+__all__ = ["DATA", "draw", "experiment", "finding", "robust_errors"]
 
 DATA = Path(__file__).parents[1] / "data" / "feature_network.json"
 SETTING = Setting(1, 0.5)
@@ -161,11 +161,25 @@ def experiment(sizes: tuple = SIZES, seeds: tuple = SEEDS, alone: tuple = ALONE,
             "width": WIDTH, "batch": BATCH, "steps": STEPS, "rate": RATE, "rows": rows}
 
 
+def finding(folder: Path) -> str:
+    data = json.loads((folder / DATA.name).read_text())
+    rows = [row for row in data["rows"] if row["features"] == "all"]
+    count = len(data["seeds"])
+    kept = [sum(error < row["exclusive"] for error in row["robust_error"]) for row in rows]
+    near = ", ".join(f"{np.mean(row['robust_error']):.3f} at {row['eps']:g} (Bayes {row['bayes']:.3f}, exclusive "
+                     f"features alone {row['exclusive']:.3f}, two weights {row['two_weights']:.3f})" for row in rows)
+    beyond = [ratio for row in rows if row["eps"] > data["eps0"] for ratio in row["ratio"]]
+    tried, threshold = count * len(rows), data["eps0"]
+    return (f"B1, T1-CE: the mean robust error over {count} seeds is {near}. It is below all that exclusive features "
+            f"can give in {sum(kept)} of {tried} networks; beyond eps0 = {threshold:.3f} the slope ratio "
+            f"of the shared features is {min(beyond):.2f} to {max(beyond):.2f}: they are kept.")
+
+
 @styled()
 def draw(folder: Path, source: Path = DATA) -> None:
     """feature_network.png and .svg: robust errors over the attack's size, every seed a mark."""
     data = json.loads(Path(source).read_text())
-    figure, ((errors,),) = new_figure(1, 1, 5.6, 3.8)
+    figure, ((errors,),) = new_figure(1, 1, 7.4, 3.8)
     sizes = np.linspace(0.02, 0.49, 95)
     curves = {"two_weights": ("two weights, the best", GREY, "-."), "exclusive": (
         "exclusive features, any classifier", RED, "--"), "confusable": (
@@ -180,7 +194,7 @@ def draw(folder: Path, source: Path = DATA) -> None:
     errors.axvline(data["eps0"], color=GREY, linewidth=0.8)
     errors.text(data["eps0"], 4e-4, r" $\epsilon_0$", color=GREY)
     errors.set(yscale="log", ylim=(3e-4, 1), xlabel=r"attack size $\epsilon$", ylabel="robust error")
-    errors.legend(loc="lower right")
+    errors.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     save(figure, folder, "feature_network")
 
 

@@ -12,7 +12,7 @@ from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, read_csv, s
 from synthmodel.model.setting import Setting
 from synthmodel.samples.learning_curve import chance_used, chance_used_normal
 
-__all__ = ["compute", "draw"]
+__all__ = ["compute", "draw", "finding"]
 
 SETTING = Setting(1, 0.5)
 SIZES = {0.2: BLUE, 0.32: GREEN, 0.359: BLACK, 0.4: RED, 0.45: GREY}  # eps; eps0 = .35895
@@ -33,6 +33,22 @@ def compute(folder: Path) -> None:
             rows.append({"eps": eps, "examples": count, "exact": chance_used(SETTING.k(eps), count),
                          "normal": chance_used_normal(SETTING.k(eps), count), "sampled": float(used.mean())})
     write_csv(folder / "learning_curve.csv", rows)
+
+
+def finding(folder: Path) -> str:
+    rows = read_csv(folder / "learning_curve.csv")
+
+    def needed(eps: float, reached: bool) -> int:
+        return int(min(row["examples"] for row in rows if row["eps"] == eps
+                       and (row["exact"] > 0.99 if reached else row["exact"] < 0.01)))
+
+    drawn = [row for row in rows if not np.isnan(row["sampled"])]
+    worst = max(abs(row["sampled"] - row["exact"]) for row in drawn)
+    return (f"N1-sample: with one example the margin loss uses w2 with a chance of "
+            f"{max(row['exact'] for row in rows if row['examples'] == 1):.2f} (eps = 0.2) to "
+            f"{min(row['exact'] for row in rows if row['examples'] == 1):.2f} (eps = 0.45). 99 % sure it takes "
+            f"{needed(0.2, True)} examples at eps = 0.2 and {needed(0.32, True)} at 0.32; that it does not, "
+            f"{needed(0.45, False)} at 0.45 and {needed(0.4, False)} at 0.4. Samples differ by at most {worst:.3f}.")
 
 
 @styled()
