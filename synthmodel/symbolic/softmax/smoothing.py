@@ -128,5 +128,5 @@ def t3_ce_rates() -> Stated:
         check("and r tends to (L + A)/(L + B), which falls in b: so where r rises, b tends to 0 as k grows.",
               sp.diff(limit, s.b), "<", 0, [SMOOTHED]),
     ), ("S1, T3-CE and CE-2D", CONVEX, s.LEIBNIZ, "the implicit function theorem",
-        "not derived: the signs (certified on boxes by certificates.section9_more; r rises in b at some points)"), {
+        "not derived: the signs (certified on boxes by proofs.ce_smoothing; r rises in b at some points)"), {
             "w1_falls": FALLS["w1"], "w2_falls": FALLS["w2"], "limit": limit}
