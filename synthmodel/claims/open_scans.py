@@ -20,7 +20,8 @@ from synthmodel.solvers.cross_entropy import cross_entropy_ratio, solve_cross_en
 from synthmodel.solvers.margin_closed import extreme_mean
 from synthmodel.system.files import commit, write_text
 
-__all__ = ["end_of_n4", "in_k", "in_smoothing", "least_excess", "pairs_ratio", "scan", "unequal_noise"]
+__all__ = ["end_of_n4", "least_excess", "scan", "scan_design_b", "scan_smoothing", "scan_strength",
+           "scan_unequal_noise"]
 
 ROUNDING = 1e-11  # of weights and ratios: a smaller rise is none
 SMOOTHING = np.concatenate([[0.0], np.geomspace(1e-8, 1e-2, 13), np.linspace(0.02, 0.66, 33), [0.6666]])
@@ -50,12 +51,12 @@ def _add(found, name, rise, index, where):
         entry.update(largest_relative_step=rise, **where, b=[float(b) for b in SMOOTHING[index:index + 2]])
 
 
-def in_smoothing(ks=K_GRID, decays=L_GRID):
+def scan_smoothing(ks=K_GRID, decays=L_GRID):
     """Do w1, w2 and r = w2/w1 fall with the smoothing b at equal noise (T3-CE)? For each, rises and the largest step.
 
     mu = k, sigma = 1, eps = 0, lam = L. A relative step is negative where the quantity falls.
 
-    >>> found = in_smoothing(ks=[0.5, 1.0], decays=[1e-3, 1.0])
+    >>> found = scan_smoothing(ks=[0.5, 1.0], decays=[1e-3, 1.0])
     >>> [found[name]["curves_that_rise"] for name in ("w1", "w2", "r")]
     [0, 0, 0]
     """
@@ -72,12 +73,12 @@ def in_smoothing(ks=K_GRID, decays=L_GRID):
     return found | {"curves": curves, "refused": refused}
 
 
-def unequal_noise(count=200, seed=0):
-    """As `in_smoothing`, at equal means k and unequal noises sigma_e = 1, sigma_c: `count` random settings.
+def scan_unequal_noise(count=200, seed=0):
+    """As `scan_smoothing`, at equal means k and unequal noises sigma_e = 1, sigma_c: `count` random settings.
 
     log-uniform: k in [.1, 6], sigma_c in [1/6, 6], L in [1e-4, 100].
 
-    >>> unequal_noise(count=3)["curves"]
+    >>> scan_unequal_noise(count=3)["curves"]
     3
     """
     rng = np.random.default_rng(seed)
@@ -94,10 +95,10 @@ def unequal_noise(count=200, seed=0):
     return found | {"curves": curves, "refused": refused, "seed": seed}
 
 
-def in_k(ks=K_GRID, decays=L_GRID):
+def scan_strength(ks=K_GRID, decays=L_GRID):
     """Does r_CE rise with k (T1-CE)? 1 - r at neighbours in ks, where it exceeds rounding; counts and the least fall.
 
-    >>> in_k(ks=[0.5, 1.0, 2.0], decays=[1e-6, 1.0])["falls"]
+    >>> scan_strength(ks=[0.5, 1.0, 2.0], decays=[1e-6, 1.0])["falls"]
     0
     """
     steps, falls, least = 0, 0, np.inf
@@ -143,12 +144,12 @@ def end_of_n4(classes, low=2.2, high=4.5):
     return float(k), least_excess(k, classes)[1]
 
 
-def pairs_ratio(classes=(4, 5, 10, 30), steps=12):
+def scan_design_b(classes=(4, 5, 10, 30), steps=12):
     """The least r_acc - r_AT over k in design B with decay on the whole W, r_AT = 1 - e_n/((n-1) k) (N2-B).
 
     k from 1.05 to 6 times the threshold e_n/(n-1), n = K - 1.
 
-    >>> pairs_ratio(classes=(4,), steps=3)["4"]["least"] > 0
+    >>> scan_design_b(classes=(4,), steps=3)["4"]["least"] > 0
     True
     """
     rows = {}
@@ -165,8 +166,8 @@ def scan():
     """All scans as one dictionary, with the grids and the commit."""
     ends = {str(classes): dict(zip(("k", "L"), end_of_n4(classes), strict=True)) for classes in (3, 4, 5, 10, 30, 100)}
     return {"commit": commit(), "b": SMOOTHING.tolist(), "k": K_GRID.tolist(), "L": L_GRID.tolist(),
-            "T3-CE": in_smoothing(), "T3-CE, unequal noise": unequal_noise(), "T1-CE in k": in_k(), "N4 ends": ends,
-            "N2-B": pairs_ratio()}
+            "T3-CE": scan_smoothing(), "T3-CE, unequal noise": scan_unequal_noise(), "T1-CE in k": scan_strength(),
+            "N4 ends": ends, "N2-B": scan_design_b()}
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def check_cas():
                     "row-centred; class means exact and of 100,000 samples", error, "largest error (allowed: 1e-12)")
 
 
-def check_separation():
+def check_cas_separation():
     """Simulated independent rows and means mu_0 + c W_i, at growing numbers of features, against K(K-1) rho/(1+3 rho).
 
     Uneven means (mu_0 uniform on [0, 2] or constant), two laws of the entries; W as it is and row-centred. The error is
@@ -86,7 +86,7 @@ def check_separation():
                     "it is and row-centred", worst, "largest error in units of 60/sqrt(d) (allowed: 1)")
 
 
-def check_margin_cas():
+def check_mcas():
     """Features shared by m of K classes: cosines and mCAS from the definition, against the binomial formulas."""
     errors = []
     for classes, shared_by, q in ((3, 2, 0.7), (5, 2, 0.4), (5, 3, 1.2), (6, 5, 0.5)):
@@ -132,7 +132,7 @@ def trained_ratio(setting, eps, lam_f, rng, n=12_000):
     return -np.trace(centred[:, 3:]) / np.trace(centred[:, :3])
 
 
-def check_linear_training():
+def check_p_linear():
     setting, eps, lam_f = Setting(1.0, 0.5), 0.2, 0.05
     ratios = [trained_ratio(setting, eps, lam_f, np.random.default_rng(seed)) for seed in range(16)]
     deviation = float(np.mean(ratios)) - cross_entropy_ratio(setting, eps, 2 * lam_f)
@@ -142,5 +142,5 @@ def check_linear_training():
                     "standard errors)")
 
 
-CHECKS = {"CAS": check_cas, "CAS-separation": check_separation, "mCAS": check_margin_cas,
-          "P-linear": check_linear_training}
+CHECKS = {"CAS": check_cas, "CAS-separation": check_cas_separation, "mCAS": check_mcas,
+          "P-linear": check_p_linear}

@@ -80,7 +80,7 @@ def check_s1_exact():
                     f"mu = 1, sigma = .2, eps = .2, lam = .001, b = .1: r = {over[1] / over[0]:.3f} > 1")
 
 
-def check_no_early_death():
+def check_t1_ce_exact():
     """At equal means both weights are positive just below mu/2, for each noise, b and lam tried."""
     least = []
     for sigma, b, lam in ((0.1, 0.1, 0.001), (0.5, 0.2, 0.1), (0.5, 0.6, 1.0), (1.5, 0.4, 0.01)):
@@ -92,7 +92,7 @@ def check_no_early_death():
                     "smallest ratio of the weights at eps = .49")
 
 
-def check_early_death():
+def check_t1_ce_exact_unequal():
     """mu = (1, .8): the slope in w2 at 0+ on sampled inputs, w1 at its minimum, on both sides of the threshold."""
     sigma, b, lam, slopes = 0.1, 0.1, 0.001, []
     threshold = exact_threshold(1, 0.8, sigma, sigma, 0, b, lam)
@@ -107,5 +107,5 @@ def check_early_death():
                     "its mean is .4")
 
 
-CHECKS = {"T3-CE-exact": check_t3_ce_exact, "S1-exact": check_s1_exact, "T1-CE-exact": check_no_early_death,
-          "T1-CE-exact-unequal": check_early_death}
+CHECKS = {"T3-CE-exact": check_t3_ce_exact, "S1-exact": check_s1_exact, "T1-CE-exact": check_t1_ce_exact,
+          "T1-CE-exact-unequal": check_t1_ce_exact_unequal}

@@ -32,7 +32,7 @@ def gini(frozen):
     return float(total)
 
 
-def check_noise():
+def check_g_noise():
     errors = []
     for (name, frozen), sigma in product(LAWS.items(), (0.2, 0.6)):
         noise = frozen if name == "gumbel" else name
@@ -49,7 +49,7 @@ def check_noise():
                     "largest error of eps0 (allowed: 1e-09)")
 
 
-def check_classes():
+def check_g_k():
     """Weights on both sides of the threshold by the polar solver, and e_2..e_5 by their closed forms."""
     errors = []
     exact = {2: 1 / math.sqrt(math.pi), 3: 1.5 / math.sqrt(math.pi),
@@ -85,7 +85,7 @@ def joint_classes(r, k, n):
     return float(stats.norm.cdf(k)) if r == 0 else gaussian_mean(lambda e: stats.norm.cdf(k + e / r)**n, k)
 
 
-def check_joint_classes():
+def check_g_joint_k():
     wrong, errors = 0, []
     for classes, k in product((3, 4, 10), (0.7, 1.5, 2.5)):
         setting, n, step = Setting(k, 1.0, classes=classes), classes - 1, 1e-4
@@ -101,7 +101,7 @@ def check_joint_classes():
                     "largest error of P, and of S at r_acc (allowed: 1e-09)")
 
 
-def check_t2_joint_classes():
+def check_t2_joint_k():
     """The shape on a grid of ratios for several K; r_acc = 0 exactly up to k = e_{K-1}."""
     ratios, steepness, good = np.linspace(0.0, 2.0, 81), [], True
     for classes in (4, 10, 30):
@@ -119,7 +119,7 @@ def check_t2_joint_classes():
                     smallest, "smallest change of accuracy in a step, with the right sign")
 
 
-def check_n2_classes():
+def check_n2_k():
     gaps, good = [], True
     for classes in (4, 10, 30):
         edge = law("normal").mean_largest(classes - 1)
@@ -141,7 +141,7 @@ def joint_pairs(r, k, n):
         lambda u: stats.norm.cdf(k + deviation * u / r)**n, k * (1 + (n - 2) * r) / deviation)
 
 
-def check_t2_joint_pairs():
+def check_t2_joint_b():
     ratios, steepness, errors, good = np.linspace(0.0, 2.0, 81), [], [], True
     for classes in (4, 10, 30):
         n = classes - 1
@@ -160,7 +160,7 @@ def check_t2_joint_pairs():
                     "smallest change of accuracy in a step, with the right sign")
 
 
-def check_n2_pairs():
+def check_n2_b():
     """With decay on all of W the cross-class weight is that of decay on (w1, w2), divided by K - 2."""
     gaps = []
     for classes in (4, 10, 30):
@@ -179,7 +179,7 @@ def check_n2_pairs():
                     f"{best_ratio(over, 0.1):.2f}")
 
 
-def check_lp():
+def check_g_lp():
     errors, ordered = [], []
     for p, eps, sigma in product((1.0, 1.5, 2.0, 3.0, 8.0, math.inf), (0.0, 0.15, 0.3), (0.3, 0.8)):
         setting = Setting(1.0, sigma, norm=p)
@@ -206,7 +206,7 @@ def joint_unequal(r, d_e, d_c, s_e, s_c):
     return gaussian_mean(lambda e: stats.norm.cdf((d_e + s_e * e + r * d_c) / (r * s_c))**2, 0.0)
 
 
-def check_unequal():
+def check_t2_unequal():
     wrong, errors, step = 0, [], 1e-4
     for s_e, s_c, eps in product((0.35, 0.8), (0.3, 0.6), (0.0, 0.2, 0.35)):
         d = 1 - 2 * eps
@@ -241,7 +241,7 @@ def check_n2_unequal():
                     f"(k = 1.2: {ratio_closed(1.2):.4f} < {best_ratio(Setting(1.2, 1.0), 0.0):.4f})")
 
 
-CHECKS = {"G-noise": check_noise, "G-K": check_classes, "G-joint-K": check_joint_classes,
-          "T2-joint-K": check_t2_joint_classes, "N2-K": check_n2_classes,
-          "T2-joint-B": check_t2_joint_pairs, "N2-B": check_n2_pairs, "G-lp": check_lp, "T2-unequal": check_unequal,
+CHECKS = {"G-noise": check_g_noise, "G-K": check_g_k, "G-joint-K": check_g_joint_k,
+          "T2-joint-K": check_t2_joint_k, "N2-K": check_n2_k,
+          "T2-joint-B": check_t2_joint_b, "N2-B": check_n2_b, "G-lp": check_g_lp, "T2-unequal": check_t2_unequal,
           "N2-unequal": check_n2_unequal}

@@ -61,7 +61,7 @@ def log_sum_exp_ratio(setting, eps, lam, tau):
     return found.x / (d / lam)
 
 
-def check_margins():
+def check_e_margins():
     """The estimates in standard errors (a quarter of a 95 % interval is about one), tau* by minimising the loss."""
     errors, n = [], 2000
     cases = ((0.5, 0.2, 0.5), (0.5, 0.3, 0.8), (1.0, 0.1, 0.2), (0.3, 0.2, 1.5))
@@ -79,4 +79,4 @@ def check_margins():
                     f"ratio at tau* {off:.0e} from r_acc by quadrature", worst, "largest error in standard errors (4)")
 
 
-CHECKS = {"D3": check_d3, "E-margins": check_margins}
+CHECKS = {"D3": check_d3, "E-margins": check_e_margins}

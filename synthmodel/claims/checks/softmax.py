@@ -178,7 +178,7 @@ def check_t1_temp():
                     "1 to .001: within sqrt(2 tau log 2/lam), w2 > 0", error, "largest error of psi (allowed: 1e-08)")
 
 
-def check_plain_temperature():
+def check_t1_temp_plain():
     """tau CE(w/tau) has its minimiser at tau v(lam tau): it vanishes with tau."""
     sizes = []
     taus = (1e-1, 1e-2, 1e-3)
@@ -341,7 +341,7 @@ def check_ce_monotone():
 
 
 CHECKS = {"A1": check_a1, "T1-W": check_t1_w, "T3-target": check_t3_target, "S1": check_s1, "T1-CE": check_t1_ce,
-          "T1-temp": check_t1_temp, "T1-temp-plain": check_plain_temperature, "T3-CE": check_t3_ce, "N4": check_n4,
+          "T1-temp": check_t1_temp, "T1-temp-plain": check_t1_temp_plain, "T3-CE": check_t3_ce, "N4": check_n4,
           "N5": check_n5, "CE-2D": check_ce_2d, "CE-monotone": check_ce_monotone, "N4-end": check_n4_end,
           "T3-CE-rates": check_t3_ce_rates,
           "C1": check_c1}

@@ -97,7 +97,7 @@ def check_t2_joint():
                     at_low - at_high, "drop of accuracy", example)
 
 
-def check_t2_joint_new():
+def check_t2_joint_prime():
     k0 = 1 / math.sqrt(math.pi)
     inside = RATIOS[RATIOS <= 1]
     steepness, errors, shape = [], [], True
@@ -184,5 +184,5 @@ def check_n3():
                     "smallest relative rise of b* over a step of 12 % in k - k0")
 
 
-CHECKS = {"T1": check_t1, "T2-pair": check_t2_pair, "T2-joint": check_t2_joint, "T2-joint'": check_t2_joint_new,
+CHECKS = {"T1": check_t1, "T2-pair": check_t2_pair, "T2-joint": check_t2_joint, "T2-joint'": check_t2_joint_prime,
           "T3": check_t3, "N1": check_n1, "N2": check_n2, "N3": check_n3}

@@ -199,19 +199,19 @@ def test_design_b_s_margin_loss_uses_less_than_the_best_ratio(classes):
 # Scans
 
 def test_scans_see_a_planted_rise(monkeypatch):
-    honest = open_scans.in_smoothing(ks=[0.6], decays=[0.1])
+    honest = open_scans.scan_smoothing(ks=[0.6], decays=[0.1])
     assert honest["w1"]["curves_that_rise"] == honest["r"]["curves_that_rise"] == 0 and honest["curves"] == 1
     monkeypatch.setattr(open_scans, "_solved",
                         lambda setting, b, L: (2 + np.zeros(len(b)), 1 + 1e-6 * np.arange(len(b))))
-    planted = open_scans.in_smoothing(ks=[0.6], decays=[0.1])
+    planted = open_scans.scan_smoothing(ks=[0.6], decays=[0.1])
     assert planted["w2"]["curves_that_rise"] == planted["r"]["curves_that_rise"] == 1
 
 
 def test_scan_of_k_counts_falls(monkeypatch):
-    assert open_scans.in_k(ks=[0.3, 0.6, 3.0], decays=[1e-8, 0.1, 100.0])["falls"] == 0
+    assert open_scans.scan_strength(ks=[0.3, 0.6, 3.0], decays=[1e-8, 0.1, 100.0])["falls"] == 0
     monkeypatch.setattr(open_scans, "_solved",
                         lambda setting, b, L: (1.0, 0.9 - 0.1 * setting.mu))
-    assert open_scans.in_k(ks=[0.3, 0.6, 3.0], decays=[0.1])["falls"] == 2
+    assert open_scans.scan_strength(ks=[0.3, 0.6, 3.0], decays=[0.1])["falls"] == 2
 
 
 def test_scans_command_refuses_bad_words():
@@ -221,4 +221,4 @@ def test_scans_command_refuses_bad_words():
 
 
 def test_scan_is_json():
-    assert json.loads(json.dumps(open_scans.in_smoothing(ks=[0.5], decays=[1.0])))["curves"] == 1
+    assert json.loads(json.dumps(open_scans.scan_smoothing(ks=[0.5], decays=[1.0])))["curves"] == 1

@@ -31,6 +31,11 @@ def test_the_list_is_complete():
     assert len(OPEN) >= 4
 
 
+def test_a_check_is_named_after_its_claim():
+    named = {claim: "check_" + claim.lower().replace("'", "_prime").replace("-", "_") for claim in CHECKS}
+    assert {claim: check.__name__ for claim, check in CHECKS.items()} == named
+
+
 def test_a_symbolic_claim_has_a_derivation_and_every_derivation_a_claim():
     assert {known.id for known in CLAIMS if known.status == "symbolic"} <= set(DERIVED)
     assert set(DERIVED) <= set(IDS)

@@ -10,7 +10,7 @@ from scipy.stats import binom
 
 import synthmodel.samples.margin_estimates as module
 from synthmodel.accuracy.three_classes import r_acc
-from synthmodel.claims.checks.samples import check_margins, robust_margins
+from synthmodel.claims.checks.samples import check_e_margins, robust_margins
 from synthmodel.flows.gradient_flow import psi
 from synthmodel.model.losses import WrongClassLSE
 from synthmodel.model.setting import Setting
@@ -188,11 +188,11 @@ def test_tau_star_needs_eps_below_eps0():
 
 
 def test_the_check_holds_and_can_fail(monkeypatch):
-    assert check_margins().holds
+    assert check_e_margins().holds
     monkeypatch.setattr(module, "expected_maximum", lambda n: 0.9 / math.sqrt(math.pi))
-    assert check_margins().holds  # the spread itself needs no e_n
+    assert check_e_margins().holds  # the spread itself needs no e_n
     monkeypatch.setattr(module, "psi", lambda x: 1.01 * psi(x))
-    assert not check_margins().holds
+    assert not check_e_margins().holds
 
 
 def test_the_check_sees_a_wrong_reading(monkeypatch):
@@ -200,7 +200,7 @@ def test_the_check_sees_a_wrong_reading(monkeypatch):
         found = READ_OFF(*moments)
         return found | {"r": np.sqrt(1 / found["rho"])}
     monkeypatch.setattr(module, "read_off", confused)
-    assert not check_margins().holds
+    assert not check_e_margins().holds
 
 
 READ_OFF = module.read_off
