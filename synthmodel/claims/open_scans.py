@@ -6,8 +6,12 @@ What is proved or certified is not repeated here (certificates.proofs, symbolic.
 counterexamples where there is no proof, and gives numbers where there is no formula.
 """
 
+from __future__ import annotations
+
 import json
 import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
@@ -20,6 +24,9 @@ from synthmodel.solvers.cross_entropy import cross_entropy_ratio, solve_cross_en
 from synthmodel.solvers.margin_closed import extreme_mean
 from synthmodel.system.files import commit, write_text
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 __all__ = ["end_of_n4", "least_excess", "scan", "scan_design_b", "scan_smoothing", "scan_strength",
            "scan_unequal_noise"]
 
@@ -28,7 +35,7 @@ SMOOTHING = np.concatenate([[0.0], np.geomspace(1e-8, 1e-2, 13), np.linspace(0.0
 K_GRID, L_GRID = np.geomspace(0.01, 20, 34), np.geomspace(1e-10, 1e4, 29)
 
 
-def _solved(setting, b, L):
+def _solved(setting: Setting, b: Any, L: float) -> tuple[Any, Any] | None:
     """(w1, w2) along b or L, or None where the solver refuses (weights too large or too small for its accuracy)."""
     try:
         found = solve_cross_entropy(setting, CrossEntropy(b), 0.0, L)
@@ -37,13 +44,13 @@ def _solved(setting, b, L):
     return found.w1, found.w2
 
 
-def _rise(values):
+def _rise(values: Float[np.ndarray, "b"]) -> tuple[float, int]:
     """The largest relative step upwards, and the index where it starts."""
     steps = np.diff(values) / values[:-1]
     return float(steps.max()), int(steps.argmax())
 
 
-def _add(found, name, rise, index, where):
+def _add(found: dict[str, dict[str, Any]], name: str, rise: float, index: int, where: dict[str, float]) -> None:
     """Count a rise beyond rounding and keep the largest."""
     entry = found.setdefault(name, {"curves_that_rise": 0, "largest_relative_step": -np.inf})
     entry["curves_that_rise"] += int(rise > ROUNDING)
@@ -51,7 +58,7 @@ def _add(found, name, rise, index, where):
         entry.update(largest_relative_step=rise, **where, b=[float(b) for b in SMOOTHING[index:index + 2]])
 
 
-def scan_smoothing(ks=K_GRID, decays=L_GRID):
+def scan_smoothing(ks: Iterable[float] = K_GRID, decays: Iterable[float] = L_GRID) -> dict[str, Any]:
     """Do w1, w2 and r = w2/w1 fall with the smoothing b at equal noise (T3-CE)? For each, rises and the largest step.
 
     mu = k, sigma = 1, eps = 0, lam = L. A relative step is negative where the quantity falls.
@@ -60,7 +67,8 @@ def scan_smoothing(ks=K_GRID, decays=L_GRID):
     >>> [found[name]["curves_that_rise"] for name in ("w1", "w2", "r")]
     [0, 0, 0]
     """
-    found, curves, refused = {}, 0, 0
+    found: dict[str, dict[str, Any]] = {}
+    curves = refused = 0
     for k in ks:
         for L in decays:
             weights = _solved(Setting(k, 1.0), SMOOTHING, L)
@@ -73,7 +81,7 @@ def scan_smoothing(ks=K_GRID, decays=L_GRID):
     return found | {"curves": curves, "refused": refused}
 
 
-def scan_unequal_noise(count=200, seed=0):
+def scan_unequal_noise(count: int = 200, seed: int = 0) -> dict[str, Any]:
     """As `scan_smoothing`, at equal means k and unequal noises sigma_e = 1, sigma_c: `count` random settings.
 
     log-uniform: k in [.1, 6], sigma_c in [1/6, 6], L in [1e-4, 100].
@@ -82,7 +90,8 @@ def scan_unequal_noise(count=200, seed=0):
     3
     """
     rng = np.random.default_rng(seed)
-    found, curves, refused = {}, 0, 0
+    found: dict[str, dict[str, Any]] = {}
+    curves = refused = 0
     for _ in range(count):
         k, sigma_c, L = np.exp(rng.uniform(np.log([0.1, 1 / 6, 1e-4]), np.log([6, 6, 100])))
         weights = _solved(Setting(mu=k, sigma_e=1.0, sigma_c=sigma_c), SMOOTHING, L)
@@ -95,7 +104,7 @@ def scan_unequal_noise(count=200, seed=0):
     return found | {"curves": curves, "refused": refused, "seed": seed}
 
 
-def scan_strength(ks=K_GRID, decays=L_GRID):
+def scan_strength(ks: Iterable[float] = K_GRID, decays: Iterable[float] = L_GRID) -> dict[str, Any]:
     """Does r_CE rise with k (T1-CE)? 1 - r at neighbours in ks, where it exceeds rounding; counts and the least fall.
 
     >>> scan_strength(ks=[0.5, 1.0, 2.0], decays=[1e-6, 1.0])["falls"]
@@ -103,11 +112,11 @@ def scan_strength(ks=K_GRID, decays=L_GRID):
     """
     steps, falls, least = 0, 0, np.inf
     for L in decays:
-        gaps = []
+        rows = []
         for k in ks:
             weights = _solved(Setting(k, 1.0), 0.0, L)
-            gaps.append(np.nan if weights is None else (weights[0] - weights[1]) / weights[0])
-        gaps = np.array(gaps)
+            rows.append(np.nan if weights is None else (weights[0] - weights[1]) / weights[0])
+        gaps = np.array(rows)
         shrink = gaps[:-1] - gaps[1:]
         seen = np.isfinite(shrink) & (gaps[:-1] > 1e-12)
         steps, falls = steps + int(seen.sum()), falls + int((shrink[seen] < -ROUNDING).sum())
@@ -115,7 +124,7 @@ def scan_strength(ks=K_GRID, decays=L_GRID):
     return {"steps": steps, "falls": falls, "least_relative_step_of_1-r": least}
 
 
-def least_excess(k, classes):
+def least_excess(k: float, classes: int) -> tuple[float, float]:
     """(min over L of r_CE - r_acc, the L): design A, equal noise; L from .03 to 100 (N4 first fails inside).
 
     >>> [round(number, 5) for number in least_excess(2.42, 3)]
@@ -124,7 +133,7 @@ def least_excess(k, classes):
     setting = Setting(k, 1.0, classes=classes)
     best = best_ratio(setting, 0.0)
 
-    def excess(log_decay):
+    def excess(log_decay: float) -> float:
         return cross_entropy_ratio(setting, 0.0, float(np.exp(log_decay))) - best
 
     grid = np.linspace(np.log(0.03), np.log(100), 16)
@@ -134,7 +143,7 @@ def least_excess(k, classes):
     return float(found.fun), float(np.exp(found.x))
 
 
-def end_of_n4(classes, low=2.2, high=4.5):
+def end_of_n4(classes: int, low: float = 2.2, high: float = 4.5) -> tuple[float, float]:
     """(k, L): the k up to which r_CE > r_acc for all L (N4), and the L where it ends; K classes, design A.
 
     >>> round(end_of_n4(3, 2.3, 2.5)[0], 5)
@@ -144,7 +153,7 @@ def end_of_n4(classes, low=2.2, high=4.5):
     return float(k), least_excess(k, classes)[1]
 
 
-def scan_design_b(classes=(4, 5, 10, 30), steps=12):
+def scan_design_b(classes: Iterable[int] = (4, 5, 10, 30), steps: int = 12) -> dict[str, Any]:
     """The least r_acc - r_AT over k in design B with decay on the whole W, r_AT = 1 - e_n/((n-1) k) (N2-B).
 
     k from 1.05 to 6 times the threshold e_n/(n-1), n = K - 1.
@@ -162,7 +171,7 @@ def scan_design_b(classes=(4, 5, 10, 30), steps=12):
     return rows
 
 
-def scan():
+def scan() -> dict[str, Any]:
     """All scans as one dictionary, with the grids and the commit."""
     ends = {str(classes): dict(zip(("k", "L"), end_of_n4(classes), strict=True)) for classes in (3, 4, 5, 10, 30, 100)}
     return {"commit": commit(), "b": SMOOTHING.tolist(), "k": K_GRID.tolist(), "L": L_GRID.tolist(),

@@ -4,12 +4,21 @@ A cell says "holds", "fails", or, where the grid is cut in two by k = (mu - 2 ep
 share of the grid where it holds.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from synthmodel.accuracy.three_classes import joint_accuracy, joint_slope, pairwise_accuracy, r_acc
 from synthmodel.model.losses import CrossEntropy, Distillation, Margin, SmoothedMargin, SoftTargetMargin, WrongClassLSE
 from synthmodel.model.setting import Setting
 from synthmodel.solvers.solve import solve
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+    Weights = tuple[Float[np.ndarray, "eps"], Float[np.ndarray, "eps"]]
 
 __all__ = ["LOSSES", "SIGMAS", "cell", "table"]
 
@@ -32,7 +41,7 @@ LOSSES = {
 }
 
 
-def _solutions(loss, sigma, lam):
+def _solutions(loss: Any, sigma: float, lam: float) -> Weights:
     """w1, w2 over EPS."""
     if loss == "teacher":  # cross-entropy's own solution at a smaller attack, on the same inputs
         teacher = solve(Setting(1.0, sigma), CrossEntropy(), TEACHER, lam)
@@ -41,7 +50,8 @@ def _solutions(loss, sigma, lam):
     return np.asarray(found.w1), np.asarray(found.w2)
 
 
-def _statements(sigma, w, plain):
+def _statements(sigma: float, w: Weights,
+                plain: Weights | None) -> dict[str, tuple[Float[np.ndarray, "n"], Bool[np.ndarray, "n"]]]:
     """statement -> (k, holds) over the attack sizes at which it says something."""
     k = (1 - 2 * EPS) / sigma
     w1, w2 = w
@@ -69,7 +79,7 @@ def _statements(sigma, w, plain):
     return found
 
 
-def cell(k, holds):
+def cell(k: Any, holds: Any) -> str:
     """What a grid says, in words.
 
     >>> cell([0.5, 1.0, 2.0], [False, True, True])
@@ -89,12 +99,12 @@ def cell(k, holds):
     return f"holds in {holds.sum()} of {len(k)}"
 
 
-def table():
+def table() -> dict[str, dict[str, str]]:
     """statement -> {loss: cell}, over sigma in SIGMAS, lam in LAMS and eps in EPS (mu = 1, three classes).
 
     Theorem 2 does not depend on the loss: its two readings are one cell each, over ratios up to 1 at the same k.
     """
-    gathered = {}
+    gathered: dict[str, dict[str, tuple[list[float], list[bool]]]] = {}
     for name, (_, loss, plain) in LOSSES.items():
         for sigma in SIGMAS:
             for lam in LAMS:
@@ -103,7 +113,8 @@ def table():
                     ks, all_holds = gathered.setdefault(statement, {}).setdefault(name, ([], []))
                     ks.extend(k)
                     all_holds.extend(holds)
-    result = {"T2, against one other class: accuracy rises up to w2 = w1": {}, "T2, against both: the same": {}}
+    result: dict[str, dict[str, str]] = {
+        "T2, against one other class: accuracy rises up to w2 = w1": {}, "T2, against both: the same": {}}
     grid = np.linspace(0, 1, 101)
     k = np.unique([(1 - 2 * eps) / sigma for eps in EPS for sigma in SIGMAS])
     for statement, accuracy in zip(result, (pairwise_accuracy, joint_accuracy), strict=True):

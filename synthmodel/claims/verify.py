@@ -4,8 +4,10 @@ A row says on which domain the claim was tried and how close it came to failing.
 """
 
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache, partial
+from typing import Any
 
 from synthmodel.claims.checks import CHECKS
 from synthmodel.claims.evidence import Evidence
@@ -31,35 +33,35 @@ class Row:
     slow: bool = False
 
     @property
-    def holds(self):
+    def holds(self) -> bool:
         """The status is borne out by this run: the evidence agrees, and derivation and certificate where there are."""
         return self.evidence.holds and self.derived is not False and self.proved is not False
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         return asdict(self.claim) | asdict(self.evidence) | {
             "derived": self.derived, "proved": self.proved, "slow": self.slow, "holds": self.holds}
 
 
 @cache
-def quick_certificates():
+def quick_certificates() -> tuple[Any, ...]:
     """All rows of certificates that take less than a second, checked once in this process."""
     from synthmodel.certificates import certify
     return tuple(certify("short", "long", quick=True))
 
 
-def certified(name):
+def certified(name: str) -> bool | None:
     """Whether the certificates of the claim hold now, the slow ones left out; None where there are none."""
     outcomes = [row.holds for row in quick_certificates() if row.claim == name]
     return all(outcomes) if outcomes else None
 
 
-def has_slow(name):
+def has_slow(name: str) -> bool:
     """Whether `certified` leaves out certificates of the claim, as they take more than a second."""
     from synthmodel.certificates import CERTIFICATES
     return name in {one.claim for one in CERTIFICATES if one.group == "search" or not one.quick}
 
 
-def row_of(claim, symbolic=True):
+def row_of(claim: Claim, symbolic: bool = True) -> Row:
     """The Row of one claim, computed now."""
     derived, proved, slow = None, None, False
     if symbolic:
@@ -71,7 +73,7 @@ def row_of(claim, symbolic=True):
     return Row(claim, CHECKS[claim.id](), derived, proved, slow)
 
 
-def verify(claims=CLAIMS, symbolic=True, workers=1):
+def verify(claims: Iterable[Claim] = CLAIMS, symbolic: bool = True, workers: int = 1) -> Iterator[Row]:
     """Yield one `Row` for each claim, in order. symbolic: also derive and certify it, now; workers: processes.
 
     >>> row = next(verify([c for c in CLAIMS if c.id == "T2-pair"], symbolic=False))

@@ -1,7 +1,11 @@
 """The robust Bayes error, any sharing and the learning curve, by brute force and samples (THEORY.md, section 10)."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 from itertools import combinations, product
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.integrate import quad
@@ -20,20 +24,25 @@ from synthmodel.model.setting import Setting
 from synthmodel.samples.learning_curve import chance_used
 from synthmodel.solvers.margin_closed import threshold_closed
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 __all__ = ["CHECKS", "affine_scores", "best_of_all_classifiers", "designed"]
 
 ERRORS = 4.5  # standard errors that a sample may be off
 TWO = (Setting(1.0, 0.5), 0.4)  # mu = 1, sigma = .5, eps = .4: beyond eps0 = .359
 
 
-def designed(design, classes):
+def designed(design: str, classes: int) -> list[list[int]]:
     """The features of each class in design A or B, as rows of 0 and 1."""
     if design == "A":
         return (1 - np.eye(classes, dtype=int)).tolist()
     return [[int(i in pair) for pair in combinations(range(classes), 2)] for i in range(classes)]
 
 
-def best_of_all_classifiers(features, values, weights, eps, priors=None):
+def best_of_all_classifiers(features: Sequence[Sequence[int]], values: Sequence[Sequence[float]],
+                            weights: Sequence[Sequence[float]], eps: float,
+                            priors: Sequence[float] | None = None) -> float:
     """The robust error of the best of all classifiers for features that take finitely many values.
 
     features: K rows, the exclusive ones in them; values, weights: of each feature, the weights summing to one. A set of
@@ -44,10 +53,10 @@ def best_of_all_classifiers(features, values, weights, eps, priors=None):
     for i, row in enumerate(features):
         own = [f for f, has in enumerate(row) if has]
         for choice in product(*(range(len(values[f])) for f in own)):
-            x, chance = [0.0] * len(row), (1 / len(features) if priors is None else priors[i])
+            point, chance = [0.0] * len(row), (1 / len(features) if priors is None else priors[i])
             for f, at in zip(own, choice, strict=True):
-                x[f], chance = values[f][at], chance * weights[f][at]
-            points.append(x)
+                point[f], chance = values[f][at], chance * weights[f][at]
+            points.append(point)
             chances.append(float(chance))
             classes.append(i)
     x, label = np.array(points, dtype=float), np.array(classes)
@@ -62,7 +71,8 @@ def best_of_all_classifiers(features, values, weights, eps, priors=None):
     return 1 + found.fun
 
 
-def rule_by_sample(features, setting, eps, count, rng):
+def rule_by_sample(features: Sequence[Sequence[int]], setting: Setting, eps: float, count: int,
+                   rng: np.random.Generator) -> float:
     """The robust error of "the first class that has every feature beyond eps" on a sample, its attack carried out.
 
     The attack moves each feature towards 0 by eps: the rule then sees as few features as it can be made to see.
@@ -78,7 +88,7 @@ def rule_by_sample(features, setting, eps, count, rng):
     return float(np.mean(answer != label))
 
 
-def check_b1():
+def check_b1() -> Evidence:
     """All classifiers on finite laws, by integer programming; the rule on samples of five laws."""
     errors, size = [], 200_000
     for design, classes, eps in (("A", 3, 1), ("A", 3, 2), ("B", 3, 1), ("A", 4, 1)):
@@ -106,7 +116,8 @@ def check_b1():
                     f"largest error in standard errors (allowed: {ERRORS})")
 
 
-def affine_scores(eps, sharp=2000.0, gap=1e-4):
+def affine_scores(eps: float, sharp: float = 2000.0,
+                  gap: float = 1e-4) -> tuple[Float[np.ndarray, "3 6"], Float[np.ndarray, "3"]]:
     """(W (3, 6), constants (3,)): f_1 = x_E1 + x_C3 - 2 eps - gap, f_2 = sharp (x_E2 - eps - gap), f_3 = 0."""
     weight, constant = np.zeros((3, 6)), np.zeros(3)
     weight[0, 0] = weight[0, 5] = 1.0
@@ -115,7 +126,7 @@ def affine_scores(eps, sharp=2000.0, gap=1e-4):
     return weight, constant
 
 
-def affine_by_sample(setting, eps, count, rng):
+def affine_by_sample(setting: Setting, eps: float, count: int, rng: np.random.Generator) -> float:
     """Their robust error on a sample: right iff every margin stays positive after its own worst attack."""
     weight, constant = affine_scores(eps)
     rows, label = np.hstack([np.eye(3), 1 - np.eye(3)]), np.arange(count) % 3
@@ -128,7 +139,7 @@ def affine_by_sample(setting, eps, count, rng):
     return float(1 - right.mean())
 
 
-def check_b1_linear():
+def check_b1_linear() -> Evidence:
     setting, eps = TWO
     k, size = setting.k(eps), 300_000
     found, limit = affine_by_sample(setting, eps, size, np.random.default_rng(0)), affine_error(k)
@@ -141,7 +152,8 @@ def check_b1_linear():
                     f"the exclusive features: {alone:.4f}; of all: {bayes_error(setting, eps):.4f}")
 
 
-def worst_margins(features, x, i, w1, w2, eps):
+def worst_margins(features: Sequence[Sequence[int]], x: Float[np.ndarray, "points d"], i: int, w1: float, w2: float,
+                  eps: float) -> Float[np.ndarray, "points"]:
     """min over the vertices of the box of the margin loss's margin: (points,), class i of K, brute force."""
     rows = np.hstack([w1 * np.eye(len(features)), w2 * np.asarray(features)])
     vertices = np.array(list(product((-eps, eps), repeat=rows.shape[1])))
@@ -149,7 +161,7 @@ def worst_margins(features, x, i, w1, w2, eps):
     return (scores[..., i] - np.delete(scores, i, axis=-1).max(axis=-1)).min(axis=1)
 
 
-def check_g_share():
+def check_g_share() -> Evidence:
     errors, rng = [], np.random.default_rng(3)
     for design, classes in (("A", 3), ("B", 4)):
         shared, setting = Sharing(designed(design, classes)), Setting(1, 0.5, classes=classes, design=design)
@@ -157,15 +169,15 @@ def check_g_share():
         joint, spread = shared.accuracy(0.5, 0.2)
         errors += [(eps0 - threshold_closed(setting, Margin())) / error,
                    (joint - accuracy_of(setting, 0.5, 0.2)[0]) / spread]
-    exact = []
+    gaps = []
     for features in ([[1, 0], [1, 0], [0, 1]], [[1, 1, 0], [0, 1, 1], [1, 1, 1]]):
         rows = np.hstack([np.eye(3), features])
         for i, ours in enumerate(np.array(features)):
             x = rows[i] * rng.normal(1, 0.5, (20, rows.shape[1]))
             others = np.delete(np.array(features), i, axis=0)
             c = np.array([(x[:, 3:] * (ours > other)).sum(1) - 0.3 * (ours != other).sum() for other in others])
-            exact.append(worst_margins(features, x, i, 1.0, 0.7, 0.3) - (x[:, i] - 0.6 + 0.7 * c.min(0)))
-    exact = float(np.max(np.abs(exact)))
+            gaps.append(worst_margins(features, x, i, 1.0, 0.7, 0.3) - (x[:, i] - 0.6 + 0.7 * c.min(0)))
+    exact = float(np.max(np.abs(gaps)))
     joint = ANIMALS_AND_VEHICLES.accuracy(np.array([0.0, 0.01, 0.1, 0.5, 1.0]), 0.1)[0]
     worst = float(np.max(np.abs(errors)))
     falls = ANIMALS_AND_VEHICLES.lost and bool((np.diff(joint) < 0).all())
@@ -175,7 +187,7 @@ def check_g_share():
                     f"largest error in standard errors (allowed: {ERRORS})")
 
 
-def check_g_share_rule():
+def check_g_share_rule() -> Evidence:
     poor = Sharing([[0, 0, 0], [1, 1, 0], [1, 0, 1]])
     eps0, error = poor.threshold()
     rng, eps = np.random.default_rng(4), 0.9 * eps0
@@ -188,7 +200,7 @@ def check_g_share_rule():
                     f"features {poor.has}: eps0 = {eps0:.4f}, though classes 2 and 3 lack none of class 1's features")
 
 
-def check_n1_sample():
+def check_n1_sample() -> Evidence:
     """N = 1 and 2 by other integrals, larger N by samples; the minimiser on a sample by the vertices of the attack."""
     exact, sampled, rng = [], [], np.random.default_rng(7)
     for k in (-0.5, 0.2, 0.5642, 1.5):
@@ -201,7 +213,7 @@ def check_n1_sample():
         sampled.append((np.mean(least > 0) - chance) / math.sqrt(chance * (1 - chance) / len(least)))
     setting, eps, lam = Setting(1, 0.5), 0.3, 0.1
 
-    def risk(w1, w2):  # on the same sample each time
+    def risk(w1: float, w2: float) -> float:  # on the same sample each time
         m, _ = robust_margins(setting, eps, w1, w2, 40, np.random.default_rng(6))
         return -m.min(1).mean() + lam * (w1 * w1 + w2 * w2) / 2
     ones, twos = ((risk(*far) - risk(0, 0)) for far in ((1.0, 0.0), (0.0, 1.0)))

@@ -1,7 +1,10 @@
 """CAS and margin-CAS of the model's own classifier (THEORY.md, CAS and mCAS), from samples and from definitions."""
 
+from __future__ import annotations
+
 import math
 from itertools import combinations, permutations
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import minimize
@@ -11,21 +14,25 @@ from synthmodel.claims.evidence import Evidence
 from synthmodel.model.setting import Setting
 from synthmodel.solvers.cross_entropy import cross_entropy_ratio
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 __all__ = ["CHECKS"]
 
 
-def cosines(rows):
+def cosines(rows: Float[np.ndarray, "... k d"]) -> Float[np.ndarray, "... k k"]:
     """Cosine matrix; a zero vector has cosine 0."""
     sizes = np.linalg.norm(rows, axis=-1, keepdims=True)
     unit = rows / np.where(sizes > 0, sizes, 1)
     return unit @ np.swapaxes(unit, -1, -2)
 
 
-def positive_sum(matrix):
+def positive_sum(matrix: Float[np.ndarray, "k k"]) -> float:
     return float(np.maximum(matrix, 0).sum() - np.maximum(np.diagonal(matrix), 0).sum())
 
 
-def mean_features(classes, shared_by, rng=None, n=0):
+def mean_features(classes: int, shared_by: int, rng: np.random.Generator | None = None,
+                  n: int = 0) -> Float[np.ndarray, "k d"]:
     """Class means of the features: E_i = 1, and one feature for each set of `shared_by` classes, 1 in each of them."""
     groups = list(combinations(range(classes), shared_by))
     means = np.hstack([np.eye(classes), np.array([[float(i in group) for group in groups] for i in range(classes)])])
@@ -36,7 +43,7 @@ def mean_features(classes, shared_by, rng=None, n=0):
                      for row, on in zip(means, active, strict=True)])
 
 
-def check_cas():
+def check_cas() -> Evidence:
     """CAS of g(x) = x and W = [w1 I | w2 (J - I)], on exact class means and on samples; with rows of W centred, too."""
     errors, sampled = [], []
     rng = np.random.default_rng(0)
@@ -55,7 +62,7 @@ def check_cas():
                     "row-centred; class means exact and of 100,000 samples", error, "largest error (allowed: 1e-12)")
 
 
-def check_cas_separation():
+def check_cas_separation() -> Evidence:
     """Simulated independent rows and means mu_0 + c W_i, at growing numbers of features, against K(K-1) rho/(1+3 rho).
 
     Uneven means (mu_0 uniform on [0, 2] or constant), two laws of the entries; W as it is and row-centred. The error is
@@ -86,7 +93,7 @@ def check_cas_separation():
                     "it is and row-centred", worst, "largest error in units of 60/sqrt(d) (allowed: 1)")
 
 
-def check_mcas():
+def check_mcas() -> Evidence:
     """Features shared by m of K classes: cosines and mCAS from the definition, against the binomial formulas."""
     errors = []
     for classes, shared_by, q in ((3, 2, 0.7), (5, 2, 0.4), (5, 3, 1.2), (6, 5, 0.5)):
@@ -112,14 +119,14 @@ def check_mcas():
                     "mCAS, and mCAS under a common row", error, "largest error (allowed: 1e-12)")
 
 
-def trained_ratio(setting, eps, lam_f, rng, n=12_000):
+def trained_ratio(setting: Setting, eps: float, lam_f: float, rng: np.random.Generator, n: int = 12_000) -> float:
     """w2/w1 of 18 weights that minimise cross-entropy at x + delta* on a sample, whatever signs they take."""
     own = np.hstack([np.eye(3), 1 - np.eye(3)])
     y = np.repeat(np.arange(3), n // 3)
     features = own[y] * (setting.mu + setting.sigma * rng.normal(size=(len(y), 6)))
     attacked = features + eps * (1 - 2 * own[y])  # delta*: own features down, the others up
 
-    def risk(flat):
+    def risk(flat: Float[np.ndarray, "18"]) -> tuple[float, Float[np.ndarray, "18"]]:
         weight = flat.reshape(3, 6)
         log_p = log_softmax(attacked @ weight.T, axis=1)
         error = np.exp(log_p)
@@ -132,7 +139,7 @@ def trained_ratio(setting, eps, lam_f, rng, n=12_000):
     return -np.trace(centred[:, 3:]) / np.trace(centred[:, :3])
 
 
-def check_p_linear():
+def check_p_linear() -> Evidence:
     setting, eps, lam_f = Setting(1.0, 0.5), 0.2, 0.05
     ratios = [trained_ratio(setting, eps, lam_f, np.random.default_rng(seed)) for seed in range(16)]
     deviation = float(np.mean(ratios)) - cross_entropy_ratio(setting, eps, 2 * lam_f)

@@ -1,5 +1,9 @@
 """Label-smoothed cross-entropy under its own exact attack, against the attack by brute force on sampled inputs."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import norm, qmc
@@ -8,6 +12,11 @@ from synthmodel.claims.evidence import Evidence
 from synthmodel.model.sampling import attacked_scores
 from synthmodel.solvers.cross_entropy_exact import exact_risk, exact_threshold, solve_exact
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    Features = tuple[Float[np.ndarray, "64 n 3"], Float[np.ndarray, "64 n 3"]]
+
 __all__ = ["CHECKS", "sampled_gradient", "side_of_ray"]
 
 # (sigma, eps, lam, b), mu = 1: the first has r above, the second below its value without smoothing
@@ -15,7 +24,7 @@ HIGHER, LOWER = (0.2, 0.45, 0.001, 0.2), (0.5, 0.2, 0.001, 0.6)
 SEEDS, POINTS = (0, 1, 2), 10  # Sobol points, 2^10 of them, under independent random shifts
 
 
-def attacked_features(sigma, eps, seed, points=POINTS, mean_c=1.0):
+def attacked_features(sigma: float, eps: float, seed: int, points: int = POINTS, mean_c: float = 1.0) -> Features:
     """The derivatives of the scores in w1 and w2 at 2^points inputs of class 1 and all 64 vertices: (64, n, 3) each."""
     x = np.zeros((2**points, 6))  # E1, E2, E3, C1, C2, C3
     shift = np.random.default_rng(seed).random(3)
@@ -24,7 +33,7 @@ def attacked_features(sigma, eps, seed, points=POINTS, mean_c=1.0):
     return attacked_scores(x, 1.0, 0.0, eps), attacked_scores(x, 0.0, 1.0, eps)
 
 
-def sampled_gradient(features, w1, w2, b, lam):
+def sampled_gradient(features: Features, w1: float, w2: float, b: float, lam: float) -> tuple[float, float]:
     """(dR/dw1, dR/dw2) of the sampled risk: each input at the vertex where the smoothed loss is largest."""
     by_w1, by_w2 = features
     label = np.array([1 - b, b / 2, b / 2])
@@ -38,9 +47,9 @@ def sampled_gradient(features, w1, w2, b, lam):
     return ((slope * by_w1[rows]).sum(axis=1).mean() + lam * w1, (slope * by_w2[rows]).sum(axis=1).mean() + lam * w2)
 
 
-def side_of_ray(features, r, b, lam):
+def side_of_ray(features: Features, r: float, b: float, lam: float) -> float:
     """dR/dw2 at the minimum on the ray w2 = r w1: by convexity the minimiser has w2/w1 > r iff it is negative."""
-    def along(w1):
+    def along(w1: float) -> float:
         by_w1, by_w2 = sampled_gradient(features, w1, r * w1, b, lam)
         return by_w1 + r * by_w2
 
@@ -48,7 +57,7 @@ def side_of_ray(features, r, b, lam):
     return sampled_gradient(features, best, r * best, b, lam)[1]
 
 
-def check_t3_ce_exact():
+def check_t3_ce_exact() -> Evidence:
     """The ratios with and without smoothing lie on opposite sides of a ray half-way between them."""
     slopes, ratios = [], []
     for (sigma, eps, lam, b), sign in ((HIGHER, 1), (LOWER, -1)):
@@ -66,7 +75,7 @@ def check_t3_ce_exact():
                     "smallest |dR/dw2|, of the right sign, on the ray half-way between the two ratios", example)
 
 
-def check_s1_exact():
+def check_s1_exact() -> Evidence:
     """r = 1 divides the cases in which the risk falls or rises with the correlation of the cross-class features."""
     margins, step = [], 0.02
     for sigma, eps, b in ((0.2, 0.2, 0.1), (0.5, 0.2, 0.2)):
@@ -80,7 +89,7 @@ def check_s1_exact():
                     f"mu = 1, sigma = .2, eps = .2, lam = .001, b = .1: r = {over[1] / over[0]:.3f} > 1")
 
 
-def check_t1_ce_exact():
+def check_t1_ce_exact() -> Evidence:
     """At equal means both weights are positive just below mu/2, for each noise, b and lam tried."""
     least = []
     for sigma, b, lam in ((0.1, 0.1, 0.001), (0.5, 0.2, 0.1), (0.5, 0.6, 1.0), (1.5, 0.4, 0.01)):
@@ -92,7 +101,7 @@ def check_t1_ce_exact():
                     "smallest ratio of the weights at eps = .49")
 
 
-def check_t1_ce_exact_unequal():
+def check_t1_ce_exact_unequal() -> Evidence:
     """mu = (1, .8): the slope in w2 at 0+ on sampled inputs, w1 at its minimum, on both sides of the threshold."""
     sigma, b, lam, slopes = 0.1, 0.1, 0.001, []
     threshold = exact_threshold(1, 0.8, sigma, sigma, 0, b, lam)

@@ -4,7 +4,11 @@
 sample for the loss as it stands, and follows the gradient by Runge-Kutta. Its expectation is a product quadrature.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import expit, softmax
@@ -20,13 +24,20 @@ from synthmodel.model.setting import Setting
 from synthmodel.solvers.cross_entropy import solve_cross_entropy
 from synthmodel.solvers.margin_closed import ratio_closed
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from synthmodel.model.solution import Solution
+
+    Loss = Callable[[Float[np.ndarray, "... 3"]], tuple[Float[np.ndarray, "..."], Float[np.ndarray, "... 3"]]]
+
 __all__ = ["CHECKS", "cross_entropy", "product_samples", "raw_flow", "smoothed_log_sum_exp"]
 
 FLOW = 1e-6  # weights of two integrators; Runge-Kutta's own error with the steps below is about 1e-7
 TIMES = np.concatenate([[0.0], np.geomspace(1e-3, 1e4, 400)])
 
 
-def product_samples(mu, sigma, *nodes):
+def product_samples(mu: float, sigma: float, *nodes: int) -> tuple[Float[np.ndarray, "n 6"], Float[np.ndarray, "n"]]:
     """Class-1 samples (n, 6) and weights: a Gauss-Hermite product over the active features E_1, C_2, C_3."""
     rules = [np.polynomial.hermite_e.hermegauss(count) for count in nodes]
     x = np.zeros((math.prod(nodes), 6))
@@ -34,9 +45,9 @@ def product_samples(mu, sigma, *nodes):
     return x, np.einsum("i,j,k->ijk", *(weights / weights.sum() for _, weights in rules)).ravel()
 
 
-def smoothed_log_sum_exp(b, tau=1.0, teacher=0.5):
+def smoothed_log_sum_exp(b: float, tau: float = 1.0, teacher: float | Float[np.ndarray, "n 2"] = 0.5) -> Loss:
     """f (..., 3) -> (loss of D1, its gradient in f); teacher: labels q (n, 2) of the wrong classes, or 1/2."""
-    def loss(f):
+    def loss(f: Float[np.ndarray, "... 3"]) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "... 3"]]:
         wrong = f[..., 1:]
         value = (1 - b) * tau * np.logaddexp(wrong[..., 0] / tau, wrong[..., 1] / tau) - f[..., 0]
         share = expit((wrong[..., 0] - wrong[..., 1]) / tau)
@@ -46,18 +57,19 @@ def smoothed_log_sum_exp(b, tau=1.0, teacher=0.5):
     return loss
 
 
-def cross_entropy(f):
+def cross_entropy(f: Float[np.ndarray, "... 3"]) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "... 3"]]:
     """f (..., 3) -> (softmax cross-entropy with class 0, its gradient in f)."""
     logit = np.logaddexp(f[..., 1], f[..., 2]) - f[..., 0]
     wrong, share = expit(logit), expit(f[..., 1] - f[..., 2])
     return np.logaddexp(0, logit), np.stack([-wrong, wrong * share, wrong * (1 - share)], -1)
 
 
-def raw_flow(x, weights, eps, loss, end, steps):
+def raw_flow(x: Float[np.ndarray, "n 6"], weights: Float[np.ndarray, "n"], eps: float, loss: Loss, end: float,
+             steps: int) -> Float[np.ndarray, "times 2"]:
     """The weights (steps + 1, 2) of w' = -gradient E max_delta loss from w = 0, at equal steps up to `end`."""
     parts = np.stack([attacked_scores(x, *unit, eps) for unit in ((1, 0), (0, 1))], -1)  # (64, n, 3, 2), f = parts @ w
 
-    def velocity(w):
+    def velocity(w: Float[np.ndarray, "2"]) -> Float[np.ndarray, "2"]:
         value, _ = loss(parts @ np.maximum(w, 1e-9))  # at w = 0 the attack of small weights
         worst = parts[value.argmax(0), np.arange(len(x))]
         _, slope = loss(worst @ w)
@@ -73,7 +85,7 @@ def raw_flow(x, weights, eps, loss, end, steps):
     return np.array(path)
 
 
-def d1_error():
+def d1_error() -> float:
     """Largest difference of the weights, in units tau/sigma, from the raw flow: no labels, soft labels, a teacher's."""
     mu, sigma, eps, tau = 1.0, 0.5, 0.25, 0.5
     x, weights = product_samples(mu, sigma, 2, 20, 20)  # the loss is linear in E_1
@@ -86,7 +98,7 @@ def d1_error():
     return float(np.max(errors))
 
 
-def check_d1():
+def check_d1() -> Evidence:
     falls, ends, shapes = [], [], True
     for k in (0.3, 0.8, 1.0, 1.5, 2.0):
         star = b_star(k) if k > 1 / math.sqrt(math.pi) else 0.0
@@ -106,7 +118,7 @@ def check_d1():
                     f"largest error of a weight (allowed: {FLOW:.0e})")
 
 
-def check_d1_any():
+def check_d1_any() -> Evidence:
     """psi against a sum over all pairs of quantiles, which is exact for two wrong classes up to quadrature."""
     from synthmodel.model.noise import law, quantile_rule
     errors, falls = [], []
@@ -129,7 +141,7 @@ def check_d1_any():
                     worst, "largest error of psi, the drop and a tenth of the end (allowed: 1e-04)")
 
 
-def check_d2():
+def check_d2() -> Evidence:
     x, weights = product_samples(1.0, 0.5, 10, 10, 10)
     raw = raw_flow(x, weights, 0.25, cross_entropy, 8.0, 10) / 2  # sigma = 1/2, k = 1
     path = cross_entropy_flow(1.0, np.linspace(0, 2, 11))
@@ -144,12 +156,12 @@ def check_d2():
                     "largest error of a weight, or 1 % of that of r'(0) (allowed: 1e-05)")
 
 
-def optimum(k):
+def optimum(k: float) -> Solution:
     """The minimiser of cross-entropy without weight decay, in units of the noise, by Newton's method."""
     return solve_cross_entropy(Setting(k, 1.0), CrossEntropy(), 0.0, 1e-10)
 
 
-def check_d2_monotone():
+def check_d2_monotone() -> Evidence:
     """Refuted: the ratio decreases to its limit."""
     k, limit = 2.5, optimum(2.5).ratio
     x, weights = product_samples(k, 1.0, 10, 10, 10)
@@ -162,7 +174,7 @@ def check_d2_monotone():
                     float(limit - ratio), "rise of the ratio after its least value", example)
 
 
-def check_d2_overshoot():
+def check_d2_overshoot() -> Evidence:
     """Refuted: w2 overshoots. Up to its limit, found by Newton's method, it only rises at equal noise."""
     rises, gaps = [], []
     for k in (0.1, 0.3, 0.6, 1.0, 1.5, 2.0):

@@ -2,6 +2,7 @@
 
 import math
 from itertools import pairwise, product
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -22,7 +23,7 @@ LAWS = {"normal": stats.norm(), "laplace": stats.laplace(), "logistic": stats.lo
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(400)
 
 
-def gini(frozen):
+def gini(frozen: Any) -> float:
     """E|X - X'| = 2 int F (1 - F), by Gauss-Legendre on pieces between quantiles."""
     edges = [frozen.ppf(u) for u in (1e-14, 1e-6, 0.01, 0.5)] + [frozen.isf(u) for u in (0.01, 1e-6, 1e-14)]
     total = 0.0
@@ -32,7 +33,7 @@ def gini(frozen):
     return float(total)
 
 
-def check_g_noise():
+def check_g_noise() -> Evidence:
     errors = []
     for (name, frozen), sigma in product(LAWS.items(), (0.2, 0.6)):
         noise = frozen if name == "gumbel" else name
@@ -49,7 +50,7 @@ def check_g_noise():
                     "largest error of eps0 (allowed: 1e-09)")
 
 
-def check_g_k():
+def check_g_k() -> Evidence:
     """Weights on both sides of the threshold by the polar solver, and e_2..e_5 by their closed forms."""
     errors = []
     exact = {2: 1 / math.sqrt(math.pi), 3: 1.5 / math.sqrt(math.pi),
@@ -72,7 +73,7 @@ def check_g_k():
                     f"{kept[-1]:.4f} (B)", error, "largest error (allowed: 1e-09)")
 
 
-def density_sign(r, k, n):
+def density_sign(r: float, k: float, n: int) -> float:
     """S = E[T] under the density proportional to phi(T - m) Phi(k - c T)^(n-1), the sign of dP/dr (G-joint-K)."""
     c, q = 1 / math.hypot(1, r), r / math.hypot(1, r)
     t = np.linspace(-12, 12, 4001) + k * (c - q)
@@ -80,12 +81,12 @@ def density_sign(r, k, n):
     return float(np.sum(t * weight) / np.sum(weight))
 
 
-def joint_classes(r, k, n):
+def joint_classes(r: float, k: float, n: int) -> float:
     """Pr(e + r c_j > 0 for n wrong classes), given e independent."""
     return float(stats.norm.cdf(k)) if r == 0 else gaussian_mean(lambda e: stats.norm.cdf(k + e / r)**n, k)
 
 
-def check_g_joint_k():
+def check_g_joint_k() -> Evidence:
     wrong, errors = 0, []
     for classes, k in product((3, 4, 10), (0.7, 1.5, 2.5)):
         setting, n, step = Setting(k, 1.0, classes=classes), classes - 1, 1e-4
@@ -101,7 +102,7 @@ def check_g_joint_k():
                     "largest error of P, and of S at r_acc (allowed: 1e-09)")
 
 
-def check_t2_joint_k():
+def check_t2_joint_k() -> Evidence:
     """The shape on a grid of ratios for several K; r_acc = 0 exactly up to k = e_{K-1}."""
     ratios, steepness, good = np.linspace(0.0, 2.0, 81), [], True
     for classes in (4, 10, 30):
@@ -119,7 +120,7 @@ def check_t2_joint_k():
                     smallest, "smallest change of accuracy in a step, with the right sign")
 
 
-def check_n2_k():
+def check_n2_k() -> Evidence:
     gaps, good = [], True
     for classes in (4, 10, 30):
         edge = law("normal").mean_largest(classes - 1)
@@ -134,14 +135,14 @@ def check_n2_k():
                     "smallest (r_acc - r_AT)/(r_AT (1 - r_AT))")
 
 
-def joint_pairs(r, k, n):
+def joint_pairs(r: float, k: float, n: int) -> float:
     """Design B: Pr(e + r (S - c_j) > 0 for all j); these share e + r Y, Y the sum of n - 2 further features, in law."""
     deviation = math.hypot(1, r * math.sqrt(n - 2))
     return float(stats.norm.cdf(k)) if r == 0 else gaussian_mean(
         lambda u: stats.norm.cdf(k + deviation * u / r)**n, k * (1 + (n - 2) * r) / deviation)
 
 
-def check_t2_joint_b():
+def check_t2_joint_b() -> Evidence:
     ratios, steepness, errors, good = np.linspace(0.0, 2.0, 81), [], [], True
     for classes in (4, 10, 30):
         n = classes - 1
@@ -160,7 +161,7 @@ def check_t2_joint_b():
                     "smallest change of accuracy in a step, with the right sign")
 
 
-def check_n2_b():
+def check_n2_b() -> Evidence:
     """With decay on all of W the cross-class weight is that of decay on (w1, w2), divided by K - 2."""
     gaps = []
     for classes in (4, 10, 30):
@@ -179,7 +180,7 @@ def check_n2_b():
                     f"{best_ratio(over, 0.1):.2f}")
 
 
-def check_g_lp():
+def check_g_lp() -> Evidence:
     errors, ordered = [], []
     for p, eps, sigma in product((1.0, 1.5, 2.0, 3.0, 8.0, math.inf), (0.0, 0.15, 0.3), (0.3, 0.8)):
         setting = Setting(1.0, sigma, norm=p)
@@ -199,14 +200,14 @@ def check_g_lp():
                     "{.3,.8}", error, "largest error of a weight (allowed: 1e-09)")
 
 
-def joint_unequal(r, d_e, d_c, s_e, s_c):
+def joint_unequal(r: float, d_e: float, d_c: float, s_e: float, s_c: float) -> float:
     """Pr(d_e + s_e z + r (d_c + s_c z_j) > 0, j = 1, 2), given z independent."""
     if r == 0:
         return float(stats.norm.cdf(d_e / s_e))
     return gaussian_mean(lambda e: stats.norm.cdf((d_e + s_e * e + r * d_c) / (r * s_c))**2, 0.0)
 
 
-def check_t2_unequal():
+def check_t2_unequal() -> Evidence:
     wrong, errors, step = 0, [], 1e-4
     for s_e, s_c, eps in product((0.35, 0.8), (0.3, 0.6), (0.0, 0.2, 0.35)):
         d = 1 - 2 * eps
@@ -227,7 +228,7 @@ def check_t2_unequal():
                     "{.1,.4,.8,1.5}: 48 signs", error, "largest error of the accuracy (allowed: 1e-09)")
 
 
-def check_n2_unequal():
+def check_n2_unequal() -> Evidence:
     setting, eps = Setting(1.0, sigma_e=0.35, sigma_c=0.6), 0.2
     used, best = solve_closed(setting, Margin(), eps, 1.0).ratio, best_ratio(setting, eps)
     gain = joint_unequal(best, 0.6, 0.6, 0.35, 0.6) - joint_unequal(used, 0.6, 0.6, 0.35, 0.6)

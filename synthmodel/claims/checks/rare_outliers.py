@@ -15,7 +15,7 @@ __all__ = ["CHECKS", "outlier_risk"]
 TIMES = np.concatenate([[0.0], np.geomspace(1e-3, 1e4, 400)])
 
 
-def outlier_risk(w1, w2, d, s_e, p, size):
+def outlier_risk(w1: float, w2: float, d: float, s_e: float, p: float, size: float) -> float:
     """E log(1 + exp(-m_j) + exp(-m_l)) with regular c = d, by sums over fine grids of each normal variable."""
     z = np.linspace(-8, 8, 321)
     weights = np.exp(-z * z / 2) / np.exp(-z * z / 2).sum()
@@ -28,7 +28,7 @@ def outlier_risk(w1, w2, d, s_e, p, size):
                      for q, one in zip(e_weights, e, strict=True)))
 
 
-def check_d4():
+def check_d4() -> Evidence:
     d, s_e, kappa, w1, w2 = 0.5, 0.5, 0.4, 1.5, 0.8
     gamma = 2 * kappa / math.sqrt(2 * math.pi)
     errors = [abs(outlier_risk(w1, w2, d, s_e, p, kappa / p) - outlier_risk(w1, w2, d, s_e, 0.0, 1.0) - gamma * w2)
@@ -52,7 +52,7 @@ def check_d4():
                     "loss of accuracy at k = 1, K = 3, gamma = 1.0001 d pibar_1")
 
 
-def check_d4_unimodal():
+def check_d4_unimodal() -> Evidence:
     """In (b) derived (symbolic.unimodal); in (c) w2 rises, or rises and then falls towards its limit: only tried."""
     times, rises, turns = np.concatenate([[0.0], np.geomspace(1e-2, 300, 200)]), [], True
     for k, classes in product((0.2, 0.5, 0.8, 1.0, 1.5, 2.5), (3, 10)):
@@ -69,7 +69,7 @@ def check_d4_unimodal():
                     float(min(rises)), "smallest rise of w1 over a step in time")
 
 
-def check_d4_accuracy():
+def check_d4_accuracy() -> Evidence:
     """Refuted: in regime (b) the accuracy is unimodal in time. It may fall, rise and fall again."""
     path = limit_flow(1.0, 0.9 * (1 - 0.598), np.concatenate([[0.0], np.linspace(0.01, 10, 400)]), 10)
     least = int(np.flatnonzero(np.diff(path.accuracy) > 0)[0])
@@ -82,7 +82,7 @@ def check_d4_accuracy():
                     float(min(fall, rise)), "smaller of the first fall and the rise", example)
 
 
-def check_d4_remedies():
+def check_d4_remedies() -> Evidence:
     k, gains = 1.0, []
     low, _ = forgetting_range(k)
     pull = 1.02 * low
@@ -105,7 +105,7 @@ def check_d4_remedies():
                     float(min(gains)), "smallest gain or loss that was claimed")
 
 
-def check_d4_smoothing():
+def check_d4_smoothing() -> Evidence:
     """Refuted: label smoothing never helps in D4. The bulk is fitted less, so that its signal lasts."""
     k, b = 2.0, 0.2
     pull = 1.02 * forgetting_range(k)[0]

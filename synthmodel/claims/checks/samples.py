@@ -1,6 +1,9 @@
 """Claim D3 on a short run with seeds of its own, and the estimates of E-margins on samples of the model."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -12,13 +15,16 @@ from synthmodel.model.setting import Setting
 from synthmodel.samples.finite_sample import experiment, measures
 from synthmodel.samples.margin_estimates import estimates, tau_star
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
 __all__ = ["CHECKS", "robust_margins"]
 
 SEEDS = (100, 101, 102)
 STEPS = (1, 2, 3, 5, 7, 10, 15, 25, 40, 65, 100, 160, 250, 400)
 
 
-def check_d3():
+def check_d3() -> Evidence:
     """400 of the 3,000 steps and three seeds: the fall is then about a third of what the committed run shows.
 
     Left to the committed run: that label smoothing makes the fall smaller, which is so for most seeds, not for all.
@@ -38,14 +44,15 @@ def check_d3():
                     "smallest of the rises, falls and gains, in accuracy or share")
 
 
-def robust_margins(setting, eps, w1, w2, n, rng):
+def robust_margins(setting: Setting, eps: float, w1: float, w2: float, n: int,
+                   rng: np.random.Generator) -> tuple[Float[np.ndarray, "n 2"], Int[np.ndarray, "n"]]:
     """m (n, 2) of samples of the model, each margin at the worst of the 64 vertices of the box; labels (n,)."""
     x, y = sample(setting, n, rng)
     scores, rows = attacked_scores(x, w1, w2, eps), np.arange(n)
     return np.stack([(scores[:, rows, y] - scores[:, rows, (y + shift) % 3]).min(0) for shift in (1, 2)], 1), y
 
 
-def log_sum_exp_ratio(setting, eps, lam, tau):
+def log_sum_exp_ratio(setting: Setting, eps: float, lam: float, tau: float) -> float:
     """w2/w1 that minimises E tau log sum_{j != i} exp(-m_j/tau) + (lam/2)|w|^2, by quadrature of the loss itself.
 
     With c = d + s z, m_j = w1 e + w2 c_j: the risk separates, w1 = d/lam; of w2 only (z_j - z_k)/sqrt(2) is random.
@@ -53,7 +60,7 @@ def log_sum_exp_ratio(setting, eps, lam, tau):
     nodes, weights = np.polynomial.hermite_e.hermegauss(150)
     d, spread = setting.d(eps), setting.sigma / math.sqrt(2)
 
-    def risk(w2):
+    def risk(w2: float) -> float:
         half = w2 * spread * np.abs(nodes)  # half the difference of the two margins
         larger = half + tau * np.log1p(np.exp(-2 * half / tau))
         return -w2 * d + weights @ larger / weights.sum() + lam * w2 ** 2 / 2
@@ -61,7 +68,7 @@ def log_sum_exp_ratio(setting, eps, lam, tau):
     return found.x / (d / lam)
 
 
-def check_e_margins():
+def check_e_margins() -> Evidence:
     """The estimates in standard errors (a quarter of a 95 % interval is about one), tau* by minimising the loss."""
     errors, n = [], 2000
     cases = ((0.5, 0.2, 0.5), (0.5, 0.3, 0.8), (1.0, 0.1, 0.2), (0.3, 0.2, 1.5))

@@ -1,7 +1,11 @@
 """The claims about softmax losses and attacks (THEORY.md, sections 0, 1, 3 and 4), against brute force and sampling."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import minimize
@@ -18,6 +22,9 @@ from synthmodel.solvers.log_sum_exp import psi_pair, solve_lse
 from synthmodel.solvers.margin_closed import eps0, threshold_closed
 from synthmodel.solvers.solve import solve
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 __all__ = ["CHECKS"]
 
 MODEL = Setting(1.0, 0.5)
@@ -26,25 +33,26 @@ NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(40)
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
 
 
-def product_rule(setting, eps):
+def product_rule(setting: Setting, eps: float) -> tuple[Float[np.ndarray, "n"], ...]:
     """e, c_2, c_3 (robust features of class 1) on a Gauss-Hermite product and their weights, as flat arrays."""
     e, c2, c3 = (grid.ravel() for grid in np.meshgrid(*[setting.d(eps) + setting.sigma * NODES] * 3, indexing="ij"))
     return e, c2, c3, np.einsum("i,j,k->ijk", WEIGHTS, WEIGHTS, WEIGHTS).ravel()
 
 
-def wrong_probabilities(w, features):
+def wrong_probabilities(w: tuple[float, float],
+                        features: Sequence[Float[np.ndarray, "n"]]) -> tuple[Float[np.ndarray, "n"], ...]:
     """(1 - p_1, p_2, p_3) of the softmax with margins w1 e + w2 c_j."""
     e, c2, c3 = features
     p = softmax(np.stack([np.zeros_like(e), -w[0] * e - w[1] * c2, -w[0] * e - w[1] * c3]), axis=0)
     return p[1] + p[2], p[1], p[2]
 
 
-def delta_star(w1, w2):
+def delta_star(w1: float, w2: float) -> Float[np.ndarray, "6"]:
     """The signs of the vertex that lowers both margins of class 1: own features down, the others up, for w > 0."""
     return np.sign([-w1, w1, w1, w2, -w2, -w2])
 
 
-def check_a1():
+def check_a1() -> Evidence:
     """All 64 vertices of the box, on the scores: the worst for each monotone loss is delta*; not for two others."""
     rng, eps, errors, gains = np.random.default_rng(0), 0.3, [], []
     monotone = {
@@ -69,7 +77,7 @@ def check_a1():
                     "largest error (allowed: 1e-12)")
 
 
-def check_t1_w():
+def check_t1_w() -> Evidence:
     """The 18 weights of a linear classifier under cross-entropy and all 64 vertices, by L-BFGS on a quadrature."""
     setting, eps, lam_f = MODEL, 0.2, 0.2
     nodes, weights = np.polynomial.hermite_e.hermegauss(8)
@@ -80,7 +88,7 @@ def check_t1_w():
         x[i][:, [i, *(3 + j for j in range(3) if j != i)]] = grid
     labels = np.eye(3)[:, None, :]
 
-    def risk(flat):
+    def risk(flat: Float[np.ndarray, "18"]) -> tuple[float, Float[np.ndarray, "18"]]:
         w = flat.reshape(3, 6)
         clean, moves = x @ w.T, eps * VERTICES @ w.T
         losses = np.stack([logsumexp(clean + move, axis=-1) - ((clean + move) * labels).sum(-1) for move in moves])
@@ -99,7 +107,7 @@ def check_t1_w():
                     "start", error, "largest error of a weight (allowed: 1e-05)")
 
 
-def check_t3_target():
+def check_t3_target() -> Evidence:
     errors = []
     for setting, b, attack, fraction in product(SETTINGS, (0.1, 0.6), ("exact", "monotone"), (0.0, 0.5, 0.98, 1.02)):
         loss = SoftTargetMargin(b, attack)
@@ -123,7 +131,7 @@ def check_t3_target():
 PROBLEMS = [(0.5, 0.2, 0.1, 0.0), (0.5, 0.45, 0.1, 0.0), (1.0, 0.1, 0.03, 0.1), (0.3, 0.3, 0.05, 0.3)]
 
 
-def check_s1():
+def check_s1() -> Evidence:
     residuals, ratios = [], []
     for sigma, eps, lam, b in PROBLEMS:
         setting, loss = Setting(1.0, sigma), CrossEntropy(b)
@@ -139,7 +147,7 @@ def check_s1():
                     "three features", error, "largest error (allowed: 1e-10)")
 
 
-def check_t1_ce():
+def check_t1_ce() -> Evidence:
     """Beyond eps0 of the margin loss w2 > 0; the slope at w2 = 0 from the Stein form, on another quadrature."""
     margins, limits = [], []
     for sigma, fraction, lam in product((0.3, 0.5, 1.0), (0.1, 0.5, 0.9), (0.05, 1.0)):
@@ -159,7 +167,7 @@ def check_t1_ce():
                     smallest, "smallest ratio or pull on w2 at w2 = 0", example)
 
 
-def check_t1_temp():
+def check_t1_temp() -> Evidence:
     """psi by a plain two-dimensional product rule; the bound and the limit by the solver."""
     errors, slack = [], []
     z, weights = np.polynomial.hermite_e.hermegauss(120)
@@ -178,7 +186,7 @@ def check_t1_temp():
                     "1 to .001: within sqrt(2 tau log 2/lam), w2 > 0", error, "largest error of psi (allowed: 1e-08)")
 
 
-def check_t1_temp_plain():
+def check_t1_temp_plain() -> Evidence:
     """tau CE(w/tau) has its minimiser at tau v(lam tau): it vanishes with tau."""
     sizes = []
     taus = (1e-1, 1e-2, 1e-3)
@@ -192,45 +200,48 @@ def check_t1_temp_plain():
     return Evidence(falls and sizes[-1] < 0.01, "tau in {.1,.01,.001}", sizes[-1], "|w| at tau = .001", example)
 
 
-def check_t3_ce():
+def check_t3_ce() -> Evidence:
     """w1, w2 and r along b, at the first-order conditions of another quadrature."""
     steps, residuals = [], []
     for sigma, eps, lam in ((0.5, 0.2, 0.1), (0.3, 0.4, 0.05), (1.0, 0.1, 1.0)):
         setting = Setting(1.0, sigma)
-        b = np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.66])
+        b: Any = np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.66])
         found = solve_cross_entropy(setting, CrossEntropy(b), eps, lam)
         for values in (found.w1, found.w2, found.ratio):
             steps.append(-np.diff(values) / values[0])
         residuals.append(np.hypot(*stein_residual(setting, CrossEntropy(0.3), eps, lam, found.w1[3], found.w2[3])))
     smallest = float(np.min(np.concatenate(steps)))
-    found = solve_cross_entropy(MODEL, CrossEntropy(np.array([0, 0.3])), 0.2, 0.1)
+    without_and_with: Any = np.array([0, 0.3])
+    found = solve_cross_entropy(MODEL, CrossEntropy(without_and_with), 0.2, 0.1)
     example = (f"mu = 1, sigma = .5, eps = .2, lam = .1: b = 0 has w2 = {found.w2[0]:.4f}, r = {found.ratio[0]:.4f}; "
                f"b = .3 has w2 = {found.w2[1]:.4f}, r = {found.ratio[1]:.4f}")
     return Evidence(smallest > 0 and float(np.max(residuals)) < 1e-9, "three settings, b from 0 to .66 in eight steps",
                     smallest, "smallest relative fall of w1, w2 or r in a step", example)
 
 
-def gap_over_decays(k, decays):
+def gap_over_decays(k: Float[np.ndarray, "n"],
+                    decays: Float[np.ndarray, "m"]) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
     """The smallest r_CE - r_acc over lam/sigma^2 in `decays`, and where it is, for each k."""
-    ratios = solve_cross_entropy(Setting(k[:, None], 1.0), CrossEntropy(), 0.0, decays).ratio
+    column: Any = k[:, None]
+    ratios = solve_cross_entropy(Setting(column, 1.0), CrossEntropy(), 0.0, decays).ratio
     gaps = ratios - np.array([r_acc(x) for x in k])[:, None]
     return gaps.min(axis=1), decays[gaps.argmin(axis=1)]
 
 
-def slopes_in_smoothing(setting, lam, b, step=1e-4):
+def slopes_in_smoothing(setting: Setting, lam: float, b: float, step: float = 1e-4) -> list[float]:
     """(w1', w2', r') in b by differences of solutions."""
     low, high = (solve_cross_entropy(setting, CrossEntropy(x), 0.0, lam) for x in (b - step, b + step))
     return [(y - x) / (2 * step) for x, y in ((low.w1, high.w1), (low.w2, high.w2), (low.ratio, high.ratio))]
 
 
-def curvatures(k, w1, w2):
+def curvatures(k: float, w1: float, w2: float) -> Float[np.ndarray, "2"]:
     """(A, Q) = (E p_1 (1-p_1), 2 E p_2 p_3) at unit noise, by the product rule."""
     *features, weights = product_rule(Setting(k, 1.0), 0.0)
     wrong, p2, p3 = wrong_probabilities((w1, w2), features)
     return np.array([weights @ (wrong * (1 - wrong)), 2 * weights @ (p2 * p3)])
 
 
-def check_t3_ce_rates():
+def check_t3_ce_rates() -> Evidence:
     """The three signs by differences of curvatures on a product rule, against differences of solutions in b."""
     wrong, margins, h = 0, [], 1e-4
     for k, decay, b in ((0.5, 0.1, 0.1), (1.0, 1.0, 0.3), (1.5, 0.05, 0.5), (2.0, 0.3, 0.05)):
@@ -249,14 +260,14 @@ def check_t3_ce_rates():
                     "of solutions", float(min(margins)), "smallest |slope| in b")
 
 
-def check_n4():
+def check_n4() -> Evidence:
     ks = np.array([0.1, 0.3, 0.6, 1.0, 1.4, 1.8, 2.1, 2.2, 2.3, 2.4, 2.414])
     gaps, _ = gap_over_decays(ks, np.geomspace(1e-3, 1e2, 80))
     gap = float(np.min(gaps))
     return Evidence(gap > 0, "k in [.1, 2.414], lam/sigma^2 from .001 to 100", gap, "smallest r_CE - r_acc")
 
 
-def check_n4_end():
+def check_n4_end() -> Evidence:
     """The first-order conditions on another quadrature at the solution for k = 2.5, L = 1.7."""
     k, decay = 2.5, 1.7
     best = solve_cross_entropy(Setting(k, 1.0), CrossEntropy(), 0.0, decay)
@@ -271,7 +282,7 @@ def check_n4_end():
                     f"{decays[first]:.2f}")
 
 
-def check_c1():
+def check_c1() -> Evidence:
     """-kappa_3/v of the normal law cut off at u, by quadrature: its maximum, and that no other cut exceeds it."""
     nodes, weights = np.polynomial.legendre.leggauss(300)
     values = []
@@ -286,7 +297,7 @@ def check_c1():
                     abs(top - 0.60705546), "distance of the largest -kappa_3/v from .60705546 (allowed: 1e-05)")
 
 
-def check_n5():
+def check_n5() -> Evidence:
     """The two conditions of N5 from a product rule over three features, which the solver does not use."""
     errors, setting, eps, lam = [], Setting(1.0, 0.5), 0.2, 0.05
     *features, weights = product_rule(setting, eps)
@@ -311,7 +322,7 @@ def check_n5():
                     f"w2/w1 is {alone:.3f} without a teacher, {lower:.3f} with (2, .5), {higher:.3f} with (.5, 2)")
 
 
-def check_ce_2d():
+def check_ce_2d() -> Evidence:
     """Risk and first-order conditions of the two-dimensional form, from the product rule in three features."""
     errors = []
     for k, decay in ((0.5, 0.1), (1.2, 0.4), (2.0, 1.0)):
@@ -328,7 +339,7 @@ def check_ce_2d():
     return Evidence(error <= 1e-10, "(k, L) in {(.5,.1), (1.2,.4), (2,1)}", error, "largest error (allowed: 1e-10)")
 
 
-def check_ce_monotone():
+def check_ce_monotone() -> Evidence:
     """r_CE against eps on a grid, at the same lam."""
     eps = np.linspace(0, 0.495, 45)
     falls = []

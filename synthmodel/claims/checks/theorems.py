@@ -3,8 +3,12 @@
 For identities the measure is the largest error, for inequalities the smallest difference by which they hold.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
 from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
@@ -25,6 +29,9 @@ from synthmodel.model.setting import Setting
 from synthmodel.solvers.margin_closed import eps0, eps1, ratio_closed, smoothing, solve_closed
 from synthmodel.solvers.margin_vertices import solve_numeric, threshold_numeric
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 __all__ = ["CHECKS", "joint_by_quadrature", "pairwise_by_quadrature"]
 
 SOLVED = 1e-9  # closed form against brute force, relative: what rounding leaves is about 1e-14
@@ -36,7 +43,7 @@ RATIOS = np.linspace(0, 3, 301)
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(200)
 
 
-def gaussian_mean(function, k):
+def gaussian_mean(function: Callable[[Float[np.ndarray, "n"]], Float[np.ndarray, "n"]], k: float) -> float:
     """E function(e), e ~ N(k, 1), by Gauss-Legendre on e > 0 and e < 0 apart: the integrands bend at 0."""
     total = 0.0
     for low, high in ((min(k - 9, -9), 0.0), (0.0, max(k + 9, 9))):
@@ -45,19 +52,19 @@ def gaussian_mean(function, k):
     return float(total)
 
 
-def joint_by_quadrature(r, k):
+def joint_by_quadrature(r: float, k: float) -> float:
     """Pr(e + r c_j > 0 and e + r c_k > 0): given e the two are independent. No bivariate formula is used."""
     if r == 0:
         return float(stats.norm.cdf(k))
     return gaussian_mean(lambda e: stats.norm.cdf(k + e / r) ** 2, k)
 
 
-def pairwise_by_quadrature(r, k):
+def pairwise_by_quadrature(r: float, k: float) -> float:
     """Pr(e + r c_j > 0), in the same way."""
     return float(stats.norm.cdf(k)) if r == 0 else gaussian_mean(lambda e: stats.norm.cdf(k + e / r), k)
 
 
-def solver_errors(loss):
+def solver_errors(loss: Margin | SmoothedMargin) -> tuple[float, float]:
     """Largest relative error of closed-form weights, and absolute error of the threshold, against brute force."""
     weights, thresholds = [], []
     for setting in SETTINGS:
@@ -72,13 +79,13 @@ def solver_errors(loss):
     return float(np.max(weights)), float(np.max(thresholds))
 
 
-def check_t1():
+def check_t1() -> Evidence:
     error = float(np.max(solver_errors(Margin())))  # numpy's max and min keep a NaN, Python's lose it
     domain = "sigma in {.05,.2,.5,1,1.7}, eps in {0,.5,.98,1.02} eps0, lam in {.1,3}; all sign patterns of w"
     return Evidence(error <= SOLVED, domain, error, f"largest error (allowed: {SOLVED:.0e})")
 
 
-def check_t2_pair():
+def check_t2_pair() -> Evidence:
     slopes = np.array([np.diff(pairwise_accuracy(RATIOS, k)) / np.diff(RATIOS) for k in K_GRID])
     smallest = float(np.min(np.where(RATIOS[1:] <= 1 + 1e-9, slopes, -slopes)))
     errors = [pairwise_accuracy(r, k) - pairwise_by_quadrature(r, k)
@@ -87,7 +94,7 @@ def check_t2_pair():
                     "smallest |slope| over a step of .01")
 
 
-def check_t2_joint():
+def check_t2_joint() -> Evidence:
     k, low, high = 1.0, 0.7, 1.0
     at_low, at_high = joint_by_quadrature(low, k), joint_by_quadrature(high, k)
     slopes = [float(joint_slope(1.0, k)) for k in K_GRID]
@@ -97,7 +104,7 @@ def check_t2_joint():
                     at_low - at_high, "drop of accuracy", example)
 
 
-def check_t2_joint_prime():
+def check_t2_joint_prime() -> Evidence:
     k0 = 1 / math.sqrt(math.pi)
     inside = RATIOS[RATIOS <= 1]
     steepness, errors, shape = [], [], True
@@ -116,7 +123,7 @@ def check_t2_joint_prime():
                     "smallest -(dF/dr)/k on [0, 1]")
 
 
-def check_t3():
+def check_t3() -> Evidence:
     error = float(np.max([solver_errors(SmoothedMargin(b)) for b in (0.1, 0.6)]))
     gains = []
     for setting, b, fraction in product(SETTINGS, (0.05, 0.3, 0.9), (0.0, 0.5, 0.9, 0.99)):
@@ -130,7 +137,7 @@ def check_t3():
                     f"largest error (allowed: {SOLVED:.0e})")
 
 
-def smaller_of_two(law):
+def smaller_of_two(law: Any) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
     """(values, weights): a quadrature of M = min(c, c'), by its quantile function law.isf(sqrt(1 - v)).
 
     v = t^8/2 and v = 1 - t^8/2, Gauss-Legendre in t: the powers flatten the tails of the quantile at 0 and 1.
@@ -140,7 +147,7 @@ def smaller_of_two(law):
     return np.concatenate([lower, upper]), np.tile(4 * t**7 * weight, 2)
 
 
-def check_n1():
+def check_n1() -> Evidence:
     """P'(0+) by differences of Pr(e + r M > 0), M = min of two draws, against p_e(0) E[M] for four noise laws."""
     errors, step = [], 1e-4
     for law, d in product((stats.norm, stats.logistic, stats.laplace, stats.gumbel_r), (0.3, 0.7, 1.4)):
@@ -156,7 +163,7 @@ def check_n1():
                     "largest error (allowed: 1e-06)")
 
 
-def check_n2():
+def check_n2() -> Evidence:
     ks = 1 / math.sqrt(math.pi) * (1 + np.geomspace(1e-6, 13, 400))
     # near the threshold both ratios vanish, for large k both tend to 1: compare in units of that distance
     used, best = (np.array([ratio(k) for k in ks]) for ratio in (ratio_closed, r_acc))
@@ -164,7 +171,7 @@ def check_n2():
     return Evidence(margin > 0, "k - k0 from 6e-7 to 7.3", margin, "smallest (r_acc - r_AT)/(r_AT (1 - r_AT))")
 
 
-def check_n3():
+def check_n3() -> Evidence:
     k0 = 1 / math.sqrt(math.pi)
     ks = k0 * (1 + np.geomspace(1e-5, 8, 120))
     best = np.array([b_star(k) for k in ks])
