@@ -1,7 +1,10 @@
 """U1 and its two limits, by closed forms for hinge and squared hinge that the solver does not use, and other laws."""
 
+from __future__ import annotations
+
 import math
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
@@ -13,6 +16,9 @@ from synthmodel.model.setting import Setting
 from synthmodel.solvers.margin_closed import eps0, eps1
 from synthmodel.solvers.solve import solve
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 __all__ = ["CHECKS", "hinge_risk"]
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(120)
@@ -20,16 +26,16 @@ HALF, MASS = 5 * (NODES + 1), 10 * WEIGHTS * stats.norm.pdf(5 * (NODES + 1))  # 
 STEP = 1e-5
 
 
-def hinge_risk(w, d, sigma, b, lam, power=1):
+def hinge_risk(w: Float[np.ndarray, "2"], d: float, sigma: float, b: float, lam: float, power: int = 1) -> float:
     """E max(0, 1 - v)^power + (lam/2)|w|^2: given |c_2 - c_3| the margin v is normal, and the mean is closed."""
     spread = math.hypot(w[0], w[1] / math.sqrt(2)) * sigma
     u = (1 - d * (w[0] + w[1]) + w[1] * (1 - b) * sigma * HALF / math.sqrt(2)) / spread
     low, top = stats.norm.cdf(u), stats.norm.pdf(u)
     mean = spread * (u * low + top) if power == 1 else spread**2 * ((u * u + 1) * low + u * top)
-    return MASS @ mean + lam / 2 * (w[0]**2 + w[1]**2)
+    return float(MASS @ mean + lam / 2 * (w[0]**2 + w[1]**2))
 
 
-def check_u1():
+def check_u1() -> Evidence:
     errors, sides = [], True
     for (power, name), b, (sigma, lam) in product(((1, "hinge"), (2, "squared-hinge")), (0.0, 0.3),
                                                   ((0.3, 0.1), (0.8, 1.0))):
@@ -55,7 +61,7 @@ def check_u1():
                     "largest error (allowed: 1e-08)")
 
 
-def check_u1_l1():
+def check_u1_l1() -> Evidence:
     """At mu = 2, sigma = 1, eps = .5, lam = .1, lam_1 = .3: eps < eps0 - lam_1/2, yet the slope in w2 is positive."""
     setting, eps, lam, l1 = Setting(2.0, 1.0), 0.5, 0.1, 0.3
     w1s = np.linspace(0.9, 1.1, 200001)
@@ -69,7 +75,7 @@ def check_u1_l1():
                     f"{bound:.4f} = eps0 - lam_1/2: hinge loss has E[-phi'] = {steep:.3f} and w2 = 0")
 
 
-def check_u1_smoothing():
+def check_u1_smoothing() -> Evidence:
     """k = 4, lam/sigma^2 = .001, hinge loss: w2 falls from b = 0 to b = .3; and the ratio on a grid."""
     w2 = [solve(Setting(4.0, 1.0), WorstMargin("hinge", b), 0.0, 0.001).w2 for b in (0.0, 0.3)]
     rises = []
