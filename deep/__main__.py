@@ -1,7 +1,10 @@
 """The command line of `deep`: its commands, and one sentence for whatever goes wrong."""
 
 import sys
+from argparse import Namespace
+from collections.abc import Sequence
 from contextlib import suppress
+from types import ModuleType
 
 from deep.cli import COMMANDS
 from deep.system.device import memory_sentence
@@ -12,7 +15,7 @@ from deep.system.terminal import OneSentenceParser, PrintAndExit, complain, esca
 __all__ = ["main"]
 
 
-def parser():
+def parser() -> OneSentenceParser:
     top = OneSentenceParser(prog="deep", description="Adversarial training of networks, robust accuracy and CAS.")
     top.add_argument("--version", action=PrintAndExit, line=version_line, help="print version and commit, and exit")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -21,13 +24,13 @@ def parser():
     return top
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 0; 2 for input that is refused, with one sentence; 1 for a failed training; 128 + signal."""
     with escaped_output():
         return answered(arguments)
 
 
-def answered(arguments):
+def answered(arguments: Sequence[str] | None) -> int:
     words = parser()
     options, rest = words.parse_known_args(arguments)
     # argparse loses key=value words that follow an option
@@ -44,7 +47,7 @@ def answered(arguments):
     return status
 
 
-def outcome(command, options, continues):
+def outcome(command: ModuleType, options: Namespace, continues: str | None) -> int:
     """The exit status of a command, and a sentence on what ended it."""
     try:
         with Stop(f"deep {options.command}"):

@@ -3,8 +3,11 @@
 `synthmodel atlas --out DIR`, or `python -m figures.atlas DIR`.
 """
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from deep.system.files import write_text
 from figures.phase import (
@@ -25,6 +28,9 @@ from figures.phase import (
 )
 from figures.theory import dynamics, flows, ratios
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
 __all__ = ["PICTURES", "atlas"]
 
 
@@ -40,7 +46,7 @@ PICTURES = (("Which theorem holds for which loss", theorems, theorems.finding),
             ("Flows under other laws, of cross-entropy, and with ever rarer outliers", flows, flows.finding))
 
 
-def atlas(out, pictures=PICTURES):
+def atlas(out: str | Path, pictures: Sequence[tuple[str, Any, Callable[[Path], str]]] = PICTURES) -> int:
     """Write each picture (PNG, SVG), its table (CSV) and the index atlas.md into the folder `out`; 0.
 
     Prints each sentence as soon as its picture is there. About three quarters of a minute on one core.

@@ -1,11 +1,28 @@
 """What the phase diagrams share: tables as matrices, filled contours that read in grey, and how a script is run."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from figures.style import GREY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from jaxtyping import Float
+    from matplotlib.axes import Axes
+    from matplotlib.contour import QuadContourSet
+
+    from figures.style import Row
+
+    Across = Float[np.ndarray, "x"]
+    Up = Float[np.ndarray, "y"]
+    Plane = Float[np.ndarray, "y x"]
+    Levels = Float[np.ndarray, "levels"]
 
 __all__ = ["LEVELS", "NOTHING", "bands", "hatched", "matrix", "run", "said"]
 
@@ -13,7 +30,7 @@ LEVELS = np.round(np.linspace(0, 1, 11), 1)
 NOTHING = 1e-9  # a ratio below it is 0
 
 
-def matrix(rows, x, y, value):
+def matrix(rows: Sequence[Row], x: str, y: str, value: str) -> tuple[Across, Up, Plane]:
     """(values of x, values of y, z) with z[i, j] the `value` at y[i], x[j]; NaN where no row has them.
 
     >>> across, up, z = matrix([{"eps": 0.2, "k": 1, "r": 5}, {"eps": 0.1, "k": 2, "r": 6}], "eps", "k", "r")
@@ -27,7 +44,7 @@ def matrix(rows, x, y, value):
     return across, up, z
 
 
-def bands(axis, x, y, z, levels=LEVELS, at=False):
+def bands(axis: Axes, x: Across, y: Up, z: Plane, levels: Levels = LEVELS, at: Any = False) -> QuadContourSet:
     """z as bands of viridis between the levels, which are drawn, and written near the points `at`."""
     filled = axis.contourf(x, y, z, [max(levels[0], NOTHING), *levels[1:]], cmap="viridis", vmin=0, vmax=levels[-1])
     inside = levels[1:-1]
@@ -38,19 +55,20 @@ def bands(axis, x, y, z, levels=LEVELS, at=False):
     return filled
 
 
-def hatched(axis, x, y, z, low, high):
+def hatched(axis: Axes, x: Across, y: Up, z: Plane, low: float, high: float) -> None:
     """The region low <= z <= high, hatched on white."""
     region = axis.contourf(x, y, z, [low, high], colors=["white"], hatches=["///"])
     region.set(edgecolor=GREY, linewidth=0)
 
 
-def said(axis, x, y, text, **options):
+def said(axis: Axes, x: float, y: float, text: str, **options: Any) -> None:
     """Words inside a picture, on a white ground so that they read on any colour."""
     box = {"facecolor": "white", "edgecolor": GREY, "linewidth": 0.4, "alpha": 0.9, "boxstyle": "round,pad=0.25"}
-    axis.text(x, y, text, **{"ha": "center", "va": "center", "fontsize": 8.5, "bbox": box} | options)
+    look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8.5, "bbox": box}
+    axis.text(x, y, text, **look | options)
 
 
-def run(compute, draw, finding):
+def run(compute: Callable[[Path], None], draw: Callable[[Path], None], finding: Callable[[Path], str]) -> None:
     """`python -m figures.NAME OUTDIR`: compute, draw, and print the sentence."""
     if len(sys.argv) != 2:
         sys.exit("one output folder is needed: give it as the only argument.")

@@ -1,9 +1,12 @@
 """`python -m figures.readme` writes the README's tables, and the gallery, from the lists and files they come from."""
 
+from __future__ import annotations
+
 import csv
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from deep.system.files import write_text
 from figures.gallery import gallery
@@ -18,15 +21,15 @@ README, GALLERY = Path(__file__).parents[1] / "README.md", Path(__file__).with_n
 WIDTHS = (16, 64)
 
 
-def read(name):
+def read(name: str) -> dict[str, Any]:
     return json.loads(DATA.with_name(f"{name}.json").read_text())
 
 
-def ranged(spread, digits=2):
+def ranged(spread: dict[str, float], digits: int = 2) -> str:
     return f"{spread['median']:.{digits}f} [{spread['min']:.{digits}f}, {spread['max']:.{digits}f}]"
 
 
-def speed():
+def speed() -> str:
     """`deep bench --json` at both widths."""
     rows = []
     for width in WIDTHS:
@@ -41,7 +44,7 @@ def speed():
     return markdown(rows)
 
 
-def arithmetic():
+def arithmetic() -> str:
     """`python -m figures.networks.bf16`: accuracies in percent by seed, and the difference of each pair."""
     found, rows = read("bf16"), []
     for kind in ("robust", "clean"):
@@ -54,13 +57,13 @@ def arithmetic():
     return markdown(rows)
 
 
-def parts():
+def parts() -> str:
     """`python -m figures.networks.step_parts`: the time of an image without a part over that in the whole step."""
     return markdown([{"step": row["step"], "time": ranged(row["ratio"])} for row in read("step_parts-16")["rows"]
                      if row["step"] != "the whole step"])
 
 
-def filled(text):
+def filled(text: str) -> str:
     """`text` with what stands between <!-- NAME --> and <!-- end NAME --> made anew; ValueError without the marks."""
     with open(DATA.with_name("statements.csv"), newline="") as file:  # synthmodel table --csv
         statements = markdown(list(csv.DictReader(file)))
@@ -74,12 +77,12 @@ def filled(text):
     return text
 
 
-def filled_gallery(text):
+def filled_gallery(text: str) -> str:
     """`text` with the gallery made anew."""
     return put(text, "gallery", gallery())
 
 
-def put(text, name, table):
+def put(text: str, name: str, table: str) -> str:
     """`text` with `table` between <!-- NAME --> and <!-- end NAME -->; ValueError without the marks."""
     text, found = re.subn(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)",
                           lambda match: f"{match[1]}{table}\n{match[2]}", text, flags=re.DOTALL)

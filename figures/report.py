@@ -1,10 +1,13 @@
 """The main job: verify the claims, draw the theory, train networks on planted images, set one beside the other."""
 
+from __future__ import annotations
+
 import json
 import os
 import platform
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
@@ -17,28 +20,34 @@ from figures.theory import accuracy, ratios, weights
 from synthmodel.claims.registry import CLAIMS
 from synthmodel.claims.verify import verify
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from figures.style import Row
+    from synthmodel.claims.registry import Claim
+
 __all__ = ["claims_table", "report"]
 
 AGREES = 0.03  # a measured ratio this close to the predicted one is said to agree; the seeds' range stands beside it
 
 
-def markdown(rows):
+def markdown(rows: Sequence[Row]) -> str:
     keys = list(rows[0])
     lines = ["| " + " | ".join(keys) + " |", "|" + " --- |" * len(keys)]
     return "\n".join([*lines, *("| " + " | ".join(str(row[key]).replace("|", "\\|") for key in keys) + " |"
                                 for row in rows)])
 
 
-def claims_table(claims=CLAIMS):
+def claims_table(claims: Sequence[Claim] = CLAIMS) -> str:
     """The README's table of claims, made from the list that `verify` checks."""
-    def said(c):
+    def said(c: Claim) -> str:
         return (c.statement + (f". *Instead:* {c.instead}" if c.instead else "")
                 + (f". *Certified:* {c.certified}" if c.certified else ""))
     return markdown([{"claim": c.id, "source": c.source, "status": c.status, "statement": said(c),
                       "given": c.hypotheses} for c in claims])
 
 
-def comparison(folder):
+def comparison(folder: Path) -> list[Row]:
     """Rows: network, loss, eps, predicted and measured ratio; `verdict` only where the theory covers the network.
 
     The two-weight theory covers the linear network. For the CNN it is a reference, not a prediction.
@@ -60,11 +69,11 @@ def comparison(folder):
     return table
 
 
-def predictions(folder):
+def predictions(folder: Path) -> list[Row]:
     """What the theory says of any network, as sentences with the verdict of the measurement."""
     rows = read_csv(folder / "planted.csv")
 
-    def mean(network, loss, key, beyond):
+    def mean(network: str, loss: str, key: str, beyond: bool) -> float:
         return float(np.mean([row[key] for row in rows if (row["network"], row["loss"]) == (network, loss)
                               and (row["eps"] > threshold) == beyond]))
     threshold = planted.eps0(planted.SETTING)
@@ -85,7 +94,7 @@ def predictions(folder):
             for text, holds, numbers in said]
 
 
-def provenance(seconds):
+def provenance(seconds: float) -> dict[str, Any]:
     import scipy
     import torch
     return {"command": "synthmodel report", "commit": commit(), "python": platform.python_version(),
@@ -93,7 +102,7 @@ def provenance(seconds):
             "cores": os.cpu_count(), "machine": platform.machine(), "seconds": round(seconds, 1)}
 
 
-def report(out):
+def report(out: str | Path) -> int:
     """Write figures (PNG, SVG), tables (CSV) and report.md into `out`; print the tables; 0 iff every claim holds.
 
     A report that was interrupted, or killed, goes on where it stopped: networks already trained are not trained again.
@@ -155,7 +164,7 @@ def report(out):
     return 0 if all(row["holds"] for row in verified) else 1
 
 
-def print_tables(*tables):
+def print_tables(*tables: Sequence[Row]) -> None:
     from rich.table import Table
     console = Console()
     for rows in tables:

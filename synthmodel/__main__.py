@@ -5,6 +5,8 @@ import csv
 import json
 import os
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 from synthmodel.model.losses import LOSSES
 from synthmodel.model.penalty import PENALTIES
@@ -15,13 +17,13 @@ from synthmodel.system.terminal import OneSentenceParser, PrintAndExit, complain
 __all__ = ["main"]
 
 
-def parser():
+def parser() -> OneSentenceParser:
     top = OneSentenceParser(prog="synthmodel", description="Cross-class features in adversarial training: the "
                             "three-class linear Gaussian model, solved and checked.")
     top.add_argument("--version", action=PrintAndExit, line=version_line, help="print version and commit, and exit")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     # Numbers are read as text, so that the library's own sentence answers a bad one.
-    model = argparse.ArgumentParser(add_help=False)
+    model = OneSentenceParser(add_help=False)
     model.add_argument("--mu", default="1", help="mean of an active feature (default: 1)")
     model.add_argument("--sigma", default="0.5", help="its standard deviation (default: 0.5)")
     for name in ("mu-e", "mu-c", "sigma-e", "sigma-c"):
@@ -32,16 +34,16 @@ def parser():
     model.add_argument("--classes", default="3", help="number of classes K (default: 3)")
     model.add_argument("--design", default="A", help="A: a feature for all classes but one; B: for each pair")
     model.add_argument("--norm", default="inf", help="p of the attack's l_p norm, from 1 to inf (default: inf)")
-    output = argparse.ArgumentParser(add_help=False)
+    output = OneSentenceParser(add_help=False)
     output.add_argument("--json", action="store_true", help="print JSON")
-    lossy = argparse.ArgumentParser(add_help=False)
+    lossy = OneSentenceParser(add_help=False)
     lossy.add_argument("--loss", default="margin", help=f"{', '.join(LOSSES)} (default: margin)")
     lossy.add_argument("--b", help="smoothing: 1-b on the true class, b/(K-1) on each other")
     lossy.add_argument("--tau", help="temperature of wrong-class-lse")
     lossy.add_argument("--attack", help="exact or monotone (delta*), for soft-target-margin and cross-entropy")
     lossy.add_argument("--teacher", metavar="T1,T2", help="the teacher's weights, for distillation")
     lossy.add_argument("--teacher-input", help="adversarial or clean, for distillation")
-    training = argparse.ArgumentParser(add_help=False)
+    training = OneSentenceParser(add_help=False)
     training.add_argument("--lam", default="0.1", help="weight decay lam (default: 0.1)")
     training.add_argument("--lam-e", help="that of w1 alone (default: that of --lam)")
     training.add_argument("--lam-c", help="that of w2 alone (default: that of --lam)")
@@ -49,7 +51,8 @@ def parser():
                           "and w2; the row-centred W; the entries of W; default: weights)")
     training.add_argument("--method", default="auto", help="closed, numeric or auto (default: auto)")
 
-    def command(name, parents, text, output=output):
+    def command(name: str, parents: list[OneSentenceParser], text: str,
+                output: OneSentenceParser | None = output) -> OneSentenceParser:
         parents = [*parents, output] if output else parents
         return commands.add_parser(name, parents=parents, help=text, description=text[0].upper() + text[1:])
 
@@ -93,11 +96,11 @@ def parser():
     return top
 
 
-def shown(value):
+def shown(value: Any) -> str:
     return "-" if value is None else f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
-def print_result(result):
+def print_result(result: dict[str, Any] | list[dict[str, Any]]) -> None:
     if isinstance(result, dict):
         width = max(map(len, result))
         for key, value in result.items():
@@ -109,7 +112,7 @@ def print_result(result):
         print("".join(f"{shown(row[key]):>19}" for key in keys))
 
 
-def print_claims(rows):
+def print_claims(rows: list[dict[str, Any]]) -> None:
     """One block a claim: a table of eight columns would be cut or wrapped in any terminal."""
     for row in rows:
         outcome = "holds" if row["holds"] else "DOES NOT HOLD"
@@ -129,7 +132,7 @@ def print_claims(rows):
                 print(f"{'':12} {words}: {row[key]}")
 
 
-def print_table(rows):
+def print_table(rows: list[dict[str, Any]]) -> None:
     """One block a statement, one line a loss."""
     for row in rows:
         print(f"\n{row['statement']}")
@@ -140,20 +143,20 @@ def print_table(rows):
             print(f"  {name:32} {cell}")
 
 
-def print_open():
+def print_open() -> None:
     from synthmodel.claims.registry import OPEN
     print("\nopen:")
     for question in OPEN:
         print(f"  {question}")
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 0; 2 for bad input, with one sentence; 1 where a claim or a solver fails."""
     with escaped_output():
         return answered(arguments)
 
 
-def answered(arguments):
+def answered(arguments: Sequence[str] | None) -> int:
     options = parser().parse_args(arguments)
     try:
         return run(options)
@@ -176,7 +179,7 @@ def answered(arguments):
         return 130
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """Carry out one command; its exit status."""
     if options.command == "report":
         from figures.report import report

@@ -5,21 +5,27 @@ float32 (runs that are finished are read, unfinished ones continued), attacks bo
 the accuracies and their paired differences. Options: --seeds 3 --runs runs --data DIR --threads N.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import statistics
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from scipy.stats import t
 
 from deep.system.files import commit, write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["compare", "main", "paired"]
 
 RECIPE = ["train_size=2000", "epochs=30", "eval_every=30"]
 
 
-def paired(first, second):
+def paired(first: Sequence[float], second: Sequence[float]) -> dict[str, Any]:
     """Differences first - second, their mean, deviation and 95 % interval (Student's t, of the pairs).
 
     >>> paired([3.0, 5.0], [2.0, 3.0])["mean"]
@@ -35,13 +41,14 @@ def paired(first, second):
             "n": n}
 
 
-def compare(overrides, seeds, runs, folder=None):
+def compare(overrides: Sequence[str], seeds: int, runs: str | Path, folder: str | None = None) -> dict[str, Any]:
     """Accuracies of both arithmetics on each seed, and bfloat16 minus float32 in pairs; see the module."""
     from deep.evaluation.accuracy import accuracy, evaluation_attack, measure
     from deep.recipe.recipe import recipe_named
     from deep.runs.network import load_network
     from deep.training.loop import load_data, train
-    found, seconds = {}, {}
+    found: dict[tuple[str, str], list[float]] = {}
+    seconds: dict[str, list[float]] = {}
     for bf16 in ("true", "false"):
         for seed in range(seeds):
             recipe = recipe_named("at-cpu", [*RECIPE, *overrides, f"bf16={bf16}", f"seed={seed}"])
@@ -59,7 +66,7 @@ def compare(overrides, seeds, runs, folder=None):
                       "difference": paired(found[kind, "true"], found[kind, "false"])} for kind in ("robust", "clean")}}
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     words = argparse.ArgumentParser(prog="python -m figures.networks.bf16",
                                     description="bfloat16 against float32, in pairs.")
     words.add_argument("out", type=Path)

@@ -131,7 +131,8 @@ def reliance(weights: list[Tensor], eps: Tensor, x: Tensor, labels: Tensor) -> T
         wrong = (labels + shift) % 3
         (slope,) = torch.autograd.grad((found[:, at, labels] - found[:, at, wrong]).sum(), point, retain_graph=True)
         slopes.append((slope[:, at, 3 + wrong].mean(1), slope[:, at, labels].mean(1)))
-    return sum(shared for shared, _ in slopes) / sum(own for _, own in slopes)
+    (shared, own), (other_shared, other_own) = slopes
+    return (shared + other_shared) / (own + other_own)
 
 
 def references(eps: float) -> dict[str, float]:

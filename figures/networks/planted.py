@@ -6,11 +6,14 @@ and margin-CAS. The curves are the theory's for its two-weight classifier: r_CE 
 and 6 r^2/(4 + 2 r^2) and r^2/(1 + r^2) of them.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import time
 from concurrent.futures import as_completed
 from multiprocessing import active_children
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +22,15 @@ from synthmodel import CrossEntropy, Setting, eps0, solve
 from synthmodel.solvers.margin_closed import ratio_closed
 from synthmodel.system.workers import workers
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from deep.data.dataset import Data
+    from deep.recipe.recipe import Recipe
+    from deep.runs.folder import RunFolder
+    from figures.style import Row
+
 __all__ = ["compute", "draw", "finding", "jobs"]
 
 SETTING = Setting(1.0, 0.5)
@@ -26,7 +38,7 @@ SIZES, SEEDS = ("0", "0.15", "0.3", "0.38", "0.44"), (0, 1, 2)
 LOSSES = ("cross-entropy", "margin")
 
 
-def jobs():
+def jobs() -> list[tuple[str, list[str]]]:
     """(network, overrides) of every run, the long ones first so that two workers end together."""
     listed = []
     for network in ("cnn", "linear"):
@@ -42,7 +54,7 @@ def jobs():
     return listed
 
 
-def trained(recipe, data, runs, pause=1.0):
+def trained(recipe: Recipe, data: Data, runs: Path, pause: float = 1.0) -> RunFolder:
     """The run of a recipe, trained or continued; while another process trains it, wait and take what it has made."""
     from deep.runs.folder import InUse
     from deep.training.loop import train
@@ -53,7 +65,7 @@ def trained(recipe, data, runs, pause=1.0):
             time.sleep(pause)
 
 
-def measured(network, words, runs):
+def measured(network: str, words: list[str], runs: Path) -> Row:
     """Train one recipe (or continue it) and measure it; runs in a worker process, on one thread."""
     import torch
 
@@ -76,7 +88,7 @@ def measured(network, words, runs):
             "commit": json.loads((run.path / "environment.json").read_text())["sessions"][-1]["commit"]}
 
 
-def compute(folder, advance=lambda: None):
+def compute(folder: Path, advance: Callable[[], None] = lambda: None) -> None:
     """planted.csv (one row a network) and planted-theory.csv (the curves); run folders in `folder`/runs."""
     rows = []
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -104,16 +116,18 @@ def compute(folder, advance=lambda: None):
     write_csv(folder / "planted-theory.csv", curves)
 
 
-def finding(folder):
+def finding(folder: Path) -> str:
     rows, curves = read_csv(folder / "planted.csv"), read_csv(folder / "planted-theory.csv")
 
-    def mean(network, loss, eps):
-        return np.mean([row["ratio"] for row in rows
-                        if (row["network"], row["loss"], row["eps"]) == (network, loss, eps)])
+    def mean(network: str, loss: str, eps: float) -> float:
+        return float(np.mean([row["ratio"] for row in rows
+                              if (row["network"], row["loss"], row["eps"]) == (network, loss, eps)]))
+
+    def theory(loss: str, eps: float) -> float:
+        curve = [row for row in curves if row["loss"] == loss]
+        return float(np.interp(eps, [row["eps"] for row in curve], [row["ratio"] for row in curve]))
     sizes = sorted({row["eps"] for row in rows})
-    away = max(abs(mean("linear", loss, eps) - np.interp(eps, *([row[key] for row in curves if row["loss"] == loss]
-                                                                for key in ("eps", "ratio"))))
-               for loss in LOSSES for eps in sizes)
+    away = max(abs(mean("linear", loss, eps) - theory(loss, eps)) for loss in LOSSES for eps in sizes)
     beyond = {loss: np.mean([mean("cnn", loss, eps) for eps in sizes if eps > eps0(SETTING)]) for loss in LOSSES}
     return (f"T1, S1, T1-CE: the linear network's w2/w1, its mean over {len({row['seed'] for row in rows})} seeds, "
             f"lies within {away:.3f} of the theory at all {len(LOSSES) * len(sizes)} points. Beyond eps0 the small "
@@ -122,7 +136,7 @@ def finding(folder):
 
 
 @styled()
-def draw(folder):
+def draw(folder: Path) -> None:
     """planted.png and planted.svg from the two CSVs."""
     rows, curves = read_csv(folder / "planted.csv"), read_csv(folder / "planted-theory.csv")
     figure, axes = new_figure(3, 2, 7.4, 7.2, sharex=True, sharey="row")

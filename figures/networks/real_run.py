@@ -4,14 +4,27 @@
 each) into figures/data/NAME.json and draws NAME.png and NAME.svg from it; without runs it only draws.
 """
 
+from __future__ import annotations
+
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from deep.system.files import write_text
 from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, save, styled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+    from deep.recipe.recipe import Recipe
+    from figures.style import Row
+
+    Run = dict[str, Any]
 
 __all__ = ["DATA", "collect", "draw", "finding", "summary"]
 
@@ -19,11 +32,11 @@ ANIMALS = {"bird", "cat", "deer", "dog", "frog", "horse"}
 DATA = Path(__file__).parents[1] / "data" / "cifar10.json"
 
 
-def command(recipe):
+def command(recipe: Recipe) -> str:
     """The shortest `deep train` line that trains this recipe."""
     from deep.recipe.recipe import RECIPES
 
-    def changes(base):
+    def changes(base: Recipe) -> list[str]:
         values = recipe.as_dict()
         return [f"{name}={','.join(value) if isinstance(value, list) else value}".lower()
                 for name, value in values.items() if value != base.as_dict()[name]]
@@ -31,7 +44,7 @@ def command(recipe):
     return " ".join(["deep train", name, *changes(RECIPES[name])])
 
 
-def collect(paths, out):
+def collect(paths: Sequence[str | Path], out: Path) -> None:
     """Write to the JSON file `out` recipe, command, environment, metrics, evaluations and C matrices of the runs."""
     from deep.runs.folder import RunFolder
     runs = []
@@ -50,20 +63,20 @@ def collect(paths, out):
     write_text(out, json.dumps(runs, indent=1) + "\n")
 
 
-def evaluated(run, key):
+def evaluated(run: Run, key: str) -> tuple[list[int], list[float]]:
     """(epochs, values) of a metric at the evaluated epochs."""
     lines = [line for line in run["metrics"] if "robust" in line]
     return [line["epoch"] for line in lines], [line[key] for line in lines]
 
 
-def among(values, chosen):
+def among(values: dict[str, Any], chosen: bool) -> float:
     """The part of CAS within the animals (chosen: True) or within the other classes (False)."""
     rows = np.array([name in ANIMALS for name in values["classes"]]) == chosen
     block = np.array(values["correlation"])[np.ix_(rows, rows)]
     return float((block - np.diag(np.diag(block))).clip(0).sum())
 
 
-def summary(source=DATA):
+def summary(source: Path = DATA) -> list[Row]:
     """Rows (quantity, best, last, change) as mean and range over the seeds, for the README and the report."""
     runs = json.loads(source.read_text())
     rows = []
@@ -82,7 +95,7 @@ def summary(source=DATA):
     return rows
 
 
-def finding(source=DATA):
+def finding(source: Path = DATA) -> str:
     runs = json.loads(source.read_text())
     change = {row["quantity"]: row["last - best"] for row in summary(source)}
     recipe, n = runs[0]["recipe"], runs[0]["evaluate_best"]["n_test"]
@@ -92,7 +105,7 @@ def finding(source=DATA):
             f", margin-CAS {change['margin-CAS']}.")
 
 
-def curve(axis, runs, key, color, style, label, scale=1.0):
+def curve(axis: Axes, runs: Sequence[Run], key: str, color: str, style: str, label: str, scale: float = 1.0) -> None:
     columns = [evaluated(run, key) for run in runs]
     values = scale * np.array([column[1] for column in columns])
     axis.plot(columns[0][0], values.mean(0), color=color, linestyle=style, label=label)
@@ -100,7 +113,7 @@ def curve(axis, runs, key, color, style, label, scale=1.0):
 
 
 @styled()
-def draw(folder, source=DATA):
+def draw(folder: Path, source: Path = DATA) -> None:
     """NAME.png and NAME.svg for source NAME.json: means over seeds in their range; matrices of the first seed."""
     runs = json.loads(source.read_text())
     first = runs[0]

@@ -4,6 +4,8 @@
 the steps in turn, round by round, and writes each one's seconds an image and its ratio to the whole step of the same
 round. """
 
+from __future__ import annotations
+
 import argparse
 import json
 import statistics
@@ -11,16 +13,20 @@ import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from torch.nn import functional as F
 
 from deep.system.files import commit, write_text
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
 __all__ = ["PARTS", "main", "measured"]
 
 # By name: changes to the recipe, and what is replaced while the step runs.
-PARTS = {
+PARTS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "the whole step": ([], {}),
     "batch norm not folded into the attacked network":
         ([], {"deep.networks.folding.Folded.supports": lambda model: False}),
@@ -35,14 +41,14 @@ PARTS = {
 
 
 @contextmanager
-def replaced(changes):
+def replaced(changes: dict[str, Any]) -> Iterator[None]:
     with ExitStack() as stack:
         for name, value in changes.items():
             stack.enter_context(mock.patch(name, value))
         yield
 
 
-def prepared(words):
+def prepared(words: Sequence[str]) -> tuple[Callable[[], Any], int]:
     """(step, images a step)."""
     from deep.recipe.recipe import recipe_named
     from deep.training.benchmark import own_step, random_data
@@ -51,7 +57,7 @@ def prepared(words):
     return step, recipe.batch
 
 
-def measured(words, repeats, least=0.5):
+def measured(words: Sequence[str], repeats: int, least: float = 0.5) -> list[dict[str, Any]]:
     """For each of PARTS: seconds an image (median), and the ratios to the whole step, one a round."""
     steps = {}
     for name, (more, changes) in PARTS.items():
@@ -62,7 +68,7 @@ def measured(words, repeats, least=0.5):
             step()
             count = max(1, round(least / (time.perf_counter() - begin)))
         steps[name] = (step, batch, count, changes)
-    times = {name: [] for name in PARTS}
+    times: dict[str, list[float]] = {name: [] for name in PARTS}
     for _ in range(repeats):
         for name, (step, batch, count, changes) in steps.items():
             with replaced(changes):
@@ -77,7 +83,7 @@ def measured(words, repeats, least=0.5):
             for ratios in [[value / first for value, first in zip(values, whole, strict=True)]]]
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     words = argparse.ArgumentParser(prog="python -m figures.networks.step_parts", description="What each part brings.")
     words.add_argument("out", type=Path)
     for name, default in (("width", 16), ("attack-steps", 3), ("repeats", 7), ("threads", None)):

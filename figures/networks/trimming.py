@@ -4,12 +4,20 @@
 share their first epochs, trained by the code of COMMIT, and draws OUT.png. The numbers of the picture are those of
 the file."""
 
+from __future__ import annotations
+
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from deep.system.files import write_text
 from figures.style import BLACK, BLUE, RED, new_figure, save, styled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Result = dict[str, Any]
 
 __all__ = ["collect", "draw", "finding"]
 
@@ -21,11 +29,11 @@ STYLES = ("-", "--", ":")
 MARKERS = "os^"
 
 
-def collect(commit, runs):
+def collect(commit: str, runs: Sequence[str | Path]) -> Result:
     """Recipe, environment, metrics and the class correlations of the best and last checkpoint of each run."""
-    result = {"commit": commit, "runs": []}
+    result: Result = {"commit": commit, "runs": []}
     for run in map(Path, runs):
-        def read(name, run=run):
+        def read(name: str, run: Path = run) -> Any:
             return json.loads((run / name).read_text())
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         result["runs"].append({"recipe": read("recipe.json"), "environment": read("environment.json"), "metrics": lines,
@@ -34,11 +42,11 @@ def collect(commit, runs):
     return result
 
 
-def label_of(recipe):
+def label_of(recipe: dict[str, Any]) -> str:
     return LABELS[recipe.get("trim_kind", "largest"), "trim" in recipe]
 
 
-def finding(source):
+def finding(source: Path) -> str:
     result = json.loads(source.read_text())
     ends = [f"{label_of(run['recipe'])}: {100 * run['metrics'][-1]['robust']:.1f} %, "
             f"{run['metrics'][-1]['cas_excess']:.1f}, {run['metrics'][-1]['margin_cas']:.3f}" for run in result["runs"]]
@@ -47,7 +55,7 @@ def finding(source):
 
 
 @styled()
-def draw(result, path):
+def draw(result: Result, path: Path) -> None:
     figure, axes = new_figure(1, len(PANELS), 9, 3)
     for run, style, marker, color in zip(result["runs"], STYLES, MARKERS, (BLACK, RED, BLUE), strict=False):
         recipe, lines = run["recipe"], [line for line in run["metrics"] if "robust" in line]
@@ -67,7 +75,7 @@ def draw(result, path):
     save(figure, path.parent, path.stem)
 
 
-def main(out, commit, *runs):
+def main(out: str, commit: str, *runs: str) -> None:
     result = collect(commit, runs)
     write_text(out, json.dumps(result, indent=1) + "\n")
     draw(result, Path(out).with_suffix(".png"))

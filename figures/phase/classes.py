@@ -7,11 +7,21 @@ B: there its w2 is that of the former divided by K-2, and the ratio never exceed
 `python -m figures.phase.classes OUTDIR`
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from figures.diagram import run
 from figures.style import BLACK, BLUE, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import Margin, Setting, accuracy_of, best_ratio, eps0, eps_max, solve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from jaxtyping import Float
 
 __all__ = ["compute", "draw", "finding"]
 
@@ -20,7 +30,7 @@ SIZES = {"A": 0.1, "B": 0.3}  # of the attack; A has lost the feature at .3, B s
 CLASSES = np.arange(3, 51)
 
 
-def compute(folder, classes=CLASSES):
+def compute(folder: Path, classes: Iterable[int] = CLASSES) -> None:
     """phase_classes.csv: design, K, eps0/(mu/2), w2/w1 of the margin loss, with decay on W, and r_acc; accuracies."""
     rows = []
     for design, eps in SIZES.items():
@@ -34,12 +44,12 @@ def compute(folder, classes=CLASSES):
     write_csv(folder / "phase_classes.csv", rows)
 
 
-def columns(folder, design):
+def columns(folder: Path, design: str) -> dict[str, Float[np.ndarray, "classes"]]:
     rows = [row for row in read_csv(folder / "phase_classes.csv") if row["design"] == design]
     return {key: np.array([row[key] for row in rows]) for key in rows[0] if key != "design"}
 
 
-def finding(folder):
+def finding(folder: Path) -> str:
     a, b = columns(folder, "A"), columns(folder, "B")
     never = a["classes"][a["threshold"] <= 0]
     over = b["joint_r_acc"] - b["joint_r_at"]
@@ -54,7 +64,7 @@ def finding(folder):
 
 
 @styled()
-def draw(folder):
+def draw(folder: Path) -> None:
     """phase_classes.png and .svg from phase_classes.csv."""
     figure, ((where, pair_less, pairs),) = new_figure(1, 3, 11, 3.7)
     for design, color, style, at, text in (("A", BLUE, "-", 0.2, "A: a feature for\nall classes but one"),

@@ -3,13 +3,21 @@
 `python -m figures.phase.norm OUTDIR`
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from figures.diagram import bands, matrix, run
 from figures.style import BLACK, BLUE, GREEN, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import Margin, Setting, eps_max, solve, threshold
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jaxtyping import Float
 
 __all__ = ["compute", "draw", "finding"]
 
@@ -19,12 +27,13 @@ INVERSES = np.linspace(0, 1, 41)  # 1/p, the plane
 PARTS = np.linspace(0, 0.999, 112)
 
 
-def extinction(setting):
+def extinction(setting: Setting) -> float:
     """The attack size from which on w1 = 0."""
     return eps_max(setting) if setting.norm == math.inf else threshold(setting, Margin())
 
 
-def compute(folder, inverses=INVERSES, parts=PARTS):
+def compute(folder: Path, inverses: Float[np.ndarray, "p"] = INVERSES,
+            parts: Float[np.ndarray, "sizes"] = PARTS) -> None:
     """phase_norm.csv: 1/p, eps as a part of the size at which w1 dies, w2/w1; rows for the curves and the plane."""
     rows = []
     for inverse in np.union1d(inverses, [1 / p for p in NORMS]):
@@ -35,7 +44,7 @@ def compute(folder, inverses=INVERSES, parts=PARTS):
     write_csv(folder / "phase_norm.csv", rows)
 
 
-def finding(folder):
+def finding(folder: Path) -> str:
     parts, inverses, ratio = matrix(read_csv(folder / "phase_norm.csv"), "part", "inverse_p", "ratio")
     two, cube = ratio[np.searchsorted(inverses, 0.5)], ratio[0]
     least = ratio[1:].min()
@@ -46,7 +55,7 @@ def finding(folder):
 
 
 @styled()
-def draw(folder):
+def draw(folder: Path) -> None:
     """phase_norm.png and .svg from phase_norm.csv."""
     parts, inverses, ratio = matrix(read_csv(folder / "phase_norm.csv"), "part", "inverse_p", "ratio")
     figure, ((fan, plane),) = new_figure(1, 2, 8.6, 3.9, gridspec_kw={"width_ratios": [1.1, 1]})

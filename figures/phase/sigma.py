@@ -3,11 +3,20 @@
 `python -m figures.phase.sigma OUTDIR`
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from figures.diagram import NOTHING, bands, hatched, matrix, run, said
 from figures.style import BLACK, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import CrossEntropy, Margin, Setting, eps0, eps_max, solve
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jaxtyping import Float
 
 __all__ = ["compute", "draw", "finding"]
 
@@ -15,7 +24,8 @@ MU, LAM = 1.0, 0.1
 SIZES, NOISES = np.linspace(0, 0.4995, 67), np.linspace(0.05, 2, 66)
 
 
-def compute(folder, sizes=SIZES, noises=NOISES):
+def compute(folder: Path, sizes: Float[np.ndarray, "sizes"] = SIZES,
+            noises: Float[np.ndarray, "noises"] = NOISES) -> None:
     """phase_sigma.csv: eps, sigma, w2/w1 of the margin loss and of cross-entropy."""
     setting = Setting(MU, noises[:, None])
     margin, soft = (solve(setting, loss, sizes, LAM).ratio for loss in (Margin(), CrossEntropy()))
@@ -24,7 +34,7 @@ def compute(folder, sizes=SIZES, noises=NOISES):
         for i, sigma in enumerate(noises) for j, eps in enumerate(sizes)])
 
 
-def dies(folder):
+def dies(folder: Path) -> tuple[Float[np.ndarray, "noises"], Float[np.ndarray, "noises"], Float[np.ndarray, "noises"]]:
     """(sigma, first eps of the grid with w2 = 0 or NaN, last eps with w2 > 0 or NaN) of the margin loss."""
     eps, sigma, ratio = matrix(read_csv(folder / "phase_sigma.csv"), "eps", "sigma", "margin")
     gone = ratio == 0
@@ -33,7 +43,7 @@ def dies(folder):
     return sigma, first, last
 
 
-def finding(folder):
+def finding(folder: Path) -> str:
     rows = read_csv(folder / "phase_sigma.csv")
     sigma, first, last = dies(folder)
     lost = np.mean([row["margin"] == 0 for row in rows])
@@ -45,7 +55,7 @@ def finding(folder):
 
 
 @styled()
-def draw(folder):
+def draw(folder: Path) -> None:
     """phase_sigma.png and .svg from phase_sigma.csv."""
     rows = read_csv(folder / "phase_sigma.csv")
     figure, (axes,) = new_figure(1, 2, 8.4, 3.9, sharey=True)

@@ -3,6 +3,10 @@
 `python -m figures.phase.smoothing OUTDIR`
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from figures.diagram import NOTHING, bands, hatched, matrix, run, said
@@ -10,13 +14,19 @@ from figures.style import BLACK, RED, new_figure, read_csv, save, styled, write_
 from synthmodel import Setting, SmoothedMargin, b_star, joint_accuracy, solve
 from synthmodel.accuracy.three_classes import K0, crossover
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jaxtyping import Float
+
 __all__ = ["compute", "draw", "finding"]
 
 STRENGTHS, SMOOTHINGS = np.linspace(0.1, 3, 146), np.linspace(0, 0.999, 101)
 POSSIBLE = 1e-4  # points; below, a share of the possible gain means nothing
 
 
-def compute(folder, strengths=STRENGTHS, smoothings=SMOOTHINGS):
+def compute(folder: Path, strengths: Float[np.ndarray, "k"] = STRENGTHS,
+            smoothings: Float[np.ndarray, "b"] = SMOOTHINGS) -> None:
     """phase_smoothing.csv: k, b, w2/w1, and the gain in joint robust accuracy over b = 0, in points.
 
     Everything depends on k alone, which mu = 1, sigma = 1/k, eps = 0 has.
@@ -28,21 +38,21 @@ def compute(folder, strengths=STRENGTHS, smoothings=SMOOTHINGS):
         for i, b in enumerate(smoothings) for j, k in enumerate(strengths)])
 
 
-def ridge(folder):
+def ridge(folder: Path) -> tuple[Float[np.ndarray, "k"], Float[np.ndarray, "k"], Float[np.ndarray, "k"]]:
     """(k, the b of the grid with the largest gain, that gain) where it is above POSSIBLE."""
     k, b, gain = matrix(read_csv(folder / "phase_smoothing.csv"), "k", "b", "gain")
     some = gain.max(axis=0) > POSSIBLE
     return k[some], b[gain.argmax(axis=0)][some], gain.max(axis=0)[some]
 
 
-def always(folder):
+def always(folder: Path) -> tuple[float, float]:
     """(largest k with a smoothing that hurts, smallest k beyond it): the crossover lies between."""
     k, _, gain = matrix(read_csv(folder / "phase_smoothing.csv"), "k", "b", "gain")
     hurts = np.flatnonzero((gain < 0).any(axis=0))
     return k[hurts[-1]], k[hurts[-1] + 1]
 
 
-def finding(folder):
+def finding(folder: Path) -> str:
     k, b, gain = ridge(folder)
     loss = -min(row["gain"] for row in read_csv(folder / "phase_smoothing.csv"))
     best, (below, above) = gain.argmax(), always(folder)
@@ -52,7 +62,7 @@ def finding(folder):
 
 
 @styled()
-def draw(folder):
+def draw(folder: Path) -> None:
     """phase_smoothing.png and .svg from phase_smoothing.csv."""
     rows = read_csv(folder / "phase_smoothing.csv")
     k, b, gain = matrix(rows, "k", "b", "gain")

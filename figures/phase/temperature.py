@@ -3,6 +3,10 @@
 `python -m figures.phase.temperature OUTDIR`
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from figures.diagram import LEVELS, bands, matrix, run, said
@@ -10,13 +14,19 @@ from figures.style import BLACK, RED, new_figure, read_csv, save, styled, write_
 from synthmodel import Margin, Setting, WrongClassLSE, eps0, r_acc, solve
 from synthmodel.samples.margin_estimates import tau_star
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jaxtyping import Float
+
 __all__ = ["compute", "draw", "finding"]
 
 SETTING, LAM = Setting(1.0, 0.5), 0.1
 SIZES, TEMPERATURES = np.linspace(0, 0.495, 67), np.geomspace(1e-3, 1e2, 61)
 
 
-def compute(folder, sizes=SIZES, temperatures=TEMPERATURES):
+def compute(folder: Path, sizes: Float[np.ndarray, "sizes"] = SIZES,
+            temperatures: Float[np.ndarray, "tau"] = TEMPERATURES) -> None:
     """phase_temperature.csv: eps, tau, w2/w1 and its limit, the margin loss's; phase_temperature-best.csv: tau*(eps).
 
     The second has the ratio solved at tau* beside r_acc, which it should equal.
@@ -33,7 +43,7 @@ def compute(folder, sizes=SIZES, temperatures=TEMPERATURES):
          "r_acc": r_acc(SETTING.k(eps))} for eps, tau in best])
 
 
-def finding(folder):
+def finding(folder: Path) -> str:
     rows, best = (read_csv(folder / f"phase_temperature{end}.csv") for end in ("", "-best"))
     coldest, hottest = (choose(row["tau"] for row in rows) for choose in (min, max))
     beyond = [row for row in rows if row["eps"] > eps0(SETTING)]
@@ -46,7 +56,7 @@ def finding(folder):
 
 
 @styled()
-def draw(folder):
+def draw(folder: Path) -> None:
     """phase_temperature.png and .svg from its tables."""
     rows, best = (read_csv(folder / f"phase_temperature{end}.csv") for end in ("", "-best"))
     eps, tau, ratio = matrix(rows, "eps", "tau", "ratio")

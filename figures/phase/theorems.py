@@ -6,6 +6,10 @@ closed form of the theorems is used. Accuracy rises with w2 where dP/dr > 0.
 `python -m figures.phase.theorems OUTDIR`
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from scipy.special import log_ndtr
 
@@ -23,6 +27,19 @@ from synthmodel import (
     solve,
 )
 from synthmodel.accuracy.three_classes import slope_sign
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from jaxtyping import Bool, Float
+    from matplotlib.axes import Axes
+
+    from figures.style import Row
+
+    Sizes = Float[np.ndarray, "sizes"]
+    Noises = Float[np.ndarray, "noises"]
+    Grid = Float[np.ndarray, "noises sizes"]
 
 __all__ = ["LOSSES", "STATEMENTS", "compute", "draw", "finding"]
 
@@ -49,7 +66,7 @@ STATEMENTS = {"T1": "Theorem 1:\n$w_2 = 0$ while\n$w_1 > 0$", "T2-pair": "Theore
               "N2": "a little more\n$w_2$ would\nhelp"}
 
 
-def weights(loss, sizes, noises):
+def weights(loss: Any, sizes: Sizes, noises: Noises) -> tuple[Grid, Grid]:
     """(w1, w2), each (noises, sizes); Distillation: the teacher is cross-entropy's own solution, on x + delta*."""
     setting = Setting(MU, noises[:, None])
     if loss is not Distillation:
@@ -62,10 +79,10 @@ def weights(loss, sizes, noises):
             own = Distillation((teacher[0][i, j], teacher[1][i, j]))
             student = solve(Setting(MU, sigma), own, eps, LAM)
             pairs[:, i, j] = student.w1, student.w2
-    return tuple(pairs)
+    return pairs[0], pairs[1]
 
 
-def truths(loss, hard, sizes, noises):
+def truths(loss: Any, hard: Any, sizes: Sizes, noises: Noises) -> dict[str, Grid]:
     """statement -> matrix of 1 (holds), 0 (fails), NaN (says nothing there: w1 = 0, w2 >= w1, or hard labels)."""
     w1, w2 = weights(loss, sizes, noises)
     k = (MU - 2 * sizes) / noises[:, None]
@@ -74,7 +91,7 @@ def truths(loss, hard, sizes, noises):
     path = 1 - (1 - ratio) * (1 - STEPS[:, None, None])  # to 1 exactly
     error = log_ndtr(-k * (1 + path) / np.hypot(1, path))  # of the pairwise error Pr(m_j < 0)
 
-    def known(truth, where):
+    def known(truth: Bool[np.ndarray, "noises sizes"], where: Bool[np.ndarray, "noises sizes"]) -> Grid:
         return np.where(where, truth.astype(float), np.nan)
 
     found = {"T1": known(w2 == 0, alive), "N2": known(slope_sign(np.nan_to_num(ratio), k) > 0, alive),
@@ -89,7 +106,7 @@ def truths(loss, hard, sizes, noises):
     return found | {"T3": known(w2 > hard2, some), "T3-ratio": known(ratio > raised, some & alive)}
 
 
-def compute(folder, sizes=SIZES, noises=NOISES, losses=LOSSES):
+def compute(folder: Path, sizes: Sizes = SIZES, noises: Noises = NOISES, losses: dict[str, Any] = LOSSES) -> None:
     """phase_theorems.csv: loss, eps, sigma, and for each statement 1, 0 or an empty cell."""
     rows = []
     for name, (loss, hard) in losses.items():
@@ -100,7 +117,7 @@ def compute(folder, sizes=SIZES, noises=NOISES, losses=LOSSES):
     write_csv(folder / "phase_theorems.csv", rows)
 
 
-def shares(folder):
+def shares(folder: Path) -> dict[tuple[str, str], float]:
     """(loss, statement) -> the share of the grid, where the statement says something, on which it holds."""
     rows, found = read_csv(folder / "phase_theorems.csv"), {}
     for name in dict.fromkeys(row["loss"] for row in rows):
@@ -110,11 +127,11 @@ def shares(folder):
     return found
 
 
-def finding(folder):
+def finding(folder: Path) -> str:
     share = shares(folder)
     names = list(dict.fromkeys(name for name, _ in share))
 
-    def those(key, holds):
+    def those(key: str, holds: Callable[[float], bool]) -> str:
         return ", ".join(name for name in names if holds(share[name, key])) or "none"
 
     pair, joint = ([100 * share[name, key] for name in names] for key in ("T2-pair", "T2-joint"))
@@ -127,7 +144,7 @@ def finding(folder):
 
 
 @styled()
-def draw(folder):
+def draw(folder: Path) -> None:
     """phase_theorems.png and .svg from phase_theorems.csv."""
     from matplotlib.patches import Patch
     rows = read_csv(folder / "phase_theorems.csv")
@@ -153,7 +170,7 @@ def draw(folder):
     save(figure, folder, "phase_theorems")
 
 
-def cells(axis, rows, key):
+def cells(axis: Axes, rows: Sequence[Row], key: str) -> None:
     """One square of the table; a statement that says nothing anywhere leaves it with a dash."""
     from matplotlib.colors import ListedColormap
     eps, sigma, truth = matrix(rows, "eps", "sigma", key)

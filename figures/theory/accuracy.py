@@ -1,10 +1,18 @@
 """Figure 2: robust accuracy against w2/w1 for eps below, at and above eps0 (claims T2-pair, T2-joint, T2-joint')."""
 
+from __future__ import annotations
+
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from figures.style import BLACK, BLUE, GREEN, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import Setting, eps0, joint_accuracy, pairwise_accuracy, r_acc
 from synthmodel.solvers.margin_closed import ratio_closed
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["compute", "draw", "finding"]
 
@@ -15,7 +23,7 @@ MARKS = {"*": {"markersize": 8, "markeredgecolor": "none"}, "o": {"markersize": 
 STYLES = {"below": (BLUE, "-"), "at": (GREEN, "--"), "above": (RED, "-.")}
 
 
-def compute(folder):
+def compute(folder: Path) -> None:
     """accuracy.csv: case, eps, ratio, joint and pairwise accuracy; r_at and r_acc repeat in each row."""
     rows = []
     for case, eps in SIZES.items():
@@ -26,11 +34,11 @@ def compute(folder):
     write_csv(folder / "accuracy.csv", rows)
 
 
-def finding(folder):
+def finding(folder: Path) -> str:
     best = {}
     for case in SIZES:
         rows = [row for row in read_csv(folder / "accuracy.csv") if row["case"] == case]
-        best[case] = {kind: max(rows, key=lambda row, kind=kind: row[kind])["ratio"] for kind in ("pairwise", "joint")}
+        best[case] = {kind: max(rows, key=itemgetter(kind))["ratio"] for kind in ("pairwise", "joint")}
     pairwise = {found["pairwise"] for found in best.values()}
     return (f"T2-pair, T2-joint, T2-joint': accuracy against one other class is highest at w2/w1 = "
             f"{', '.join(f'{ratio:.2f}' for ratio in sorted(pairwise))} for every eps, against both at "
@@ -39,7 +47,7 @@ def finding(folder):
 
 
 @styled()
-def draw(folder):
+def draw(folder: Path) -> None:
     """accuracy.png and accuracy.svg from accuracy.csv."""
     rows = read_csv(folder / "accuracy.csv")
     figure, axes = new_figure(1, 2, 8.4, 3.6, sharex=True)

@@ -3,6 +3,10 @@
 python -m figures.theory.dynamics OUTDIR
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from figures.diagram import run
@@ -11,6 +15,15 @@ from synthmodel import b_star, r_acc
 from synthmodel.flows.finite_outliers import Outliers
 from synthmodel.flows.gradient_flow import margin_flow
 from synthmodel.flows.rare_outliers import forgetting_range, limit_flow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+    from figures.style import Row
+    from synthmodel.flows.gradient_flow import Path as Flow
 
 __all__ = ["compute", "draw", "finding"]
 
@@ -27,7 +40,7 @@ REGIMES = {"a": (RED, "--", r"(a) $\gamma = 1.1\,d\pi_0$: never learned"),
 SMOOTHED = {"0": (BLACK, "-", "$b = 0$"), "b*/2": (RED, "--", "$b = b^*/2$"), "b*": (BLUE, "-.", "$b = b^*$")}
 
 
-def remedied(flow):
+def remedied(flow: Callable[..., Flow]) -> dict[str, Flow]:
     """The paths of `flow` without a remedy and with each; the teacher is the first path where w2 is largest."""
     plain = flow()
     early = int(plain.w2.argmax())
@@ -36,7 +49,7 @@ def remedied(flow):
             "bounded loss": flow(clip=CLIP)}
 
 
-def paths():
+def paths() -> dict[tuple[str, str], Flow]:
     """All paths of the figure: (panel, case) -> Path."""
     star = b_star(K)
     low, high = forgetting_range(K)
@@ -50,7 +63,7 @@ def paths():
                     remedied(lambda **remedy: OUTLIERS.flow(TIMES, **remedy)).items()}
 
 
-def compute(folder):
+def compute(folder: Path) -> None:
     """dynamics.csv: panel, case, t, w1, w2, ratio, share = w2/|(w1, w2)|, accuracy. At t = 0 the limits t -> 0+."""
     rows = []
     for (panel, case), path in paths().items():
@@ -62,7 +75,7 @@ def compute(folder):
     write_csv(folder / "dynamics.csv", rows)
 
 
-def lines(axis, rows, panel, value, styles):
+def lines(axis: Axes, rows: Sequence[Row], panel: str, value: str, styles: dict[str, tuple[str, Any, str]]) -> None:
     """One line for each case, for t > 0."""
     for case, (color, style, label) in styles.items():
         name = f"b = {case}" if panel == "log-sum-exp" else case
@@ -72,7 +85,7 @@ def lines(axis, rows, panel, value, styles):
 
 
 @styled()
-def draw(folder):
+def draw(folder: Path) -> None:
     """dynamics.png and dynamics.svg from dynamics.csv."""
     rows = read_csv(folder / "dynamics.csv")
     figure, axes = new_figure(2, 3, 11.4, 6.2)
@@ -101,8 +114,8 @@ def draw(folder):
     save(figure, folder, "dynamics")
 
 
-def finding(folder):
-    accuracy = {}
+def finding(folder: Path) -> str:
+    accuracy: dict[tuple[str, str], list[float]] = {}
     for row in read_csv(folder / "dynamics.csv"):
         accuracy.setdefault((row["panel"], row["case"]), []).append(row["accuracy"])
     lost = {case: 100 * (max(values) - values[-1]) for case, values in accuracy.items()}

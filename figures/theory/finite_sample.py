@@ -4,12 +4,18 @@
 `python -m synthmodel.samples.finite_sample` makes.
 """
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, save, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["DATA", "draw", "finding"]
 
@@ -23,7 +29,7 @@ SURGERY = {"early": ("early stop", GREY), "early, noise zeroed": ("early stop, n
            "final, signal of peak": ("last step, signal block\nof the largest share", RED)}
 
 
-def curves(axis, data, key):
+def curves(axis: Axes, data: dict[str, Any], key: str) -> None:
     """Mean over seeds in its range, one line for each setting; a mark at the mean of its highest point."""
     for name, (label, color, style) in CURVES.items():
         values = np.array(data["runs"][name][key])
@@ -34,7 +40,7 @@ def curves(axis, data, key):
     axis.set(xscale="log", xlabel="step of gradient descent")
 
 
-def finding(folder):
+def finding(folder: Path) -> str:
     data = json.loads((folder / DATA.name).read_text())
     share, accuracy = (np.array(data["runs"]["hard"][key]).mean(0) for key in ("share", "accuracy"))
     early, final, zeroed, restored = (np.array(data["surgery"][name]) for name in (
@@ -46,7 +52,7 @@ def finding(folder):
 
 
 @styled()
-def draw(folder, source=DATA):
+def draw(folder: Path, source: Path = DATA) -> None:
     """finite_sample.png and .svg: shares, robust accuracies, and accuracies after surgery on the weights."""
     data = json.loads(Path(source).read_text())
     figure, ((shares, accuracies, surgery),) = new_figure(1, 3, 11.4, 3.7)

@@ -3,7 +3,10 @@
 python -m figures.theory.flows OUTDIR (claims D1-any, D2, D2-monotone, D2-overshoot, D4)
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.stats import weibull_max
@@ -15,6 +18,17 @@ from synthmodel.flows.any_noise import Features
 from synthmodel.flows.finite_outliers import Outliers
 from synthmodel.flows.gradient_flow import cross_entropy_flow
 from synthmodel.flows.rare_outliers import limit_flow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from jaxtyping import Float
+    from matplotlib.axes import Axes
+
+    Values = Float[np.ndarray, "n"]
+    Part = tuple[str, Values, Values]
+    Columns = dict[tuple[str, str], Float[np.ndarray, "2 n"]]
 
 __all__ = ["compute", "draw", "finding"]
 
@@ -36,7 +50,7 @@ CHANCE_LOOKS = dict(zip((*(f"p = {p:g}" for p in CHANCES), "limit"),
                         strict=True))
 
 
-def any_law(name, classes, times, strengths):
+def any_law(name: str, classes: int, times: Values, strengths: Values) -> tuple[Part, ...]:
     """(panel, x, values) of D1-any: the path at K, and for each k the points of accuracy lost from best to end."""
     law, accepted = LAWS[name], {"tolerance": LOOSE} if name in HEAVY else {}
     path = Features(K, K, noise_c=law, classes=classes).flow(times, **accepted)
@@ -46,16 +60,16 @@ def any_law(name, classes, times, strengths):
         accuracy = features.accuracy(np.linspace(features.end_ratio(), 1, 200))
         lost.append(100 * (accuracy.max() - accuracy[0]))
     return ((f"ratio, K = {classes}", path.t, path.ratio), (f"accuracy, K = {classes}", path.t, path.accuracy),
-            (f"points lost, K = {classes}", strengths, lost))
+            (f"points lost, K = {classes}", strengths, np.array(lost)))
 
 
-def softmax(k, times):
+def softmax(k: float, times: Values) -> tuple[Part, ...]:
     """(panel, x, values) of the cross-entropy flow, as parts of its limit."""
     path, limit = cross_entropy_flow(k, times), solve(Setting(k, 1.0), CrossEntropy(), 0.0, NO_DECAY)
     return ("ratio/limit", path.t, path.ratio / limit.ratio), ("w2/limit", path.t, path.w2 / limit.w2)
 
 
-def outliers(p, times):
+def outliers(p: float, times: Values) -> Values:
     """w2 of the flow with outliers of chance p and the size that makes gamma = PULL d; d = s_E = 1, regular c_j = d."""
     if p == 0:
         return limit_flow(1.0, PULL, times).w2
@@ -63,7 +77,8 @@ def outliers(p, times):
     return Outliers(d=1.0, s_e=1.0, s_c=1e-3, p=p, size=size).flow(times).w2
 
 
-def compute(folder, times=TIMES, long=LONG, strengths=STRENGTHS, chances=CHANCES):
+def compute(folder: Path, times: Values = TIMES, long: Values = LONG, strengths: Values = STRENGTHS,
+            chances: Sequence[float] = CHANCES) -> None:
     """flows.csv: panel, case, x (time, or k where points are lost) and value. At t = 0 the limits t -> 0+."""
     found = [(name, part) for name in LAWS for classes in CLASSES for part in any_law(name, classes, times, strengths)]
     found += [(f"k = {k:g}", part) for k in RATES for part in softmax(k, long)]
@@ -73,26 +88,26 @@ def compute(folder, times=TIMES, long=LONG, strengths=STRENGTHS, chances=CHANCES
                                      for x, value in zip(xs, values, strict=True)])
 
 
-def columns(folder):
+def columns(folder: Path) -> Columns:
     """{(panel, case): (x, value)} from flows.csv."""
-    found = {}
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for row in read_csv(folder / "flows.csv"):
         found.setdefault((row["panel"], row["case"]), []).append((row["x"], row["value"]))
     return {key: np.array(pairs).T for key, pairs in found.items()}
 
 
-def most_lost(data, classes, cases):
+def most_lost(data: Columns, classes: int, cases: Iterable[str]) -> float:
     """The largest loss of accuracy in points at any k, for the laws `cases`."""
     return max(data[f"points lost, K = {classes}", case][1].max() for case in cases)
 
 
-def swing(ratio):
+def swing(ratio: Values) -> tuple[float, float]:
     """By how many per cent of its limit the ratio falls below it, and then rises above it."""
     least = ratio.argmin()
     return 100 * (1 - ratio[least]), 100 * (ratio[least:].max() - 1)
 
 
-def finding(folder):
+def finding(folder: Path) -> str:
     data = columns(folder)
     light, heavy = (max(most_lost(data, classes, cases) for classes in CLASSES) for cases in (LIGHT, HEAVY))
     swings = {case: swing(data["ratio/limit", case][1]) for case in RATE_LOOKS}
@@ -111,7 +126,7 @@ def finding(folder):
             f"{near:.2f} at {few}.")
 
 
-def lines(axis, data, panel, looks, positive=True):
+def lines(axis: Axes, data: Columns, panel: str, looks: dict[str, tuple[str, Any]], positive: bool = True) -> None:
     """One line for each case; positive: on a logarithmic axis, for x > 0."""
     for case, (color, style) in looks.items():
         x, value = data[panel, case]
@@ -123,7 +138,7 @@ def lines(axis, data, panel, looks, positive=True):
 
 
 @styled()
-def draw(folder):
+def draw(folder: Path) -> None:
     """flows.png and .svg from flows.csv."""
     data = columns(folder)
     figure, axes = new_figure(3, 3, 11.4, 9)

@@ -1,5 +1,9 @@
 """Figure 3: what each loss uses and what would be best, against eps (claims T1, T3, T2-joint', S1, N2, N4)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from figures.style import BLACK, BLUE, GREEN, RED, new_figure, read_csv, save, styled, write_csv
@@ -7,12 +11,15 @@ from synthmodel import Setting, eps0, eps1, r_acc
 from synthmodel.solvers.cross_entropy import cross_entropy_ratio
 from synthmodel.solvers.margin_closed import ratio_closed
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 __all__ = ["compute", "draw", "finding"]
 
 SETTING, LAM, B = Setting(1.0, 0.5), 0.1, 0.3
 
 
-def compute(folder):
+def compute(folder: Path) -> None:
     """ratios.csv: eps, k, r_at, r_smoothed, r_acc, r_ce."""
     rows = []
     for eps in sorted([*np.linspace(0, 0.495, 100), eps0(SETTING), eps1(SETTING, B)]):
@@ -22,7 +29,7 @@ def compute(folder):
     write_csv(folder / "ratios.csv", rows)
 
 
-def finding(folder):
+def finding(folder: Path) -> str:
     rows = read_csv(folder / "ratios.csv")
     under, over = (min(row[high] - row[low] for row in rows if row["r_acc"] > 0)
                    for low, high in (("r_at", "r_acc"), ("r_acc", "r_ce")))
@@ -33,7 +40,7 @@ def finding(folder):
 
 
 @styled()
-def draw(folder):
+def draw(folder: Path) -> None:
     """ratios.png and ratios.svg from ratios.csv."""
     rows = read_csv(folder / "ratios.csv")
     column = {key: np.array([row[key] for row in rows]) for key in rows[0]}

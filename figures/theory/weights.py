@@ -1,16 +1,23 @@
 """Figure 1: the optimal robust weights against eps, for AT and with smoothing; eps0 and eps1 (claims T1, T3)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from figures.style import BLACK, BLUE, GREY, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import Margin, Setting, SmoothedMargin, eps0, eps1, eps_max, solve
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["compute", "draw", "finding"]
 
 SETTING, LAM, B = Setting(1.0, 0.5), 0.1, 0.3
 
 
-def compute(folder):
+def compute(folder: Path) -> None:
     """weights.csv: eps, w1, w2 for the margin loss, w2 with smoothing B; closed form and numerical solver."""
     rows = []
     for eps in sorted([*np.linspace(0, 0.52, 105), eps0(SETTING), eps1(SETTING, B)]):
@@ -22,7 +29,7 @@ def compute(folder):
     write_csv(folder / "weights.csv", rows)
 
 
-def finding(folder):
+def finding(folder: Path) -> str:
     rows = read_csv(folder / "weights.csv")
     last = {key: max(row["eps"] for row in rows if row[key] > 0) for key in ("w1", "w2_at", "w2_smoothed")}
     errors = [abs(row["w2_smoothed_numeric"] - row["w2_smoothed"]) for row in rows
@@ -34,7 +41,7 @@ def finding(folder):
 
 
 @styled()
-def draw(folder):
+def draw(folder: Path) -> None:
     """weights.png and weights.svg from weights.csv."""
     rows = read_csv(folder / "weights.csv")
     column = {key: np.array([row[key] for row in rows]) for key in rows[0]}
