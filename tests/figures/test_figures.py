@@ -1,5 +1,6 @@
 """The figures' data against the claims, and the report's verdicts, which must be able to say no."""
 
+import inspect
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ from figures.networks import planted, real_run
 from figures.style import read_csv, write_csv
 from figures.theory import accuracy, ratios, weights
 from synthmodel import Setting, eps0, eps1, joint_accuracy
+from synthmodel.claims.registry import CLAIMS
+from synthmodel.claims.verify import verify
 from tests.conftest import assert_draws
 
 
@@ -118,7 +121,17 @@ def test_dropped_is_below_a_tenth_and_kept_above_a_half(tmp_path, margin, drops,
 
 
 def test_a_small_report(tmp_path, monkeypatch, capsys):
-    """The main job from end to end, with one seed and two attack sizes."""
+    """The main job from end to end, with two claims, one seed and two attack sizes.
+
+    It asks for all claims, derived and certified, the defaults of `verify`; that all hold has tests of its own.
+    """
+    asked = []
+
+    def few(**options):
+        asked.append(options)
+        return verify([claim for claim in CLAIMS if claim.id in ("T2-pair", "T2-joint'")], **options)
+
+    monkeypatch.setattr(report, "verify", few)
     monkeypatch.setattr(planted, "SIZES", ("0.2", "0.44"))
     monkeypatch.setattr(planted, "SEEDS", (0,))
     renamed, replace = set(), os.replace
@@ -126,6 +139,11 @@ def test_a_small_report(tmp_path, monkeypatch, capsys):
     assert report.report(tmp_path) == 0
     out = capsys.readouterr().out
     assert "T2-joint'" in out
+    assert asked == [{"workers": min(4, os.cpu_count() or 1)}]
+    defaults = inspect.signature(verify).parameters
+    assert defaults["claims"].default is CLAIMS and defaults["symbolic"].default is True
+    assert {row["id"]: row["holds"] for row in read_csv(tmp_path / "claims.csv")} == {"T2-pair": "True",
+                                                                                      "T2-joint'": "True"}
     made = {path.name for path in tmp_path.iterdir()}
     for name in ("weights", "accuracy", "ratios", "planted"):
         assert {f"{name}.png", f"{name}.svg", f"{name}.csv"} <= made
