@@ -6,16 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Int
 
 from deep.data.formats.archives import without_suffix
 from deep.data.layouts import LAYOUTS, locate, read_images
 from deep.system.messages import tell
 
 __all__ = ["SPLITS", "Data", "Split", "as_float", "augment", "balanced", "channel_statistics", "held_out", "load",
-           "on_device"]
+           "on_device", "unused"]
 
 SPLITS = {"train": "training", "val": "validation", "test": "test"}  # of a data set, and what sentences call them
-SPLIT_SEED = 0  # one fixed validation split for every run, whatever the run's own seed
+SPLIT_SEED = 0  # of the split, unless a recipe asks for another, whatever its own seed; and of fixed samples
 
 
 @dataclass(frozen=True)
@@ -88,21 +89,24 @@ def as_float(images):
     return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
-def held_out(total, val_size, train_size):
-    """Indices (train, val), int64, of one fixed split of `total` images: the same for every run and seed.
+def held_out(total: int, val_size: int, train_size: int | None, seed: int = SPLIT_SEED
+             ) -> tuple[Int[torch.Tensor, " train"], Int[torch.Tensor, " val"], Int[torch.Tensor, " rest"]]:
+    """Indices (train, val, rest), int64, of a split of `total` images that `seed` alone decides.
 
-    val has val_size of them, train train_size of the rest (None: all). ValueError if they do not fit.
+    val has val_size of them, train train_size of the others (None: all), and the rest is what neither has. ValueError
+    if they do not fit.
 
-    >>> train, val = held_out(10, 3, 4)
-    >>> len(train), len(val), len(set(train.tolist()) & set(val.tolist()))
-    (4, 3, 0)
+    >>> train, val, rest = held_out(10, 3, 4)
+    >>> len(train), len(val), len(rest), len({*train.tolist(), *val.tolist(), *rest.tolist()})
+    (4, 3, 3, 10)
     """
-    order = torch.randperm(total, generator=torch.Generator().manual_seed(SPLIT_SEED))
+    order = torch.randperm(total, generator=torch.Generator().manual_seed(seed))
     available = total - val_size
     if available < 1 or (train_size or 1) > available:
         raise ValueError(f"train_size = {train_size} and val_size = {val_size} were given, but there are {total} "
                          "training images: choose sizes that fit together.")
-    return order[val_size:val_size + (train_size or available)], order[:val_size]
+    end = val_size + (train_size or available)
+    return order[val_size:end], order[:val_size], order[end:]
 
 
 def balanced(labels, n):
@@ -165,19 +169,8 @@ def tell_what_was_met(decoded, layout, path):
              "changes independently.")
 
 
-def load(name, root, val_size, train_size=None, resize=None):
-    """The data set `name` of LAYOUTS as `Data`, from `root` (None: $DEEP_DATA), a folder or an archive.
-
-    root: the data set, or the folder in which it lies under its own name, unpacked or not; or Parquet files.
-    val_size images of the training split are held out; train_size of the rest are used (None: all). resize:
-    None, or the side to which image files are cut and scaled (never CIFAR's). Mean and standard deviation are
-    those of the training images used. Decoded images are kept in a cache (deep/data/cache.py). `Data.name` says
-    what is not the whole, official, exact data set. ValueError, in one sentence: what is missing or damaged.
-
-    >>> load("mnist", "images", val_size=500)
-    Traceback (most recent call last):
-    ValueError: data = mnist was given, but the data sets are cifar10, cifar100, tiny-imagenet, folder: choose one.
-    """
+def read(name, root, resize):
+    """(layout, path, decoded images, their digest) of a data set; arguments and errors as `load`."""
     if name not in LAYOUTS:
         raise ValueError(f"data = {name} was given, but the data sets are {', '.join(LAYOUTS)}: choose one.")
     layout = LAYOUTS[name]
@@ -189,11 +182,38 @@ def load(name, root, val_size, train_size=None, resize=None):
         raise ValueError(f"no data directory was given for {layout.title}: pass --data DIR or set DEEP_DATA to the "
                          "folder or archive that holds it.")
     path = locate(layout, root)
-    decoded, digest = read_images(layout, path, resize)
+    return layout, path, *read_images(layout, path, resize)
+
+
+def unused(name, root, val_size, train_size=None, resize=None, data_seed=SPLIT_SEED):
+    """The `Split` of the training images of a data set that are neither trained on nor held out: more test images.
+
+    Arguments and errors as `load`; its images are none of those of `load` with the same arguments.
+    """
+    _, _, decoded, _ = read(name, root, resize)
+    _, _, rest = held_out(len(decoded.train_labels), val_size, train_size, data_seed)
+    return Split(torch.from_numpy(decoded.train_images)[rest], torch.from_numpy(decoded.train_labels)[rest])
+
+
+def load(name, root, val_size, train_size=None, resize=None, data_seed=SPLIT_SEED):
+    """The data set `name` of LAYOUTS as `Data`, from `root` (None: $DEEP_DATA), a folder or an archive.
+
+    root: the data set, or the folder in which it lies under its own name, unpacked or not; or Parquet files.
+    val_size images of the training split are held out; train_size of the rest are used (None: all). data_seed: of the
+    draw of both. resize:
+    None, or the side to which image files are cut and scaled (never CIFAR's). Mean and standard deviation are
+    those of the training images used. Decoded images are kept in a cache (deep/data/cache.py). `Data.name` says
+    what is not the whole, official, exact data set. ValueError, in one sentence: what is missing or damaged.
+
+    >>> load("mnist", "images", val_size=500)
+    Traceback (most recent call last):
+    ValueError: data = mnist was given, but the data sets are cifar10, cifar100, tiny-imagenet, folder: choose one.
+    """
+    layout, path, decoded, digest = read(name, root, resize)
     tell_what_was_met(decoded, layout, path)
     check_classes(decoded, layout, path)
     images, labels = torch.from_numpy(decoded.train_images), torch.from_numpy(decoded.train_labels)
-    train, val = held_out(len(labels), val_size, train_size)
+    train, val, _ = held_out(len(labels), val_size, train_size, data_seed)
     mean, std = channel_statistics(images[train])
     if not all(std):
         raise ValueError(f"the training images in {path} have a constant channel: copy the files again.")

@@ -33,6 +33,9 @@ def check_images(recipe: AllSettings) -> None:
     if [value is None for value in planted] != [recipe.data != "planted"] * 3:
         raise ValueError(f"mu, sigma, patch = {planted} were given with data = {recipe.data}, but they belong to "
                          "planted images and to nothing else: set all three for planted, none otherwise.")
+    if recipe.data_seed and recipe.data == "planted":
+        raise ValueError(f"data_seed = {recipe.data_seed} was given with data = planted, but planted images are drawn "
+                         "anew for each seed: leave it out.")
     if recipe.resize is not None and recipe.data not in ("folder", "tiny-imagenet"):
         raise ValueError(f"resize = {recipe.resize} was given with data = {recipe.data}, but only image files are "
                          "resized, those of folder and tiny-imagenet: leave it out.")

@@ -188,6 +188,8 @@ class ImageSettings:
     train_size: Annotated[int | None, About("images trained on; none: all but the validation split", "images",
                                             least=1)] = None
     val_size: Annotated[int, About("held-out images; 0 only with select=test", "images", least=0)] = 1000
+    data_seed: Annotated[int, About("which training images are trained on and held out, of a data set in files",
+                                    least=0, most=2**63, since=4)] = 0
     resize: Annotated[int | None, About("side to which images of folder and tiny-imagenet are cut and scaled", "pixels",
                                         least=2, most=4096, since=1)] = None
 

@@ -39,7 +39,7 @@ def load_data(recipe, folder=None):
         size = recipe.train_size or 20_000
         data = planted_images(recipe.mu, recipe.sigma, recipe.patch, size, recipe.val_size, seeds(recipe)["data"])
     else:
-        data = load(recipe.data, folder, recipe.val_size, recipe.train_size, recipe.resize)
+        data = load(recipe.data, folder, recipe.val_size, recipe.train_size, recipe.resize, recipe.data_seed)
     if recipe.padding >= min(data.train.images.shape[2:]):
         raise ValueError(f"padding = {recipe.padding} was given, but reflection needs less than the image's size "
                          f"{tuple(data.train.images.shape[2:])}: choose a smaller padding.")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from deep.data.dataset import as_float, augment, balanced, channel_statistics, held_out, load
+from deep.data.dataset import as_float, augment, balanced, channel_statistics, held_out, load, unused
 from deep.data.formats.cifar import OFFICIAL_MD5, read_cifar10
 from deep.data.formats.cifar_pickle import read_pickle
 
@@ -176,14 +176,30 @@ def test_mean_and_deviation_are_those_of_the_pixels():
 
 
 def test_the_split_is_fixed_and_disjoint():
-    train, val = held_out(100, 30, 50)
-    assert (len(train), len(val)) == (50, 30)
-    assert not set(train.tolist()) & set(val.tolist())
+    train, val, rest = held_out(100, 30, 50)
+    assert (len(train), len(val), len(rest)) == (50, 30, 20)
+    assert sorted([*train.tolist(), *val.tolist(), *rest.tolist()]) == list(range(100))
+    other = held_out(100, 30, 50, seed=1)
+    assert 20 < len(set(train.tolist()) & set(other[0].tolist())) < 30 and not torch.equal(other[1], val)
     again = held_out(100, 30, None)
     assert torch.equal(again[1], val)
     assert torch.equal(again[0][:50], train)
     with pytest.raises(ValueError, match="choose sizes that fit together"):
         held_out(100, 60, 50)
+
+
+def test_unused_images_are_those_that_nobody_sees(folder):
+    """With one seed the three parts are the training images on disk, each once; another seed deals them anew."""
+    sizes = {"val_size": 5, "train_size": 8}
+    parts = [load("cifar10", folder, **sizes, data_seed=3), load("cifar10", folder, **sizes)]
+    everything = load("cifar10", folder, 0).train.images.flatten(1).tolist()
+    for data, seed in zip(parts, (3, 0), strict=True):
+        rest = unused("cifar10", folder, **sizes, data_seed=seed)
+        assert len(rest) == len(everything) - 13 == len(rest.labels)
+        seen = torch.cat([data.train.images, data.val.images, rest.images]).flatten(1).tolist()
+        assert sorted(seen) == sorted(everything)
+    assert parts[0].fingerprint()["train"] != parts[1].fingerprint()["train"]
+    assert parts[0].fingerprint()["test"] == parts[1].fingerprint()["test"]
 
 
 def test_a_balanced_sample_takes_classes_in_turn_and_images_at_random():

@@ -202,7 +202,7 @@ def test_every_setting_says_what_it_is_and_what_it_may_be():
         assert (note.least is not None) == (kind in (int, float, Fraction, tuple)), name
         assert (note.choices is not None) == (kind is str and name not in ("teacher", "standard_teacher",
                                                                            "pretrained")), name
-        assert note.unit or kind not in (int, Fraction, tuple) or name == "seed", name
+        assert note.unit or kind not in (int, Fraction, tuple) or name in ("seed", "data_seed"), name
 
 
 def test_the_parts_are_disjoint_and_make_up_the_recipe():

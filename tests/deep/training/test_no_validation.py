@@ -30,7 +30,7 @@ def test_without_validation_images_nothing_is_selected_on_them():
 
 
 def test_all_images_are_trained_on():
-    train_places, val_places = held_out(10, 0, None)
+    train_places, val_places, _ = held_out(10, 0, None)
     assert sorted(train_places.tolist()) == list(range(10)) and val_places.tolist() == []
     assert len(held_out(10, 0, 4)[0]) == 4
     with pytest.raises(ValueError, match="train_size = 11 and val_size = 0 were given"):
