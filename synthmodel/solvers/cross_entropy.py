@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import softmax
 
 from synthmodel.model.losses import CrossEntropy, Distillation
+from synthmodel.model.quadrature import normal_rule
 from synthmodel.model.setting import checked, checked_setting, number
 from synthmodel.model.solution import NotConverged, Solution
 from synthmodel.solvers.line_integrals import derivatives_on_a_line
@@ -247,8 +248,7 @@ def stein_residual(setting, loss, eps, lam, w1, w2, order=64, lam_c=None):
     b, eps, lam = loss.b, checked("eps", eps, least=0), checked("lam", lam, above=0)
     lam_c = lam if lam_c is None else checked("lam_c", lam_c, above=0)
     w1, w2 = checked("w1", w1, least=0), checked("w2", w2, least=0)
-    nodes, weights = np.polynomial.hermite_e.hermegauss(order)
-    weights = weights / weights.sum()
+    nodes, weights = normal_rule(order)
     features = [mu - 2 * eps + sigma * nodes for mu, sigma in ((setting.mu_e, setting.sigma_e),
                                                                (setting.mu_c, setting.sigma_c))]
     e, c2, c3 = np.meshgrid(features[0], features[1], features[1], indexing="ij")

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from synthmodel.model.losses import Margin, SmoothedMargin, SoftTargetMargin
+from synthmodel.model.quadrature import normal_rule
 from synthmodel.model.setting import checked, checked_setting
 from synthmodel.model.solution import NotConverged, Solution
 
@@ -42,8 +43,7 @@ def _samples(setting, order):
     The loss is linear in E1 and C2 + C3, so two Gauss-Hermite nodes are exact there. In C2 - C3 it has one
     kink, at 0, where the two wrong classes change places: each half-line gets its own Gauss-Legendre rule.
     """
-    pair, pair_weights = np.polynomial.hermite_e.hermegauss(2)
-    pair_weights = pair_weights / pair_weights.sum()
+    pair, pair_weights = normal_rule(2)
     half, half_weights = _gauss_legendre_half_normal(order)
     line, line_weights = np.concatenate([-half, half]), np.concatenate([half_weights, half_weights])
     exclusive, plus, minus = (grid.ravel() for grid in np.meshgrid(pair, pair, line, indexing="ij"))
@@ -144,7 +144,8 @@ def solve_numeric(setting, loss, eps, lam, lam_c=None):
     lam times that of a weight. Raises ValueError for another loss or a number outside its domain, NotConverged if
     the distance of 0 from the subdifferential exceeds 1e-10 mu, or the error 1e-6 mu.
 
-    >>> from synthmodel.model.setting import Setting
+    >>> from synthmodel.model.quadrature import normal_rule
+from synthmodel.model.setting import Setting
     >>> solution = solve_numeric(Setting(mu=1, sigma=0.5), Margin(), eps=0.2, lam=2)
     >>> round(solution.w1, 12), round(solution.w2, 12)
     (0.3, 0.158952604113)
@@ -178,7 +179,8 @@ def threshold_numeric(setting, loss):
     w2 = 0+ beyond, found by Brent's method to 1e-12 mu; lam drops out. Raises ValueError if w2 = 0 already
     at eps = 0, or for a loss `solve_numeric` does not take.
 
-    >>> from synthmodel.model.setting import Setting
+    >>> from synthmodel.model.quadrature import normal_rule
+from synthmodel.model.setting import Setting
     >>> round(threshold_numeric(Setting(mu=1, sigma=0.5), Margin()), 9)
     0.358952604
     """

@@ -19,6 +19,7 @@ from synthmodel.claims.evidence import Evidence
 from synthmodel.flows.any_noise import Features
 from synthmodel.flows.gradient_flow import cross_entropy_flow, effective_smoothing, margin_flow
 from synthmodel.model.losses import CrossEntropy
+from synthmodel.model.quadrature import normal_rule
 from synthmodel.model.sampling import attacked_scores, scores
 from synthmodel.model.setting import Setting
 from synthmodel.solvers.cross_entropy import solve_cross_entropy
@@ -39,10 +40,10 @@ TIMES = np.concatenate([[0.0], np.geomspace(1e-3, 1e4, 400)])
 
 def product_samples(mu: float, sigma: float, *nodes: int) -> tuple[Float[np.ndarray, "n 6"], Float[np.ndarray, "n"]]:
     """Class-1 samples (n, 6) and weights: a Gauss-Hermite product over the active features E_1, C_2, C_3."""
-    rules = [np.polynomial.hermite_e.hermegauss(count) for count in nodes]
+    rules = [normal_rule(count) for count in nodes]
     x = np.zeros((math.prod(nodes), 6))
     x[:, [0, 4, 5]] = mu + sigma * np.stack(np.meshgrid(*(z for z, _ in rules), indexing="ij"), -1).reshape(-1, 3)
-    return x, np.einsum("i,j,k->ijk", *(weights / weights.sum() for _, weights in rules)).ravel()
+    return x, np.einsum("i,j,k->ijk", *(weights for _, weights in rules)).ravel()
 
 
 def smoothed_log_sum_exp(b: float, tau: float = 1.0, teacher: float | Float[np.ndarray, "n 2"] = 0.5) -> Loss:

@@ -15,6 +15,7 @@ from synthmodel.accuracy.three_classes import r_acc
 from synthmodel.claims.checks.theorems import SETTINGS, SOLVED
 from synthmodel.claims.evidence import Evidence
 from synthmodel.model.losses import CrossEntropy, Distillation, Margin, SoftTargetMargin, WrongClassLSE
+from synthmodel.model.quadrature import normal_rule
 from synthmodel.model.sampling import scores
 from synthmodel.model.setting import Setting
 from synthmodel.solvers.cross_entropy import ratio_limit, solve_cross_entropy, stein_residual
@@ -29,8 +30,7 @@ __all__ = ["CHECKS"]
 
 MODEL = Setting(1.0, 0.5)
 VERTICES = np.array(list(product((-1.0, 1.0), repeat=6)))
-NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(40)
-WEIGHTS = WEIGHTS / WEIGHTS.sum()
+NODES, WEIGHTS = normal_rule(40)
 
 
 def product_rule(setting: Setting, eps: float) -> tuple[Float[np.ndarray, "n"], ...]:
@@ -80,9 +80,9 @@ def check_a1() -> Evidence:
 def check_t1_w() -> Evidence:
     """The 18 weights of a linear classifier under cross-entropy and all 64 vertices, by L-BFGS on a quadrature."""
     setting, eps, lam_f = MODEL, 0.2, 0.2
-    nodes, weights = np.polynomial.hermite_e.hermegauss(8)
+    nodes, weights = normal_rule(8)
     grid = np.stack([g.ravel() for g in np.meshgrid(*[setting.mu + setting.sigma * nodes] * 3, indexing="ij")], axis=1)
-    mass = np.einsum("i,j,k->ijk", *[weights / weights.sum()] * 3).ravel()
+    mass = np.einsum("i,j,k->ijk", *[weights] * 3).ravel()
     x = np.zeros((3, len(grid), 6))
     for i in range(3):
         x[i][:, [i, *(3 + j for j in range(3) if j != i)]] = grid
@@ -170,8 +170,7 @@ def check_t1_ce() -> Evidence:
 def check_t1_temp() -> Evidence:
     """psi by a plain two-dimensional product rule; the bound and the limit by the solver."""
     errors, slack = [], []
-    z, weights = np.polynomial.hermite_e.hermegauss(120)
-    weights = weights / weights.sum()
+    z, weights = normal_rule(120)
     a, b = z[:, None], z[None]
     for x in (0.3, 1.0, 2.0):
         q = 1 / (1 + np.exp(x * (a - b)))  # the share of a in the softmax of -x z
