@@ -50,7 +50,7 @@ def test_no_modules_import_each_other_in_a_circle():
     assert circles(MODULES) == []
 
 
-@pytest.mark.parametrize("name,line,arrow", [
+@pytest.mark.parametrize(("name", "line", "arrow"), [
     ("deep.system.lock", "from deep.runs.folder import RunFolder", "deep.system.lock -> deep.runs.folder"),
     ("deep.data.cache", "def f():\n    from synthmodel.system import files",
      "deep.data.cache -> synthmodel.system.files"),

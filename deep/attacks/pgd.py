@@ -47,7 +47,8 @@ class Attack:
 @dataclass(frozen=True)
 class Rows:
     """The generator of a batch of n images, those from `begin` on of which are attacked here: each image gets the
-    random numbers that it gets when the whole batch is attacked at once."""
+    random numbers that it gets when the whole batch is attacked at once.
+    """
 
     generator: torch.Generator
     begin: int

@@ -20,6 +20,7 @@ def add(commands):
 def continues(options):
     if options.checkpoint == "all":
         return "the same command goes on after the last checkpoint that was measured"
+    return None
 
 
 def run(options):

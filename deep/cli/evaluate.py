@@ -26,6 +26,7 @@ def add(commands):
 def continues(options):
     if options.attacks is not None:
         return "the same command goes on after the last attack that has ended"
+    return None
 
 
 def run(options):

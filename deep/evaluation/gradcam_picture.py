@@ -15,7 +15,7 @@ PAGE, CELL, GAP, GROUP, LINE, MARGIN = 7.2, 1.2, 0.08, 0.28, 0.17, 0.15
 
 
 def draw(report, rows, path):
-    """Write the PNG `path`. report: what `deep saliency --json` prints; rows: one dictionary an image,
+    """Write the PNG `path`. report: what `deep saliency --json` prints; rows: one dictionary an image.
 
     image (c, H, W), without the attack; maps {checkpoint: (Grad-CAM map, shared part)}, each (H, W), nonnegative;
     numbers: its entry of report["images"]. The two maps of a checkpoint have one colour scale, from 0 to the

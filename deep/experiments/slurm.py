@@ -31,7 +31,8 @@ class Job:
 
     def checkpoint(self, *arguments):
         """submitit calls it shortly before the time limit, and ends the process: the last epoch's checkpoint is there,
-        and that of an epoch which is being evaluated."""
+        and that of an epoch which is being evaluated.
+        """
         from submitit.helpers import DelayedSubmission
         return DelayedSubmission(self, *arguments)
 

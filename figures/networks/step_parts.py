@@ -2,7 +2,8 @@
 
 `python -m figures.networks.step_parts OUT.json [--width 16] [--attack-steps 3] [--repeats 7] [--threads N]` times
 the steps in turn, round by round, and writes each one's seconds an image and its ratio to the whole step of the same
-round. """
+round.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 `python -m figures.networks.trimming OUT.json COMMIT RUN RUN ...` collects finished runs (after `deep cas` of each) that
 share their first epochs, trained by the code of COMMIT, and draws OUT.png. The numbers of the picture are those of
-the file."""
+the file.
+"""
 
 from __future__ import annotations
 

@@ -58,8 +58,8 @@ def draw(folder: Path) -> None:
         axis.axvline(value, color=color, linewidth=0.8, linestyle=":")
         axis.text(value, top * 1.02, name, color=color, ha="center", va="bottom", fontsize=10)
     axis.set(xlabel=r"attack size $\epsilon$", ylabel="optimal weight", xlim=(0, 0.52), ylim=(-0.02 * top, top))
-    axis.set_title(rf"The cross-class weight dies first, later with smoothing"
-                   "\n" rf"($\mu={SETTING.mu:g}$, $\sigma={SETTING.sigma:g}$, $\lambda={LAM:g}$)", pad=16)
+    axis.set_title("The cross-class weight dies first, later with smoothing\n"
+                   rf"($\mu={SETTING.mu:g}$, $\sigma={SETTING.sigma:g}$, $\lambda={LAM:g}$)", pad=16)
     axis.legend(loc="lower left", borderaxespad=0.3, handlelength=1.8)
     axis.tick_params(color=GREY)
     save(figure, folder, "weights")

@@ -56,7 +56,8 @@ def _check_covered(setting):
 
 def _parts(setting, r, eps):
     """Of the margins m_j = mean + (what all share) + r unit z_j: mean, its slope in r, the shared variance, its slope
-    in r, and unit."""
+    in r, and unit.
+    """
     common, own = setting.variances
     mean, slope = _mean(setting, r, eps)
     common = common * setting.sigma_c**2

@@ -32,7 +32,8 @@ class Margin(ByValue):
 
     def coefficients(self, n):
         """(own, worst, others) of -f_i, of the largest wrong score and of each other score: the loss is
-        -own f_i + max_j (worst f_j + others sum_{l != i, j} f_l)."""
+        -own f_i + max_j (worst f_j + others sum_{l != i, j} f_l).
+        """
         return 1.0, 1.0, 0.0
 
 

@@ -187,7 +187,7 @@ from synthmodel.model.setting import Setting
     def pull(eps):
         solution = solve_numeric(setting, loss, eps, 1.0)
         w = np.array([solution.w1, solution.w2])
-        return w[1] if w[1] else -_gradient(*_pieces(setting, loss, eps), 1.0, w, np.ones(2))[1]
+        return w[1] or -_gradient(*_pieces(setting, loss, eps), 1.0, w, np.ones(2))[1]
 
     if pull(0.0) <= 0:
         raise ValueError(f"{setting} with {loss} was given, but its w2 is 0 at every eps >= 0, so that there is "

@@ -153,7 +153,8 @@ def n4_end(k="5/2", decay="17/10", guess=("0.35616228", "0.34925279"), between="
 
 def above_ray(model, r, low, high):
     """Balls that are positive if the risk is least at a ratio above r: by convexity, where it is least on that ray,
-    w1 between `low` and `high`, its gradient is perpendicular to the ray and must point away from that side."""
+    w1 between `low` and `high`, its gradient is perpendicular to the ray and must point away from that side.
+    """
     r, low, high = numbers(r, low, high)
     inner, outer = (enclosed(model, (x, r * x)) for x in (low, high))
     between = enclosed(model, [low.union(high), r * low.union(high)])

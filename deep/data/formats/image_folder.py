@@ -75,7 +75,7 @@ def read_folder(files, where, advice, resize=None):
     used = {split: found[split][0] for split in ("train", evaluated)}
     classes, tested = ({name for _, name in images} for images in used.values())
     if classes != tested:
-        odd = sorted(classes ^ tested)[0]
+        odd = min(classes ^ tested)
         raise ValueError(f"{where} has images of class {odd!r} in only one of train and {evaluated}: copy the missing "
                          "ones, or remove the class.")
     classes, met = tuple(sorted(classes)), Counter()

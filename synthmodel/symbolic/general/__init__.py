@@ -1,5 +1,6 @@
 """Beyond three classes and the normal law: other noise, norms, many classes, a feature for each pair, any
-sharing; and what no classifier can beat."""
+sharing; and what no classifier can beat.
+"""
 
 from synthmodel.symbolic.general import any_law, bayes, many_classes, pairs
 

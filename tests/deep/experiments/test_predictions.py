@@ -36,7 +36,7 @@ def plan(*rules, effect=1.0):
                            for number, rule in enumerate(rules)]}
 
 
-@pytest.mark.parametrize("rule,gain,verdict", [
+@pytest.mark.parametrize(("rule", "gain", "verdict"), [
     ({"at_least": 3.0}, 10.0, "confirmed"), ({"at_least": 3.0}, 1.0, "contradicted"),
     ({"at_least": 3.0}, 2.9, "undecided"), ({"at_least": -1.0}, 0.0, "confirmed"),
     ({"at_most": -3.0}, -10.0, "confirmed"), ({"at_most": -3.0}, 0.0, "contradicted"),

@@ -71,7 +71,8 @@ def test_scores_and_gradients_are_those_of_the_plain_network(name, channels_last
 
 class Odd(nn.Module):
     """What the ready-made networks lack: biases, groups, dilation, a convolution read twice, batch norm without
-    a ReLU or without parameters, ReLUs as layers, in place or after a sum, a factor in a sum, one layer used twice."""
+    a ReLU or without parameters, ReLUs as layers, in place or after a sum, a factor in a sum, one layer used twice.
+    """
 
     def __init__(self):
         super().__init__()

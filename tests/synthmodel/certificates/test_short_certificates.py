@@ -254,7 +254,8 @@ def test_undecided_is_a_third_outcome():
 
 def mean(function, r):
     """E function(Z, (k+Z)/r + k) by the trapezoidal rule: functions of Phi and phi of z/r are entire, and with this
-    step the error is about exp(-(pi/0.3)^2) = 1e-47."""
+    step the error is about exp(-(pi/0.3)^2) = 1e-47.
+    """
     step = 0.3 * r / mpmath.sqrt(1 + r * r / 2)
     count = int(14 / step)
     return step * mpmath.fsum(mpmath.npdf(step * i) * function(step * i) for i in range(-count, count + 1))

@@ -160,7 +160,7 @@ def test_t1_w_the_best_of_all_linear_classifiers_has_two_weights():
 def test_t1_w_norm_for_k_classes(classes):
     block = np.eye(classes) - 1 / classes
     norm = derive("T1-W").results["norm_K"].subs({"K": classes, sym.w1: 2, sym.w2: 3})
-    found = norm.subs({e: classes for e in norm.free_symbols})
+    found = norm.subs(dict.fromkeys(norm.free_symbols, classes))
     assert agrees(found, 13 * (block**2).sum())
 
 
