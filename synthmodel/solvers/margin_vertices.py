@@ -144,8 +144,7 @@ def solve_numeric(setting, loss, eps, lam, lam_c=None):
     lam times that of a weight. Raises ValueError for another loss or a number outside its domain, NotConverged if
     the distance of 0 from the subdifferential exceeds 1e-10 mu, or the error 1e-6 mu.
 
-    >>> from synthmodel.model.quadrature import normal_rule
-from synthmodel.model.setting import Setting
+    >>> from synthmodel.model.setting import Setting
     >>> solution = solve_numeric(Setting(mu=1, sigma=0.5), Margin(), eps=0.2, lam=2)
     >>> round(solution.w1, 12), round(solution.w2, 12)
     (0.3, 0.158952604113)
@@ -179,8 +178,7 @@ def threshold_numeric(setting, loss):
     w2 = 0+ beyond, found by Brent's method to 1e-12 mu; lam drops out. Raises ValueError if w2 = 0 already
     at eps = 0, or for a loss `solve_numeric` does not take.
 
-    >>> from synthmodel.model.quadrature import normal_rule
-from synthmodel.model.setting import Setting
+    >>> from synthmodel.model.setting import Setting
     >>> round(threshold_numeric(Setting(mu=1, sigma=0.5), Margin()), 9)
     0.358952604
     """
