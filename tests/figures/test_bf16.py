@@ -6,6 +6,7 @@ import math
 import pytest
 
 from figures.networks.bf16 import main, paired
+from tests.support.layouts import cifar10_files, write_tree
 
 
 def test_paired_differences_by_hand():
@@ -19,10 +20,11 @@ def test_paired_differences_by_hand():
         paired([0.3], [0.2])
 
 
-def test_a_small_comparison(cifar, tmp_path, capsys):
+def test_a_small_comparison(tmp_path, capsys):
+    write_tree(tmp_path, cifar10_files())
     out = tmp_path / "bf16.json"
-    words = ["width=2", "train_size=64", "val_size=32", "epochs=1", "batch=32", "steps=1", "eval_steps=1"]
-    arguments = [str(out), *words, "--seeds", "2", "--runs", str(tmp_path / "runs"), "--data", str(cifar)]
+    words = ["width=2", "train_size=30", "val_size=10", "epochs=1", "batch=20", "steps=1", "eval_steps=1"]
+    arguments = [str(out), *words, "--seeds", "2", "--runs", str(tmp_path / "runs"), "--data", str(tmp_path)]
     main(arguments)
     result = json.loads(out.read_text())
     recipes = [json.loads(path.read_text()) for path in (tmp_path / "runs").glob("*/recipe.json")]
@@ -31,7 +33,7 @@ def test_a_small_comparison(cifar, tmp_path, capsys):
     robust = result["robust"]
     assert robust["difference"]["differences"] == pytest.approx(
         [a - b for a, b in zip(robust["bfloat16"], robust["float32"], strict=True)])
-    assert (result["n_test"], result["seeds"], result["recipe"]["width"]) == (1017, [0, 1], 2)
+    assert (result["n_test"], result["seeds"], result["recipe"]["width"]) == (20, [0, 1], 2)
     assert "bfloat16 - float32" in capsys.readouterr().out
     before = out.read_text()
     main(arguments)  # the runs are finished: they are read, and nothing is trained again

@@ -121,7 +121,7 @@ def test_dropped_is_below_a_tenth_and_kept_above_a_half(tmp_path, margin, drops,
 
 
 def test_a_small_report(tmp_path, monkeypatch, capsys):
-    """The main job from end to end, with two claims, one seed and two attack sizes.
+    """The main job from end to end, with two claims, one seed, two attack sizes and few images for the CNN.
 
     It asks for all claims, derived and certified, the defaults of `verify`; that all hold has tests of its own.
     """
@@ -134,6 +134,9 @@ def test_a_small_report(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(report, "verify", few)
     monkeypatch.setattr(planted, "SIZES", ("0.2", "0.44"))
     monkeypatch.setattr(planted, "SEEDS", (0,))
+    listed = planted.jobs()
+    monkeypatch.setattr(planted, "jobs", lambda: [(network, [*words, *["train_size=2000"] * (network == "cnn")])
+                                                  for network, words in listed])
     renamed, replace = set(), os.replace
     monkeypatch.setattr(os, "replace", lambda old, new: (renamed.add(Path(new).name), replace(old, new)))
     assert report.report(tmp_path) == 0
