@@ -126,7 +126,7 @@ CERTIFICATES = (
 
 
 def stored(name: str, folder: Path = DATA) -> list[Box]:
-    """The cells of a lemma: those of its grid, or those in NAME.json, or, if many, in NAME_0.json, NAME_1.json, ...
+    """Return the cells of a lemma: its grid, or those stored in NAME.json or, if many, NAME_0.json, NAME_1.json, ...
 
     Raises ValueError where stored cells cannot be read.
 
@@ -141,7 +141,7 @@ def stored(name: str, folder: Path = DATA) -> list[Box]:
 
 
 def check(name: str, folder: Path = DATA) -> tuple[str, int]:
-    """Check one lemma now: ("holds" or the checker's other answer, the number of cells).
+    """Check one lemma now; return "holds" or the checker's other answer, and the number of cells.
 
     >>> check("threshold")
     ('holds', 1)

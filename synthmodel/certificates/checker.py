@@ -42,7 +42,7 @@ class Lemma:
 
 @contextmanager
 def precision(bits: int = BITS) -> Iterator[None]:
-    """flint at so many bits, with Taylor series of two terms; what was set before comes back.
+    """Let flint compute with so many bits and with Taylor series of two terms; then restore its settings.
 
     >>> with precision(200):
     ...     print(ctx.prec)
@@ -57,7 +57,7 @@ def precision(bits: int = BITS) -> Iterator[None]:
 
 
 def ball(low: Fraction, high: Fraction) -> arb:
-    """A ball that contains the rational interval [low, high].
+    """Return a ball that contains the rational interval [low, high].
 
     >>> arb(1) / 3 in ball(Fraction(1, 3), Fraction(1, 2))
     True
@@ -66,14 +66,14 @@ def ball(low: Fraction, high: Fraction) -> arb:
 
 
 def rational(text: str) -> Fraction:
-    """The fraction p/q of its text; ValueError for any other, such as "1e-999999999", a number of a billion digits."""
+    """Return the fraction p/q of its text; ValueError for any other text, such as "1e-999999999" (a billion digits)."""
     if not re.fullmatch(r"-?[0-9]+(/[0-9]+)?", text):
         raise ValueError(f"{text!r} is no p/q")
     return Fraction(text)
 
 
 def read_boxes(path: Path) -> list[Box]:
-    """The stored partition: a JSON list of boxes, each a list of [low, high], as text. ValueError if it is not that.
+    """Read a stored partition: a JSON list of boxes, each a list of [low, high], as text. ValueError if it is not that.
 
     >>> [[(float(low), float(high)) for low, high in box] for box in read_boxes(DATA / "N2_near.json")]
     [[(0.0, 0.125)], [(0.125, 0.25)]]
@@ -98,7 +98,9 @@ def grid(region: Box, parts: int) -> list[Box]:
 
 
 def tiles(boxes: Sequence[Box], region: Box) -> bool:
-    """Whether the boxes fill the region without gap or overlap: cut both in halves until each box is its part; exact.
+    """Decide exactly whether the boxes fill the region without gap or overlap.
+
+    Boxes and region are cut in halves, both at once, until each part of the region is one box.
 
     >>> half = Fraction(1, 2)
     >>> tiles([((0, half),), ((half, 1),)], ((0, 1),)), tiles([((0, half),), ((0, 1),)], ((0, 1),))
@@ -125,7 +127,7 @@ def tiles(boxes: Sequence[Box], region: Box) -> bool:
 
 
 def sign(function: Function, box: Box) -> int | None:
-    """1, -1 or 0 (exactly zero) where that is certain on the whole box, else None (undecided).
+    """Return 1, -1 or 0 (exactly zero) where that is certain on the whole box, else None (undecided).
 
     >>> sign(lambda x: x * x - 4, ((Fraction(0), Fraction(1)),))
     -1
@@ -138,7 +140,9 @@ def sign(function: Function, box: Box) -> int | None:
 
 
 def examine(lemma: Lemma, boxes: Sequence[Box]) -> str:
-    """"holds", "fails" (on some box all signs are certain and wrong), "undecided", or "not a tiling" of the region.
+    """Say whether the boxes prove the lemma.
+
+    "holds", "fails" (on some box all signs are certain and wrong), "undecided", or "not a tiling" of the region.
 
     >>> square = Lemma(((Fraction(1), Fraction(2)),), ((lambda x: x * x - 4, -1),))
     >>> examine(square, [square.region])  # zero at x = 2

@@ -20,7 +20,7 @@ __all__ = ["Laid", "examine_laid", "last_cells"]
 
 @dataclass(frozen=True)
 class Laid:
-    """What cells, boxes of rational intervals (p, tau, ...), have to show over `side` = (low, high).
+    """A sign that cells, boxes of rational intervals (p, tau, ...), have to show over `side` = (low, high).
 
     size: how many intervals a cell has.
     begins(low, high, tau): whether tau certainly lies on or below the lower curve for low <= p <= high.
@@ -35,7 +35,7 @@ class Laid:
 
 
 def last_cells(laid: Laid, boxes: Sequence[Box]) -> set[Box] | None:
-    """The set of the last cells, if over each p of laid.side the cells are laid without gap or overlap; else None.
+    """Return the set of the last cells, or None unless over each p of laid.side the cells leave no gap and no overlap.
 
     All ends are compared exactly. Between two neighbours among all end points in p the same cells lie over each p: one
     column for each such pair is checked.
@@ -65,7 +65,9 @@ def last_cells(laid: Laid, boxes: Sequence[Box]) -> set[Box] | None:
 
 
 def examine_laid(laid: Laid, boxes: Sequence[Box]) -> str:
-    """"holds", "fails" (a sign is certain and wrong), "undecided", or "not laid without gaps" up to both ends.
+    """Say whether the cells prove the claim.
+
+    "holds", "fails" (a sign is certain and wrong), "undecided", or "not laid without gaps" up to both ends.
 
     >>> from fractions import Fraction
     >>> laid = Laid((0, 1), 2, lambda low, high, tau: tau == 0, lambda p, tau: (1 + p - tau, tau - 1 - p))

@@ -17,7 +17,7 @@ LARGEST = Fraction(10) ** 50
 
 
 def exact(name: str, value: Any) -> Fraction:
-    """`value` as a positive Fraction. A float is refused: its value is not the decimal it is written as."""
+    """Return `value` as a positive Fraction. A float is refused: its value is not the decimal it is written as."""
     plain = isinstance(value, int | Fraction) and not isinstance(value, bool)
     if plain or (isinstance(value, str) and re.fullmatch(r"[0-9./]{1,100}", value)):
         try:
@@ -35,7 +35,7 @@ def rational(number: Fraction) -> arb:
 
 
 def root(function: Callable[[arb], arb], low: Fraction, high: Fraction) -> arb:
-    """A ball that contains a root in [low, high] (exact ends, where the signs of `function` are certain and differ).
+    """Enclose a root in [low, high], exact ends at which the signs of `function` are certain and differ.
 
     Bisection goes on until the sign in the middle is not certain at the precision of the moment.
     """
@@ -58,7 +58,7 @@ def eps0(mu: Fraction, sigma: Fraction) -> arb:
 
 
 def certified(k: Fraction) -> arb:
-    """k as a ball; ValueError outside the certified range."""
+    """Return k as a ball; ValueError outside the certified range."""
     if not K[0] <= k <= K[1]:
         raise ValueError(f"k = {k} was given, but the root is certified to be the only one for {K[0]} <= k <= {K[1]}: "
                          "choose such a k, or use synthmodel.accuracy.three_classes.")
@@ -88,7 +88,7 @@ NUMBERS: dict[str, tuple[Callable[..., arb], tuple[str, ...]]] = {
 
 
 def enclose(name: str, digits: int = 30, **numbers: int | Fraction | str) -> arb:
-    """A ball (flint.arb) that certainly contains the number `name`, with `digits` correct digits.
+    """Return a ball (flint.arb) that certainly contains the number `name`, with `digits` correct digits.
 
     "eps0", mu, sigma:  mu/2 - sigma/(2 sqrt(pi)) (T1).
     "r_acc", k:         the ratio of the highest joint robust accuracy: the only root of F(., k) in (0, 1), or exactly

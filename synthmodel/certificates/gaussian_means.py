@@ -44,14 +44,14 @@ SAFE = 1 + 1e-9  # makes up for the rounding of sums and products of some hundre
 
 
 def step_of(index: int) -> float:
-    """The step 2^(-index/4), rounded to 20 bits so that its small multiples are exact doubles."""
+    """Return the step 2^(-index/4), rounded to 20 bits so that its small multiples are exact doubles."""
     return round(2.0 ** (20 - index / 4)) / 2.0**20
 
 
 @cache
 def table(index: int) -> tuple[Float[np.ndarray, "nodes"], Float[np.ndarray, "orders nodes"],
                                Float[np.ndarray, "orders"]]:
-    """(nodes, rows, norms) of the step step_of(index): rows[m] = step phi(x) He_m(x) at the nodes x = step j.
+    """Return (nodes, rows, norms) for the step step_of(index): rows[m] = step phi(x) He_m(x) at the nodes x = step j.
 
     norms[m] >= sum |rows[m]| and >= sqrt(m!); the errors of row m add up to less than ROUND norms[m].
     """
@@ -71,7 +71,7 @@ def table(index: int) -> tuple[Float[np.ndarray, "nodes"], Float[np.ndarray, "or
 
 @cache
 def rule(index: int, shift: float) -> Float[np.ndarray, "orders"]:
-    """Bounds of |trapezoidal sum - E[He_m(X) f(X)]|, m = 0..ORDER, for f analytic with |f| <= 1 on |Im X| <= shift.
+    """Bound |trapezoidal sum - E[He_m(X) f(X)]|, m = 0..ORDER, for f analytic with |f| <= 1 on |Im X| <= shift.
 
     2 exp(y^2/2) sqrt(E|He_m(X + iy)|^2)/(exp(2 pi y/step) - 1), y = shift, E|He_m(X + iy)|^2 = sum_l C(m,l)^2 (m-l)!
     y^{2l}, and for the nodes left out, beyond R = REACH, 2 phi(R) R^{m-1} exp(m^2/(2 R^2))/(1 - m/R^2).
@@ -88,13 +88,13 @@ def rule(index: int, shift: float) -> Float[np.ndarray, "orders"]:
 
 
 def rule_for(scale: float) -> tuple[int, float]:
-    """(index, shift) of the coarsest rule that suits functions of scale * X analytic in |Im scale X| <= STRIP."""
+    """Choose (index, shift): the coarsest rule for functions of scale * X analytic in |Im scale X| <= STRIP."""
     shift = 2.0 ** (math.floor(8 * math.log2(min(STRIP / scale, WIDEST))) / 8)  # rounded, so that few rules are made
     return math.ceil(4 * math.log2((EXPONENT + shift**2 / 2) / (2 * math.pi * shift))), shift
 
 
 def expectations(alpha: float, s: float, z: float) -> tuple[Table, Float[np.ndarray, "orders"], Table]:
-    """(even, odd, error) at one point, three doubles: E[He_m(X) He_n(Y) P], E[He_n(Y) P tanh D], and error bounds.
+    """Compute (even, odd, error) at one point in doubles: E[He_m(X) He_n(Y) P], E[He_n(Y) P tanh D], and error bounds.
 
     Only exponentials of balls, rounded to doubles, then products, sums and quotients of doubles: each has a relative
     error below ROUND, so a sum of N terms bounded by the entries of two tables errs by less than (N + 20) ROUND
@@ -120,7 +120,7 @@ def expectations(alpha: float, s: float, z: float) -> tuple[Table, Float[np.ndar
 
 
 def values(alpha: float, s: float, z: float) -> tuple[Table, Table]:
-    """(M, error): tables over i, j of M_ij at one point and of error bounds; infinite where not computed."""
+    """Compute (M, error): tables over i, j of M_ij at one point and of error bounds; infinite where not computed."""
     even, odd, error = expectations(alpha, s, z)
     t, v = math.sqrt(s), math.sqrt(z)
     m, bound = np.zeros((SIZE, SIZE)), np.full((SIZE, SIZE), np.inf)
@@ -133,7 +133,7 @@ def values(alpha: float, s: float, z: float) -> tuple[Table, Table]:
 
 
 def largest(s: float, z: float) -> Table:
-    """Table of bounds of |M_ij| for all alpha and all variances >= s, z.
+    """Bound |M_ij| for all alpha and all variances >= s, z: a table over i, j.
 
     Of the derivatives of P, some are moved to the normal density, which gives E|He_l| <= sqrt(l!); the others are
     bounded by Cauchy's formula with radius RADIUS in a and in D, as |P| <= 1 while |Im a| + |Im D| <= pi/2 and
@@ -151,7 +151,7 @@ def largest(s: float, z: float) -> Table:
 
 
 def spread(bound: Table, widths: Sequence[float]) -> Table:
-    """d_alpha |F_{i+1,j}| + d_s |F_{i+2,j}|/2 + d_z |F_{i,j+2}|/2, infinite at the end of the table."""
+    """Return d_alpha |F_{i+1,j}| + d_s |F_{i+2,j}|/2 + d_z |F_{i,j+2}|/2, infinite at the end of the table."""
     d_alpha, d_s, d_z = widths
     total = np.full_like(bound, np.inf)
     total[:-2, :-2] = d_alpha * bound[1:-1, :-2] + d_s / 2 * bound[2:, :-2] + d_z / 2 * bound[:-2, 2:]
@@ -159,7 +159,7 @@ def spread(bound: Table, widths: Sequence[float]) -> Table:
 
 
 def on_box(value: Table, error: Table, most: Table, widths: Sequence[float]) -> Table:
-    """Bounds of |F_ij - value| on the box, for a table F closed under the three derivatives, |F| <= most.
+    """Bound |F_ij - value| on the box, for a table F closed under the three derivatives, |F| <= most.
 
     With R_n(i, j) = |F_ij(centre)| + spread(R_{n+1})/(n+1), or `most` where that is smaller or n = ORDER, Taylor's
     formula is |F_ij - F_ij(centre)| <= spread(R_1).
@@ -173,7 +173,7 @@ def on_box(value: Table, error: Table, most: Table, widths: Sequence[float]) -> 
 
 
 def moments(alpha: arb, s: arb, z: arb) -> tuple[Means, Means]:
-    """(M, Q), two functions of (i, j) whose balls enclose M_ij and Q_ij = (M_{i,j+2} - M_{i+2,j})/2 on a box.
+    """Return (M, Q): functions of (i, j) whose balls enclose M_ij and Q_ij = (M_{i,j+2} - M_{i+2,j})/2 on a box.
 
     alpha, s, z: balls, s and z > 0, else ValueError. Q_00 = B - A = 2 E[p_2 p_3] (claim S1) has its own Taylor
     series, for it may be far smaller than A = M_20. i >= 1 or j >= 2 for M; j is even.

@@ -1,4 +1,4 @@
-"""Finds cells that are laid in tau one upon another, for the certificates of `columns`; no part of a proof."""
+"""Find cells that are laid in tau one upon another, for the certificates of `columns`; no part of a proof."""
 
 import math
 from collections.abc import Callable
@@ -15,22 +15,22 @@ WIDEST, NARROWEST = 0.25, 1e-4  # relative width of a cell
 
 
 def rounded(number: arb | float | Fraction, digits: int = 4) -> Fraction:
-    """A decimal of so many digits near the number."""
+    """Return a decimal of so many digits near the number."""
     return Fraction(f"{float(number):.{digits}g}")
 
 
 def below(number: arb | float | Fraction) -> Fraction:
-    """A decimal a little below a positive number."""
+    """Return a decimal a little below a positive number."""
     return rounded(0.999 * float(number))
 
 
 def lay(laid: Laid, low: Fraction, high: Fraction, start: Fraction,
         hint: Callable[[arb, arb, float], float] | None = None) -> list[Box]:
-    """Cells of `laid` over [low, high], in tau from `start` up to the last ones, each as wide as is certain.
+    """Find cells of `laid` over [low, high], in tau from `start` up to the last ones, each as wide as is certain.
 
-    Where nothing is certain, the cell is halved, in tau or in p, whichever is wider. hint: a function of two balls and
-    of its own last value, whose value becomes the third interval of a cell, of length 0. Raises ValueError where cells
-    of relative width NARROWEST are not certain.
+    Where nothing is certain, the cell is halved, in tau or in p, whichever is wider.
+    hint(p, tau, last): the number that becomes the third interval of a cell, of length 0; last: that of the cell below.
+    Raises ValueError where cells of relative width NARROWEST are not certain.
     """
     cells: list[Box] = []
     todo = [(low, high, start, WIDEST, 0.02)]

@@ -34,7 +34,7 @@ Signs = tuple[tuple[Callable[..., arb], int], ...]
 
 
 def parts(r: arb, k: arb) -> tuple[arb, ...]:
-    """g, X, Y, u, imr(u) and -imr'(u) (T2-joint')."""
+    """Return g, X, Y, u, imr(u) and -imr'(u) (T2-joint')."""
     one, two = (1 + r * r).sqrt(), (2 + r * r).sqrt()
     u = k * r * (1 + r) / (one * two)
     imr = (-u * u / 2).exp() / ((arb.pi() / 2).sqrt() * (1 + (u / arb(2).sqrt()).erf()))
@@ -63,12 +63,12 @@ def fixed_b(r: arb, k: arb) -> arb:
 
 
 def k_at(r: arb) -> arb:
-    """k where r_AT = r."""
+    """Return the k at which r_AT = r."""
     return 1 / (arb.pi().sqrt() * (1 - r))
 
 
 def gain_slope(r: arb) -> tuple[arb, arb]:
-    """S = sqrt(2) e Phi(u_1) - Phi(u) (c + w), of the sign of d/dk (P(1, k) - P(r_AT, k)), and dS/dr."""
+    """Return S = sqrt(2) e Phi(u_1) - Phi(u) (c + w), which has the sign of d/dk (P(1, k) - P(r_AT, k)), and dS/dr."""
     k, one, two, pi = k_at(r), 1 + r * r, 2 + r * r, arb.pi()
     _, x, y, u, imr, _ = parts(r, k)
     e, u_1 = (-1 / (2 * pi * one)).exp(), k * (arb(2) / 3).sqrt()
@@ -100,7 +100,7 @@ CLOSED: dict[str, Signs] = {
 
 
 def certainty(signs: Signs, box: Box) -> float:
-    """The largest lower bound of a function times its wanted sign: > 0 where one of the signs is certain."""
+    """Return the largest lower bound of a function times its wanted sign: > 0 where one of the signs is certain."""
     with precision():
         bounds = [(function(*(ball(*side) for side in box)) * wanted).lower() for function, wanted in signs]
         return max((float(bound) for bound in bounds if bound.is_finite()), default=float("-inf"))
@@ -113,7 +113,7 @@ def halves(box: Box, axis: int) -> list[Box]:
 
 
 def bisect(signs: Signs, lemma: Lemma) -> list[Box]:
-    """A tiling of the lemma's region by boxes on each of which one of `signs`, and one of the lemma's, is certain.
+    """Tile the lemma's region by boxes on each of which one of `signs`, and one of the lemma's, is certain.
 
     Raises ValueError when more than MOST_BOXES boxes would be needed.
 
@@ -142,7 +142,7 @@ def bisect(signs: Signs, lemma: Lemma) -> list[Box]:
 
 
 def ratio(k: arb, tau: arb, guess: float) -> float:
-    """x = w1/w2 - 1 near the middle of a cell."""
+    """Return x = w1/w2 - 1 near the middle of a cell."""
     return float(rounded(tangent_point(k, tau, guess)[0][2]))
 
 

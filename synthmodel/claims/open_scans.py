@@ -36,7 +36,7 @@ K_GRID, L_GRID = np.geomspace(0.01, 20, 34), np.geomspace(1e-10, 1e4, 29)
 
 
 def _solved(setting: Setting, b: Any, L: float) -> tuple[Any, Any] | None:
-    """(w1, w2) along b or L, or None where the solver refuses (weights too large or too small for its accuracy)."""
+    """Solve for (w1, w2) along b; None where the solver refuses (weights too large or too small for its accuracy)."""
     try:
         found = solve_cross_entropy(setting, CrossEntropy(b), 0.0, L)
     except NotConverged:
@@ -45,7 +45,7 @@ def _solved(setting: Setting, b: Any, L: float) -> tuple[Any, Any] | None:
 
 
 def _rise(values: Float[np.ndarray, "b"]) -> tuple[float, int]:
-    """The largest relative step upwards, and the index where it starts."""
+    """Return the largest relative step upwards, and the index where it starts."""
     steps = np.diff(values) / values[:-1]
     return float(steps.max()), int(steps.argmax())
 
@@ -59,7 +59,7 @@ def _add(found: dict[str, dict[str, Any]], name: str, rise: float, index: int, w
 
 
 def scan_smoothing(ks: Iterable[float] = K_GRID, decays: Iterable[float] = L_GRID) -> dict[str, Any]:
-    """Do w1, w2 and r = w2/w1 fall with the smoothing b at equal noise (T3-CE)? For each, rises and the largest step.
+    """Scan whether w1, w2 and r = w2/w1 fall with the smoothing b at equal noise (T3-CE): rises and the largest step.
 
     mu = k, sigma = 1, eps = 0, lam = L. A relative step is negative where the quantity falls.
 
@@ -82,7 +82,7 @@ def scan_smoothing(ks: Iterable[float] = K_GRID, decays: Iterable[float] = L_GRI
 
 
 def scan_unequal_noise(count: int = 200, seed: int = 0) -> dict[str, Any]:
-    """As `scan_smoothing`, at equal means k and unequal noises sigma_e = 1, sigma_c: `count` random settings.
+    """Do as `scan_smoothing` at equal means k and unequal noises sigma_e = 1, sigma_c, for `count` random settings.
 
     log-uniform: k in [.1, 6], sigma_c in [1/6, 6], L in [1e-4, 100].
 
@@ -105,7 +105,7 @@ def scan_unequal_noise(count: int = 200, seed: int = 0) -> dict[str, Any]:
 
 
 def scan_strength(ks: Iterable[float] = K_GRID, decays: Iterable[float] = L_GRID) -> dict[str, Any]:
-    """Does r_CE rise with k (T1-CE)? 1 - r at neighbours in ks, where it exceeds rounding; counts and the least fall.
+    """Scan whether r_CE rises with k (T1-CE): 1 - r at neighbours in ks, where it exceeds rounding.
 
     >>> scan_strength(ks=[0.5, 1.0, 2.0], decays=[1e-6, 1.0])["falls"]
     0
@@ -125,7 +125,7 @@ def scan_strength(ks: Iterable[float] = K_GRID, decays: Iterable[float] = L_GRID
 
 
 def least_excess(k: float, classes: int) -> tuple[float, float]:
-    """(min over L of r_CE - r_acc, the L): design A, equal noise; L from .03 to 100 (N4 first fails inside).
+    """Return the least r_CE - r_acc over L from .03 to 100, and its L: design A, equal noise (N4 first fails inside).
 
     >>> [round(number, 5) for number in least_excess(2.42, 3)]
     [-0.00016, 1.59084]
@@ -144,7 +144,7 @@ def least_excess(k: float, classes: int) -> tuple[float, float]:
 
 
 def end_of_n4(classes: int, low: float = 2.2, high: float = 4.5) -> tuple[float, float]:
-    """(k, L): the k up to which r_CE > r_acc for all L (N4), and the L where it ends; K classes, design A.
+    """Return the k up to which r_CE > r_acc for all L (N4), and the L where it ends; K classes, design A.
 
     >>> round(end_of_n4(3, 2.3, 2.5)[0], 5)
     2.41405
@@ -154,7 +154,7 @@ def end_of_n4(classes: int, low: float = 2.2, high: float = 4.5) -> tuple[float,
 
 
 def scan_design_b(classes: Iterable[int] = (4, 5, 10, 30), steps: int = 12) -> dict[str, Any]:
-    """The least r_acc - r_AT over k in design B with decay on the whole W, r_AT = 1 - e_n/((n-1) k) (N2-B).
+    """Scan the least r_acc - r_AT over k in design B with decay on the whole W, r_AT = 1 - e_n/((n-1) k) (N2-B).
 
     k from 1.05 to 6 times the threshold e_n/(n-1), n = K - 1.
 
@@ -172,7 +172,7 @@ def scan_design_b(classes: Iterable[int] = (4, 5, 10, 30), steps: int = 12) -> d
 
 
 def scan() -> dict[str, Any]:
-    """All scans as one dictionary, with the grids and the commit."""
+    """Make all scans: one dictionary, with the grids and the commit."""
     ends = {str(classes): dict(zip(("k", "L"), end_of_n4(classes), strict=True)) for classes in (3, 4, 5, 10, 30, 100)}
     return {"commit": commit(), "b": SMOOTHING.tolist(), "k": K_GRID.tolist(), "L": L_GRID.tolist(),
             "T3-CE": scan_smoothing(), "T3-CE, unequal noise": scan_unequal_noise(), "T1-CE in k": scan_strength(),

@@ -42,7 +42,7 @@ LOSSES = {
 
 
 def _solutions(loss: Any, sigma: float, lam: float) -> Weights:
-    """w1, w2 over EPS."""
+    """Solve for (w1, w2) over EPS."""
     if loss == "teacher":  # cross-entropy's own solution at a smaller attack, on the same inputs
         teacher = solve(Setting(1.0, sigma), CrossEntropy(), TEACHER, lam)
         loss = Distillation((teacher.w1, teacher.w2))
@@ -52,7 +52,7 @@ def _solutions(loss: Any, sigma: float, lam: float) -> Weights:
 
 def _statements(sigma: float, w: Weights,
                 plain: Weights | None) -> dict[str, tuple[Float[np.ndarray, "n"], Bool[np.ndarray, "n"]]]:
-    """statement -> (k, holds) over the attack sizes at which it says something."""
+    """Return {statement: (k, holds)} over the attack sizes at which it says something."""
     k = (1 - 2 * EPS) / sigma
     w1, w2 = w
     alive = w1 > 0
@@ -80,7 +80,7 @@ def _statements(sigma: float, w: Weights,
 
 
 def cell(k: Any, holds: Any) -> str:
-    """What a grid says, in words.
+    """Say in words on which part of a grid a statement holds.
 
     >>> cell([0.5, 1.0, 2.0], [False, True, True])
     'holds if k > 0.5, from 1 on'
@@ -100,7 +100,7 @@ def cell(k: Any, holds: Any) -> str:
 
 
 def table() -> dict[str, dict[str, str]]:
-    """statement -> {loss: cell}, over sigma in SIGMAS, lam in LAMS and eps in EPS (mu = 1, three classes).
+    """Compute {statement: {loss: cell}} over sigma in SIGMAS, lam in LAMS and eps in EPS (mu = 1, three classes).
 
     Theorem 2 does not depend on the loss: its two readings are one cell each, over ratios up to 1 at the same k.
     """

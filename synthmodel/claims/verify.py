@@ -34,7 +34,7 @@ class Row:
 
     @property
     def holds(self) -> bool:
-        """The status is borne out by this run: the evidence agrees, and derivation and certificate where there are."""
+        """Whether this run bears out the status: evidence, derivation and certificate, where there are, agree."""
         return self.evidence.holds and self.derived is not False and self.proved is not False
 
     def as_dict(self) -> dict[str, Any]:
@@ -44,25 +44,25 @@ class Row:
 
 @cache
 def quick_certificates() -> tuple[Any, ...]:
-    """All rows of certificates that take less than a second, checked once in this process."""
+    """Check the certificates that take less than a second each, once in this process."""
     from synthmodel.certificates import certify
     return tuple(certify("short", "long", quick=True))
 
 
 def certified(name: str) -> bool | None:
-    """Whether the certificates of the claim hold now, the slow ones left out; None where there are none."""
+    """Return whether the certificates of the claim hold now, the slow ones left out; None where there are none."""
     outcomes = [row.holds for row in quick_certificates() if row.claim == name]
     return all(outcomes) if outcomes else None
 
 
 def has_slow(name: str) -> bool:
-    """Whether `certified` leaves out certificates of the claim, as they take more than a second."""
+    """Return whether `certified` leaves out certificates of the claim, because they take too long."""
     from synthmodel.certificates import CERTIFICATES
     return name in {one.claim for one in CERTIFICATES if one.group == "search" or not one.quick}
 
 
 def row_of(claim: Claim, symbolic: bool = True) -> Row:
-    """The Row of one claim, computed now."""
+    """Compute the Row of one claim now."""
     derived, proved, slow = None, None, False
     if symbolic:
         from synthmodel.symbolic import CLAIMS as DERIVED

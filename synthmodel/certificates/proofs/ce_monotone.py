@@ -35,7 +35,7 @@ Point = tuple[arb, arb, arb]  # (k, tau, x)
 
 
 def sides(k: Series, tau: Series, x: Series) -> tuple[Series, Series, Series, Series]:
-    """(w1, alpha, s, z) for balls or series."""
+    """Return (w1, alpha, s, z) for balls or series."""
     r = 1 / (1 + x)
     one = 1 + r * r
     w1 = tau / one.sqrt()
@@ -48,13 +48,13 @@ def lift(F: Means, alpha: Series, s: Series, z: Series) -> Callable[[int, int], 
 
 
 def residual(k: Series, tau: Series, x: Series, M: Means, Q: Means) -> Series:
-    """g as a series of two terms along a line in (k, tau, x), M and Q as from `moments`."""
+    """Compute g as a series of two terms along a line in (k, tau, x); M and Q are those of `moments`."""
     w1, *rest = sides(k, tau, x)
     return x + w1 / k * lift(Q, *rest)(0, 0) / lift(M, *rest)(1, 0)
 
 
 def signs(k: Series, tau: Series, x: Series, M: Means, Q: Means) -> tuple[Series, Series]:
-    """(N P^2 Q, L) as series of two terms along a line in (k, tau, x)."""
+    """Compute (N P^2 Q, L) as series of two terms along a line in (k, tau, x)."""
     w1, alpha, s, z = sides(k, tau, x)
     M, Q = lift(M, alpha, s, z), lift(Q, alpha, s, z)
     P, A, E, unit = 0 - M(1, 0), M(2, 0), Q(0, 0), w1 / k
@@ -66,13 +66,13 @@ def signs(k: Series, tau: Series, x: Series, M: Means, Q: Means) -> tuple[Series
 
 def along(function: Callable[..., Any], box: Point, lines: Sequence[Sequence[arb | float]], M: Means,
           Q: Means) -> list[Any]:
-    """`function` on the box of balls (k, tau, x) in each direction: [0] is its value, [1] its slope."""
+    """Evaluate `function` on the box of balls (k, tau, x) in each direction: [0] is its value, [1] its slope."""
     return [function(*(arb_series([side, slope]) for side, slope in zip(box, line, strict=True)), M, Q)
             for line in lines]
 
 
 def tangent_point(k: arb, tau: arb, x: float) -> tuple[Point, tuple[Means, Means], tuple[float, float]]:
-    """(point, tables, slopes): a point near g = 0 over the middle of the cell, its moments, and (dx/dk, dx/dtau) there.
+    """Find a point near g = 0 over the middle of the cell; return it, its moments, and (dx/dk, dx/dtau) there.
 
     Newton's method in floats from the guess x; no proof relies on it.
     """
@@ -90,7 +90,7 @@ def tangent_point(k: arb, tau: arb, x: float) -> tuple[Point, tuple[Means, Means
 
 
 def cell(k: arb, tau: arb, guess: float) -> tuple[arb, arb, float, float] | None:
-    """(N, L, x, dx/dtau) on the cell k x tau: balls with N and L at a root of g for each of its points; or None.
+    """Enclose (N, L) on the cell k x tau, at a root of g over each point; return (N, L, x, dx/dtau), or None.
 
     Mean value forms around a point near the surface along its tangents, x = x_c + x_k dk + x_tau dtau + xi: where
     Newton's step maps |xi| <= slack into itself, each point of the cell has a root, with xi in the image.
@@ -117,7 +117,7 @@ def cell(k: arb, tau: arb, guess: float) -> tuple[arb, arb, float, float] | None
 
 
 def values(k: arb, tau: arb, x: arb) -> tuple[arb, arb]:
-    """(on, end), balls on a cell: on > 0 only if N > 0 and L > -LEAST there, end > 0 only if |L| < LEAST.
+    """Return balls (on, end) on a cell: on > 0 only if N > 0 and L > -LEAST there, end > 0 only if |L| < LEAST.
 
     x: a hint, where the root of g is looked for.
     """

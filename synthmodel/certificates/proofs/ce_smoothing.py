@@ -41,14 +41,14 @@ MOST = largest(TINY, TINY)  # of |M_ij|; small variances never enter: Cauchy's b
 
 
 def place(k: Series, v: Series, x: Series) -> tuple[Series, Series, Series, Series, Series]:
-    """(w1/k, w2/k, alpha, s, z) for balls or series."""
+    """Return (w1/k, w2/k, alpha, s, z) for balls or series."""
     w2 = v / (2 + x)
     w1 = (1 + x) * w2
     return w1, w2, k * k * v, k * k * (w1 * w1 + w2 * w2 / 2), k * k * w2 * w2 / 2
 
 
 def near_zero(alpha: arb, s: arb, z: arb) -> tuple[Means, Means]:
-    """(M, Q) as from `moments`, for variances up to TINY, 0 included: Taylor's formula in s and z around 0.
+    """Return (M, Q) as `moments` does, for variances up to TINY, 0 included: Taylor's formula in s and z around 0.
 
     At variance 0 they are derivatives of log(1 + 2 e^{-a} cosh D) at D = 0: with f = 1 - p_1 = 2 e^{-a}/(1 + 2 e^{-a}),
     f' = -f (1 - f), these are M_i0 = -f^(i-1), M_i2 = f^(i), M_04 = -3 f' - 2 f.
@@ -66,7 +66,7 @@ def near_zero(alpha: arb, s: arb, z: arb) -> tuple[Means, Means]:
 
 
 def forms(k: Series, v: Series, x: Series, M: Means, Q: Means, least: float) -> dict[str, Series]:
-    """The quantities whose sign is asked for, by name; "L", "b" and "ray" are >= 0 in the region.
+    """Return the quantities whose sign is asked for, by name; "L", "b" and "ray" are >= 0 in the region.
 
     Those named in the module's text, divided by positive factors so that they have limits at k = 0 and v = 0.
     """
@@ -90,7 +90,7 @@ def forms(k: Series, v: Series, x: Series, M: Means, Q: Means, least: float) -> 
 
 
 def bounds(box: Sequence[Series], least: float = 0.0) -> dict[str, tuple[arb, list[float] | None]]:
-    """{name: (ball, what each of k, v, x adds to its radius)} of `forms` on a box of balls (k, v, x).
+    """Enclose `forms` on a box of balls (k, v, x): {name: (ball, what each of k, v, x adds to its radius)}.
 
     By mean value forms; for tiny variances directly, without the second entry.
     """
@@ -113,7 +113,7 @@ def bounds(box: Sequence[Series], least: float = 0.0) -> dict[str, tuple[arb, li
 
 
 def judge(cell: Cell, wanted: Sequence[str], least: float) -> tuple[bool | None, list[float] | None]:
-    """(True, None) where the cell lies outside or all wanted forms are positive, else (None, what adds to a radius)."""
+    """Decide a cell: (True, None) if it is outside or all wanted forms are positive, else (None, parts of a radius)."""
     box = [arb(low).union(high) for low, high in cell]
     found = bounds(box, least)
     if any(found[name][0] < 0 for name in OUTSIDE):
@@ -131,7 +131,7 @@ def judge(cell: Cell, wanted: Sequence[str], least: float) -> tuple[bool | None,
 
 
 def proved(cell: Cell, wanted: Sequence[str], least: float) -> tuple[bool | None, int]:
-    """(True, cells) if bisection decides every cell, else (None, cells)."""
+    """Return (True, cells) if bisection decides every cell, else (None, cells)."""
     todo, count = [cell], 0
     while todo:
         cell = todo.pop()
@@ -156,7 +156,7 @@ def proved(cell: Cell, wanted: Sequence[str], least: float) -> tuple[bool | None
 
 
 def everywhere(k_low: float, k_high: float, wanted: Sequence[str], least: float) -> tuple[bool | None, int]:
-    """`proved` for the box and its outer faces, where nothing is wanted: they must lie outside."""
+    """Prove the box, and that its outer faces, where nothing is wanted, lie outside: (outcome, cells)."""
     k_low, k_high = checked("k_low", k_low, least=0), checked("k_high", k_high, above=0)
     k, v, x = (k_low, k_high), (0.0, V), (0.0, X)
     with precision(BITS):
@@ -185,7 +185,7 @@ def rising(k_low: float, k_high: float, least: float) -> tuple[bool | None, int]
 
 
 def at_weights(k: arb, w1: arb, w2: arb) -> tuple[arb, arb, dict[str, arb]]:
-    """(b, L, forms) as balls for which w = (w1, w2) is the minimiser at k, balls or exact numbers.
+    """Return balls (b, L, forms) for which w = (w1, w2) is the minimiser at k; k, w1, w2: balls or exact numbers.
 
     >>> b, L, found = at_weights(arb(1), arb("1.2"), arb(1))
     >>> 0 < b < arb("0.1") and L > 0 and found["r"] > 0
@@ -206,13 +206,13 @@ def ratio_rises(k: arb, w1: arb, w2: arb) -> bool | None:
 
 def slabs(certificate: Callable[[float, float], tuple[bool | None, int]],
           cuts: Sequence[float]) -> tuple[bool | None, int]:
-    """The certificate on each slab in k between the cuts: (outcome, cells) of all together."""
+    """Prove the certificate on each slab in k between the cuts: (outcome, cells) of all together."""
     results = [certificate(low, high) for low, high in pairwise(cuts)]
     return (True if all(outcome for outcome, _ in results) else None), sum(cells for _, cells in results)
 
 
 def smoothing_raises() -> tuple[bool | None, int]:
-    """r rises in b at k = 4, w = (3.1536833, 3.15296006), the minimiser for L = 1e-9, b = 1e-7 to three digits."""
+    """Certify that r rises in b at k = 4, w = (3.1536833, 3.15296006), nearly the minimiser for L = 1e-9, b = 1e-7."""
     return ratio_rises(arb(4), arb("3.1536833"), arb("3.15296006")), 1
 
 

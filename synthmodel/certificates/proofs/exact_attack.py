@@ -27,12 +27,12 @@ UNIT, LOW, HIGH = ((Fraction(low, 2), Fraction(high, 2)) for low, high in ((0, 2
 
 
 def fourth_root(omega: Series, v: Series) -> Series:
-    """phi = e^(-b t/2)."""
+    """Return phi = e^(-b t/2)."""
     return (1 - 2 * (1 - omega * omega) * v / 3).sqrt().sqrt()
 
 
 def down(omega: Series, v: Series) -> Series:
-    """(phi + phi^2 + phi^3 - 1 - 2 omega)/(1 - omega), for (0, -1).
+    """Return (phi + phi^2 + phi^3 - 1 - 2 omega)/(1 - omega), for the vertex (0, -1).
 
     >>> down(arb(1), arb(1)).is_zero(), down(arb("0.5"), arb(1)) > 0
     (True, True)
@@ -42,7 +42,7 @@ def down(omega: Series, v: Series) -> Series:
 
 
 def up(omega: Series, v: Series) -> Series:
-    """(phi^3 (2 + omega) - omega (1 + phi + phi^2))/(1 - omega), for (1, 0).
+    """Return (phi^3 (2 + omega) - omega (1 + phi + phi^2))/(1 - omega), for the vertex (1, 0).
 
     >>> up(arb(1), arb(1)).is_zero(), up(arb("0.5"), arb(1)) > 0
     (True, True)
@@ -53,7 +53,10 @@ def up(omega: Series, v: Series) -> Series:
 
 
 def square_lemmas(name: str, function: Callable[[Series, Series], Series]) -> dict[str, Lemma]:
-    """function > 0 on the unit square but its corner (1, 1): it falls in v; on v = 1 it is > 0, then falls to 0."""
+    """State that function > 0 on the unit square but its corner (1, 1).
+
+    It falls in v; on v = 1 it is positive for omega <= 1/2, then falls to 0.
+    """
     return {f"{name}_v": Lemma((UNIT, UNIT), ((lambda omega, v: function(line(omega, 0), line(v, 1))[1], -1),), PARTS),
             f"{name}_far": Lemma((LOW,), ((lambda omega: function(omega, arb(1)), 1),), PARTS),
             f"{name}_near": Lemma((HIGH,), ((lambda omega: function(line(omega, 1), line(arb(1), 0))[1], -1),), PARTS),

@@ -20,12 +20,12 @@ TOP, CUT = Fraction(239, 256), Fraction(1, 4)  # r_AT = TOP at k = 8.49...
 
 
 def half(r: Series, y: Series) -> Series:
-    """v = u/sqrt(2)."""
+    """Return v = u/sqrt(2)."""
     return y * r * (1 + r) / (2 * arb.pi() * (1 + r * r) * (2 + r * r)).sqrt()
 
 
 def excess(r: Series, y: Series, gap: Series) -> Series:
-    """sqrt(pi/2) F for balls or series; gap = (1-r) y is passed, because on some curves it is known exactly.
+    """Compute sqrt(pi/2) F for balls or series. gap = (1-r) y is an argument: on some curves it is known exactly.
 
     >>> excess(arb(0), arb(1), arb(1)).is_zero()  # F(0, 1/sqrt(pi)) = 0
     True
@@ -35,46 +35,46 @@ def excess(r: Series, y: Series, gap: Series) -> Series:
 
 
 def line(value: arb | int, slope: arb | int) -> arb_series:
-    """value + slope t + O(t^2)."""
+    """Return the series value + slope t + O(t^2)."""
     return arb_series([value, slope])
 
 
 def f(r: arb, k: arb) -> arb:
-    """sqrt(pi/2) F."""
+    """Return sqrt(pi/2) F."""
     y = arb.pi().sqrt() * k
     return excess(r, y, (1 - r) * y)
 
 
 def f_r(r: arb, k: arb) -> arb:
-    """Its derivative in r."""
+    """Return the derivative of `f` in r."""
     y = arb.pi().sqrt() * k
     return excess(line(r, 1), line(y, 0), line((1 - r) * y, -y))[1]
 
 
 def f_k(r: arb, k: arb) -> arb:
-    """Its derivative in y = sqrt(pi) k."""
+    """Return the derivative of `f` in y = sqrt(pi) k."""
     y = arb.pi().sqrt() * k
     return excess(line(r, 0), line(y, 1), line((1 - r) * y, 1 - r))[1]
 
 
 def f_at_fixed_b(r: arb, k: arb) -> arb:
-    """Its derivative in the direction (1-r, k), k F_k + (1-r) F_r, in which b = 1 - sqrt(pi) k (1-r) stands still."""
+    """Return the derivative of `f` in the direction (1-r, k), in which b = 1 - sqrt(pi) k (1-r) stands still."""
     y = arb.pi().sqrt() * k
     return excess(line(r, 1 - r), line(y, y), line((1 - r) * y, 0))[1]
 
 
 def threshold() -> arb:
-    """F(0, 1/sqrt(pi))."""
+    """Return F(0, 1/sqrt(pi))."""
     return excess(arb(0), arb(1), arb(1))
 
 
 def f_used(r: Series) -> Series:
-    """F where r = r_AT(k), that is y = 1/(1-r) and gap = 1."""
+    """Return F where r = r_AT(k), that is y = 1/(1-r) and gap = 1."""
     return excess(r, 1 / (1 - r), arb(1))
 
 
 def k_used(r: arb) -> arb:
-    """k where r = r_AT(k): 1/(sqrt(pi) (1-r)).
+    """Return the k at which r = r_AT(k): 1/(sqrt(pi) (1-r)).
 
     >>> print(k_used(arb(0)).str(8, radius=False))
     0.56418958
@@ -94,7 +94,7 @@ def miss(r: arb, k: arb) -> arb:
 
 
 def gain(r: arb) -> arb:
-    """P(1, k) - P(r, k) where r = r_AT(k): what full smoothing gains over none (N3).
+    """Return P(1, k) - P(r, k) where r = r_AT(k): what full smoothing gains over none (N3).
 
     >>> gain(arb("0.5")) < 0 < gain(arb("0.51"))  # r_AT(k_x) lies between
     True

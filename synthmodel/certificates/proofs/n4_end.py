@@ -27,7 +27,7 @@ U = (1.64, 1.94)  # k from 2.0695 to 2.4103
 
 
 def curve(u: arb) -> tuple[arb_series, arb_series]:
-    """(k, x) on the curve r = r_acc as balls with slopes in u, ((k, k'), (x, x')), for a ball u > 0.
+    """Return (k, x) on the curve r = r_acc as balls with slopes in u, ((k, k'), (x, x')), for a ball u > 0.
 
     r is the root in (0, 1) of the cubic of T2-joint' and increases in u; x = 1/r - 1.
     """
@@ -41,7 +41,7 @@ def curve(u: arb) -> tuple[arb_series, arb_series]:
 
 
 def ray(k: Series, tau: Series, x: Series, M: Means, Q: Means) -> Series:
-    """ray(tau) as a series along a line in (k, tau, x)."""
+    """Compute ray(tau) as a series along a line in (k, tau, x)."""
     _, *rest = sides(k, tau, x)
     M, Q, r = lift(M, *rest), lift(Q, *rest), 1 / (1 + x)
     one = 1 + r * r
@@ -49,7 +49,7 @@ def ray(k: Series, tau: Series, x: Series, M: Means, Q: Means) -> Series:
 
 
 def on_ray(u: arb, tau: arb) -> list[arb]:
-    """(g, ray) as balls on the box u x tau, by mean value forms."""
+    """Enclose (g, ray) on the box u x tau, by mean value forms."""
     middle, along_tau = (arb(u.mid()), arb(tau.mid())), (0, 1, 0)
     (k, x), (k_box, x_box) = curve(middle[0]), curve(u)
     d_u, d_tau = u - middle[0], tau - middle[1]
@@ -64,12 +64,12 @@ def on_ray(u: arb, tau: arb) -> list[arb]:
 
 
 def begins(low: Fraction, high: Fraction, tau: Fraction) -> bool:
-    """Whether tau < 2 k x certainly for low <= u <= high: k increases in u and x decreases."""
+    """Return whether certainly tau < 2 k x for low <= u <= high: k increases in u and x decreases."""
     return bool(ball(tau, tau) < 2 * curve(ball(low, low))[0][0] * curve(ball(high, high))[1][0])
 
 
 def values(u: arb, tau: arb) -> tuple[arb, arb]:
-    """(on, end) = (g, -ray)."""
+    """Return (on, end) = (g, -ray)."""
     g, multiplier = on_ray(u, tau)
     return g, 0 - multiplier
 
@@ -78,7 +78,7 @@ ABOVE = Laid((Fraction(str(U[0])), Fraction(str(U[1]))), 2, begins, values)
 
 
 def above_cells(laid: Laid = ABOVE) -> list[Box]:
-    """Cells of the certificate of N4 on the ray."""
+    """Find the cells of the certificate of N4 on the ray."""
     low, high = laid.side
     with precision():
         start = 2 * curve(ball(low, low))[0][0] * curve(ball(high, high))[1][0]
@@ -126,13 +126,13 @@ def below_best(u: arb, tau: arb, k: arb, L: arb) -> bool | None:
 
 
 def counterexample() -> arb:
-    """1 if r_CE < r_acc at k = 2.5, L = 1.7, else undecided; the two balls were found by Newton's method in floats."""
+    """Return 1 if r_CE < r_acc at k = 2.5, L = 1.7, else NaN; Newton's method in floats found the two balls."""
     found = below_best(arb("2.0173351", "1e-6"), arb("0.498828", "1e-5"), arb("2.5"), arb("1.7"))
     return arb(1) if found else arb.nan()
 
 
 def n4_goes_on() -> tuple[bool | None, int]:
-    """r_CE > r_acc on the curve r = r_acc from u = 1.94, k < 2.411, to u = 1.94321, k > 2.41405: (outcome, cells)."""
+    """Certify r_CE > r_acc on the curve r = r_acc from u = 1.94 (k < 2.411) to u = 1.94321 (k > 2.41405)."""
     with precision():
         covers = curve(arb("1.94"))[0][0] < arb("2.411") and curve(arb("1.94321"))[0][0] > arb("2.41405")
     outcome, cells = above_best(1.94, 1.94321)
@@ -140,7 +140,7 @@ def n4_goes_on() -> tuple[bool | None, int]:
 
 
 def n4_ends() -> tuple[bool | None, int]:
-    """r_CE < r_acc at k = 2.41406, L = 1.57789: (outcome, 1); the balls were found by Newton's method in floats."""
+    """Certify r_CE < r_acc at k = 2.41406, L = 1.57789; Newton's method in floats found the balls."""
     return below_best(arb("1.943216799", "2e-9"), arb("0.516504", "1e-6"), arb("2.41406"), arb("1.57789")), 1
 
 

@@ -25,7 +25,7 @@ STRIP = 1.57  # |Im Y| <= 1.57 < pi/2
 
 
 def best_ratio(u: arb) -> tuple[arb, arb]:
-    """(below, above): bounds of r_acc as a function of u > 0, from the cubic of T2-joint', by bisection.
+    """Bound r_acc as a function of u > 0 from below and above, from the cubic of T2-joint', by bisection.
 
     Its slope is positive on r > 0 for l = imr(u)/u >= 0, so the sign tells the side of its one root.
     """
@@ -44,7 +44,7 @@ def best_ratio(u: arb) -> tuple[arb, arb]:
 
 
 def k_of(u: arb) -> arb:
-    """A lower bound of k = u sqrt((1+r^2)(2+r^2))/(r (1+r)), r = r_acc: it decreases in r.
+    """Bound k = u sqrt((1+r^2)(2+r^2))/(r (1+r)), r = r_acc, from below: it decreases in r.
 
     >>> k_of(arb("1.64"))
     [2.06951...]
@@ -54,7 +54,7 @@ def k_of(u: arb) -> arb:
 
 
 def least_entropy(u: arb) -> arb:
-    """A lower bound of H(q^2), q^2 = r^2/(1+r^2) < 1/2, r = r_acc(u), on a ball u: H increases there, r_acc in u.
+    """Bound H(q^2), q^2 = r^2/(1+r^2) < 1/2, r = r_acc(u), from below on a ball u: H increases there, r_acc in u.
 
     0 where the ball reaches down to u = 0.
     """
@@ -66,7 +66,7 @@ def least_entropy(u: arb) -> arb:
 
 
 def smoothed(u: arb, h: arb, inverse: arb) -> tuple[arb, arb]:
-    """(S, rho S') = (E Phi(t), E phi(t)) for balls, t = u + (h - Y)/rho, Y logistic, by the trapezoidal rule over Y.
+    """Enclose (S, rho S') = (E Phi(t), E phi(t)), t = u + (h - Y)/rho, Y logistic, by the trapezoidal rule over Y.
 
     As sig is the distribution function of Y, S = E sig(h + rho (u - Z)). The error of step s is at most
     pi (1 + b exp(b^2/2))/(exp(2 pi y/s) - 1), b = y/rho, for any y < pi/2 (THEORY.md#arithmetic). The nodes left out
@@ -89,7 +89,7 @@ def smoothed(u: arb, h: arb, inverse: arb) -> tuple[arb, arb]:
 
 
 def inequality(u: arb, inverse: arb) -> arb:
-    """imr(u) S - rho S' on the balls u and 1/rho at h = `least_entropy`: positive only if I > 0 there.
+    """Enclose imr(u) S - rho S' on the balls u and 1/rho at h = `least_entropy`: positive only if I > 0 there.
 
     log S is concave, so a larger h keeps the sign.
     """
@@ -98,7 +98,7 @@ def inequality(u: arb, inverse: arb) -> arb:
 
 
 def inequality_far(u: arb) -> arb:
-    """rho I for rho >= RHO[1] (rho^2 I where h = 0) on a ball u, at h = `least_entropy`: positive only if I > 0.
+    """Enclose rho I for rho >= RHO[1] (rho^2 I where h = 0) on a ball u at h = `least_entropy`: positive only if I > 0.
 
     I = E psi((h - Y)/rho), Y logistic, psi(t) = imr(u) Phi(u + t) - phi(u + t), psi(0) = 0. Taylor's formula with
     E Y^2 = pi^2/3, E Y^4 = 7 pi^4/15, |psi^(4)| < .56 imr(u) + 1.2 (bounds of the derivatives phi^(3), phi^(4)).

@@ -18,14 +18,17 @@ EDGE = 6  # beyond |u| = 6 the bounds of `tail_bounds` hold
 
 
 def inverse_mills(u: arb) -> arb:
-    """imr(u) for a ball u: decreasing, so the values at the two ends enclose it."""
+    """Enclose imr(u) for a ball u: it decreases, so the values at the two ends enclose it."""
     def at(point: arb) -> arb:
         return (2 / arb.pi()).sqrt() * (-point * point / 2).exp() / (-point / arb(2).sqrt()).erfc()
     return at(u.lower()).union(at(u.upper()))
 
 
 def moments(u: arb) -> tuple[arb, arb, arb]:
-    """(V, V', V'') for a ball u. From l' = -l (u + l): V'' = l' ((u+l)(u+2l) - 1) + l ((1+l')(u+2l) + (u+l)(1+2l'))."""
+    """Enclose (V, V', V'') for a ball u.
+
+    From l' = -l (u + l): V'' = l' ((u+l)(u+2l) - 1) + l ((1+l')(u+2l) + (u+l)(1+2l')).
+    """
     mills = inverse_mills(u)
     one, two = u + mills, u + 2 * mills
     slope = -mills * one
@@ -34,7 +37,7 @@ def moments(u: arb) -> tuple[arb, arb, arb]:
 
 
 def skewness_ratio(u: arb) -> arb:
-    """f(u) = imr''(u)/(1 + imr'(u)) as a ball, for a ball u (C1).
+    """Enclose f(u) = imr''(u)/(1 + imr'(u)) for a ball u (C1).
 
     >>> skewness_ratio(arb(0))  # half a normal law: sqrt(2/pi) (4 - pi)/(pi - 2)
     [0.59996...]
@@ -44,7 +47,7 @@ def skewness_ratio(u: arb) -> arb:
 
 
 def ratio_on(u: arb) -> arb:
-    """f on a ball u of some width, as a narrower ball: mean value form, f' = V''/V - f^2.
+    """Enclose f on a wide ball u more narrowly, by its mean value form: f' = V''/V - f^2.
 
     >>> ratio_on(arb(0, 0.01)).rad() < skewness_ratio(arb(0, 0.01)).rad() / 3
     True
@@ -55,7 +58,7 @@ def ratio_on(u: arb) -> arb:
 
 
 def tail_bounds() -> tuple[arb, arb]:
-    """Upper bounds of f on u <= -6 and on u >= 6, both monotone in |u|.
+    """Bound f from above on u <= -6 and on u >= 6; both bounds are monotone in |u|.
 
     2 (1 + y^2)(3 y - 2 y/(1 + 3 y^2))/(1 - 3 y^2) with y = -1/u, and 8 u^2 phi(u)/(1 - 4 u phi(u)): THEORY.md, C1.
 
