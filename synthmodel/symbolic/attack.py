@@ -13,7 +13,7 @@ __all__ = ["attack_steps"]
 
 @cache
 def attack_steps() -> tuple[list[sp.Expr], sp.Expr, Steps]:
-    """The margins f_1 - f_j of class 1 without attack, what the attack takes off, and why (the steps)."""
+    """Return the margins f_1 - f_j of class 1 without attack, what the attack takes off them, and why (the steps)."""
     deltas = sp.symbols("delta_E1:4 delta_C1:4", real=True)
     point = [e + d for e, d in zip((s.E, 0, 0, 0, s.C2, s.C3), deltas, strict=True)]
     f = [s.w1 * point[i] + s.w2 * sum(point[3 + j] for j in range(3) if j != i) for i in range(3)]

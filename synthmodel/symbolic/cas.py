@@ -19,37 +19,37 @@ FAMILY = [(classes, m) for classes in (3, 4, 5) for m in range(2, classes)]
 
 
 def weights(classes: int, m: int) -> sp.Matrix:
-    """W: a feature for each class (weight w1), then one for each set of m classes (weight w2 in its classes)."""
+    """Return W: a feature for each class (weight w1), then one for each set of m classes (weight w2 in its classes)."""
     sets = list(combinations(range(classes), m))
     return sp.Matrix([[s.w1 if j == i else 0 for j in range(classes)] + [s.w2 if i in each else 0 for each in sets]
                       for i in range(classes)])
 
 
 def means(classes: int, m: int, active: tuple[sp.Expr, sp.Expr] = (s.mu, s.mu), rest: sp.Expr = sp.S.Zero) -> sp.Matrix:
-    """Row i: the mean features of class i, `active` where W weighs them, exclusive and shared, `rest` elsewhere."""
+    """Return the mean features of class i as row i: `active` (exclusive, shared) where W weighs them, else `rest`."""
     matrix = weights(classes, m)
     return matrix.applyfunc(lambda e: {s.w1: active[0], s.w2: active[1]}.get(e, rest))
 
 
 def centred(matrix: sp.Matrix) -> sp.Matrix:
-    """The rows of W less their mean."""
+    """Return the rows of W less their mean."""
     return matrix - sp.ones(matrix.rows, matrix.rows) * matrix / matrix.rows
 
 
 def attributions(matrix: sp.Matrix, features: sp.Matrix) -> sp.Matrix:
-    """A_i, row i of W times the mean features of class i."""
+    """Return A_i, row i of W times the mean features of class i."""
     return matrix.multiply_elementwise(features)
 
 
 def cosine(u: sp.Matrix, v: sp.Matrix) -> sp.Expr:
-    """The cosine of two rows of equal length (checked)."""
+    """Return the cosine of two rows; ValueError unless they have equal length."""
     if sp.expand(u.dot(u) - v.dot(v)) != 0:
         raise ValueError("two rows of different length were given: pass rows of equal length.")
     return sp.cancel((u.dot(v) / u.dot(u)).xreplace(RATIO))
 
 
 def cosines(rows: sp.Matrix) -> sp.Matrix:
-    """The cosines of all ordered pairs of rows, as a column."""
+    """Return the cosines of all ordered pairs of rows, as a column."""
     return sp.Matrix([cosine(rows.row(i), rows.row(j)) for i in range(rows.rows) for j in range(rows.rows) if i != j])
 
 
@@ -95,20 +95,20 @@ def cas_separation() -> Stated:
     c, spread, rho = sp.symbols("c s rho", positive=True)
 
     def expected(polynomial: sp.Expr, entries: Sequence[sp.Symbol] = (w,)) -> sp.Expr:
-        """The mean over independent entries of the rows: each has the odd moments 0, s^2 and kappa s^4."""
+        """Return the mean over independent entries of the rows, with the moments 0, s^2, 0 and kappa s^4."""
         powers = {0: 1, 2: spread**2, 4: kurtosis * spread**4}
         return sum(factor * sp.prod(powers.get(power, 0) for power in each)
                    for each, factor in sp.Poly(sp.expand(polynomial), *entries).terms())
 
     def centred_cosine(classes: int) -> sp.Expr:
-        """The limit of the cosine for row-centred W of so many classes, normal entries."""
+        """Return the limit of the cosine for row-centred W of so many classes, normal entries."""
         entries = sp.symbols(f"w_1:{classes + 1}", real=True)
         rows = [e - sum(entries) / classes for e in entries[:2]]
         one, other = ((mean + c * row) * row for row in rows)
         return (expected(one * other, entries) / expected(one**2, entries)).subs(kurtosis, 3)
 
     def margin_cosine(one: sp.Expr, other: sp.Expr, entries: Sequence[sp.Symbol]) -> sp.Expr:
-        """The limit of the cosine of differences of rows times the means of the first two classes."""
+        """Return the limit of the cosine of differences of rows times the means of the first two classes."""
         one, other = one * (mean + c * entries[0]), other * (mean + c * entries[1])
         return expected(one * other, entries) / expected(one**2, entries)
 

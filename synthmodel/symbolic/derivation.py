@@ -61,7 +61,7 @@ class Derivation:
         return all(step.holds for step in self.steps)
 
     def text(self) -> str:
-        """The derivation as plain text, two lines a step; a step that only restates is marked.
+        """Return the derivation as plain text, two lines a step; a step that only restates is marked.
 
         >>> from synthmodel.symbolic import derive
         >>> print("\\n".join(derive("T1").text().splitlines()[:3]))
@@ -81,7 +81,7 @@ class Derivation:
         return "\n".join([*lines, "Carried by: " + ("; ".join(self.carried_by) or "nothing")])
 
     def latex(self) -> str:
-        r"""The derivation as one LaTeX align* environment, two rows a step.
+        r"""Return the derivation as one LaTeX align* environment, two rows a step.
 
         >>> from synthmodel.symbolic import derive
         >>> derive("T2-pair").latex().splitlines()[0]
@@ -96,7 +96,7 @@ class Derivation:
 
 
 def _is_zero(expr: sp.Expr) -> bool:
-    """Whether expr is 0 as a rational function of its square roots and its exp, erf, ... as unknowns."""
+    """Decide whether expr is 0 as a rational function of its square roots and its exp, erf, ... as unknowns."""
     top = sp.expand(sp.numer(sp.together(expr)), power_exp=False)
     # One exponential a term, its exponent in lowest terms, so that equal ones become one unknown.
     top = sp.powsimp(top, combine="exp").replace(sp.exp, lambda e: sp.exp(sp.cancel(e)))
@@ -115,7 +115,7 @@ def _is_positive(expr: sp.Expr, strict: bool) -> bool:
 
 
 def _is_positive_on(expr: sp.Expr, variable: sp.Symbol, low: int, high: int) -> bool:
-    """A rational function over the rationals: no root or pole in (low, high), positive at the midpoint."""
+    """Decide whether a rational function is positive in (low, high): at the midpoint, and no root or pole there."""
     poly = sp.Poly(sp.prod(sp.fraction(sp.cancel(expr))), variable, domain="QQ")
     middle = (low + high) / sp.Integer(2)
     return not any(low < root < high for root in sp.real_roots(poly)) and bool(poly.eval(middle) > 0)
@@ -123,7 +123,7 @@ def _is_positive_on(expr: sp.Expr, variable: sp.Symbol, low: int, high: int) -> 
 
 def check(text: str, lhs: sp.Basic, relation: str, rhs: sp.Basic, cases: Sequence[Case] = (),
           on: tuple[sp.Symbol, int, int] | tuple[()] = ()) -> Step:
-    """The Step `lhs relation rhs`, with `holds` decided by sympy now.
+    """Return the Step `lhs relation rhs`, with `holds` decided by sympy now.
 
     "=" asks whether lhs - rhs reduces to 0; an inequality, whether the sign of the difference follows from
     the assumptions on the symbols or, given on = (variable, low, high), from the real roots of a rational
@@ -163,7 +163,7 @@ def claim(name: str) -> Callable[[Callable[[], Stated]], Callable[[], Stated]]:
 
 @cache
 def derive(claim: str) -> Derivation:
-    """The Derivation of `claim`, an ID of THEORY.md; computed once, then remembered.
+    """Return the Derivation of `claim`, an ID of THEORY.md; computed once, then remembered.
 
     Its results are expressions in the symbols of `synthmodel.symbolic.symbols`: mu, sigma the mean and deviation
     of a feature, eps the attack, lam the regulariser, b the smoothing, k = (mu - 2 eps)/sigma, r = w2/w1.

@@ -21,7 +21,7 @@ __all__ = ["CHECKS"]
 
 
 def cosines(rows: Float[np.ndarray, "... k d"]) -> Float[np.ndarray, "... k k"]:
-    """Cosine matrix; a zero vector has cosine 0."""
+    """Return the matrix of cosines of the rows; a zero vector has cosine 0."""
     sizes = np.linalg.norm(rows, axis=-1, keepdims=True)
     unit = rows / np.where(sizes > 0, sizes, 1)
     return unit @ np.swapaxes(unit, -1, -2)
@@ -33,7 +33,7 @@ def positive_sum(matrix: Float[np.ndarray, "k k"]) -> float:
 
 def mean_features(classes: int, shared_by: int, rng: np.random.Generator | None = None,
                   n: int = 0) -> Float[np.ndarray, "k d"]:
-    """Class means of the features: E_i = 1, and one feature for each set of `shared_by` classes, 1 in each of them."""
+    """Return class means: exclusive features, and one for each set of `shared_by` classes, 1 in each of them."""
     groups = list(combinations(range(classes), shared_by))
     means = np.hstack([np.eye(classes), np.array([[float(i in group) for group in groups] for i in range(classes)])])
     if rng is None:
@@ -120,7 +120,7 @@ def check_mcas() -> Evidence:
 
 
 def trained_ratio(setting: Setting, eps: float, lam_f: float, rng: np.random.Generator, n: int = 12_000) -> float:
-    """w2/w1 of 18 weights that minimise cross-entropy at x + delta* on a sample, whatever signs they take."""
+    """Return w2/w1 of 18 weights that minimise cross-entropy at x + delta* on a sample, whatever signs they take."""
     own = np.hstack([np.eye(3), 1 - np.eye(3)])
     y = np.repeat(np.arange(3), n // 3)
     features = own[y] * (setting.mu + setting.sigma * rng.normal(size=(len(y), 6)))

@@ -25,7 +25,7 @@ SEEDS, POINTS = (0, 1, 2), 10  # Sobol points, 2^10 of them, under independent r
 
 
 def attacked_features(sigma: float, eps: float, seed: int, points: int = POINTS, mean_c: float = 1.0) -> Features:
-    """The derivatives of the scores in w1 and w2 at 2^points inputs of class 1 and all 64 vertices: (64, n, 3) each."""
+    """Return the scores' slopes in w1 and w2 at 2^points inputs of class 1 and all 64 vertices: (64, n, 3) each."""
     x = np.zeros((2**points, 6))  # E1, E2, E3, C1, C2, C3
     shift = np.random.default_rng(seed).random(3)
     uniform = (qmc.Sobol(3, scramble=False).random_base2(points) + shift) % 1
@@ -34,7 +34,7 @@ def attacked_features(sigma: float, eps: float, seed: int, points: int = POINTS,
 
 
 def sampled_gradient(features: Features, w1: float, w2: float, b: float, lam: float) -> tuple[float, float]:
-    """(dR/dw1, dR/dw2) of the sampled risk: each input at the vertex where the smoothed loss is largest."""
+    """Return (dR/dw1, dR/dw2) of the sampled risk: each input at the vertex where the smoothed loss is largest."""
     by_w1, by_w2 = features
     label = np.array([1 - b, b / 2, b / 2])
     f = w1 * by_w1 + w2 * by_w2
@@ -48,7 +48,7 @@ def sampled_gradient(features: Features, w1: float, w2: float, b: float, lam: fl
 
 
 def side_of_ray(features: Features, r: float, b: float, lam: float) -> float:
-    """dR/dw2 at the minimum on the ray w2 = r w1: by convexity the minimiser has w2/w1 > r iff it is negative."""
+    """Return dR/dw2 at the minimum on the ray w2 = r w1: by convexity the minimiser has w2/w1 > r iff it is < 0."""
     def along(w1: float) -> float:
         by_w1, by_w2 = sampled_gradient(features, w1, r * w1, b, lam)
         return by_w1 + r * by_w2

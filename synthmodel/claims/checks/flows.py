@@ -39,7 +39,7 @@ TIMES = np.concatenate([[0.0], np.geomspace(1e-3, 1e4, 400)])
 
 
 def product_samples(mu: float, sigma: float, *nodes: int) -> tuple[Float[np.ndarray, "n 6"], Float[np.ndarray, "n"]]:
-    """Class-1 samples (n, 6) and weights: a Gauss-Hermite product over the active features E_1, C_2, C_3."""
+    """Return samples (n, 6) of class 1 and weights: a Gauss-Hermite product over the active features E_1, C_2, C_3."""
     rules = [normal_rule(count) for count in nodes]
     x = np.zeros((math.prod(nodes), 6))
     x[:, [0, 4, 5]] = mu + sigma * np.stack(np.meshgrid(*(z for z, _ in rules), indexing="ij"), -1).reshape(-1, 3)
@@ -47,7 +47,7 @@ def product_samples(mu: float, sigma: float, *nodes: int) -> tuple[Float[np.ndar
 
 
 def smoothed_log_sum_exp(b: float, tau: float = 1.0, teacher: float | Float[np.ndarray, "n 2"] = 0.5) -> Loss:
-    """f (..., 3) -> (loss of D1, its gradient in f); teacher: labels q (n, 2) of the wrong classes, or 1/2."""
+    """Return the loss of D1, with its gradient; teacher: labels (n, 2) of the wrong classes, or 1/2."""
     def loss(f: Float[np.ndarray, "... 3"]) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "... 3"]]:
         wrong = f[..., 1:]
         value = (1 - b) * tau * np.logaddexp(wrong[..., 0] / tau, wrong[..., 1] / tau) - f[..., 0]
@@ -59,7 +59,7 @@ def smoothed_log_sum_exp(b: float, tau: float = 1.0, teacher: float | Float[np.n
 
 
 def cross_entropy(f: Float[np.ndarray, "... 3"]) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "... 3"]]:
-    """f (..., 3) -> (softmax cross-entropy with class 0, its gradient in f)."""
+    """Return softmax cross-entropy with class 0, and its gradient in the scores f."""
     logit = np.logaddexp(f[..., 1], f[..., 2]) - f[..., 0]
     wrong, share = expit(logit), expit(f[..., 1] - f[..., 2])
     return np.logaddexp(0, logit), np.stack([-wrong, wrong * share, wrong * (1 - share)], -1)
@@ -67,7 +67,7 @@ def cross_entropy(f: Float[np.ndarray, "... 3"]) -> tuple[Float[np.ndarray, "...
 
 def raw_flow(x: Float[np.ndarray, "n 6"], weights: Float[np.ndarray, "n"], eps: float, loss: Loss, end: float,
              steps: int) -> Float[np.ndarray, "times 2"]:
-    """The weights (steps + 1, 2) of w' = -gradient E max_delta loss from w = 0, at equal steps up to `end`."""
+    """Follow w' = -gradient E max_delta loss from w = 0: the weights (steps + 1, 2) at equal steps up to `end`."""
     parts = np.stack([attacked_scores(x, *unit, eps) for unit in ((1, 0), (0, 1))], -1)  # (64, n, 3, 2), f = parts @ w
 
     def velocity(w: Float[np.ndarray, "2"]) -> Float[np.ndarray, "2"]:
@@ -87,7 +87,7 @@ def raw_flow(x: Float[np.ndarray, "n 6"], weights: Float[np.ndarray, "n"], eps: 
 
 
 def d1_error() -> float:
-    """Largest difference of the weights, in units tau/sigma, from the raw flow: no labels, soft labels, a teacher's."""
+    """Return the largest error of the weights against the raw flow, in tau/sigma: hard, soft, a teacher's labels."""
     mu, sigma, eps, tau = 1.0, 0.5, 0.25, 0.5
     x, weights = product_samples(mu, sigma, 2, 20, 20)  # the loss is linear in E_1
     unit, strength, errors = sigma / tau, 1.0, []
@@ -158,7 +158,7 @@ def check_d2() -> Evidence:
 
 
 def optimum(k: float) -> Solution:
-    """The minimiser of cross-entropy without weight decay, in units of the noise, by Newton's method."""
+    """Return the minimiser of cross-entropy without weight decay, in units of the noise, by Newton's method."""
     return solve_cross_entropy(Setting(k, 1.0), CrossEntropy(), 0.0, 1e-10)
 
 

@@ -24,7 +24,7 @@ NODES, WEIGHTS = np.polynomial.legendre.leggauss(400)
 
 
 def gini(frozen: Any) -> float:
-    """E|X - X'| = 2 int F (1 - F), by Gauss-Legendre on pieces between quantiles."""
+    """Compute E|X - X'| = 2 int F (1 - F) by Gauss-Legendre on pieces between quantiles."""
     edges = [frozen.ppf(u) for u in (1e-14, 1e-6, 0.01, 0.5)] + [frozen.isf(u) for u in (0.01, 1e-6, 1e-14)]
     total = 0.0
     for low, high in pairwise(edges):
@@ -74,7 +74,7 @@ def check_g_k() -> Evidence:
 
 
 def density_sign(r: float, k: float, n: int) -> float:
-    """S = E[T] under the density proportional to phi(T - m) Phi(k - c T)^(n-1), the sign of dP/dr (G-joint-K)."""
+    """Compute E[T] under the density proportional to phi(T - m) Phi(k - c T)^(n-1): the sign of dP/dr (G-joint-K)."""
     c, q = 1 / math.hypot(1, r), r / math.hypot(1, r)
     t = np.linspace(-12, 12, 4001) + k * (c - q)
     weight = stats.norm.pdf(t - k * (c - q)) * stats.norm.cdf(k - c * t)**(n - 1)
@@ -82,7 +82,7 @@ def density_sign(r: float, k: float, n: int) -> float:
 
 
 def joint_classes(r: float, k: float, n: int) -> float:
-    """Pr(e + r c_j > 0 for n wrong classes), given e independent."""
+    """Compute Pr(e + r c_j > 0 for n wrong classes): given e they are independent."""
     return float(stats.norm.cdf(k)) if r == 0 else gaussian_mean(lambda e: stats.norm.cdf(k + e / r)**n, k)
 
 
@@ -136,7 +136,7 @@ def check_n2_k() -> Evidence:
 
 
 def joint_pairs(r: float, k: float, n: int) -> float:
-    """Design B: Pr(e + r (S - c_j) > 0 for all j); these share e + r Y, Y the sum of n - 2 further features, in law."""
+    """Compute Pr(e + r (S - c_j) > 0 for all j) in design B; in law all share e + r Y, Y a sum of n - 2 features."""
     deviation = math.hypot(1, r * math.sqrt(n - 2))
     return float(stats.norm.cdf(k)) if r == 0 else gaussian_mean(
         lambda u: stats.norm.cdf(k + deviation * u / r)**n, k * (1 + (n - 2) * r) / deviation)
@@ -201,7 +201,7 @@ def check_g_lp() -> Evidence:
 
 
 def joint_unequal(r: float, d_e: float, d_c: float, s_e: float, s_c: float) -> float:
-    """Pr(d_e + s_e z + r (d_c + s_c z_j) > 0, j = 1, 2), given z independent."""
+    """Compute Pr(d_e + s_e z + r (d_c + s_c z_j) > 0, j = 1, 2): given z they are independent."""
     if r == 0:
         return float(stats.norm.cdf(d_e / s_e))
     return gaussian_mean(lambda e: stats.norm.cdf((d_e + s_e * e + r * d_c) / (r * s_c))**2, 0.0)

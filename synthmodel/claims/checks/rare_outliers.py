@@ -16,7 +16,7 @@ TIMES = np.concatenate([[0.0], np.geomspace(1e-3, 1e4, 400)])
 
 
 def outlier_risk(w1: float, w2: float, d: float, s_e: float, p: float, size: float) -> float:
-    """E log(1 + exp(-m_j) + exp(-m_l)) with regular c = d, by sums over fine grids of each normal variable."""
+    """Compute E log(1 + exp(-m_j) + exp(-m_l)), c = d but for outliers, by sums over fine grids of each variable."""
     z = np.linspace(-8, 8, 321)
     weights = np.exp(-z * z / 2) / np.exp(-z * z / 2).sum()
     c = np.concatenate([[d], d + size * z])

@@ -46,14 +46,14 @@ def check_d3() -> Evidence:
 
 def robust_margins(setting: Setting, eps: float, w1: float, w2: float, n: int,
                    rng: np.random.Generator) -> tuple[Float[np.ndarray, "n 2"], Int[np.ndarray, "n"]]:
-    """m (n, 2) of samples of the model, each margin at the worst of the 64 vertices of the box; labels (n,)."""
+    """Draw margins (n, 2) of the model, each at the worst of the 64 vertices of the box, and labels (n,)."""
     x, y = sample(setting, n, rng)
     scores, rows = attacked_scores(x, w1, w2, eps), np.arange(n)
     return np.stack([(scores[:, rows, y] - scores[:, rows, (y + shift) % 3]).min(0) for shift in (1, 2)], 1), y
 
 
 def log_sum_exp_ratio(setting: Setting, eps: float, lam: float, tau: float) -> float:
-    """w2/w1 that minimises E tau log sum_{j != i} exp(-m_j/tau) + (lam/2)|w|^2, by quadrature of the loss itself.
+    """Minimise E tau log sum_{j != i} exp(-m_j/tau) + (lam/2)|w|^2 by quadrature of the loss itself; return w2/w1.
 
     With c = d + s z, m_j = w1 e + w2 c_j: the risk separates, w1 = d/lam; of w2 only (z_j - z_k)/sqrt(2) is random.
     """

@@ -34,21 +34,21 @@ NODES, WEIGHTS = normal_rule(40)
 
 
 def product_rule(setting: Setting, eps: float) -> tuple[Float[np.ndarray, "n"], ...]:
-    """e, c_2, c_3 (robust features of class 1) on a Gauss-Hermite product and their weights, as flat arrays."""
+    """Return e, c_2, c_3 (robust features of class 1) on a Gauss-Hermite product, and their weights, as flat arrays."""
     e, c2, c3 = (grid.ravel() for grid in np.meshgrid(*[setting.d(eps) + setting.sigma * NODES] * 3, indexing="ij"))
     return e, c2, c3, np.einsum("i,j,k->ijk", WEIGHTS, WEIGHTS, WEIGHTS).ravel()
 
 
 def wrong_probabilities(w: tuple[float, float],
                         features: Sequence[Float[np.ndarray, "n"]]) -> tuple[Float[np.ndarray, "n"], ...]:
-    """(1 - p_1, p_2, p_3) of the softmax with margins w1 e + w2 c_j."""
+    """Return (1 - p_1, p_2, p_3) of the softmax with margins w1 e + w2 c_j."""
     e, c2, c3 = features
     p = softmax(np.stack([np.zeros_like(e), -w[0] * e - w[1] * c2, -w[0] * e - w[1] * c3]), axis=0)
     return p[1] + p[2], p[1], p[2]
 
 
 def delta_star(w1: float, w2: float) -> Float[np.ndarray, "6"]:
-    """The signs of the vertex that lowers both margins of class 1: own features down, the others up, for w > 0."""
+    """Return the signs of the vertex that lowers both margins of class 1: for w > 0 own features down, others up."""
     return np.sign([-w1, w1, w1, w2, -w2, -w2])
 
 
@@ -220,7 +220,7 @@ def check_t3_ce() -> Evidence:
 
 def gap_over_decays(k: Float[np.ndarray, "n"],
                     decays: Float[np.ndarray, "m"]) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
-    """The smallest r_CE - r_acc over lam/sigma^2 in `decays`, and where it is, for each k."""
+    """Return the smallest r_CE - r_acc over lam/sigma^2 in `decays`, and where it is, for each k."""
     column: Any = k[:, None]
     ratios = solve_cross_entropy(Setting(column, 1.0), CrossEntropy(), 0.0, decays).ratio
     gaps = ratios - np.array([r_acc(x) for x in k])[:, None]
@@ -228,13 +228,13 @@ def gap_over_decays(k: Float[np.ndarray, "n"],
 
 
 def slopes_in_smoothing(setting: Setting, lam: float, b: float, step: float = 1e-4) -> list[float]:
-    """(w1', w2', r') in b by differences of solutions."""
+    """Return the slopes (w1', w2', r') in b by differences of solutions."""
     low, high = (solve_cross_entropy(setting, CrossEntropy(x), 0.0, lam) for x in (b - step, b + step))
     return [(y - x) / (2 * step) for x, y in ((low.w1, high.w1), (low.w2, high.w2), (low.ratio, high.ratio))]
 
 
 def curvatures(k: float, w1: float, w2: float) -> Float[np.ndarray, "2"]:
-    """(A, Q) = (E p_1 (1-p_1), 2 E p_2 p_3) at unit noise, by the product rule."""
+    """Return (A, Q) = (E p_1 (1-p_1), 2 E p_2 p_3) at unit noise, by the product rule."""
     *features, weights = product_rule(Setting(k, 1.0), 0.0)
     wrong, p2, p3 = wrong_probabilities((w1, w2), features)
     return np.array([weights @ (wrong * (1 - wrong)), 2 * weights @ (p2 * p3)])

@@ -44,7 +44,7 @@ NODES, WEIGHTS = np.polynomial.legendre.leggauss(200)
 
 
 def gaussian_mean(function: Callable[[Float[np.ndarray, "n"]], Float[np.ndarray, "n"]], k: float) -> float:
-    """E function(e), e ~ N(k, 1), by Gauss-Legendre on e > 0 and e < 0 apart: the integrands bend at 0."""
+    """Compute E function(e), e ~ N(k, 1), by Gauss-Legendre on e > 0 and e < 0 apart: the integrands bend at 0."""
     total = 0.0
     for low, high in ((min(k - 9, -9), 0.0), (0.0, max(k + 9, 9))):
         e = low + (high - low) * (NODES + 1) / 2
@@ -53,19 +53,19 @@ def gaussian_mean(function: Callable[[Float[np.ndarray, "n"]], Float[np.ndarray,
 
 
 def joint_by_quadrature(r: float, k: float) -> float:
-    """Pr(e + r c_j > 0 and e + r c_k > 0): given e the two are independent. No bivariate formula is used."""
+    """Compute Pr(e + r c_j > 0 and e + r c_k > 0): given e the two are independent. No bivariate formula is used."""
     if r == 0:
         return float(stats.norm.cdf(k))
     return gaussian_mean(lambda e: stats.norm.cdf(k + e / r) ** 2, k)
 
 
 def pairwise_by_quadrature(r: float, k: float) -> float:
-    """Pr(e + r c_j > 0), in the same way."""
+    """Compute Pr(e + r c_j > 0) in the same way."""
     return float(stats.norm.cdf(k)) if r == 0 else gaussian_mean(lambda e: stats.norm.cdf(k + e / r), k)
 
 
 def solver_errors(loss: Margin | SmoothedMargin) -> tuple[float, float]:
-    """Largest relative error of closed-form weights, and absolute error of the threshold, against brute force."""
+    """Return the largest relative error of closed-form weights and the absolute one of thresholds, by brute force."""
     weights, thresholds = [], []
     for setting in SETTINGS:
         threshold = eps1(setting, smoothing(loss))
@@ -138,7 +138,7 @@ def check_t3() -> Evidence:
 
 
 def smaller_of_two(law: Any) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
-    """(values, weights): a quadrature of M = min(c, c'), by its quantile function law.isf(sqrt(1 - v)).
+    """Return (values, weights): a quadrature of M = min(c, c'), by its quantile function law.isf(sqrt(1 - v)).
 
     v = t^8/2 and v = 1 - t^8/2, Gauss-Legendre in t: the powers flatten the tails of the quantile at 0 and 1.
     """

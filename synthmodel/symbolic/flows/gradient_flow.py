@@ -15,13 +15,13 @@ FLOW = ("w2' = d_E Q with Q a function of w2, smooth for w2 > 0: Q, positive at 
 
 
 def soft_mean(weight: sp.Expr, *features: sp.Expr) -> sp.Expr:
-    """sum_j q_j c_j with q_j proportional to exp(-weight c_j)."""
+    """Return sum_j q_j c_j with q_j proportional to exp(-weight c_j)."""
     odds = [sp.exp(-weight * e) for e in features]
     return sum(e * o for e, o in zip(features, odds, strict=True)) / sum(odds)
 
 
 def log_sum_exp(*features: sp.Expr) -> sp.Expr:
-    """(1-b) tau log sum_j exp(-m_j/tau) - b mean_j m_j with m_j = w1 e + w2 c_j, e written E."""
+    """Return (1-b) tau log sum_j exp(-m_j/tau) - b mean_j m_j with m_j = w1 e + w2 c_j, e written E."""
     margins = [s.w1 * s.E + s.w2 * e for e in features]
     return (1 - s.b) * s.tau * sp.log(sum(sp.exp(-e / s.tau) for e in margins)) - s.b * sum(margins) / len(margins)
 
@@ -112,7 +112,7 @@ def d1_any() -> Stated:
 
 
 def mean(expr: sp.Expr) -> sp.Expr:
-    """The mean of a polynomial of degree 2 in independent e, c_2, c_3 ~ N(d, sigma^2)."""
+    """Return the mean of a polynomial of degree 2 in independent e, c_2, c_3 ~ N(d, sigma^2)."""
     square = dict.fromkeys((s.E**2, s.C2**2, s.C3**2), d**2 + s.sigma**2)
     return sp.expand(expr).xreplace(square).xreplace({s.E: d, s.C2: d, s.C3: d})
 

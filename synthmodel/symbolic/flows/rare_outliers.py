@@ -16,7 +16,7 @@ pi_0, pi_1 = n / (n + 1), sp.Symbol("pibar_1", positive=True)  # E pi at w = 0, 
 
 
 def wrong(margin: sp.Expr) -> sp.Expr:
-    """pi = n/(n + exp(u)): the probability of the n wrong classes together where all margins are u."""
+    """Return pi = n/(n + exp(u)), the probability of the n wrong classes together where all margins are u."""
     return n / (n + sp.exp(margin))
 
 

@@ -19,12 +19,12 @@ BARRIER = "a function that is positive until it first vanishes does not rise the
 
 
 def bell(margin: sp.Expr) -> sp.Expr:
-    """h = pi (1 - pi) at a margin."""
+    """Return h = pi (1 - pi) at a margin."""
     return wrong(margin) * (1 - wrong(margin))
 
 
 def flow_steps() -> tuple[sp.Matrix, Steps]:
-    """The rates p = E[e pi], q = d E[pi] - gamma, and theirs."""
+    """Derive the rates p = E[e pi] and q = d E[pi] - gamma of w1 and w2, and the rates of p and q."""
     margin = (s.w1 + p * s.tau) * s.z + (s.w2 + q * s.tau) * d
     rates = -H * sp.Matrix([p, q])
     return rates, (

@@ -66,7 +66,7 @@ def g_noise() -> Stated:
 
 
 def margins(size: int, classes: int) -> tuple[sp.Matrix, list[sp.Symbol], sp.Matrix]:
-    """K classes, one feature for each set of `size` of them: class 1's margins, the l1 norms of all differences."""
+    """Return class 1's margins and all l1 norms of differences, for a feature of each set of `size` of K classes."""
     sets = list(combinations(range(classes), size))
     rows = [[s.w1 if j == i else 0 for j in range(classes)] + [s.w2 if i in each else 0 for each in sets]
             for i in range(classes)]

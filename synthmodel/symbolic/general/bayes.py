@@ -14,7 +14,7 @@ i = sp.Symbol("i", integer=True, nonnegative=True)
 
 
 def patterns(sets: list[set], classes: int) -> sp.Expr:
-    """The robust Bayes error by the sum over all sets N of features that are not small; every mass as it stands.
+    """Sum the robust Bayes error over all sets N of features that are not small, each mass as it stands.
 
     sets: the cross-class features of each class. A class contains N if it has all of N; all masses are then equal.
     """

@@ -23,7 +23,7 @@ CROSSING = ("sign changes: two densities with the same mean and variance cross a
 
 
 def expected(expr: sp.Expr) -> sp.Expr:
-    """The mean of a polynomial in y and L, of degree 1 in L: by parts, E[y^j L] = -j E[y^(j-1)]."""
+    """Return the mean of a polynomial in y and L, of degree 1 in L: by parts, E[y^j L] = -j E[y^(j-1)]."""
     found = sp.S.Zero
     for (j, parts), factor in sp.Poly(sp.expand(expr), s.y, slope).terms():
         found += factor * (MOMENTS[j] if parts == 0 else -j * MOMENTS.get(j - 1, 0))
@@ -31,12 +31,12 @@ def expected(expr: sp.Expr) -> sp.Expr:
 
 
 def covariance(expr: sp.Expr) -> sp.Expr:
-    """Cov(y, expr) under the density, in its moments."""
+    """Return Cov(y, expr) under the density, in its moments."""
     return expected(s.y * expr) - S * expected(expr)
 
 
 def slope_along(k_slope: sp.Expr) -> sp.Expr:
-    """dS/dtheta when k moves with theta at the rate k_slope (0 for k fixed), in the moments."""
+    """Return dS/dtheta, in the moments, where k moves with theta at the rate k_slope (0 for k fixed)."""
     turn = -s.k * (cos + sin) * (s.y - mean) - sin / cos * s.y * (slope + s.y - mean)
     stretch = (cos - sin) * (s.y - mean) - (slope + s.y - mean) / cos
     return covariance(turn) + k_slope * covariance(stretch)

@@ -23,7 +23,7 @@ SKEWED = "kappa_3 >= 0, the lemma of N2-K for -X"
 
 
 def slope(level_slope: sp.Expr, centre_slope: sp.Expr, variance_slope: sp.Expr) -> sp.Expr:
-    """dS/dr = d LEVEL/dr - dm/dr, in the moments: dm/da = V/v, dm/dv = (kappa_3 + 2 (m - a) V)/(2 v^2)."""
+    """Return dS/dr = d LEVEL/dr - dm/dr in the moments: dm/da = V/v, dm/dv = (kappa_3 + 2 (m - a) V)/(2 v^2)."""
     by_variance = (kappa + 2 * (s.m - CENTRE) * V) / (2 * VARIANCE**2)
     return level_slope - V / VARIANCE * centre_slope - by_variance * variance_slope
 

@@ -19,13 +19,13 @@ CONVEX = "the risk is strictly convex where w1 and w2 keep their signs: log-sum-
 
 
 def softmax(e: sp.Expr, *features: sp.Expr) -> list[sp.Expr]:
-    """(p_1, p_2, ...) of class 1 at the attacked features e, c_j: the margins are m_j = w1 e + w2 c_j."""
+    """Return (p_1, p_2, ...) of class 1 at the attacked features e, c_j: the margins are m_j = w1 e + w2 c_j."""
     odds = [sp.exp(-s.w1 * e - s.w2 * feature) for feature in features]
     return [1 / (1 + sum(odds)), *(e / (1 + sum(odds)) for e in odds)]
 
 
 def slopes(mean_e: sp.Expr, mean_c: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
-    """dR/dw1 and dR/dw2 in Stein's form (S1)."""
+    """Return dR/dw1 and dR/dw2 in Stein's form (S1)."""
     return (-mean_e * (pibar - s.b) + s.w1 * (s.lam + s.sigma**2 * own),
             -mean_c * (pibar - s.b) + s.w2 * (s.lam + s.sigma**2 * others))
 
@@ -89,7 +89,7 @@ def quadrant_steps() -> Steps:
     at_rest = {own: sp.Rational(2, 9), others: sp.Rational(4, 9), pibar: sp.Rational(2, 3)}
 
     def along(mean_e: sp.Expr, mean_c: sp.Expr, u1: sp.Expr, u2: sp.Expr) -> sp.Expr:
-        """The slope at w = 0 in the direction (u1, u2)."""
+        """Return the slope at w = 0 in the direction (u1, u2)."""
         return sum(u * e.xreplace(at_rest | THIRD) for u, e in zip((u1, u2), slopes(mean_e, mean_c), strict=True))
 
     need1, need2 = (sp.solve(e, pibar)[0] for e in slopes(near, near))  # pibar where one slope vanishes
@@ -113,7 +113,7 @@ def quadrant_steps() -> Steps:
 
 
 def spreads() -> tuple[sp.Expr, sp.Expr]:
-    """p_1 (1 - p_1) and sum_j p_j (1 - p_j) over the wrong classes, whose means are A and B."""
+    """Return p_1 (1 - p_1) and sum_j p_j (1 - p_j) over the wrong classes, whose means are A and B."""
     p1, p2, p3 = softmax(s.E, s.C2, s.C3)
     return p1 * (1 - p1), p2 * (1 - p2) + p3 * (1 - p3)
 

@@ -30,7 +30,7 @@ CONTINUOUS = "the minimiser of a strictly convex risk is continuous in eps"
 
 
 def slope(mean: sp.Expr, part: sp.Expr) -> sp.Expr:
-    """dR/d|w_i| where `mean` is that of its feature times the sign of w_i; part = lam |w_i| + a covariance >= 0."""
+    """Return dR/d|w_i|: mean is that of its feature times the sign of w_i; part = lam |w_i| + a covariance >= 0."""
     return -mean * rest + 2 * s.eps * F_t + part
 
 

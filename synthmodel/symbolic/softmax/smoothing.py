@@ -26,7 +26,7 @@ SMOOTHED = {s.b: 2 / (3 * (1 + s.tau))}  # 0 < b < 2/3
 
 
 def at(expr: sp.Expr) -> sp.Expr:
-    """`expr` at the minimiser, in names."""
+    """Write `expr` at the minimiser, with the symbols A_1, Q_2 and so on for the means."""
     return expr.xreplace(NAMES).xreplace(MINIMISER)
 
 

@@ -20,12 +20,12 @@ POWERS, WHOLE = phi + phi**2 + phi**3, (1 + phi) * (1 + phi**2)
 
 
 def loss(u_j: sp.Expr, u_k: sp.Expr) -> sp.Expr:
-    """l(u_j, u_k)."""
+    """Return l(u_j, u_k)."""
     return sp.log(1 + sp.exp(-u_j) + sp.exp(-u_k)) + s.b / 2 * (u_j + u_k)
 
 
 def line(i: int, j: int) -> tuple[sp.Expr, sp.Expr]:
-    """(c, v): where m_j = m_k = m, exp(l - b m) at the vertex (i, j) is c + v y, y = e^-m."""
+    """Return (c, v): where m_j = m_k = m, exp(l - b m) at the vertex (i, j) is c + v y, y = e^-m."""
     return phi**(-i - j), phi**(-i - j) * (omega**i + omega**j)
 
 

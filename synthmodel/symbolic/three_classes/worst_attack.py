@@ -110,7 +110,7 @@ def two_weights() -> Stated:
 
 
 def soft(mean: sp.Expr, price: sp.Expr, weight: sp.Expr) -> sp.Expr:
-    """The separable risk S(x) = -mean x + price |x| + (lam/2) x^2, least at max(mean - price, 0)/lam."""
+    """Return the separable risk -mean x + price |x| + (lam/2) x^2, least at max(mean - price, 0)/lam."""
     return -mean * weight + price * sp.Abs(weight) + s.lam * weight**2 / 2
 
 
