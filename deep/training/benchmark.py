@@ -3,17 +3,23 @@
 import math
 import statistics
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 from torch.autograd import DeviceType
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
+from deep.attacks.pgd import Attack
 from deep.data.dataset import Data, Split, as_float
 from deep.evaluation.accuracy import training_line
 from deep.networks.classifier import build
+from deep.recipe.recipe import Recipe
 from deep.runs.folder import commit
 from deep.training.loop import Training
 
@@ -31,21 +37,24 @@ GROUPS = {"convolution, forward": ("mkldnn_convolution", "cudnn_convolution", "c
 PRODUCTS = ("convolution, forward", "convolution, backward", "matrix products")
 
 
-def textbook_step(model, optimiser, x, y, attack, *, start=None, mode="train"):
-    """One step of PGD adversarial training (Madry et al. 2018) as it is written at first: (loss, number correct).
+def textbook_step(model: nn.Module, optimiser: torch.optim.Optimizer, x: Float[Tensor, "n c h w"], y: Int[Tensor, "n"],
+                  attack: Attack, *, start: Float[Tensor, "n c h w"] | None = None,
+                  mode: str = "train") -> tuple[float, int]:
+    """Take one step of PGD adversarial training (Madry et al. 2018) as it is written at first: (loss, number correct).
 
     Every attack step runs `backward` through all parameters, in training mode, and the metrics are read at once.
-    x: images (n, c, h, w); y: labels (n,); attack: an `Attack` in linf with a box; start: the random start that is
+    x: images; y: labels; attack: in linf with a box; start: the random start that is
     used in place of a new one; mode: "train", or "eval" to attack batch norm in that mode.
     """
-    eps, step = float(attack.eps), float(attack.step)
+    eps, step, (low, high) = float(attack.eps), float(attack.step), attack.box or (-math.inf, math.inf)
     model.train(mode == "train")
-    z = (x + torch.empty_like(x).uniform_(-eps, eps)).clamp(*attack.box) if start is None else start
+    z = (x + torch.empty_like(x).uniform_(-eps, eps)).clamp(low, high) if start is None else start
     for _ in range(attack.steps):
         z = z.detach().requires_grad_()
         F.cross_entropy(model(z), y).backward()
+        assert z.grad is not None
         z = z + step * z.grad.sign()
-        z = torch.min(torch.max(z, x - eps), x + eps).clamp(*attack.box)
+        z = torch.min(torch.max(z, x - eps), x + eps).clamp(low, high)
     model.train()
     optimiser.zero_grad()
     logits = model(z.detach())
@@ -55,8 +64,8 @@ def textbook_step(model, optimiser, x, y, attack, *, start=None, mode="train"):
     return loss.item(), (logits.argmax(1) == y).sum().item()
 
 
-def random_data(n, shape=(3, 32, 32), classes=10, seed=0):
-    """A data set of n random images of uint8, equally many a class; validation and test images are the same."""
+def random_data(n: int, shape: tuple[int, int, int] = (3, 32, 32), classes: int = 10, seed: int = 0) -> Data:
+    """Return a data set of n random images of uint8, equally many a class; validation and test images are the same."""
     generator = torch.Generator().manual_seed(seed)
     split = Split(torch.randint(256, (n, *shape), generator=generator, dtype=torch.uint8),
                   torch.randperm(n, generator=generator) % classes)
@@ -64,8 +73,8 @@ def random_data(n, shape=(3, 32, 32), classes=10, seed=0):
     return Data("random images", tuple(map(str, range(classes))), split, split, split, half, quarter, (0.0, 1.0), {})
 
 
-def forward_flops(model, shape):
-    """F: floating-point operations of one image of `shape` (c, h, w) forward, 2 a multiplication.
+def forward_flops(model: nn.Module, shape: Sequence[int]) -> int:
+    """Return F: floating-point operations of one image of `shape` (c, h, w) forward, 2 a multiplication.
 
     Convolutions and linear layers alone are counted, of what they compute and not of how; attention's products,
     batch norm and sums are not.
@@ -73,9 +82,9 @@ def forward_flops(model, shape):
     >>> forward_flops(nn.Conv2d(3, 5, 3, padding=1), (3, 8, 8)) == 2 * (3 * 3 * 3) * 5 * 8 * 8
     True
     """
-    counts = []
+    counts: list[int] = []
 
-    def count(layer, inputs, output):
+    def count(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         # every weight is used once an output position: of a map, or of a sequence of tokens
         positions = output[0, 0].numel() if isinstance(layer, nn.Conv2d) else output[0].numel() // output.shape[-1]
         counts.append(2 * layer.weight.numel() * positions)
@@ -93,8 +102,8 @@ def forward_flops(model, shape):
     return sum(counts)
 
 
-def step_flops(forward, attack_steps):
-    """Operations that a step needs for an image: 2 F an attack step (forward, to the image), 3 F to train (and to W).
+def step_flops(forward: int, attack_steps: int) -> int:
+    """Return a step's operations for an image: 2 F an attack step (forward, to the image), 3 F to train (and to W).
 
     >>> step_flops(1, 10)
     23
@@ -102,13 +111,14 @@ def step_flops(forward, attack_steps):
     return (2 * attack_steps + 3) * forward
 
 
-def synchronise(device):
+def synchronise(device: torch.device) -> None:
+    """Wait for what a GPU was given to do."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def seconds(function, device, repeats=1):
-    """Seconds of each of `repeats` calls in a row, on average. ValueError if the clock stood still."""
+def seconds(function: Callable[[], Any], device: torch.device, repeats: int = 1) -> float:
+    """Return the seconds of each of `repeats` calls in a row, on average; raise ValueError if the clock stood still."""
     synchronise(device)
     begin = time.perf_counter()
     for _ in range(repeats):
@@ -120,19 +130,19 @@ def seconds(function, device, repeats=1):
     return passed / repeats
 
 
-def peak(dtype, device, tries=4):
-    """Operations a second of one large matrix product, the best of `tries`: the machine's ceiling."""
+def peak(dtype: torch.dtype, device: torch.device, tries: int = 4) -> float:
+    """Return the operations a second of one large matrix product, the best of `tries`: the machine's ceiling."""
     n = 8192 if device.type == "cuda" else 2048
     a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
     a @ b
     return 2 * n**3 / min(seconds(lambda: a @ b, device) for _ in range(tries))
 
 
-def own_step(recipe, data, device):
-    """(our step, a function of no argument, its `Training`)."""
+def own_step(recipe: Recipe, data: Data, device: str | torch.device) -> tuple[Callable[[], None], Training]:
+    """Return (our step, a function of no argument, its `Training`)."""
     training = Training(recipe, data, device)
 
-    def ours():
+    def ours() -> None:
         if training.step == training.batches:
             training.step, training.order = 0, None
         training.train_batch()
@@ -140,8 +150,8 @@ def own_step(recipe, data, device):
     return ours, training
 
 
-def evaluation_share(training, per_image, images=50_000, tested=10_000):
-    """Time of evaluation over time of training at the recipe's cadence, on a data set of CIFAR-10's size.
+def evaluation_share(training: Training, per_image: float, images: int = 50_000, tested: int = 10_000) -> float:
+    """Return the time of evaluation over time of training at the recipe's cadence, on a data set of CIFAR-10's size.
 
     per_image: seconds of training an image; images: of the training and validation splits together; tested: test
     images. The evaluation, CAS included, is timed on the training's own data, the median of three each.
@@ -155,29 +165,29 @@ def evaluation_share(training, per_image, images=50_000, tested=10_000):
             continue
         # of its two epochs, the first asks for this split alone
         alone = replace(recipe, select=split, epochs=2, eval_every=2, select_every=1)
-        one = statistics.median(seconds(lambda alone=alone: training_line(model, data, alone, 1), training.device)
-                                for _ in range(3))
+        evaluate = partial(training_line, model, data, alone, 1)
+        one = statistics.median(seconds(evaluate, training.device) for _ in range(3))
         spent += times * one * size / len(data.test)
     return spent / (recipe.epochs * (images - recipe.val_size) * per_image)
 
 
-def steps(recipe, data, device):
-    """(our step, the textbook step), each a function of no argument, and the `Training`."""
+def steps(recipe: Recipe, data: Data, device: torch.device) -> tuple[Callable[[], None], Callable[[], None], Training]:
+    """Return (our step, the textbook step), each a function of no argument, and the `Training`."""
     ours, training = own_step(recipe, data, device)
     plain = build(replace(recipe, bf16=False, channels_last=False), data, 0).to(device)
     optimiser = torch.optim.SGD(plain.parameters(), lr=recipe.lr, momentum=recipe.momentum,
                                 weight_decay=recipe.weight_decay)
     train = data.to(device).train
 
-    def textbook():
+    def textbook() -> None:
         index = torch.randint(len(train), (recipe.batch,)).to(device)
         textbook_step(plain, optimiser, as_float(train.images[index]), train.labels[index], training.attack)
 
     return ours, textbook, training
 
 
-def kernel_table(function, device):
-    """Rows (group, seconds, share) of the time that one call spends in each group of kernels; the largest first."""
+def kernel_table(function: Callable[[], Any], device: torch.device) -> list[tuple[str, float, float]]:
+    """Return rows (group, seconds, share) of the time of one call in each group of kernels, the largest first."""
     kinds = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (device.type == "cuda")
     with profile(activities=kinds) as record:
         seconds(function, device)
@@ -191,12 +201,14 @@ def kernel_table(function, device):
     return [(name, value, value / total) for name, value in sorted(table.items(), key=lambda row: -row[1])]
 
 
-def spread(values):
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Return the median and the extremes."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
-def bench(recipe, device="cpu", repeats=5, least=0.5, profiled=False):
-    """Both steps, measured in turn `repeats` times, each time for at least `least` seconds.
+def bench(recipe: Recipe, device: str | torch.device = "cpu", repeats: int = 5, least: float = 0.5,
+          profiled: bool = False) -> dict[str, Any]:
+    """Run both steps, measured in turn `repeats` times, each time for at least `least` seconds.
 
     recipe: of PGD training in linf on cross-entropy; its data is replaced by random images. Returns what
     `deep bench --json` prints: images a second (medians), `ratio` of the two, pair by pair, the share of evaluation

@@ -3,9 +3,14 @@
 At batch 128 a GPU finishes the kernels of a small network sooner than a CPU can launch them.
 """
 
+from collections.abc import Callable
+
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from deep.system.random_state import own_generators
+from deep.training.state import State
 
 __all__ = ["GraphedGradients"]
 
@@ -13,19 +18,20 @@ WARMUPS = 3  # torch asks for warm-up on a side stream: libraries choose and all
 
 
 class GraphedGradients:
-    """`gradients(x, y)` of a `Training` by replay, for batches of one size; others run as they are.
+    """`gradients(x, y)` of a training by replay, for batches of one size; others run as they are.
 
     What the recording fixes is whatever is decided in Python: which teachers there are, and whether clipping and
     dropping have begun. `phase` names that; another phase is recorded anew.
     """
 
-    def __init__(self, training):
-        self.training, self.phase, self.graph = training, None, None
+    def __init__(self, training: State, gradients: Callable[[Tensor, Tensor], None]) -> None:
+        self.training, self.run = training, gradients
+        self.phase: tuple[bool, int] | None = None
 
-    def __call__(self, x, y):
+    def __call__(self, x: Float[Tensor, "n c h w"], y: Int[Tensor, "n"]) -> None:
         training = self.training
         if len(y) != training.recipe.batch:
-            training.gradients(x, y)
+            self.run(x, y)
             return
         phase = (training.trimming, len(training.teachers.active()))
         if phase != self.phase:
@@ -37,7 +43,7 @@ class GraphedGradients:
         for parameter, gradient in zip(training.model.parameters(), self.gradients, strict=True):
             parameter.grad = gradient
 
-    def record(self, x, y):
+    def record(self, x: Float[Tensor, "n c h w"], y: Int[Tensor, "n"]) -> None:
         """Warm up, record, and put back all that the warm-up changed."""
         training = self.training
         self.x, self.y = x.clone(), y.clone()
@@ -50,14 +56,14 @@ class GraphedGradients:
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(WARMUPS):
-                training.gradients(self.x, self.y)
+                self.run(self.x, self.y)
         torch.cuda.current_stream().wait_stream(stream)
         training.optimiser.zero_grad()
         self.graph = torch.cuda.CUDAGraph()
         for generator in generators:
             self.graph.register_generator_state(generator)
         with torch.cuda.graph(self.graph):
-            training.gradients(self.x, self.y)
+            self.run(self.x, self.y)
         self.gradients = [parameter.grad for parameter in training.model.parameters()]
         for value, old in zip(changing, kept, strict=True):
             value.copy_(old)

@@ -1,16 +1,20 @@
 """What a training would stumble over in its first epoch, found before there is a run folder."""
 
 import torch
+from jaxtyping import Shaped
+from torch import Tensor
 
 from deep.data.dataset import as_float
+from deep.recipe.recipe import Recipe
 from deep.system.device import memory_sentence
 from deep.system.random_state import seeded
+from deep.training.state import State
 
 __all__ = ["check_batches", "check_compiler", "check_shared"]
 
 
-def check_batches(training):
-    """ValueError unless the network, in training mode, takes two images and as many as the smallest batch has.
+def check_batches(training: State) -> None:
+    """Raise ValueError unless the network, in training mode, takes two images and as many as the smallest batch has.
 
     Batch norm has no variance of a single value a channel. Nothing of the training is changed. Several processes have
     more than one image in every batch (`check_shared`) and try nothing.
@@ -36,8 +40,8 @@ def check_batches(training):
                              f"{first_line(error)}): choose another {way_out}.") from error
 
 
-def failure(training, images):
-    """The error of the network on these images in training mode, or None; its running statistics stay."""
+def failure(training: State, images: Shaped[Tensor, "n c h w"]) -> Exception | None:
+    """Return the error of the network on these images in training mode, or None; its running statistics stay."""
     model = training.model
     kept, mode = [buffer.clone() for buffer in model.buffers()], model.training
     try:
@@ -54,8 +58,8 @@ def failure(training, images):
     return None
 
 
-def check_compiler(device):
-    """ValueError unless torch.compile works here, tried on x + 1: a CPU needs a C++ compiler, a GPU Triton."""
+def check_compiler(device: torch.device) -> None:
+    """Raise ValueError unless torch.compile works here, tried on x + 1: a CPU needs a C++ compiler, a GPU Triton."""
     try:
         torch.compile(lambda x: x + 1)(torch.zeros(2, device=device))
     except Exception as error:  # of dynamo, of its backends, or of what they start
@@ -63,13 +67,13 @@ def check_compiler(device):
                          "install a C++ compiler (g++), for a GPU also Triton, or write compile=false.") from error
 
 
-def first_line(error):
-    """The first line of an error's text, without its full stop."""
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text, without its full stop."""
     return str(error).strip().partition("\n")[0].rstrip(".")
 
 
-def check_shared(recipe, n, processes):
-    """ValueError for a recipe, with n training images, that so many processes cannot train together."""
+def check_shared(recipe: Recipe, n: int, processes: int) -> None:
+    """Raise ValueError for a recipe, with n training images, that so many processes cannot train together."""
     if processes == 1:
         return
     last = n % recipe.batch or recipe.batch

@@ -1,6 +1,10 @@
 """What a batch is trained on: losses of the labels, of teachers and of TRADES; then clipping and dropping."""
 
+from fractions import Fraction
+
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 from torch.nn import functional as F
 
 from deep.attacks.pgd import LOSSES
@@ -8,8 +12,8 @@ from deep.attacks.pgd import LOSSES
 __all__ = ["batch_loss", "check_smoothing", "divergence", "label_loss", "samples_kept"]
 
 
-def check_smoothing(b, classes):
-    """ValueError unless 0 <= b < (K-1)/K: beyond it the label would be the least likely class.
+def check_smoothing(b: float, classes: int) -> None:
+    """Raise ValueError unless 0 <= b < (K-1)/K: beyond it the label would be the least likely class.
 
     >>> check_smoothing(0.9, 10)
     Traceback (most recent call last):
@@ -20,8 +24,8 @@ def check_smoothing(b, classes):
                          f"{(classes - 1) / classes:.4g}, where no class is favoured: choose a smaller one.")
 
 
-def label_loss(name, logits, labels, b=0.0):
-    """The loss of the labels, (n,): LOSSES[name], or for b > 0 cross-entropy with smoothed labels.
+def label_loss(name: str, logits: Float[Tensor, "n K"], labels: Int[Tensor, "n"], b: float = 0.0) -> Float[Tensor, "n"]:
+    """Return the loss of the labels: LOSSES[name], or for b > 0 cross-entropy with smoothed labels.
 
     -(1 - b) log p_y - b/(K-1) sum_{j != y} log p_j (THEORY.md, section 0): 1 - b on the true class and b/(K-1) on each
     other; torch's `label_smoothing` spreads b K/(K-1) over all K. ValueError as from `check_smoothing`.
@@ -37,8 +41,9 @@ def label_loss(name, logits, labels, b=0.0):
     return F.cross_entropy(logits, labels, reduction="none", label_smoothing=b * classes / (classes - 1))
 
 
-def divergence(logits, teacher, temperature=1.0):
-    """T^2 KL(softmax(teacher/T) || softmax(logits/T)), (n,), from scores (n, K) (Hinton et al. 2015).
+def divergence(logits: Float[Tensor, "n K"], teacher: Float[Tensor, "n K"],
+               temperature: float = 1.0) -> Float[Tensor, "n"]:
+    """Return T^2 KL(softmax(teacher/T) || softmax(logits/T)) of two networks' scores (Hinton et al. 2015).
 
     The factor T^2 keeps the gradient's size as T grows.
 
@@ -50,8 +55,9 @@ def divergence(logits, teacher, temperature=1.0):
     return temperature**2 * F.kl_div(student, target, reduction="none", log_target=True).sum(1)
 
 
-def samples_kept(losses, trim, kind, generator=None):
-    """Indices of the samples that a batch of n keeps: all but round(trim n), the largest losses or random ones.
+def samples_kept(losses: Float[Tensor, "n"], trim: Fraction | float, kind: str,
+                 generator: torch.Generator | None = None) -> Int[Tensor, "kept"]:
+    """Return the indices of the samples that are kept: all but round(trim n), the largest losses or random ones.
 
     >>> samples_kept(torch.tensor([3.0, 1.0, 2.0, 0.0]), 0.25, "largest").tolist()
     [3, 1, 2]
@@ -61,11 +67,13 @@ def samples_kept(losses, trim, kind, generator=None):
     return ranks.argsort()[:n - round(trim * n)]
 
 
-def batch_loss(losses, clip=None, trim=0, kind="largest", generator=None, whole=None, begin=0):
-    """The mean of the losses (n,) that are kept, each counted for at most `clip` (THEORY.md, D4-remedies).
+def batch_loss(losses: Float[Tensor, "n"], clip: float | None = None, trim: Fraction | float = 0,
+               kind: str = "largest", generator: torch.Generator | None = None,
+               whole: Float[Tensor, "N"] | None = None, begin: int = 0) -> Float[Tensor, ""]:
+    """Return the mean of the losses that are kept, each counted for at most `clip` (THEORY.md, D4-remedies).
 
     A sample beyond the bound has no gradient: it is dropped as training examples whose loss exceeds B are.
-    whole: None, or the losses (N,) of a batch whose rows from `begin` on these are: then what is kept is decided in
+    whole: None, or the losses of a batch whose rows from `begin` on these are: then what is kept is decided in
     the batch, and the result is these rows' part of its mean, a sum over N.
 
     >>> losses = torch.tensor([3.0, 1.0, 2.0, 0.0])

@@ -2,7 +2,13 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
+import torch
+
+from deep.data.dataset import Data
+from deep.networks.classifier import Classifier
+from deep.recipe.recipe import Recipe
 from deep.runs.fingerprint import former_names
 from deep.runs.folder import RunFolder
 from deep.runs.network import load_network
@@ -12,8 +18,10 @@ from deep.system.messages import tell
 __all__ = ["Teachers", "network_of_run"]
 
 
-def network_of_run(name, data, device):
-    """The network of a run folder: RUN is its best checkpoint, RUN:last its last. ValueError where there is none.
+def network_of_run(name: str, data: Data, device: torch.device | str) -> Classifier:
+    """Return the network of a run folder: RUN is its best checkpoint, RUN:last its last.
+
+    Raise ValueError where there is none, or one of other classes.
 
     >>> network_of_run("/nowhere", None, "cpu")
     Traceback (most recent call last):
@@ -41,15 +49,17 @@ class Teachers:
     teacher_from of the epochs have passed, "average" when averaging has begun; before, labels alone are learned.
     """
 
-    def __init__(self, recipe, data, device):
-        self.recipe, self.own, self.fixed = recipe, None, []
+    def __init__(self, recipe: Recipe, data: Data, device: torch.device) -> None:
+        self.recipe = recipe
+        self.own: Classifier | None = None
+        self.fixed: list[tuple[float, Classifier]] = []
         if recipe.teacher and recipe.teacher not in ("self", "average"):
             self.fixed.append((recipe.teacher_share, network_of_run(recipe.teacher, data, device)))
         if recipe.standard_teacher:
             self.fixed.append((recipe.standard_share, network_of_run(recipe.standard_teacher, data, device)))
         self.digests = [weights_digest(network.state_dict()) for _, network in self.fixed]
 
-    def begin_epoch(self, epoch, model, average):
+    def begin_epoch(self, epoch: int, model: Classifier, average: Classifier | None) -> None:
         """Take over this network as its own teacher when its time has come; `average` is None or a network."""
         if self.recipe.teacher == "self" and self.own is None and self.recipe.begun(self.recipe.teacher_from, epoch):
             self.own = copy.deepcopy(model).eval().requires_grad_(False)
@@ -57,15 +67,17 @@ class Teachers:
         if self.recipe.teacher == "average":
             self.own = average
 
-    def active(self):
-        """Pairs (share, network); the shares of the labels and of these add up to 1."""
+    def active(self) -> list[tuple[float, Classifier]]:
+        """Return pairs (share, network); the shares of the labels and of these add up to 1."""
         return self.fixed + ([(self.recipe.teacher_share, self.own)] if self.own is not None else [])
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps of the teachers."""
         own = self.own.state_dict() if self.own is not None and self.recipe.teacher == "self" else None
         return {"own": own, "digests": self.digests}
 
-    def load(self, state, model):
+    def load(self, state: dict[str, Any], model: Classifier) -> None:
+        """Continue with the teachers of a checkpoint; raise ValueError where they are others."""
         if state["digests"] != self.digests:
             raise ValueError("the teacher's weights are not those that this run began with: restore the teacher's run, "
                              "or choose another folder.")

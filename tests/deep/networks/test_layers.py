@@ -12,8 +12,10 @@ from deep.networks.registry import NETWORKS, register
 from deep.recipe.recipe import recipe_named
 from deep.runs.folder import packed
 from deep.system.random_state import seeded
+from deep.training.epoch import finish_epoch
 from deep.training.loop import load_data, train
-from deep.training.step import Training, seeds
+from deep.training.state import seeds
+from deep.training.step import Training
 
 SMALL = ["width=none", "model=dropping", "train_size=36", "val_size=6", "batch=8", "epochs=2", "steps=2",
          "eval_every=2", "eval_steps=2"]
@@ -61,7 +63,7 @@ def steps(training, n):
         torch.rand(7)
         if training.step == training.batches:
             training.seconds = 1.0
-            training.finish_epoch()
+            finish_epoch(training)
         training.train_batch()
     return training
 

@@ -18,7 +18,7 @@ WORDS = ["epochs=4", "train_size=500", "val_size=30", "batch=250", "eval_every=1
                                                ((0.0, 0.0, 0.0, 0.0), 1), ((0.1, 0.2, 0.5, 0.5), 3)])
 def test_of_equal_scores_the_first_is_the_best(tmp_path, monkeypatch, scores, epoch, stops):
     """Interrupted or not: what the best score was is part of a checkpoint."""
-    monkeypatch.setattr("deep.training.step.training_line", lambda model, data, recipe, epoch, world, progress:
+    monkeypatch.setattr("deep.training.epoch.training_line", lambda model, data, recipe, epoch, world, progress:
                         {"val_robust": scores[epoch - 1], "robust": 1 - epoch / 10})
     recipe = recipe_named("planted-linear", WORDS)
     data = load_data(recipe)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+import deep.training.state
 import deep.training.step
 from deep.data.dataset import Data, Split
 from deep.networks.classifier import build
@@ -18,7 +19,7 @@ from deep.networks.folding import Folded
 from deep.networks.registry import NETWORKS, register
 from deep.recipe.recipe import recipe_named
 from deep.training.loop import Training, train
-from deep.training.step import seeds
+from deep.training.state import seeds
 
 MEAN, STD = (0.375, 0.5, 0.625), (0.25, 0.125, 0.25)  # exact in float32, in which a network keeps them
 EPS, STEP, LR, MOMENTUM, DECAY = 0.1, 0.06, 0.2, 0.9, 0.01
@@ -42,7 +43,7 @@ def network():
 @pytest.fixture
 def double(monkeypatch):
     """Networks of trainings are built in float64; so they compute with images of float64."""
-    monkeypatch.setattr(deep.training.step, "build", lambda *arguments: build(*arguments).double())
+    monkeypatch.setattr(deep.training.state, "build", lambda *arguments: build(*arguments).double())
 
 
 def images(box=(0.0, 1.0), dtype=torch.float64):

@@ -109,7 +109,7 @@ def test_a_replayed_step_is_the_step_and_recording_leaves_no_trace(recorded, flo
     graphed.generators |= {name: OnGPU() for name in ("attack", "trim")}
     for name, generator in graphed.generators.items():
         generator.set_state(plain.generators[name].get_state())
-    graphed.step_gradients, recorded.training = GraphedGradients(graphed), graphed
+    graphed.step_gradients, recorded.training = GraphedGradients(graphed, graphed.gradients), graphed
     count = 0
     for ours, expected in zip(steps(graphed), steps(plain), strict=True):
         count += 1

@@ -313,7 +313,7 @@ def test_the_recipe_reaches_what_it_names(tiny, monkeypatch):
 @pytest.mark.parametrize("select", ["val", "test"])
 def test_the_best_checkpoint_is_selected_as_the_recipe_says(tmp_path, monkeypatch, select):
     scores = {1: (0.3, 0.1), 2: (0.2, 0.5), 3: (0.9, 0.4), 4: (0.8, 0.2)}  # epoch: (val, test)
-    monkeypatch.setattr("deep.training.step.training_line", lambda model, data, recipe, epoch, world, progress:
+    monkeypatch.setattr("deep.training.epoch.training_line", lambda model, data, recipe, epoch, world, progress:
                         dict(zip(("val_robust", "robust"), scores[epoch], strict=True)))
     run = planted_run(tmp_path, f"select={select}", "eval_every=1")
     best = run.model_state("best")

@@ -15,7 +15,8 @@ from deep.data.dataset import Split
 from deep.recipe.recipe import recipe_named, run_name
 from deep.runs.folder import RunFolder
 from deep.system.progress import epoch_note
-from deep.training.loop import Interrupted, Training, common_epochs, load_data, train
+from deep.training.branches import common_epochs
+from deep.training.loop import Interrupted, Training, load_data, train
 from deep.training.losses import batch_loss, divergence, label_loss, samples_kept
 from deep.training.overfitting_probe import judged, probe
 
@@ -341,7 +342,7 @@ def test_a_branch_is_the_run_from_scratch(tmp_path, system):
 def test_a_branch_of_an_interrupted_trunk_has_its_best_checkpoint(tmp_path, monkeypatch):
     """The best epoch lies before the interruption, and no later one is better."""
     scores = {1: 0.9, 2: 0.5, 3: 0.4, 4: 0.3}
-    monkeypatch.setattr("deep.training.step.training_line", lambda model, data, recipe, epoch, world, progress:
+    monkeypatch.setattr("deep.training.epoch.training_line", lambda model, data, recipe, epoch, world, progress:
                         {"val_robust": scores[epoch], "robust": 0.0})
     run_of(tmp_path / "trunk", "keep_every=2", stop_after=1)
     trunk = run_of(tmp_path / "trunk", "keep_every=2")
