@@ -1,4 +1,4 @@
-"""The proofs of T1, T3 and T2-joint' for Coq: nothing in them is left open, and Coq, where it is there, accepts them."""
+"""The proofs of T1, T3 and T2-joint' for Coq: nothing in them is left open, and Coq, if it is there, accepts them."""
 
 import re
 import shutil
