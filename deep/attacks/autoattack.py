@@ -3,10 +3,14 @@
 import importlib
 import sys
 from contextlib import redirect_stdout
+from fractions import Fraction
+from typing import Any
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
-from deep.attacks.pgd import BALLS, frozen
+from deep.attacks.pgd import BALLS, Box, frozen
 
 __all__ = ["autoattack", "available"]
 
@@ -14,8 +18,8 @@ NORMS = {"linf": "Linf", "l2": "L2"}
 TARGETS = 9  # target classes of the standard version's two targeted attacks, where there are as many
 
 
-def available(box, classes):
-    """AutoAttack's class, for pixels in `box` and K = `classes`; ValueError where it cannot be used."""
+def available(box: Box, classes: int) -> Any:
+    """Return AutoAttack's class, for pixels in `box` and K = `classes`; raise ValueError where it cannot be used."""
     if box is None or tuple(box) != (0.0, 1.0):
         raise ValueError(f"pixels in the range {box} were given, but AutoAttack keeps pixels in [0, 1]: leave "
                          "autoattack out for this data.")
@@ -29,10 +33,11 @@ def available(box, classes):
                          "`pip install git+https://github.com/fra31/auto-attack`, or leave autoattack out.") from error
 
 
-def autoattack(model, x, y, eps, norm="linf", box=(0.0, 1.0), seed=0):
-    """The points that AutoAttack's standard version returns for (x, y), put back into the ball and the box.
+def autoattack(model: nn.Module, x: Float[Tensor, "n c h w"], y: Int[Tensor, "n"], eps: Fraction | float,
+               norm: str = "linf", box: Box = (0.0, 1.0), seed: int = 0) -> Float[Tensor, "n c h w"]:
+    """Return the points that AutoAttack's standard version returns for (x, y), put back into the ball and the box.
 
-    Its four attacks are APGD-CE, targeted APGD, targeted FAB and Square. x: (n, c, h, w) in [0, 1]; y: (n,); eps:
+    Its four attacks are APGD-CE, targeted APGD, targeted FAB and Square. x: in [0, 1]; eps:
     radius; norm: "linf" or "l2". What it returns may lie outside of the ball by rounding, or by a fault of its own:
     a point counts only after projection, so judge success on the points returned here. With K < 10 classes its
     targeted attacks take K - 1 targets; its loss needs K >= 4. The network is in eval mode and frozen. What it

@@ -1,21 +1,30 @@
 """Projected gradient descent (Madry et al. 2018): one loop with three hooks, start, direction, projection."""
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol
 
 import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 __all__ = ["BALLS", "L2", "LOSSES", "Attack", "Linf", "Rows", "frozen", "pgd", "where"]
 
 
-def cross_entropy(logits, labels):
+Images = Float[Tensor, "n ..."]
+Box = tuple[float, float] | None  # the range of a pixel
+
+
+def cross_entropy(logits: Float[Tensor, "n K"], labels: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
+    """Return -log p_y, one value a sample."""
     return F.cross_entropy(logits, labels, reduction="none")
 
 
-def margin(logits, labels):
-    """max_{j != y} f_j - f_y, one value a sample."""
+def margin(logits: Float[Tensor, "n K"], labels: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
+    """Return max_{j != y} f_j - f_y, one value a sample."""
     true = F.one_hot(labels, logits.shape[1]).bool()
     return logits.masked_fill(true, -torch.inf).amax(1) - logits.gather(1, labels[:, None])[:, 0]
 
@@ -37,7 +46,7 @@ class Attack:
     step: Fraction
     steps: int
     random_start: bool = True
-    box: tuple[float, float] | None = (0.0, 1.0)
+    box: Box = (0.0, 1.0)
     loss: str = "cross-entropy"
     mode: str = "eval"
     norm: str = "linf"
@@ -46,8 +55,9 @@ class Attack:
 
 @dataclass(frozen=True)
 class Rows:
-    """The generator of a batch of n images, those from `begin` on of which are attacked here: each image gets the
-    random numbers that it gets when the whole batch is attacked at once.
+    """The generator of a batch of n images, of which those from row `begin` on are attacked here.
+
+    Each image gets the random numbers that it gets when the whole batch is attacked at once.
     """
 
     generator: torch.Generator
@@ -55,17 +65,32 @@ class Rows:
     n: int
 
 
-def draw(kind, x, generator, shape=None):
-    """torch.rand or torch.randn for the images x, in their shape, or (n, *shape); generator: one, or `Rows`."""
+def draw(kind: Callable[..., Tensor], x: Images, generator: torch.Generator | Rows,
+         shape: tuple[int, ...] | None = None) -> Images:
+    """Draw by torch.rand or torch.randn for the images x, in their shape, or (n, *shape)."""
     rows = generator if isinstance(generator, Rows) else Rows(generator, 0, len(x))
-    shape = x.shape[1:] if shape is None else shape
+    shape = tuple(x.shape[1:]) if shape is None else shape
     numbers = kind((rows.n, *shape), generator=rows.generator, device=x.device, dtype=x.dtype)
     return numbers[rows.begin:rows.begin + len(x)]
 
 
-def where(condition, a, b):
-    """Image by image, a where `condition` (n,) holds and b elsewhere."""
+def where(condition: Bool[Tensor, "n"], a: Shaped[Tensor, "n ..."],
+          b: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "n ..."]:
+    """Return, image by image, a where the condition holds and b elsewhere."""
     return torch.where(condition.view(-1, *[1] * (a.ndim - 1)), a, b)
+
+
+class Ball(Protocol):
+    """The three hooks of PGD in a ball about images, cut at the box."""
+
+    def start(self, generator: torch.Generator | Rows | None) -> Images:
+        """Return a random point of the ball, or the images themselves without a generator."""
+
+    def direction(self, gradient: Images) -> Images:
+        """Return the steepest ascent of a linear function in the ball's norm."""
+
+    def project(self, z: Images) -> Images:
+        """Return points of ball and box in place of z."""
 
 
 class Linf:
@@ -75,7 +100,7 @@ class Linf:
     x + eps in float32 is above the real sum for about half of all pixels.
     """
 
-    def __init__(self, x, eps, box):
+    def __init__(self, x: Images, eps: Fraction | float, box: Box) -> None:
         radius = torch.tensor(float(eps), dtype=x.dtype)
         if Fraction(radius.item()) > Fraction(eps):
             radius = torch.nextafter(radius, torch.zeros_like(radius))
@@ -85,26 +110,27 @@ class Linf:
             self.low, self.high = self.low.clamp(min=box[0]), self.high.clamp(max=box[1])
 
     @staticmethod
-    def inward(x, shift):
-        """x + shift, rounded towards x."""
+    def inward(x: Images, shift: float) -> Images:
+        """Return x + shift, rounded towards x."""
         bound = x + shift
         # what that addition rounded away (Knuth's two-sum): bound + error = x + shift exactly
         moved = bound - x
         error = (x - (bound - moved)) + (shift - moved)
         return torch.where(error < 0 if shift > 0 else error > 0, torch.nextafter(bound, x), bound)
 
-    def start(self, generator):
-        """A uniform point of the ball, or x itself without a generator."""
+    def start(self, generator: torch.Generator | Rows | None) -> Images:
+        """Return a uniform point of the ball, or x itself without a generator."""
         if generator is None:
             return self.x.clone()
         u = draw(torch.rand, self.x, generator)
         return self.project(self.low + u * (self.high - self.low))
 
-    def direction(self, gradient):
-        """The steepest ascent of a linear function in linf."""
+    def direction(self, gradient: Images) -> Images:
+        """Return the steepest ascent of a linear function in linf."""
         return gradient.sign()
 
-    def project(self, z):
+    def project(self, z: Images) -> Images:
+        """Return the nearest point of ball and box."""
         return torch.maximum(torch.minimum(z, self.high), self.low)
 
 
@@ -115,44 +141,47 @@ class L2:
     is returned lies outside. Cutting at the box only shortens the distance, since x lies in the box.
     """
 
-    def __init__(self, x, eps, box):
+    def __init__(self, x: Images, eps: Fraction | float, box: Box) -> None:
         self.x, self.box = x, box
         pixels = x[0].numel() if len(x) else 1
         rounding = pixels ** 0.5 * torch.finfo(x.dtype).eps * (x.abs().amax().clamp(min=1) if len(x) else 1)
         self.radius = (float(eps) * (1 - 2 ** -20) - rounding).clamp(min=0) if len(x) else float(eps)
 
-    def per_image(self, values):
+    def per_image(self, values: Float[Tensor, "n"]) -> Images:
+        """Return one value an image in a shape that multiplies images."""
         return values.view(-1, *[1] * (self.x.ndim - 1))
 
-    def length(self, d):
+    def length(self, d: Images) -> Images:
+        """Return |d|_2 of each image, in such a shape."""
         return self.per_image(d.flatten(1).norm(dim=1))
 
-    def start(self, generator):
-        """A uniform point of the ball (before the cut at the box), or x itself without a generator."""
+    def start(self, generator: torch.Generator | Rows | None) -> Images:
+        """Return a uniform point of the ball (before the cut at the box), or x itself without a generator."""
         if generator is None:
             return self.x.clone()
         d, u = draw(torch.randn, self.x, generator), draw(torch.rand, self.x, generator, ())
         pixels = d[0].numel() if len(d) else 1
         return self.project(self.x + self.radius * self.per_image(u ** (1 / pixels)) * self.direction(d))
 
-    def direction(self, gradient):
-        """The steepest ascent of a linear function in l2; zero where the gradient is zero."""
+    def direction(self, gradient: Images) -> Images:
+        """Return the steepest ascent of a linear function in l2; zero where the gradient is zero."""
         largest = gradient.flatten(1).abs().amax(1)
         scaled = gradient / self.per_image(torch.where(largest > 0, largest, 1.0))  # squares must not underflow
         return scaled / self.length(scaled).clamp(min=1)
 
-    def project(self, z):
+    def project(self, z: Images) -> Images:
+        """Return z shortened to the radius, then cut at the box."""
         d = z - self.x
         z = self.x + d * (self.radius / self.length(d).clamp(min=1e-30)).clamp(max=1)
         return z if self.box is None else z.clamp(*self.box)
 
 
-BALLS = {"linf": Linf, "l2": L2}
+BALLS: dict[str, Callable[[Images, Fraction | float, Box], Ball]] = {"linf": Linf, "l2": L2}
 
 
 @contextmanager
-def frozen(model, mode="eval"):
-    """The model in `mode` with no parameter asking for gradients; modes and flags come back, even after an error.
+def frozen(model: nn.Module, mode: str = "eval") -> Iterator[nn.Module]:
+    """Yield the model in `mode` with no parameter asking for gradients; modes and flags come back, even after an error.
 
     >>> model = torch.nn.Linear(1, 1)
     >>> with frozen(model):
@@ -175,12 +204,14 @@ def frozen(model, mode="eval"):
             parameter.requires_grad_(flag)
 
 
-def pgd(model, x, y, attack, generator=None, objective=None, any_iterate=False):
-    """Adversarial examples for (x, y): `steps` steps of ascent of the loss inside the ball.
+def pgd(model: nn.Module, x: Images, y: Int[Tensor, "n"], attack: Attack,
+        generator: torch.Generator | Rows | None = None,
+        objective: Callable[[Float[Tensor, "n K"]], Float[Tensor, "n"]] | None = None,
+        any_iterate: bool = False) -> Images:
+    """Return adversarial examples for (x, y): `steps` steps of ascent of the loss inside the ball.
 
-    x: (n, c, h, w) float; y: (n,). generator: of the random start, on x's device (needed if attack.random_start), or
-    `Rows` of one.
-    objective: None, or what is maximised in place of attack.loss: scores (n, K) -> (n,).
+    generator: of the random start, on x's device (needed if attack.random_start), or `Rows` of one. objective: None, or
+    what is maximised in place of attack.loss, a function of the scores.
     any_iterate: for each image its first misclassified iterate, the start included, and the last one only where there
     is none; once all are found, it ends.
     The gradient is taken with respect to the images alone: no weight gradient is computed, none is touched.
@@ -200,7 +231,7 @@ def pgd(model, x, y, attack, generator=None, objective=None, any_iterate=False):
     ball = BALLS[attack.norm](x, attack.eps, attack.box)
     objective = objective or (lambda logits: LOSSES[attack.loss](logits, y))
     with frozen(model, attack.mode), torch.enable_grad():
-        if attack.random_start and attack.near is not None:
+        if attack.random_start and attack.near is not None and generator is not None:
             z = x + attack.near * draw(torch.randn, x, generator)
         else:
             z = ball.start(generator if attack.random_start else None)

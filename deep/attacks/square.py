@@ -5,11 +5,18 @@ random search" (arXiv 1912.00049): Algorithms 1 to 3, with AutoAttack's first sh
 image has windows of its own.
 """
 
-import torch
+from fractions import Fraction
 
-from deep.attacks.pgd import BALLS, LOSSES, frozen
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from deep.attacks.pgd import BALLS, LOSSES, Box, frozen
 
 __all__ = ["QUERIES", "bump", "share", "side", "square"]
+
+Images = Float[Tensor, "n c h w"]
+Window = tuple[Int[Tensor, "n 1 1 1"], Int[Tensor, "c 1 1"], Int[Tensor, "n 1 s 1"], Int[Tensor, "n 1 1 s"]]
 
 QUERIES = 5000  # AutoAttack's
 FIRST_SHARE = 0.8  # p of the paper at the first proposal, as in AutoAttack
@@ -17,8 +24,8 @@ HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries
 SMALLEST = {"linf": 1, "l2": 3}  # side of a square
 
 
-def share(query, queries):
-    """p, the share of the pixels that a proposal changes; halved after 10, 50, 200, ... of 10,000 queries.
+def share(query: int, queries: int) -> float:
+    """Return p, the share of the pixels that a proposal changes; halved after 10, 50, 200, ... of 10,000 queries.
 
     query: 0, 1, ..., queries - 1; with fewer or more queries the halvings come in proportion.
 
@@ -28,10 +35,10 @@ def share(query, queries):
     return FIRST_SHARE / 2 ** sum(query * 10_000 // queries > after for after in HALVINGS)
 
 
-def side(p, height, width, norm):
-    """The side in pixels of a square that is the share p of an image: sqrt(p h w), rounded; in l2 odd and at least 3.
+def side(p: float, height: int, width: int, norm: str) -> int:
+    """Return the side in pixels of a square that is the share p of an image: sqrt(p h w), rounded.
 
-    Never more than the image has (in l2 the largest odd number in it).
+    In l2 it is odd and at least 3. Never more than the image has (in l2 the largest odd number in it).
 
     >>> side(0.8, 32, 32, "linf"), side(0.8, 32, 32, "l2"), side(0.001, 32, 32, "l2")
     (29, 29, 3)
@@ -43,8 +50,8 @@ def side(p, height, width, norm):
     return min(s + 1 - s % 2, smaller - 1 + smaller % 2)
 
 
-def half_bump(height, width):
-    """(height, width): nested centred rectangles, the k-th counting 1/k^2, summed; the shape of length 1."""
+def half_bump(height: int, width: int) -> Float[Tensor, "height width"]:
+    """Return nested centred rectangles, the k-th counting 1/k^2, summed; the shape of length 1."""
     rows, columns = (torch.arange(size, dtype=torch.float64) - size // 2 for size in (height, width))
     depth = torch.maximum(rows.abs()[:, None], columns.abs()[None])  # the rectangle k >= depth + 1 covers the pixel
     number = max(height // 2, width // 2) + 1
@@ -54,8 +61,8 @@ def half_bump(height, width):
     return bumps / bumps.norm()
 
 
-def bump(s):
-    """(s, s), of length 1: a positive bump in the upper half and a negative one in the lower (the paper's eta, in l2).
+def bump(s: int) -> Float[Tensor, "s s"]:
+    """Return the paper's eta in l2, of length 1: a positive bump in the upper half and a negative one in the lower.
 
     >>> bump(3).sign().tolist()
     [[1.0, 1.0, 1.0], [-1.0, -1.0, -1.0], [-1.0, -1.0, -1.0]]
@@ -64,50 +71,52 @@ def bump(s):
     return shape / shape.norm()
 
 
-def signs(x, generator, *shape):
-    """(n, c, *shape) of -1 and 1, each with probability 1/2."""
+def signs(x: Images, generator: torch.Generator, *shape: int) -> Float[Tensor, "n c *shape"]:
+    """Draw signs, -1 and 1, each with probability 1/2."""
     return 2.0 * torch.randint(2, (*x.shape[:2], *shape), generator=generator, device=x.device).to(x.dtype) - 1
 
 
-def turned(shape, x, generator, *grid):
-    """(n, 1, *grid, s, s): the shape, (s, s), or its transpose, with probability 1/2 each."""
+def turned(shape: Float[Tensor, "s s"], x: Images, generator: torch.Generator,
+           *grid: int) -> Float[Tensor, "n 1 *grid s s"]:
+    """Draw the shape or its transpose, with probability 1/2 each."""
     coin = torch.randint(2, (len(x), 1, *grid), generator=generator, device=x.device).bool()[..., None, None]
     shape = shape.to(x)
     return torch.where(coin, shape, shape.T)
 
 
-def window(x, s, generator):
-    """The index, for (n, c, h, w), of an (n, c, s, s) window in each image, uniform among all."""
+def window(x: Images, s: int, generator: torch.Generator) -> Window:
+    """Draw the index of an s x s window in each image, uniform among all."""
     rows, columns = (torch.randint(size - s + 1, (len(x), 1), generator=generator, device=x.device)
                      + torch.arange(s, device=x.device) for size in x.shape[2:])
     image, channel = (torch.arange(size, device=x.device) for size in x.shape[:2])
     return (image[:, None, None, None], channel[:, None, None], rows[:, None, :, None], columns[:, None, None, :])
 
 
-def squares(d, *dims):
+def squares(d: Tensor, *dims: int) -> Tensor:
+    """Return the sums of squares over some dimensions, which stay with size 1."""
     return d.square().sum(dims, keepdim=True)
 
 
-def scaled(d, x, eps):
-    """x + eps d/|d|, image by image."""
+def scaled(d: Images, x: Images, eps: float) -> Images:
+    """Return x + eps d/|d|, image by image."""
     return x + eps * d / squares(d, 1, 2, 3).sqrt().clamp(min=1e-12)
 
 
-def linf_start(x, eps, generator):
-    """Vertical stripes of x - eps and x + eps, one pixel wide, drawn for each channel."""
+def linf_start(x: Images, eps: float, generator: torch.Generator) -> Images:
+    """Draw vertical stripes of x - eps and x + eps, one pixel wide, drawn for each channel."""
     return x + eps * signs(x, generator, 1, x.shape[3])
 
 
-def linf_proposal(z, x, eps, s, generator):
-    """z with one window moved by 2 eps up or down, channel by channel: in the ball that is to its edge."""
+def linf_proposal(z: Images, x: Images, eps: float, s: int, generator: torch.Generator) -> Images:
+    """Return z with one window moved by 2 eps up or down, channel by channel: in the ball that is to its edge."""
     index = window(x, s, generator)
     moved = z.clone()
     moved[index] += 2 * eps * signs(x, generator, 1, 1)
     return moved
 
 
-def l2_start(x, eps, generator):
-    """Bumps on a centred grid of five by five or so, of random sign by channel, scaled to the length eps."""
+def l2_start(x: Images, eps: float, generator: torch.Generator) -> Images:
+    """Draw bumps on a centred grid of five by five or so, of random sign by channel, scaled to the length eps."""
     n, c, height, width = x.shape
     s = max(1, min(height, width) // 5)
     down, across = height // s, width // s
@@ -118,8 +127,8 @@ def l2_start(x, eps, generator):
     return scaled(d, x, eps)
 
 
-def l2_proposal(z, x, eps, s, generator):
-    """z with what two windows hold, and what is left of eps, put as a bump into the first of them.
+def l2_proposal(z: Images, x: Images, eps: float, s: int, generator: torch.Generator) -> Images:
+    """Return z with what two windows hold, and what is left of eps, put as a bump into the first of them.
 
     With d = z - x and windows V, W: in each channel the direction d_V/|d_V| plus a bump of random sign, scaled to the
     length sqrt(|d_{V or W}|^2 + (eps^2 - |d|^2)/c), |d_{V or W}| of all c channels, takes the place of d_V, and 0 that
@@ -140,14 +149,15 @@ def l2_proposal(z, x, eps, s, generator):
 MOVES = {"linf": (linf_start, linf_proposal), "l2": (l2_start, l2_proposal)}
 
 
-def square(model, x, y, eps, generator, norm="linf", box=(0.0, 1.0), queries=QUERIES):
-    """For each image the first misclassified point that was met, or else the one of highest margin max_j f_j - f_y.
+def square(model: nn.Module, x: Images, y: Int[Tensor, "n"], eps: Fraction | float, generator: torch.Generator,
+           norm: str = "linf", box: Box = (0.0, 1.0), queries: int = QUERIES) -> Images:
+    """Return for each image the first misclassified point met, or else the one of highest margin max_j f_j - f_y.
 
     From a start of stripes (linf) or bumps (l2), each of `queries` proposals changes one square window (`share`,
     `side`), is put into the ball and the box, and is kept if it raises the margin or is misclassified; then the image
     is left alone. The network is in eval mode, its parameters frozen, and asked once a proposal, with no gradient.
 
-    x: (n, c, h, w) float; y: (n,); eps: radius; generator: of all that is random, on x's device; norm: "linf" or "l2";
+    eps: radius; generator: of all that is random, on x's device; norm: "linf" or "l2";
     box: the pixels' range or None. Raises ValueError for what is no batch of images, another norm, or queries < 1.
 
     >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2, bias=False))
@@ -160,16 +170,16 @@ def square(model, x, y, eps, generator, norm="linf", box=(0.0, 1.0), queries=QUE
         raise ValueError(f"norm = {norm}, queries = {queries} and x of shape {tuple(x.shape)} were given: norm is one "
                          f"of {', '.join(MOVES)}, queries at least 1, and x a batch of images, (n, c, h, w).")
     start, proposal = MOVES[norm]
-    ball, eps = BALLS[norm](x, eps, box), float(eps)
+    ball, radius = BALLS[norm](x, eps, box), float(eps)
     with frozen(model), torch.no_grad():
-        z = ball.project(start(x, eps, generator))
+        z = ball.project(start(x, radius, generator))
         logits = model(z)
         value, left = LOSSES["margin"](logits, y), (logits.argmax(1) == y).nonzero()[:, 0]
         for query in range(queries):
             if not len(left):
                 break
-            s = side(share(query, queries), *x.shape[2:], norm)
-            new = ball.project(proposal(z, x, eps, s, generator))[left]
+            s = side(share(query, queries), x.shape[2], x.shape[3], norm)
+            new = ball.project(proposal(z, x, radius, s, generator))[left]
             logits = model(new)
             margin, right = LOSSES["margin"](logits, y[left]), logits.argmax(1) == y[left]
             kept = (margin > value[left]) | ~right
