@@ -22,6 +22,23 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
+# The files that take longest, first: two processes that share the files out end together.
+FIRST = ("tests/figures/test_figures.py", "tests/deep/system/test_kill.py", "tests/deep/training/test_loop.py",
+         "tests/deep/data/test_planted.py", "tests/properties/test_properties.py",
+         "tests/deep/system/test_processes.py", "tests/figures/test_atlas.py", "tests/deep/experiments/test_slurm.py",
+         "tests/deep/cli/test_reproduce.py", "tests/deep/training/test_benchmark.py",
+         "tests/figures/test_report_killed.py", "tests/deep/experiments/test_sweep.py")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    """Let pytest-xdist take the files in the order of the collection, not the files of most tests first."""
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items):
+    """Put the longest files first."""
+    items.sort(key=lambda item: FIRST.index(file) if (file := item.nodeid.partition("::")[0]) in FIRST else len(FIRST))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -45,3 +46,20 @@ def test_missing_images_fail_under_ci(monkeypatch, request, tmp_path):
     own = re.compile(r"\bpytest\.(skip|importorskip)\(")
     ways = {path.name for path in Path(__file__).parent.rglob("*.py") if own.search(path.read_text())}
     assert ways <= {"test_faults.py"}  # the module resource, which is the system's
+
+
+def test_the_longest_files_are_there_and_come_first():
+    assert [name for name in conftest.FIRST if not (Path(__file__).parents[1] / name).exists()] == []
+    names = ["tests/a.py::test_x", f"{conftest.FIRST[1]}::test_y", "tests/a.py::test_z", f"{conftest.FIRST[0]}::test"]
+    items = [SimpleNamespace(nodeid=name) for name in names]
+    conftest.pytest_collection_modifyitems(items)
+    assert [item.nodeid for item in items] == [names[3], names[1], names[0], names[2]]
+
+
+def test_the_order_of_the_files_is_kept_where_processes_share_them(pytestconfig):
+    assert pytestconfig.option.loadscopereorder is False
+
+
+def test_only_marks_that_are_known_are_used(pytestconfig):
+    assert any(line.startswith("slow: ") for line in pytestconfig.getini("markers"))
+    assert "--strict-markers" in pytestconfig.getini("addopts")

@@ -169,6 +169,7 @@ def theorems(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_where_the_theorems_hold(theorems):
     share = phase_theorems.shares(theorems)
     for name, (loss, hard) in phase_theorems.LOSSES.items():
@@ -212,6 +213,7 @@ def test_a_flipped_theorem_is_seen(monkeypatch):
     assert np.all(phase_theorems.truths(hard, soft, sizes, noises)["N2"] == 0)
 
 
+@pytest.mark.slow
 def test_the_index_names_every_picture_and_its_numbers(tmp_path, monkeypatch, capsys):
     fast = [one for one in atlas.PICTURES if one[1] not in (phase_theorems, dynamics, flows)]  # drawn in other tests
     assert atlas.atlas(tmp_path / "new" / "folder", fast) == 0
@@ -234,6 +236,7 @@ def test_the_index_names_every_picture_and_its_numbers(tmp_path, monkeypatch, ca
     assert all(finding is getattr(script, "finding", atlas.ratios_finding) for _, script, finding in atlas.PICTURES)
 
 
+@pytest.mark.slow
 def test_the_theorems_are_drawn(theorems, pictures):
     phase_theorems.draw(theorems)
     assert (theorems / "phase_theorems.png").stat().st_size > 20_000
@@ -258,6 +261,7 @@ def flow_table(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_light_tails_lose_little_and_a_heavy_one_points(flow_table):
     data = flows.columns(flow_table)
     for name, law in flows.LAWS.items():
@@ -313,6 +317,7 @@ def test_the_sentences_of_the_flows_are_made_of_their_tables(flow_table, tmp_pat
     assert dynamics.finding(tmp_path) != said
 
 
+@pytest.mark.slow
 def test_the_flows_are_drawn(tmp_path, monkeypatch, flow_table, pictures):
     (tmp_path / "flows.csv").write_text((flow_table / "flows.csv").read_text())
     chances = (0.05, 0.01)

@@ -19,6 +19,7 @@ from synthmodel.claims.verify import verify
 from tests.conftest import assert_draws
 
 
+@pytest.mark.slow
 def test_theory_figures(tmp_path, pictures):
     for script in (weights, accuracy, ratios):
         script.compute(tmp_path)
@@ -120,6 +121,7 @@ def test_dropped_is_below_a_tenth_and_kept_above_a_half(tmp_path, margin, drops,
         assert found[f"{network}: beyond eps0 cross-entropy keeps them (ratio above 0.5)"] == keeps
 
 
+@pytest.mark.slow
 def test_a_small_report(tmp_path, monkeypatch, capsys):
     """The main job from end to end, with two claims, one seed, two attack sizes and few images for the CNN.
 
@@ -214,6 +216,7 @@ def test_the_readme_shows_what_the_files_say():
     assert readme.filled_gallery(readme.GALLERY.read_text()) == readme.GALLERY.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cifar10", "cifar10-crops"])
 def test_the_committed_run(tmp_path, name, pictures):
     source = real_run.DATA.with_name(f"{name}.json")

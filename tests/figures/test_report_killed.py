@@ -46,6 +46,7 @@ def test_workers_end_with_their_process(number):
     assert process.returncode == -number
 
 
+@pytest.mark.slow
 def test_a_killed_report_goes_on_where_it_stopped(tmp_path):
     words = [sys.executable, "-m", "tests.support.report_to_kill", str(tmp_path)]
     (tmp_path / "hold").touch()
@@ -68,6 +69,7 @@ def test_a_killed_report_goes_on_where_it_stopped(tmp_path):
         assert len(run.metrics()) == 4 and run.metrics()[-1]["robust"] == row["robust"]
 
 
+@pytest.mark.slow
 def test_a_network_that_another_process_trains_is_waited_for_and_taken(tmp_path, monkeypatch):
     before = torch.get_num_threads()
     recipe = recipe_named("planted-linear", WORDS)

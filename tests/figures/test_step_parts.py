@@ -40,6 +40,7 @@ def test_each_part_is_gone(monkeypatch):
         assert called(monkeypatch, name, target, attribute) == 0
 
 
+@pytest.mark.slow
 def test_what_is_written(tmp_path, monkeypatch, capsys):
     import figures.networks.step_parts as module
     few = ("the whole step", "float32 in place of bfloat16")

@@ -38,6 +38,7 @@ def test_the_readme_says_what_the_file_says(committed):
     assert 100 * (plain["robust"] - largest["robust"]) == pytest.approx(0.9, abs=0.05)
 
 
+@pytest.mark.slow
 def test_collect_and_draw(committed, tmp_path, pictures):
     for number, run in enumerate(committed["runs"]):
         folder = tmp_path / str(number)

@@ -89,6 +89,7 @@ MUTANTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MUTANTS)
 def test_mutant_is_falsified(name):
     """A mutated claim does not survive as many points as the ci profile tries."""

@@ -6,6 +6,7 @@ from fractions import Fraction
 from operator import gt, lt
 
 import numpy as np
+import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
 
@@ -66,12 +67,14 @@ def check_solution(model, lam, loss, *, root=root_pi, per=2, kept=lambda b: 1 - 
         assert not far(expression, size / 10**15) or (solution.w2 > 0) == (exact_sign(expression) > 0)
 
 
+@pytest.mark.slow
 @property_of("T1", examples=60, model=attacked(), lam=DECAYS)
 def test_t1(model, lam, *, root=root_pi, per=2, alive=gt):
     """Closed = numerical weights; w2 > 0 iff mu - sigma/sqrt(pi) - 2 eps > 0, exactly; w1 > 0 iff eps < mu/2."""
     check_solution(model, lam, Margin(), root=root, per=per, alive=alive)
 
 
+@pytest.mark.slow
 @property_of("T1", examples=30, model=attacked())
 def test_t1_replayed(model):
     """At the same points from the definition of E min, in two arithmetics; and eps0 in the library's ball."""
@@ -79,6 +82,7 @@ def test_t1_replayed(model):
     assert abs(float(enclose("eps0", 16, mu=model.mu, sigma=model.sigma)) - eps0(setting_of(model))) <= ROUNDING
 
 
+@pytest.mark.slow
 @property_of("T3", examples=60, model=attacked(SMOOTHINGS), lam=DECAYS)
 def test_t3(model, lam, *, kept=lambda b: 1 - b, least=Fraction(1, 10**9)):
     """The same with smoothing b; for b > 0 eps1 > eps0, and below eps1 w2 is larger than without smoothing."""
@@ -90,6 +94,7 @@ def test_t3(model, lam, *, kept=lambda b: 1 - b, least=Fraction(1, 10**9)):
         assert smoothed > plain
 
 
+@pytest.mark.slow
 @property_of("T3", examples=30, model=attacked(SMOOTHINGS))
 def test_t3_replayed(model):
     assert replay("T3", DIGITS, **model._asdict()).verdict == "holds"
@@ -114,6 +119,7 @@ def test_t3_target(model, lam, attack, *, compare=lt, w1_dies=lambda b: (1 - b) 
         assert (numeric.w1 > 0) == (model.eps < model.mu * w1_dies(model.b))
 
 
+@pytest.mark.slow
 @property_of("T2-pair", k=strengths(), r=ratios(), q=ratios())
 def test_t2_pair(k, r, q, *, peak=1):
     """Phi(k (1+r)/sqrt(1+r^2)): its square argument is rational, and it rises up to r = 1, then falls."""
@@ -127,6 +133,7 @@ def test_t2_pair(k, r, q, *, peak=1):
     assert r < LEAST_RATIO or abs(error) <= QUADRATURE
 
 
+@pytest.mark.slow
 @property_of("T2-joint", examples=30, k=strengths())
 def test_t2_joint_is_refuted(k, *, verdict="fails", compare=lt):
     """At r = 1 the slope of the joint accuracy is negative for every k > 0: it does not rise up to w2 = w1."""
@@ -134,6 +141,7 @@ def test_t2_joint_is_refuted(k, *, verdict="fails", compare=lt):
     assert compare(joint_slope(1.0, float(k)), 0)
 
 
+@pytest.mark.slow
 @property_of("T2-joint'", examples=30, k=strengths(), r=ratios())
 def test_t2_joint_replayed(k, r):
     """F has the sign of dP/dr, from its definition in two arithmetics; and so has the library's F."""
@@ -150,6 +158,7 @@ def around_the_best(draw):
     return Ratios(k, about(draw, best) if best > 0.01 and draw(st.booleans()) else draw(ratios()), draw(ratios()))
 
 
+@pytest.mark.slow
 @property_of("T2-joint'", point=around_the_best())
 def test_t2_joint_unimodal(point, *, peak=r_acc, root=root_pi):
     """r_acc > 0 iff k > 1/sqrt(pi), decided exactly; P rises up to it, then falls; F falls on [0, 1]."""
@@ -170,6 +179,7 @@ def test_t2_joint_unimodal(point, *, peak=r_acc, root=root_pi):
         assert slope_sign(low, float(k)) > slope_sign(high, float(k))
 
 
+@pytest.mark.slow
 @property_of("N2", examples=40, k=strengths("14/25"))
 def test_n2(k, *, compare=lt):
     """r_AT < r_acc for k > 1/sqrt(pi) at equal noise: at r_AT the accuracy still rises, by its definition."""
@@ -191,6 +201,7 @@ def favours_margin(s_e, s_c):
     return exact_sign(lambda m: m.number(s_c**2) * (1 - 1 / m.pi()) - m.number(s_e**2)) > 0
 
 
+@pytest.mark.slow
 @property_of("N2-unequal", examples=30, noise=unequal())
 def test_n2_unequal(noise, *, reversed_when=favours_margin):
     """Near the threshold N2 is reversed iff s_C^2 (1 - 1/pi) > s_E^2, and r_acc/r_AT tends to their ratio."""
@@ -204,6 +215,7 @@ def test_n2_unequal(noise, *, reversed_when=favours_margin):
     assert (best < used) == reversed_when(s_e, s_c)
 
 
+@pytest.mark.slow
 @property_of("N3", k=strengths("14/25", 7), q=strengths("14/25", 7), b=between(0, 1))
 def test_n3(k, q, b, *, compare=lt, best=b_star):
     """0 < b* < 1, increasing in k; no other b gives a higher joint accuracy."""
@@ -216,6 +228,7 @@ def test_n3(k, q, b, *, compare=lt, best=b_star):
     assert joint_accuracy(ratio, float(k)) >= joint_accuracy(other, float(k)) - ROUNDING
 
 
+@pytest.mark.slow
 @property_of("N3-above", k=strengths("1/20", "14/25"), b=between("1/100", 1))
 def test_n3_above_eps0(k, b, *, compare=lt):
     """For eps >= eps0 every b that revives w2 lowers the joint accuracy."""
@@ -224,6 +237,7 @@ def test_n3_above_eps0(k, b, *, compare=lt):
     assert compare(joint_accuracy(revived, float(k)), joint_accuracy(0.0, float(k)))
 
 
+@pytest.mark.slow
 @property_of("N3", examples=10, k=strengths("29/50", 6), b=between("1/100", "99/100"))
 def test_n3_replayed(k, b):
     """0 < b* < 1 by the signs at both ends; and the library's b* is on the same side of b."""

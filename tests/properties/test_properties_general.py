@@ -7,6 +7,7 @@ from itertools import combinations, permutations, product
 from operator import lt
 
 import numpy as np
+import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
 from scipy import stats
@@ -41,6 +42,7 @@ def margins(x, w, delta):
     return scores[0] - scores[1], scores[0] - scores[2]
 
 
+@pytest.mark.slow
 @property_of("A1", x=FEATURES, w=WEIGHTS, eps=between(0, 1), pieces=PIECES)
 def test_a1(x, w, eps, pieces, *, shared=-1, slopes=lambda piece: piece):
     """delta* is the worst of the 64 vertices for every monotone loss, exactly, and lowers both margins by 2 eps N."""
@@ -65,6 +67,7 @@ def mean_least(law, n):
     return float(np.trapezoid(integrand, z))
 
 
+@pytest.mark.slow
 @property_of("N1", examples=40, law=LAWS, k=between("1/2", 4), share=between("1/2", "3/2", "99/100", "101/100"),
              mu=between("1/2", 2), s_e=between("1/5", 2))
 def test_n1(law, k, share, mu, s_e, *, means=lambda known: mean_least(known, 2)):
@@ -104,6 +107,7 @@ def shared_features(draw):
     return Shared(classes, design, sigma, eps)
 
 
+@pytest.mark.slow
 @property_of("G-K", examples=60, shared=shared_features(), lam=between("1/10", 5))
 def test_g_classes(shared, lam, *, e_n=largest_mean, per=lambda n: n - 1):
     """w2 > 0 iff eps < (mu - sigma e_n)/2 in design A, with e_n/(n-1) in B, n = K-1, mu = 1: decided exactly."""
@@ -145,6 +149,7 @@ def strengths_of_classes(draw):
     return classes, about(draw, edge) if draw(st.booleans()) else draw(between("1/2", 3))
 
 
+@pytest.mark.slow
 @property_of("T2-joint-K", examples=40, problem=strengths_of_classes(), r=ratios(2))
 def test_t2_joint_classes(problem, r, *, e_n=largest_mean, compare=lt):
     """r_acc = 0 iff k <= e_{K-1}, decided exactly; up to it P rises, then it falls. N2-K: r_AT < r_acc, 0 < b* < 1."""
@@ -177,6 +182,7 @@ def general_risk(weight, eps, sigma):
     return total / 3
 
 
+@pytest.mark.slow
 @property_of("T1-W", examples=60, entries=st.lists(between(-2, 2, 0), min_size=18, max_size=18), eps=between(0, 1),
              order=st.permutations(range(3)), row=st.lists(between(-1, 1), min_size=6, max_size=6))
 def test_t1_w(entries, eps, order, row, *, columns=lambda order: [*order, *(3 + i for i in order)]):
@@ -229,6 +235,7 @@ def binomial(n, m):
     return math.comb(n, m) if 0 <= m <= n else 0
 
 
+@pytest.mark.slow
 @property_of("mCAS", q=ratios(), classes=st.integers(3, 5), shared=st.integers(2, 4),
              row=st.lists(between(-1, 1), min_size=20, max_size=20))
 def test_margin_cas(q, classes, shared, row, *, most=3):

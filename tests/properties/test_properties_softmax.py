@@ -5,6 +5,7 @@ from fractions import Fraction
 from operator import gt, lt
 
 import numpy as np
+import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
 
@@ -33,6 +34,7 @@ def cross_entropy(k, decay, b=0.0):
     return solve_cross_entropy(Setting(float(k), 1.0), CrossEntropy(b), 0.0, float(decay))
 
 
+@pytest.mark.slow
 @property_of("S1", examples=40, mu=between("1/2", 2), k=STRENGTHS, decay=between("1/10", 10), share=between(0, "9/20"),
              b=SMOOTHINGS)
 def test_s1(mu, k, decay, share, b, *, attack=2, top=1):
@@ -48,6 +50,7 @@ def test_s1(mu, k, decay, share, b, *, attack=2, top=1):
     assert math.isclose(scaled.w2, best.w2 * float(sigma), rel_tol=1e-7)
 
 
+@pytest.mark.slow
 @property_of("S1", examples=3, k=STRENGTHS, decay=between("1/10", 10), b=SMOOTHINGS)
 def test_s1_replayed(k, decay, b):
     """r_CE < 1, from the sign of the risk's slope at the ray w2 = w1, with an enclosed quadrature."""
@@ -68,6 +71,7 @@ def test_t1_ce(mu, sigma, share, lam, *, threshold=lambda setting: setting.mu / 
     assert best.w2 == 0 or best.ratio >= limit(setting, float(lam)) - 1e-9
 
 
+@pytest.mark.slow
 @property_of("CE-monotone", examples=50, k=between("1/5", 3), q=between("1/5", 3), decay=between("1/50", 10))
 def test_ce_ratio_falls_with_eps(k, q, decay, *, compare=lt):
     """r_CE falls in eps, that is, as k falls; tested on the box where it is certified."""
@@ -76,6 +80,7 @@ def test_ce_ratio_falls_with_eps(k, q, decay, *, compare=lt):
     assert compare(low, high)
 
 
+@pytest.mark.slow
 @property_of("T3-CE", examples=50, k=STRENGTHS, decay=DECAYS, b=SMOOTHINGS, c=SMOOTHINGS)
 def test_t3_ce(k, decay, b, c, *, compare=gt):
     """w1, w2 and r of label-smoothed cross-entropy fall as b grows, and r stays above the limit of b -> 2/3."""
@@ -85,6 +90,7 @@ def test_t3_ce(k, decay, b, c, *, compare=gt):
     assert more.ratio > ratio_limit(Setting(float(k), 1.0), float(decay))
 
 
+@pytest.mark.slow
 @property_of("N4", examples=60, k=between("1/20", 3, "20695/10000"), decay=between("1/100", 10))
 def test_n4(k, decay, *, compare=gt, last="20695/10000"):
     """r_AT <= r_acc < r_CE for k <= 2.0695."""
@@ -93,6 +99,7 @@ def test_n4(k, decay, *, compare=gt, last="20695/10000"):
     assert cross_entropy(k, decay).ratio > ratio_closed(float(k))
 
 
+@pytest.mark.slow
 @property_of("N4", examples=3, k=between("1/5", 2), decay=between("1/10", 10))
 def test_n4_replayed(k, decay):
     assert replay("N4", DIGITS, k=k, decay=decay).verdict == "holds"
@@ -113,12 +120,14 @@ def test_t1_temp(mu, sigma, share, lam, tau, theta, *, bound=lambda tau, lam: ma
         assert compare(low, high) or math.isclose(low, high, rel_tol=1e-9)
 
 
+@pytest.mark.slow
 @property_of("T1-temp", examples=10, mu=between("1/2", 2), sigma=between("1/10", 2), share=between(0, "49/100"),
              lam=between("1/20", 5), tau=between("1/1000", 2))
 def test_t1_temp_replayed(**point):
     assert replay("T1-temp", 15, **point).verdict == "holds"
 
 
+@pytest.mark.slow
 @property_of("psi", examples=30, x=between("1/100", 100))
 def test_psi_replayed(x):
     """psi lies between 0 and 1/sqrt(pi)."""
@@ -136,6 +145,7 @@ def smoothed_flows(draw):
     return k, about(draw, b_star(float(k))) if above_threshold(k) and draw(st.booleans()) else draw(between(0, "19/20"))
 
 
+@pytest.mark.slow
 @property_of("D1", examples=40, flow=smoothed_flows())
 def test_d1(flow, *, end=lambda k, b: 1 - (1 - b) / (k * math.sqrt(math.pi)), rising=lambda b, k: b >= b_star(k)):
     """r(t) falls from 1 to max(1 - (1-b)/(k sqrt(pi)), 0); accuracy only rises iff eps >= eps0 or b >= b*(k)."""

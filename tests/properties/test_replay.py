@@ -36,6 +36,7 @@ def test_true_points(claim, point):
     assert replay(claim, **point) == ("holds", "holds", "holds")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("claim", "point"), SOFTMAX)
 def test_true_points_of_cross_entropy(claim, point):
     assert replay(claim, 8, **point) == ("holds", "holds", "holds")
@@ -46,6 +47,7 @@ def test_false_points(claim, point):
     assert replay(claim, **point) == ("fails", "fails", "fails")
 
 
+@pytest.mark.slow
 def test_the_claim_n4_ends():
     """r_CE < r_acc at k = 3, L = 1/4: N4 is proved for k <= 2.0695 and false beyond about 2.2."""
     assert replay("N4", 8, k=3, decay=Fraction(1, 4)) == ("fails", "fails", "fails")

@@ -17,6 +17,7 @@ from tests.support.linear import linear_problem, median_eps, radius
 EPS = Fraction(8, 255)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("classes", [2, 3, 4, 10])
 @pytest.mark.parametrize("scale", [1.0, 1e6])

@@ -145,6 +145,7 @@ def test_a_step_has_the_size_it_is_given(steps):
     assert (z - x)[0].tolist() == [-steps / 16, steps / 16, -steps / 16, 0.0]
 
 
+@pytest.mark.slow
 def test_more_steps_are_a_stronger_attack(cifar):
     recipe = recipe_named("at-cpu", ["width=4", "train_size=64", "val_size=64", "bf16=false"])
     data = load_data(recipe, cifar)

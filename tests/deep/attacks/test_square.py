@@ -194,6 +194,7 @@ def test_an_image_is_left_alone_once_it_is_misclassified():
     assert asked == [2, 0]
 
 
+@pytest.mark.slow
 def test_behind_rounded_inputs_square_finds_what_no_gradient_does():
     """A linear network on pixels of 64 levels, whose gradient is 0: attacks by gradients break what a start breaks."""
     linear, x, y = linear_problem(10)

@@ -34,6 +34,7 @@ def test_run_folder(run):
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 3
 
 
+@pytest.mark.slow
 def test_evaluate(run, capsys):
     best, last = results(capsys, "evaluate", str(run))
     assert (best["checkpoint"], last["checkpoint"], last["epoch"]) == ("best", "last", 3)
@@ -47,6 +48,7 @@ def test_evaluate(run, capsys):
     assert json.loads((run / "evaluate-last.json").read_text()) == last
 
 
+@pytest.mark.slow
 def test_whatever_a_run_was_trained_with_it_is_measured_with_pgd_20(run, capsys):
     """Its own metrics have eval_steps = 5; the numbers are those of the attack that is named."""
     folder = RunFolder(run)
@@ -68,6 +70,7 @@ def test_whatever_a_run_was_trained_with_it_is_measured_with_pgd_20(run, capsys)
     assert again["attack"].startswith("PGD-5 ")
 
 
+@pytest.mark.slow
 def test_cas(run, capsys):
     (last,) = results(capsys, "cas", str(run), "--checkpoint", "last", "--attack-seeds", "2")
     correlation = torch.tensor(last["correlation"])
@@ -78,6 +81,7 @@ def test_cas(run, capsys):
     assert last["cas_excess"] == pytest.approx(last["cas"] - last["cas_null"])
 
 
+@pytest.mark.slow
 def test_readable_output(run, capsys):
     assert main(["evaluate", str(run), "--checkpoint", "last", "--attack-steps", "2"]) == 0
     assert main(["cas", str(run), "--checkpoint", "last"]) == 0

@@ -73,6 +73,7 @@ def test_json_holds_the_names_as_they_are(run):
         assert json.load(file) == found
 
 
+@pytest.mark.slow
 def test_pictures_show_the_names(run):
     path, images = run
     text = printed_in_ascii(deep, "saliency", path, "--checkpoint", "last", "--data", images)

@@ -101,6 +101,7 @@ def work(monkeypatch):
     return done
 
 
+@pytest.mark.slow
 def test_each_number_is_that_of_the_checkpoint_it_names(stages, images, capsys):
     report = json_of(capsys, "stages", images, stages, seeds=2)
     for row, name in zip(report["rows"], ("checkpoints/epoch-0001", "best", "last"), strict=True):
@@ -148,6 +149,7 @@ def test_the_report_lies_beside_the_runs(stages, images, capsys):
     assert not list(stages.glob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_a_second_call_trains_and_measures_nothing(stages, images, capsys, work):
     before = {path: path.stat().st_mtime_ns for path in stages.glob("*/*.jsonl")}
     first = json_of(capsys, "stages", images, stages, seeds=2)
@@ -159,6 +161,7 @@ def test_a_second_call_trains_and_measures_nothing(stages, images, capsys, work)
     assert work == [] and delta["rows"][2]["cas"]["values"] == first["rows"][2]["cas"]["values"][:1]
 
 
+@pytest.mark.slow
 def test_a_line_of_several_attack_seeds_serves(stages, images, capsys, tmp_path, work):
     out = shutil.copytree(stages, tmp_path / "out")
     for path in out.glob("*/cas.jsonl"):
@@ -171,6 +174,7 @@ def test_a_line_of_several_attack_seeds_serves(stages, images, capsys, tmp_path,
     assert work == []
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_continued(stages, images, capsys, tmp_path, work):
     run = planned("stages", "cpu", 1, CHANGES)["AT", 0].run
     train(run.recipe, load_data(run.recipe, images), tmp_path, stop_after=2)
@@ -184,6 +188,7 @@ def test_an_interrupted_run_is_continued(stages, images, capsys, tmp_path, work)
     assert report["rows"][0]["epochs"] == [1] and report["rows"][2]["epochs"] == [3]
 
 
+@pytest.mark.slow
 def test_a_signal_checkpoints_and_the_same_command_continues(stages, images, tmp_path, capsys, work, monkeypatch):
     begin, here = deep.training.loop.Training.begin_epoch, os.getcwd()
 
@@ -201,6 +206,7 @@ def test_a_signal_checkpoints_and_the_same_command_continues(stages, images, tmp
     assert report["rows"] == json_of(capsys, "stages", images, stages, seeds=1)["rows"]
 
 
+@pytest.mark.slow
 def test_a_signal_in_the_last_evaluation_ends_the_command(stages, images, tmp_path, capsys, work, monkeypatch):
     attack = deep.evaluation.accuracy.measure
 
@@ -217,6 +223,7 @@ def test_a_signal_in_the_last_evaluation_ends_the_command(stages, images, tmp_pa
     assert report["rows"] == json_of(capsys, "stages", images, stages, seeds=1)["rows"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_worst_case_goes_on_after_its_last_attack(stages, images, tmp_path, capsys, monkeypatch):
     out, count, original = shutil.copytree(stages, tmp_path / "out"), [], deep.evaluation.battery.attack_rounds
     words = words_of("stages", images, out, "--worst-case", "pgd1,pgd2")
@@ -235,6 +242,7 @@ def test_an_interrupted_worst_case_goes_on_after_its_last_attack(stages, images,
     assert not list(out.glob("*/*unfinished*"))
 
 
+@pytest.mark.slow
 def test_an_interrupted_measurement_goes_on(stages, images, capsys, tmp_path, work, monkeypatch):
     out = shutil.copytree(stages, tmp_path / "out")
     for path in out.glob("*/cas.jsonl"):
@@ -253,6 +261,7 @@ def test_an_interrupted_measurement_goes_on(stages, images, capsys, tmp_path, wo
     assert len(work) == len({line["weights"] for path in out.glob("*/cas.jsonl") for line in read_lines(path)})
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_a_row_that_says_so(images, tmp_path, capsys, monkeypatch):
     original = load_data
 
@@ -269,6 +278,7 @@ def test_a_failed_run_is_a_row_that_says_so(images, tmp_path, capsys, monkeypatc
     assert "failed" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_failed_teacher_leaves_its_student_untaught(images, tmp_path, capsys, monkeypatch, work):
     original = load_data
 
@@ -296,6 +306,7 @@ def test_a_failed_teacher_leaves_its_student_untaught(images, tmp_path, capsys, 
     assert json_of(capsys, "distillation", images, moved)["rows"] == report["rows"] and work == []
 
 
+@pytest.mark.slow
 def test_a_data_set_that_is_missing_is_said_and_the_others_run(images, tmp_path, capsys):
     cifar100 = write_tree(tmp_path / "cifar100", cifar100_files(40))
     narrow = ["--set", "train_size=12", "--set", "val_size=6"]
@@ -314,6 +325,7 @@ def test_a_data_set_that_is_missing_is_said_and_the_others_run(images, tmp_path,
     assert "CAS falls from best to last (AT, Tiny-ImageNet): no seed decides" in out
 
 
+@pytest.mark.slow
 def test_tiny_imagenet_is_cut_to_the_scale(tmp_path, capsys):
     tiny = write_tree(tmp_path / "tiny", tiny_files(20))
     failing(["reproduce", "across", "--scale", "cpu", "--seeds", "1", *SET, "--data", f"tiny-imagenet={tiny}", "--out",
@@ -352,6 +364,7 @@ def test_without_any_images_nothing_is_printed(tmp_path, capsys):
     assert len(captured.err.strip().splitlines()) == 1 and not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("archive", [True, False])
 def test_an_image_folder_stands_in_for_cifar10_under_its_own_name(tmp_path, capsys, archive):
     files = folder_files(12, 4)
@@ -373,6 +386,7 @@ def test_a_run_of_other_images_is_not_measured_on_these(stages, tmp_path, capsys
     assert capsys.readouterr().out.count("was trained on other images than CIFAR-10 (not the official files)") == 6
 
 
+@pytest.mark.slow
 def test_the_worst_case_stands_in_a_column_of_its_own(stages, images, tmp_path, capsys):
     out = shutil.copytree(stages, tmp_path / "out")
     words = ["--worst-case", "apgd-ce2,apgd-t1"]
@@ -394,6 +408,7 @@ def test_the_worst_case_stands_in_a_column_of_its_own(stages, images, tmp_path, 
     assert (run.path / "worst-case.jsonl").read_text() == lines
 
 
+@pytest.mark.slow
 def test_measured_with_pgd_20_unless_told_otherwise(stages, images, tmp_path, capsys):
     """The runs' own eval_steps are 1; lines of another attack stay beside."""
     out = shutil.copytree(stages, tmp_path / "runs")
@@ -415,6 +430,7 @@ def test_measured_with_pgd_20_unless_told_otherwise(stages, images, tmp_path, ca
     assert len(list(out.glob("reproduce-stages-cpu-changed-*.json"))) == 3  # seeds 2 and 1, and one with PGD-20
 
 
+@pytest.mark.slow
 def test_one_step_training_shows_its_probe(images, tmp_path, capsys, monkeypatch):
     report = json_of(capsys, "fast_at", images, tmp_path, "--set", "probe_steps=2")
     assert [row["system"] for row in report["rows"]] == ["fast AT"] * 2 + ["fast AT, eps 16/255"] * 2
@@ -437,6 +453,7 @@ def test_one_step_training_shows_its_probe(images, tmp_path, capsys, monkeypatch
     assert report["directions"][0]["holds"] == []
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_work(images, tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     words = [sys.executable, "-m", "deep", *words_of("stages", images, tmp_path, "--json", seeds=2)]
@@ -473,6 +490,7 @@ def test_list_trains_nothing(images, tmp_path, capsys):
     assert [one["changes"][0] for one in found[:3]] == ["AT", "standard training", "AT + KD"]
 
 
+@pytest.mark.slow
 def test_the_papers_scale_from_images_to_table(images, tmp_path, capsys):
     """All images, none held out; what its few words change is said, and nothing else."""
     words = [word for change in ("width=2", "batch=20", "epochs=2", "steps=1", "eval_steps=1")

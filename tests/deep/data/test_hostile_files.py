@@ -116,6 +116,7 @@ HOSTILE_ARRAYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE_ARRAYS)
 def test_a_pickle_makes_nothing_but_a_batch(name):
     tracemalloc.start()

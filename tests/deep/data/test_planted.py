@@ -60,6 +60,7 @@ def trained(tmp_path, *overrides):
     return recipe, data, load_network(run, data, "last")
 
 
+@pytest.mark.slow
 def test_sgd_on_the_margin_loss_finds_the_theorys_weights(tmp_path):
     """T1-W: the general 3 x 6 classifier, attacked by PGD in its six coordinates and trained by SGD."""
     mu, sigma, eps, lam, n = 1.0, 0.5, 0.2, 0.5, 30_000
@@ -77,6 +78,7 @@ def test_sgd_on_the_margin_loss_finds_the_theorys_weights(tmp_path):
     assert recipe.eps == recipe.step  # one full step is the exact worst case of a linear network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("loss", "eps"), [("margin", 0.2), ("margin", 0.42), ("cross-entropy", 0.3)])
 def test_a_linear_network_on_images_matches_the_theory(tmp_path, loss, eps):
     """Theory at the network's own effective lam = 2 weight_decay/patch^2; four seeds, their mean and spread."""
@@ -109,6 +111,7 @@ def exact_accuracy(model, split, eps):
     return right.float().mean().item()
 
 
+@pytest.mark.slow
 def test_pgd_finds_the_exact_worst_case_of_images(tmp_path):
     recipe, data, model = trained(tmp_path, "epochs=8", "eval_every=8")
     z = pgd(model, data.test.images, data.test.labels, Attack(recipe.eps, recipe.eps, 1, False, None, "cross-entropy"))

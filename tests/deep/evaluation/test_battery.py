@@ -50,6 +50,7 @@ def run_battery(model, split, attack, names, **options):
     return outcome, known, trials
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_the_worst_case_is_the_exact_robust_accuracy(norm):
     model, split, attack, robust = problem(norm)
@@ -65,6 +66,7 @@ def test_the_worst_case_is_the_exact_robust_accuracy(norm):
     assert {row["worst_case"]["n"] for row in table} == {200}
 
 
+@pytest.mark.slow
 def test_separate_attacks_have_accuracies_of_their_own():
     model, split, attack, robust = problem("linf")
     _, known, trials = run_battery(model, split, attack, ALL, separate=True)
@@ -215,6 +217,7 @@ def test_no_flag_on_a_healthy_network(norm, classes):
     assert not gap_flag(outcome.clean & outcome.robust, robust)["flag"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_large_logits_mask_cross_entropy_and_the_battery_breaks_through(norm):
     """Logits times 1e6 change no decision and no exact robustness; cross-entropy's gradient is exactly zero."""
@@ -419,6 +422,7 @@ def trained(tmp_path_factory):
     return train(recipe, load_data(recipe), tmp_path_factory.mktemp("runs"))
 
 
+@pytest.mark.slow
 def test_on_a_trained_network_no_attack_is_stronger_than_the_worst_case(trained):
     data = load_data(trained.recipe())
     split = Split(data.test.images[:600], data.test.labels[:600])

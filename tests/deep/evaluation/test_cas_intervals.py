@@ -147,6 +147,7 @@ def test_resampled_means_are_means_of_images_of_their_class(problem):
     torch.testing.assert_close(first.var(0), torch.full((K,), 143 / 12 / 12, dtype=torch.float64), atol=0, rtol=0.1)
 
 
+@pytest.mark.slow
 def test_basic_interval_by_hand(problem):
     """Two attacks: t - quantiles of t* - t, t* from a plain loop that gathers images; Monte Carlo error 5 %."""
     outcome, weight = problem
@@ -169,6 +170,7 @@ def true_values(centres, weight):
     return {name: found[name] for name in ("cas", "cas_excess", "cas_gauge_fixed", "margin_cas")}
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_where_percentiles_do_not():
     """Gaussian features with known class means, 60 images for each of 30 classes, 40 repeats of 200 resamples.
 
@@ -193,6 +195,7 @@ def test_intervals_cover_the_truth_where_percentiles_do_not():
     assert max(percentile["cas"], percentile["margin_cas"]) < 0.2 * repeats, percentile
 
 
+@pytest.mark.slow
 def test_the_null_level_has_its_own_error(problem):
     """One image a class: only the rows are random. The interval is mean +- 1.96 deviation/sqrt(draws)."""
     outcome, weight = problem
@@ -231,6 +234,7 @@ def test_attacks_that_differ_widen_the_interval(problem):
         cas_intervals([outcome, far], weight, resamples=1)
 
 
+@pytest.mark.slow
 def test_an_untrained_network_has_a_large_cas_and_no_excess(cifar):
     """PreActResNet-18 of width 16 on real images: over 30 draws of its last layer, CAS of 4 to 11 is all null level."""
     from torch import nn

@@ -379,6 +379,7 @@ def run(request, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_command(run, tmp_path, capsys):
     out = tmp_path / "maps.png"
     words = ["saliency", str(run.path), "--classes", "3,1", "--images", "4,1", "--limit", "90", "--out", str(out)]

@@ -100,6 +100,7 @@ def test_margins_of_independent_scores_have_r_1():
     assert margin_nulls(features, labels, torch.zeros(2, K, WIDE).double()) == {"rho": None, "r": None}
 
 
+@pytest.mark.slow
 def test_sharing_is_among_the_attributions_with_an_interval():
     """Of images around the means of classes that share, and of those that are separated alone."""
     for make, low, high in ((lambda: shared(0.5), 1.0, 30.0), (lambda: separated(1.0), -2.0, 1.5)):

@@ -123,6 +123,7 @@ def test_nonnegative_features_have_the_papers_class_attributions(problem):
                                means / means.sum(1, keepdim=True), atol=1e-12, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_null_level_where_it_is_known():
     """One feature and two classes: both random weights are positive in a quarter of the draws, and then all is shared.
 
@@ -151,6 +152,7 @@ def test_the_level_for_a_last_layer_drawn_at_random_is_the_null_level():
     assert levels.mean() > 0.3
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_share_in_95_of_100_samples():
     partner, held = torch.tensor([1, 2, 0]), []
     for seed in range(50):

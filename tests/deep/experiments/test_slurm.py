@@ -44,6 +44,7 @@ def assert_as_alone(run, out, alone):
     assert all(torch.equal(found[key], expected[key]) for key in expected)
 
 
+@pytest.mark.slow
 def test_jobs_train_the_runs(sweep, tmp_path, capsys):
     out = tmp_path / "runs"
     assert main(["sweep", str(sweep), "--out", str(out), "--executor", "submitit-local", "--threads", "1"]) == 0
@@ -56,6 +57,7 @@ def test_jobs_train_the_runs(sweep, tmp_path, capsys):
         assert_as_alone(run, out, tmp_path / "alone")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the job's process in /proc, which is Linux's")
 def test_a_job_at_its_time_limit_is_queued_again_and_continues(sweep, tmp_path):
     sweep.write_text(SWEEP.replace("epochs = 4", "epochs = 30").replace("eval_every = 2", "eval_every = 15"))

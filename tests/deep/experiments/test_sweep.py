@@ -136,6 +136,7 @@ def listed(path, out, capsys):
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_how_each_run_stands(tmp_path, capsys, one_thread):
     path = written(tmp_path, SMALL.replace("seed = [0, 1]", "seed = [0, 1, 2]\n[[run]]\nlr = 1e6"))
     out = tmp_path / "runs"
@@ -160,6 +161,7 @@ def test_how_each_run_stands(tmp_path, capsys, one_thread):
     assert standing(runs[2], out)["state"] == "not begun"
 
 
+@pytest.mark.slow
 def test_a_failure_stops_no_other_run_and_is_tried_again(tmp_path, capsys, one_thread, monkeypatch):
     path, out = written(tmp_path, SMALL + "[[run]]\nlr = 1e6\n[[run]]\nseed = 3\n"), tmp_path / "runs"
     runs = read_sweep(path)
@@ -201,6 +203,7 @@ def test_a_success_takes_the_failure_back(tmp_path):
     assert not (out / run.name / "failed.json").exists()
 
 
+@pytest.mark.slow
 def test_the_run_of_another_process_is_left_to_it_and_looked_at_again(tmp_path, one_thread, monkeypatch):
     runs, out, order = read_sweep(written(tmp_path, SMALL)), tmp_path / "runs", []
     other = RunFolder(out / runs[0].name)
@@ -244,6 +247,7 @@ def test_a_lock_held_for_an_instant_is_no_training(tmp_path, monkeypatch):
         assert not folder.in_use()
 
 
+@pytest.mark.slow
 def test_three_workers_train_each_run_once(tmp_path, one_thread):
     path, out = written(tmp_path, SMALL + "[[run]]\nlr = 0.01\n"), tmp_path / "runs"
     process = deep("sweep", path, "--out", out, "--workers", 3, "--threads", 1, "--json", stdout=subprocess.PIPE)
@@ -259,6 +263,7 @@ def test_three_workers_train_each_run_once(tmp_path, one_thread):
 LONG = SMALL.replace("epochs = 4", "epochs = 40").replace("eval_every = 2", "eval_every = 20")
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_replaced_by_the_others(tmp_path, one_thread):
     """One sweep stands still in mid-run while another works around it; then it is killed, and a third joins."""
     path, out = written(tmp_path, LONG), tmp_path / "runs"
@@ -283,6 +288,7 @@ def test_a_killed_process_is_replaced_by_the_others(tmp_path, one_thread):
     assert_as_alone(runs, out, tmp_path / "alone")
 
 
+@pytest.mark.slow
 def test_sigterm_checkpoints_every_worker(tmp_path, one_thread, capsys):
     path, out = written(tmp_path, LONG.replace("epochs = 40", "epochs = 4000")), tmp_path / "runs"
     runs = read_sweep(path)
@@ -300,6 +306,7 @@ def test_sigterm_checkpoints_every_worker(tmp_path, one_thread, capsys):
         assert state["epoch"] == one["epoch"]
 
 
+@pytest.mark.slow
 def test_workers_stop_when_their_sweep_is_killed(tmp_path):
     path, out = written(tmp_path, LONG.replace("epochs = 40", "epochs = 4000")), tmp_path / "runs"
     run = read_sweep(path)[0]

@@ -113,6 +113,7 @@ print(*map(max, errors.values()))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("instructions", ["DEFAULT", "AVX2"])
 def test_strided_1x1_convolutions_of_few_channels_do_not_crash(instructions):
     """In a process of its own: where torch's kernel is used, it writes outside its memory, and the process dies."""

@@ -168,6 +168,7 @@ def test_bfloat16_where_the_model_trains_in_it():
     assert F.cosine_similarity(rounded.flatten(), gradient.flatten(), dim=0) > 0.9
 
 
+@pytest.mark.slow
 def test_the_compiled_network_keeps_its_gradient():
     """Dynamo traced the gradient of `AffineReLU` as 0: an attack by it left the images where they started."""
     torch.manual_seed(0)

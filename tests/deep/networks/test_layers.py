@@ -132,6 +132,7 @@ def test_the_callers_numbers_come_back_after_an_error():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.slow
 def test_a_network_that_draws_in_eval_mode_is_evaluated_alike(tmp_path):
     """Its evaluation is of seeded numbers too, that of the probe included."""
     recipe, data = small("model=never-off", "probe_steps=1", "eval_every=1", "train_size=200")

@@ -37,6 +37,7 @@ def trained(out, *words):
     return RunFolder(run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINED)
 def test_an_epoch_on_planted_images(name, tmp_path):
     run = trained(tmp_path, f"model={name}", *TRAINED[name].split())
@@ -107,6 +108,7 @@ def test_refusals_on_the_command_line(words, sentence, tmp_path, capsys):
     assert len(err.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_published_transformer_is_the_start_of_a_training(tmp_path):
     """One step of learning rate zero leaves the published weights in the checkpoint."""
     torch.manual_seed(0)

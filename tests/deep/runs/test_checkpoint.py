@@ -140,6 +140,7 @@ WRONG = {
     "optimiser", "generators", "history", "best", "order", "totals", "seconds", "step")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_content_is_refused_and_changes_nothing(training, state, name):
     change, words = WRONG[name]
@@ -154,6 +155,7 @@ def test_wrong_content_is_refused_and_changes_nothing(training, state, name):
     assert same(flat(training.state()), before)
 
 
+@pytest.mark.slow
 def test_right_content_is_taken_whole(data, state):
     other = Training(RECIPE, data, "cpu")
     wanted = flat(copy.deepcopy(state))
@@ -161,6 +163,7 @@ def test_right_content_is_taken_whole(data, state):
     assert same(flat(other.state()), wanted)
 
 
+@pytest.mark.slow
 def test_what_earlier_versions_lack_is_taken_from_the_recipe(training, state, capsys):
     """The sums were two, and there were neither a best state nor generators that nothing has drawn from."""
     del state["best_state"]
@@ -174,6 +177,7 @@ def test_what_earlier_versions_lack_is_taken_from_the_recipe(training, state, ca
     assert "no random generator 'trim', so that one begins from the recipe's seed" in "".join(lines)
 
 
+@pytest.mark.slow
 def test_on_the_command_line(run, tmp_path, capsys, monkeypatch, data):
     """One sentence, status 2, and each file of the run as it was."""
     monkeypatch.setattr("deep.training.loop.load_data", lambda *_: data)

@@ -133,6 +133,7 @@ def test_other_images_are_measured_apart_and_named(run, name, change, capsys, mo
     assert (run.path / "evaluate-last.json").read_bytes() == kept
 
 
+@pytest.mark.slow
 def test_cas_and_saliency_of_other_images_replace_nothing(run, capsys, monkeypatch):
     words = {"cas": ["--attack-seeds", "1"], "saliency": ["--per-class", "1"]}
     for command in words:

@@ -61,6 +61,7 @@ def attacks(monkeypatch):
     return names
 
 
+@pytest.mark.slow
 def test_a_line_for_every_checkpoint(run, capsys):
     found = results(capsys, str(run), *CAS)
     assert [(line["checkpoint"], line["epoch"]) for line in found if line["checkpoint"] != "best"] == [
@@ -82,6 +83,7 @@ def test_a_line_for_every_checkpoint(run, capsys):
     assert 0 < line["margins"]["centred"]["r"] < 2
 
 
+@pytest.mark.slow
 def test_what_is_measured_is_not_measured_again(run, capsys, attacks):
     first = results(capsys, str(run), *CAS)
     # best has the weights of some epoch, which are known by then unless that is the last one
@@ -95,6 +97,7 @@ def test_what_is_measured_is_not_measured_again(run, capsys, attacks):
     assert len(attacks) == 8
 
 
+@pytest.mark.slow
 def test_other_weights_and_another_attack_are_measured(run, capsys, attacks):
     results(capsys, str(run), *CAS)
     path = run / "checkpoints" / "epoch-0001.pt"
@@ -114,6 +117,7 @@ def test_other_weights_and_another_attack_are_measured(run, capsys, attacks):
     assert len(attacks) == known_now
 
 
+@pytest.mark.slow
 def test_readable_lines(run, capsys):
     assert main(["cas", str(run), *CAS[:-1]]) == 0
     out = capsys.readouterr().out
@@ -121,6 +125,7 @@ def test_readable_lines(run, capsys):
     assert "epoch-0001 (epoch   1): robust" in out and "margin-CAS" in out
 
 
+@pytest.mark.slow
 def test_an_interrupted_measurement_goes_on(run, capsys, attacks):
     (run / "checkpoints" / "epoch-0002.pt").write_bytes(b"half a file")
     assert main(["cas", str(run), *CAS]) == 2
@@ -165,6 +170,7 @@ if child:
 """
 
 
+@pytest.mark.slow
 def test_two_processes_lose_no_line(tmp_path):
     """They are forked where no other thread is, as this process may have them."""
     path = tmp_path / "cas.jsonl"

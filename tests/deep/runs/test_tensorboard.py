@@ -52,6 +52,7 @@ def assert_same_weights(run, other):
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
+@pytest.mark.slow
 def test_a_training_is_mirrored_and_not_changed(plain, tmp_path):
     assert not (plain / "tensorboard").exists()
     run = trained(tmp_path, "--tensorboard")

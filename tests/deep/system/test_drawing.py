@@ -9,6 +9,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pytest
 import torch
 
 from deep.evaluation.gradcam_picture import draw as draw_saliency
@@ -33,6 +34,7 @@ def drawn_alike(draw, folder):
     assert content[0] == content[1] and content[0]
 
 
+@pytest.mark.slow
 def test_a_figure_is_the_same_under_any_settings(tmp_path):
     weights.compute(tmp_path)
     table = (tmp_path / "weights.csv").read_bytes()
@@ -68,10 +70,12 @@ def rows():
     return [{"image": image, "maps": dict.fromkeys(("best", "last"), (image[0], image[1])), "numbers": numbers}]
 
 
+@pytest.mark.slow
 def test_the_picture_of_saliency_is_the_same_under_any_settings(tmp_path):
     drawn_alike(lambda place: draw_saliency(report(), rows(), place / "saliency.png"), tmp_path)
 
 
+@pytest.mark.slow
 def test_the_picture_of_saliency_shows_each_map_in_its_place(tmp_path, pictures):
     """Three images of two classes, the classes mixed: what each cell holds, where it stands, and its colours' scale."""
     generator, given = torch.Generator().manual_seed(1), []
@@ -123,6 +127,7 @@ def test_the_picture_of_saliency_shows_each_map_in_its_place(tmp_path, pictures)
     np.testing.assert_allclose(scale.images[1].get_array(), [np.arange(100) / 99])
 
 
+@pytest.mark.slow
 def test_a_process_of_a_notebook_draws(tmp_path):
     """MPLBACKEND names a backend that is not installed; captum, too, imports matplotlib."""
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\n")

@@ -147,6 +147,7 @@ class FullDisk:
         return type("File", (), {"write": staticmethod(half), "flush": file.flush, "fileno": file.fileno})()
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_at_any_call(undisturbed, third, tmp_path, capsys, monkeypatch):
     """A run of three epochs is continued, and every call by which it writes is once the first that fails."""
     epochs = []
@@ -170,6 +171,7 @@ def test_a_disk_that_fills_up_at_any_call(undisturbed, third, tmp_path, capsys, 
     assert (epochs[0], epochs[-1]) == (3, 4)
 
 
+@pytest.mark.slow
 def test_a_file_that_the_system_does_not_let_grow(undisturbed, tmp_path):
     """The system's own error in mid-write, by a limit on the size of files between a run's small ones and last.pt."""
     pytest.importorskip("resource")
@@ -191,6 +193,7 @@ def test_a_file_that_the_system_does_not_let_grow(undisturbed, tmp_path):
     assert_ends_as(undisturbed, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_disk_that_has_become_read_only(undisturbed, tmp_path, capsys, monkeypatch):
     run = trained(tmp_path, "--stop-after", "2")
     before = {path.name: path.read_bytes() for path in run.iterdir()}
@@ -260,6 +263,7 @@ def damaged(content, how, position):
     return content[:position] + bytes([content[position] ^ (1 << position % 8)]) + content[position + 1:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["cut", "flipped"])
 def test_a_damaged_checkpoint_costs_an_epoch_at_most(undisturbed, third, tmp_path, capsys, how):
     noticed = 0
@@ -301,6 +305,7 @@ def torch_is_deceived(path, expected):
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["last.pt", "best.pt"])
 def test_no_damage_gives_other_weights(third, tmp_path, name):
     """Any bit, a lost block, and what torch alone does not see."""
@@ -328,6 +333,7 @@ def test_no_damage_gives_other_weights(third, tmp_path, name):
                 load_checkpoint(path)
 
 
+@pytest.mark.slow
 def test_bits_of_the_table_of_contents(third, tmp_path):
     """One flipped bit makes a tensor a directory, whose zeros torch would take for weights."""
     path = tmp_path / "best.pt"

@@ -16,6 +16,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
 import deep.evaluation.accuracy
@@ -171,6 +172,7 @@ def main(folder):
     print(json.dumps(outcomes))
 
 
+@pytest.mark.slow
 def test_no_kill_shows_in_the_final_weights(tmp_path):
     process = subprocess.run([sys.executable, "-m", "tests.deep.system.test_kill", str(tmp_path)],
                              capture_output=True, text=True,

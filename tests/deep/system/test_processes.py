@@ -55,6 +55,7 @@ def assert_close(ours, theirs):
         assert (ours[key] - value).abs().max() <= 1e-9 * max(1, value.abs().max()), key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_two_processes_have_the_losses_of_one(both, name):
     one, two = (RunFolder(folder / name) for folder in both)
@@ -158,6 +159,7 @@ def run_folder(out):
     return RunFolder(path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="no /proc to find the process of a rank")
 @pytest.mark.parametrize(("rank", "words"), [
     (0, WORDS), (1, ["train", "at-cpu", "width=2", "train_size=64", "batch=32", "val_size=10", "eval_every=1000",
@@ -176,6 +178,7 @@ def test_a_killed_process_ends_the_training_with_a_sentence(cifar, tmp_path, ran
     assert 1000 > state["epoch"] >= 2 and complaint is None
 
 
+@pytest.mark.slow
 def test_a_signal_leaves_a_checkpoint_of_all_and_one_process_goes_on_from_it(tmp_path):
     """Two processes are stopped in epoch 2 and finish it, one trains epoch 3: all as in one process, in float64."""
     stopped = launch("-m", "tests.support.two_processes", tmp_path / "two", "--stop")
@@ -200,6 +203,7 @@ def test_a_signal_leaves_a_checkpoint_of_all_and_one_process_goes_on_from_it(tmp
     assert [(session["from_epoch"], session["processes"]) for session in sessions] == [(0, 2), (1, 2), (2, 1)]
 
 
+@pytest.mark.slow
 def test_what_the_first_process_refuses_all_refuse(tmp_path):
     (tmp_path / "file").write_text("")
     process = launch("-m", "deep", *WORDS, "epochs=1", "--out", tmp_path / "file")

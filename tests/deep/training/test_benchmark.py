@@ -113,6 +113,7 @@ def test_operations_are_counted_as_by_hand():
     assert forward_flops(model, (3, 32, 32)) == 2 * (16 * 3 * 64 * d + tokens * d * (3 + 1 + 8) * d + d * 10)
 
 
+@pytest.mark.slow
 def test_the_command_prints_both_and_their_ratio(capsys, monkeypatch):
     monkeypatch.setattr("deep.training.benchmark.peak", lambda dtype, device: PEAKS[dtype])  # has a test of its own
     words = ["bench", "--width", "4", "--batch", "8", "--attack-steps", "1", "--repeats", "2", "--threads", "1"]
@@ -187,6 +188,7 @@ def test_the_share_of_evaluation_by_hand(clock, monkeypatch):
         assert evaluation_share(training, 0.001) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
 def test_freed_memory_is_kept():
     """The eleventh tensor of 64 MiB takes the place of the one before it, with no page faulted in."""

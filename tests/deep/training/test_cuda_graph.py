@@ -120,6 +120,7 @@ def test_a_replayed_step_is_the_step_and_recording_leaves_no_trace(recorded, flo
     assert [graph.generators for graph in recorded] == [[graphed.generators["attack"], graphed.generators["trim"]]] * 2
 
 
+@pytest.mark.slow
 def test_the_compiled_step_is_the_step(float64, monkeypatch):
     """Traced by Dynamo, differentiated ahead of time, and run without a compiler."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))

@@ -58,6 +58,7 @@ def test_a_last_batch_of_one_image(tmp_path, capsys, words, way_out):
     assert sentence.endswith(way_out)
 
 
+@pytest.mark.slow
 def test_a_last_batch_of_one_image_where_the_network_takes_it(tmp_path):
     """A batch norm of more than one pixel, or none: trained as ever."""
     for words in (SMALL, [*NORMED, "batch=3"], [*NORMED, "train_size=8"]):

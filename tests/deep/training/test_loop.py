@@ -53,6 +53,7 @@ def uninterrupted(tiny, tmp_path_factory):
     return train(recipe, data, tmp_path_factory.mktemp("runs"))
 
 
+@pytest.mark.slow
 def test_two_and_two_epochs_are_four(tiny, uninterrupted, tmp_path):
     recipe, data = tiny
     assert train(recipe, data, tmp_path, stop_after=2).resume()[0]["epoch"] == 2
@@ -63,6 +64,7 @@ def test_two_and_two_epochs_are_four(tiny, uninterrupted, tmp_path):
     assert [line["epoch"] for line in run.metrics()] == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_network(tiny, uninterrupted, tmp_path):
     recipe, data = recipe_named("at-cpu", [*TINY, "seed=1"]), tiny[1]
     run = train(recipe, data, tmp_path)
@@ -70,6 +72,7 @@ def test_another_seed_is_another_network(tiny, uninterrupted, tmp_path):
     assert any(not torch.equal(value, weights(uninterrupted)[key]) for key, value in weights(run).items())
 
 
+@pytest.mark.slow
 def test_signal_in_mid_epoch_leaves_a_checkpoint_that_continues_exactly(tiny, uninterrupted, tmp_path):
     recipe, data = tiny
     steps = []
@@ -90,6 +93,7 @@ def command(*words):
     return [sys.executable, "-m", "deep", *words]
 
 
+@pytest.mark.slow
 def test_sigkill_in_mid_epoch_loses_no_finished_epoch(tmp_path):
     # Planted images, so that the command line needs no data folder.
     words = ["train", "planted-linear", *PLANTED, "epochs=40", "eval_every=1", "--threads", "1"]
@@ -114,6 +118,7 @@ def test_sigkill_in_mid_epoch_loses_no_finished_epoch(tmp_path):
     assert len(killed.metrics()) == 40
 
 
+@pytest.mark.slow
 def test_sigterm_exits_with_143(tmp_path):
     words = ["train", "planted-linear", "epochs=2000", "--threads", "1", "--out", str(tmp_path)]
     process = subprocess.Popen(command(*words), stderr=subprocess.PIPE, text=True)
@@ -130,6 +135,7 @@ def planted_run(tmp_path, *overrides, **options):
     return train(recipe, load_data(recipe), tmp_path, **options)
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, capsys):
     good = planted_run(tmp_path / "good")
     run = planted_run(tmp_path / "damaged", stop_after=3)
@@ -198,6 +204,7 @@ def test_learning_rate_drops_at_half_and_three_quarters(tmp_path):
     assert [round(line["learning_rate"], 9) for line in run.metrics()] == [0.02, 0.02, 0.002, 0.0002]
 
 
+@pytest.mark.slow
 def test_metrics_hold_what_is_promised(uninterrupted):
     lines = uninterrupted.metrics()
     for line in lines:
@@ -210,12 +217,14 @@ def test_metrics_hold_what_is_promised(uninterrupted):
     assert environment["data"] == "CIFAR-10 (not the official files)"
 
 
+@pytest.mark.slow
 def test_what_is_logged_does_not_change_the_training(tiny, uninterrupted, tmp_path):
     """A network with batch norm, evaluated after every epoch instead of every second: the same weights."""
     recipe = replace(tiny[0], eval_every=1)
     assert_same(weights(train(recipe, tiny[1], tmp_path)), weights(uninterrupted))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("select", ["val", "test"])
 def test_between_evaluations_only_the_selecting_split_is_attacked(tmp_path, monkeypatch, select):
     import deep.evaluation.accuracy as module
@@ -236,6 +245,7 @@ def test_between_evaluations_only_the_selecting_split_is_attacked(tmp_path, monk
     assert run.model_state("best")["epoch"] == 1 + scores.index(max(scores))
 
 
+@pytest.mark.slow
 def test_the_attack_of_the_evaluation_sees_the_folded_network_and_the_network_judges(tiny):
     """Folding changes no score, so the results per sample are those of the plain attack (float32, no bf16)."""
     training = Training(replace(tiny[0], bf16=False), tiny[1], "cpu")

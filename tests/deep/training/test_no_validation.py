@@ -39,6 +39,7 @@ def test_all_images_are_trained_on():
     assert [len(getattr(load_data(recipe), split)) for split in ("train", "val", "test")] == [12, 0, 6000]
 
 
+@pytest.mark.slow
 def test_such_a_run_is_trained_continued_and_measured(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DEEP_CACHE", str(tmp_path / "cache"))
     images = str(write_tree(tmp_path / "images", cifar10_files(20)))

@@ -310,6 +310,7 @@ SYSTEMS = {"own": MUCH, "average": AVERAGE, "swa": ["average=swa", "schedule=cyc
            "trades": ["method=trades", "beta=6", "random_start=true", "clip=1.0"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_an_interrupted_run_is_continued_to_the_last_bit(tmp_path, system):
     whole = run_of(tmp_path / "whole", *SYSTEMS[system])
@@ -328,6 +329,7 @@ def test_an_interrupted_run_is_continued_to_the_last_bit(tmp_path, system):
         assert_same_run(run_of(folder, *SYSTEMS[system]), whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", [
     ["trim=0.1", "trim_from=1/3"], ["trim=0.1", "trim_kind=random", "trim_from=1/2"], ["clip=0.5", "trim_from=3/4"],
     ["teacher=self", "teacher_share=0.4", "teacher_from=1/2"], ["average=swa", "average_from=1/2"]])
@@ -352,6 +354,7 @@ def test_a_branch_of_an_interrupted_trunk_has_its_best_checkpoint(tmp_path, monk
     assert_same_run(branch, run_of(tmp_path / "scratch", *system))
 
 
+@pytest.mark.slow
 def test_a_branch_is_refused_where_the_first_epochs_differ(tmp_path):
     trunk = run_of(tmp_path / "trunk", "keep_every=2")
     late = ["trim=0.1", "trim_from=1/2"]
@@ -442,6 +445,7 @@ def test_a_healthy_network_is_not_catastrophic(tmp_path):
         assert line["catastrophic"] is False
 
 
+@pytest.mark.slow
 def test_the_probe_changes_nothing_in_training(tmp_path, cifar):
     runs = []
     for words in ([], ["probe_steps=2"]):
@@ -529,6 +533,7 @@ def test_l2_training_of_a_network_on_real_images(cifar, monkeypatch):
     assert not torch.equal(training.model.linear.weight, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("average", [["average=ema", "average_decay=0.5"], ["average=swa"]])
 def test_averages_hold_the_statistics_of_batch_norm(tmp_path, cifar, average):
     """Two steps an epoch, two epochs: running means averaged as the weights are."""

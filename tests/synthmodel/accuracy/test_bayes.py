@@ -89,6 +89,7 @@ def test_what_is_not_proved_is_refused():
                 error(setting, 0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ["", "--noise laplace", "--noise student-t:3", "--rho 0.4", "--classes 10",
                                    "--classes 10 --design B", "--mu-c 0.8 --sigma-e 0.3"])
 def test_the_command(words, capsys):

@@ -49,6 +49,7 @@ def test_special_values():
     assert pairwise_accuracy(1, 1.0) == pytest.approx(0.9213503964748574, abs=ROUNDING)  # Phi(sqrt 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("w1", "w2", "eps"), [(1.0, 0.5, 0.2), (2.0, 2.0, 0.35), (1.0, 0.0, 0.1), (1.0, 3.0, 0.3)])
 def test_sampled_and_attacked_by_brute_force(w1, w2, eps):
     """The data law, the scores and all 64 vertices of the box, against the formulas, in standard errors."""
@@ -76,6 +77,7 @@ def test_best_ratio_by_two_methods(k):
     assert r_acc(k) == pytest.approx(r_acc_cubic(k), abs=1e-14)
 
 
+@pytest.mark.slow
 def test_best_ratio_by_search():
     """A plain search for the highest mpmath integral, which knows no derivative."""
     grid = np.linspace(0.62, 0.65, 16)
@@ -106,6 +108,7 @@ def test_margin_loss_under_uses(k):
     assert ratio_closed(float(k)) < r_acc(float(k))
 
 
+@pytest.mark.slow
 @given(st.fractions(min_value="1/100", max_value="3/2"), st.fractions(min_value=0, max_value=1),
        st.fractions(min_value=0, max_value="99/100"), st.fractions(min_value="1/100", max_value=10))
 def test_closed_and_numerical_weights_agree(sigma, eps, b, lam):
@@ -125,6 +128,7 @@ def test_thresholds_agree(sigma):
         assert eps1(setting, b) == pytest.approx(threshold_numeric(setting, SmoothedMargin(b)), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_best_smoothing_is_best():
     """N3 by search over b on the mpmath integral at k = 1."""
     grid = np.linspace(0.33, 0.385, 12)

@@ -137,6 +137,7 @@ MEANS = {  # name: (function, truth, domain, part of the radius, widths)
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MEANS)
 def test_a_function_of_gaussian_means_encloses_its_values(name):
     function, truth, domain, part, widths = MEANS[name]

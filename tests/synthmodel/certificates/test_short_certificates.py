@@ -278,6 +278,7 @@ def to_mpf(value, digits=25):
 POINTS = [(Fraction(1, 8), Fraction(3, 4)), (Fraction(1, 2), Fraction(3, 2)), (Fraction(7, 8), Fraction(5, 2))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("r", "k"), POINTS)
 def test_formulas_against_the_definition(r, k):
     with mpmath.workdps(40), precision(160):
@@ -367,6 +368,7 @@ def test_threshold_to_30_digits():
             assert abs(to_mpf(enclose("eps0", mu=mu, sigma=sigma), 30) / value - 1) < mpmath.mpf(10) ** -28
 
 
+@pytest.mark.slow
 def test_crossover_to_30_digits():
     with mpmath.workdps(40):
         def gain(k):

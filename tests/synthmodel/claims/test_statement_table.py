@@ -18,11 +18,13 @@ def rows():
     return COMMANDS["table"](None)
 
 
+@pytest.mark.slow
 def test_the_committed_table_is_what_the_code_computes(rows):
     with open(COMMITTED, newline="") as file:
         assert list(csv.DictReader(file)) == rows
 
 
+@pytest.mark.slow
 def test_what_the_theorems_say_of_each_loss(rows):
     said = {row["statement"].split(":")[0].split(",")[0]: row for row in rows}
     with_threshold = {name for name, found in said["T1"].items() if found == "holds"}

@@ -41,6 +41,7 @@ def test_a_symbolic_claim_has_a_derivation_and_every_derivation_a_claim():
     assert set(DERIVED) <= set(IDS)
 
 
+@pytest.mark.slow
 def test_every_row_holds_with_its_derivation_and_its_certificate(capsys):
     """All rows, made once, by the command."""
     assert main(["verify", "--json"]) == 0
@@ -213,6 +214,7 @@ MUTATIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=str)
 def test_a_mutated_claim_is_caught(mutation, monkeypatch):
     module, attribute, mutant = MUTATIONS[mutation]

@@ -79,6 +79,7 @@ def euler(monkeypatch):
     monkeypatch.setattr(checks, "raw_flow", plain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("loss", "flow"), [(checks.smoothed_log_sum_exp(0.0), lambda t: margin_flow(1.0, t)),
                                             (checks.smoothed_log_sum_exp(0.5), lambda t: margin_flow(1.0, t, b=0.5)),
                                             (checks.cross_entropy, lambda t: cross_entropy_flow(1.0, t))])
@@ -220,6 +221,7 @@ def test_the_claims_hold(claim):
     assert bool(evidence.counterexample) == (claim in ("D2-monotone", "D2-overshoot"))
 
 
+@pytest.mark.slow
 def test_planted_errors_are_caught(monkeypatch):
     """Tests of the checks: one per cent, a wrong sign, a lost factor."""
     with monkeypatch.context() as patch:
@@ -239,6 +241,7 @@ def test_planted_errors_are_caught(monkeypatch):
         assert not checks.check_d1_any().holds
 
 
+@pytest.mark.slow
 def test_the_figure(tmp_path, pictures):
     """Its data against the claims: who overfits, who forgets, what helps."""
     from figures.style import read_csv

@@ -112,6 +112,7 @@ def test_what_a_finer_rule_changes_is_reported_and_judged():
     assert 0 < cross_entropy_flow(1.0, [0, 1, 100]).error < 1e-10
 
 
+@pytest.mark.slow
 def test_a_bounded_loss_with_rare_outliers_tends_to_its_limit():
     """p -> 0 with p S fixed, clip = 1.5: both weights at t = 6 in the limit's units."""
     pull, s_e, d, times = 0.3, 0.5, 0.5, np.array([0.0, 6.0])
@@ -136,6 +137,7 @@ def arcsine_psi(y, n):
     return -0.2 * total
 
 
+@pytest.mark.slow
 def test_psi_of_a_law_with_singular_ends():
     features = Features(1, 1, noise_c=stats.beta(0.5, 0.5), classes=30)
     assert features.psi(300) == pytest.approx(arcsine_psi(300, 29), abs=1e-9)

@@ -185,6 +185,7 @@ def test_the_claims_hold(claim):
     assert bool(evidence.counterexample) == (claim in ("D4-accuracy", "D4-smoothing"))
 
 
+@pytest.mark.slow
 def test_planted_errors_are_caught(monkeypatch):
     with monkeypatch.context() as patch:  # gamma wrong by the factor that is easily lost
         patch.setattr(checks, "outlier_risk", lambda w1, w2, d, s_e, p, size:
