@@ -44,7 +44,7 @@ def claims_table(claims: Sequence[Claim] = CLAIMS) -> str:
         return (c.statement + (f". *Instead:* {c.instead}" if c.instead else "")
                 + (f". *Certified:* {c.certified}" if c.certified else ""))
     return markdown([{"claim": c.id, "source": c.source, "status": c.status, "statement": said(c),
-                      "given": c.hypotheses} for c in claims])
+                      "given": c.hypotheses, "penalty": c.penalty} for c in claims])
 
 
 def comparison(folder: Path) -> list[Row]:

@@ -14,17 +14,20 @@ from synthmodel.certificates.columns import Laid, examine_laid
 from synthmodel.certificates.proofs import (
     ce_monotone,
     ce_smoothing,
+    entries,
     exact_attack,
     joint_accuracy,
     n4_end,
     n4_inequality,
     skewness,
+    unequal_noise,
 )
 
 __all__ = ["CERTIFICATES", "LEMMAS", "Certificate", "Row", "certify", "check", "stored"]
 
 LEMMAS: dict[str, Lemma | Laid | Callable[[], tuple[bool | None, int]]] = {
-    name: lemma for proofs in (joint_accuracy, exact_attack, skewness, n4_inequality, n4_end, ce_monotone, ce_smoothing)
+    name: lemma for proofs in (joint_accuracy, exact_attack, skewness, n4_inequality, n4_end, ce_monotone, ce_smoothing,
+                               unequal_noise, entries)
     for name, lemma in proofs.LEMMAS.items()}
 
 
@@ -106,6 +109,21 @@ CERTIFICATES = (
                 "1.64 <= u <= 1.94, which goes on from there to k = 2.41", ("N4_on_ray", "N4_on_ray_range"),
                 group="long", quick=False),
     Certificate("N4-end", "r_CE < r_acc", "k = 2.5, lam/sigma^2 = 1.7", ("N4_end",), group="long"),
+    Certificate("T2-unequal", "F falls through each of its zeros", "k_E >= .046 or k_C <= 12.5 k_E",
+                ("unequal_noise",), "F_r < 0 where F = 0, on the part r <= 4, u <= 4 r^2/5; elsewhere it is derived",
+                group="long"),
+    Certificate("N3-entries", "r_acc = 1/2 at one k, and r_acc > 1/2 above it", "k between .852705697 and .852705698",
+                ("N3_entries_below", "N3_entries_above"), "F(1/2, .) rises, and F(., k) falls to its root r_acc",
+                group="long"),
+    Certificate("N4-entries", "r_CE < r_acc with decay on the entries of W, lam_c = 2 lam_e",
+                "(k, lam_e/sigma^2) = (1, .1), (1.2, .1), (2, .0001)",
+                tuple(f"N4_entries_{k}" for k, _ in entries.POINTS), group="long"),
+    Certificate("T3-CE-unequal", "w1 rises in b",
+                "d = 12.579, sigma_E = 1, sigma_C = 2.7345, lam near 1.251e-6, b near 1e-7",
+                ("unequal_noise_w1",), group="long"),
+    Certificate("T3-CE-unequal", "w2 rises in b and w1 falls, so r rises",
+                "d = 6.3766, sigma_E = 1, sigma_C = .12699, lam near 3.262e-5, b near 3e-5", ("unequal_noise_w2",),
+                group="long"),
     Certificate("CE-monotone", RISES, f"{float(ce_monotone.K[0])} <= k <= {float(ce_monotone.K[1])}, "
                 f"{float(ce_monotone.LEAST)} <= lam/sigma^2 <= 10", ("CE_monotone",), group="long", quick=False),
 

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
-__all__ = ["CLAIMS", "OPEN", "STATUSES", "Claim"]
+__all__ = ["CLAIMS", "OPEN", "PENALTIES", "STATUSES", "Claim"]
 
 STATUSES = ("symbolic", "certified", "tested", "refuted")
+# What a claim says is true for: no penalty in it; any decays of w1 and w2; one decay of both; one of every entry of W
+PENALTIES = ("none", "any", "(w1, w2)", "W")
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,8 @@ class Claim:
     that `verify` prints; refuted: false as stated, with a counterexample.
     hypotheses: what it assumes beyond the model of THEORY.md, section 0.  instead: for a refuted claim, what is true.
     certified: the region on which such a proof, stored, holds for it or for a part of it, if there is one.
+    penalty: one of PENALTIES. "(w1, w2)" is (lam/2)(w1^2 + w2^2), for three classes and in design A decay on the
+    row-centred W (T1-W); what another does to it: G-decay. "any" means that every lam_e, lam_c > 0 will do.
     """
 
     id: str
@@ -26,6 +30,7 @@ class Claim:
     hypotheses: str = "none"
     instead: str = ""
     certified: str = ""
+    penalty: str = "none"
 
 
 CLAIMS = (
@@ -33,23 +38,26 @@ CLAIMS = (
     Claim("A1", "new", "One perturbation, delta*, is the worst for every loss that does not decrease in the negative "
           "margins; it is not for label-smoothed cross-entropy and the soft-target margin", "symbolic"),
     Claim("T1", "paper", "Margin loss: w1 = max(mu - 2 eps, 0)/lam, w2 = max(mu - sigma/sqrt(pi) - 2 eps, 0)/lam, "
-          "so w2 dies at eps0 = mu/2 - sigma/(2 sqrt(pi)), before w1", "symbolic", "sigma < sqrt(pi) mu for eps0 > 0"),
+          "so w2 dies at eps0 = mu/2 - sigma/(2 sqrt(pi)), before w1", "symbolic", "sigma < sqrt(pi) mu for eps0 > 0",
+          penalty="(w1, w2)"),
     Claim("T1-W", "new", "A general linear classifier has the minimiser [w1 (I - J/3) | -w2 (I - J/3)] with lam = "
           "2 lam_F: two weights are enough", "symbolic", "convex loss of score differences, invariant under permuting "
-          "the classes; lam_F > 0"),
+          "the classes; lam_F > 0", penalty="W"),
     Claim("N1", "new", "The loss drops w2 exactly where an infinitesimal w2 stops raising joint accuracy: "
           "P'(0+) = p_e(0) E[M], eps0 = E[min C]/2", "symbolic",
-          "M independent of e; E|M| finite; p_e bounded, continuous and positive at 0"),
+          "M independent of e; E|M| finite; p_e bounded, continuous and positive at 0", penalty="any"),
     Claim("U1", "new", "Theorem 1's thresholds are those of every loss phi(min_j m_j), phi convex and falling: w2 > 0 "
           "iff eps < eps0 = E[min C]/2, w1 > 0 iff eps < mu/2; for phi((1-b) min m + b mean m) the first is eps1",
           "symbolic", "any noise law without atoms, e independent of c; phi'(0) < 0 exists; a finite risk; the penalty "
-          "convex, rising in w1, of slope 0 in w2 at w2 = 0 and in w1 at 0"),
+          "convex, rising in w1, of slope 0 in w2 at w2 = 0 and in w1 at 0",
+          penalty="any"),
     Claim("U1-l1", "new", "With l1 decay lam_1 |w2| beside the penalty U1's threshold is eps0 - lam_1/2", "refuted",
           "as U1; b = 0", instead="it is where E[M] = lam_1/E[-phi'(w1 e)] at the best w1 on w2 = 0: eps0 - lam_1/2 "
-          "for the margin loss alone, below it for a phi that falls by at most 1 per unit, as hinge does"),
+          "for the margin loss alone, below it for a phi that falls by at most 1 per unit, as hinge does",
+          penalty="any"),
     Claim("U1-smoothing", "new", "Theorem 3 for every loss of U1: below eps1, w2 is larger than without smoothing",
           "refuted", "as U1; 0 < b < 1", instead="only between eps0 and eps1, where it is 0 without; the ratio w2/w1 "
-          "rises in every case tried"),
+          "rises in every case tried", penalty="(w1, w2)"),
     # Section 2: robust accuracy
     Claim("T2-pair", "paper", "Accuracy against any one other class rises with w2 up to w2 = w1, then falls",
           "symbolic", "eps < mu/2"),
@@ -59,66 +67,93 @@ CLAIMS = (
           "0 iff eps >= eps0; above, it rises with k", "symbolic", "eps < mu/2",
           certified="k in [1/2, 8]: unimodal, one root, r_acc rising"),
     Claim("T2-unequal", "new", "At unequal noise joint accuracy is strictly unimodal, and the best ratio is positive "
-          "iff k_C = d_C/sigma_C > 1/sqrt(pi)", "symbolic", "d_E > 0; k_C <= 2 sqrt(2) k_E (else the "
-          "threshold is local only: at k_E = .01, k_C = .56 a large w2 beats none)"),
+          "iff k_C = d_C/sigma_C > 1/sqrt(pi)", "symbolic", "d_E > 0; k_E >= .046 or k_C <= 12.5 k_E (sharp up to "
+          "rounding: unimodality ends at k_E = .0454, k_C = .571536, the threshold at k_E = .029, k_C = .564)",
+          certified="F falls through its zeros for k_E >= .046 or k_C <= 12.5 k_E (derived for k_C <= 2.972 k_E)"),
     Claim("N2", "new", "The margin loss uses the cross-class feature too little: r_AT < r_acc", "symbolic",
-          "equal noise; eps < eps0", certified="k in (1/sqrt(pi), 8]"),
+          "equal noise; eps < eps0", certified="k in (1/sqrt(pi), 8]", penalty="(w1, w2)"),
     Claim("N2-unequal", "new", "N2 without its hypothesis of equal noise", "refuted", "eps < eps0",
-          instead="near the threshold r_acc/r_AT tends to sigma_E^2/(sigma_C^2 (1 - 1/pi)), which may be below 1"),
+          instead="near the threshold r_acc/r_AT tends to sigma_E^2/(sigma_C^2 (1 - 1/pi)), which may be below 1",
+          penalty="(w1, w2)"),
     # Section 3: soft labels
     Claim("T3", "paper", "Smoothed margin: w2 dies at eps1 = mu/2 - (1-b) sigma/(2 sqrt(pi)) > eps0, and is larger "
-          "than without smoothing below eps1", "symbolic", "0 < b < 1"),
+          "than without smoothing below eps1", "symbolic", "0 < b < 1", penalty="(w1, w2)"),
     Claim("T3-target", "new", "Theorem 3 for the soft-target margin", "refuted", "0 < b < 1",
           instead="the threshold is that of T1 with (1-b) mu - sigma/sqrt(pi) over 2 - 2b (delta*) or 2 - b (exact "
-          "attack): both below eps0"),
+          "attack): both below eps0", penalty="(w1, w2)"),
     Claim("N3", "new", "b* = 1 - sqrt(pi) k (1 - r_acc) maximises joint accuracy, lies in (0, 1) and increases "
           "with k; above eps0 every smoothing that revives w2 lowers it; every b in (0, 1) helps iff k is "
-          "above one crossover k_x", "symbolic", "smoothed margin; equal noise",
-          certified="k in (1/sqrt(pi), 8]: b* rising; one crossover k_x = 1.14537157938957640686..."),
+          "above one crossover k_x", "symbolic", "smoothed margin; equal noise; the crossover for k < 8: certified",
+          certified="k in (1/sqrt(pi), 8]: b* rising; one crossover k_x = 1.14537157938957640686...",
+          penalty="(w1, w2)"),
+    Claim("N3-entries", "new", "N3 with decay on the entries of W", "refuted", "smoothed margin; equal noise",
+          instead="smoothing reaches w2/w1 = 1/2 at most: b* lies in (0, 1) iff 1/sqrt(pi) < k < .852705697..., and "
+          "from there on every b raises accuracy", certified="r_acc = 1/2 at one k, between .852705697 and .852705698",
+          penalty="W"),
     # Section 4 and 9.3: cross-entropy
     Claim("S1", "new", "Cross-entropy: r_CE = (lam + sigma^2 A)/(lam + sigma^2 B) in (0, 1), B - A = 2 E[p_2 p_3]: "
-          "the deficit of w2 is the confusion between the wrong classes", "symbolic", "delta*; equal means and noises"),
+          "the deficit of w2 is the confusion between the wrong classes", "symbolic", "delta*; equal means and noises",
+          penalty="(w1, w2)"),
     Claim("CE-2D", "new", "Every cross-entropy expectation is two-dimensional; at the optimum E[p_2 T] = 0 and "
-          "2 E[p_2 x] = L |w| for a wrong class 2", "symbolic", "b = 0 for the conditions"),
+          "2 E[p_2 x] = L |w| for a wrong class 2", "symbolic", "b = 0 for the conditions", penalty="(w1, w2)"),
     Claim("T1-CE", "new", "Theorem 1's sharp threshold for cross-entropy", "refuted", "0 <= b < 2/3; delta*",
-          instead="both weights are positive for every eps < mu/2 and die together, with r -> (9L+2)/(9L+4)"),
+          instead="both weights are positive for every eps < mu/2 and die together, with r -> (9L+2)/(9L+4)",
+          penalty="(w1, w2)"),
     Claim("CE-monotone", "new", "r_CE falls strictly as eps grows", "certified", "b = 0; fixed lam and sigma; beyond "
           "the certified region tested only", certified="0.1 <= k <= 3, 0.001 <= lam/sigma^2 <= 10; 0 < k <= 1.1, "
-          "every lam; 1.1 <= k <= 3.5, lam/sigma^2 >= 10"),
+          "every lam; 1.1 <= k <= 3.5, lam/sigma^2 >= 10", penalty="(w1, w2)"),
     Claim("T1-temp", "new", "The log-sum-exp over the wrong classes decouples and tends to the margin solution: "
-          "|w_tau - w*| <= sqrt(2 tau log(K-1)/lam); w2 > 0 for every eps < mu/2", "symbolic", "lam > 0"),
+          "|w_tau - w*| <= sqrt(2 tau log(K-1)/lam); w2 > 0 for every eps < mu/2", "symbolic", "lam > 0",
+          penalty="(w1, w2)"),
     Claim("T1-temp-plain", "new", "Plain softmax cross-entropy tends to the margin solution as the temperature falls",
-          "refuted", "lam > 0", instead="its weights tend to 0: w_tau = tau v"),
+          "refuted", "lam > 0", instead="its weights tend to 0: w_tau = tau v", penalty="(w1, w2)"),
     Claim("T3-CE", "new", "Theorem 3 for label-smoothed cross-entropy under delta*", "refuted", "0 <= b < 2/3",
           instead="w1 + w2 falls as b grows (symbolic); w1, w2 and r each fall for k <= 1.5, w1 and w2 for k <= 3 "
-          "(certified); r can rise a little for large k and tiny lam, and all of them at unequal noise",
+          "(certified); r can rise a little for large k and tiny lam; at unequal noise each can rise (T3-CE-unequal)",
           certified="0 < k <= 1.5 (w1, w2, r), 1.5 <= k "
-          "<= 3 (w1, w2), every lam; r rises at k = 4, lam/sigma^2 near 1e-9, b near 1e-7"),
+          "<= 3 (w1, w2), every lam; r rises at k = 4, lam/sigma^2 near 1e-9, b near 1e-7", penalty="(w1, w2)"),
+    Claim("T3-CE-unequal", "new", "At unequal noise, too, w1, w2 and r fall as b grows under delta* (T3-CE)", "refuted",
+          "equal means; 0 <= b < 2/3", instead="w1 + w2 falls, but each of the three can rise, and r by far: from 1.17 "
+          "to 51 as b goes from 0 to .01 at d = 6.3766, sigma_E = 1, sigma_C = .12699, lam = 3.262e-5",
+          certified="w2 and r rise there near b = 3e-5; w1 rises at d = 12.579, sigma_C = 2.7345, lam near 1.251e-6, b "
+          "near 1e-7", penalty="(w1, w2)"),
     Claim("T3-CE-rates", "new", "Under delta* w1, w2 and r fall in b iff three differences of curvatures at the "
           "minimiser are positive: (1+x) Q > w2 x (x A_2 - Q_2), Q > w2 x (Q_1 - x A_1), x = w1/w2 - 1, and the slope "
-          "of x A - Q along the ray", "symbolic", "0 <= b < 2/3"),
+          "of x A - Q along the ray", "symbolic", "0 <= b < 2/3", penalty="(w1, w2)"),
     Claim("T3-CE-exact", "new", "Under the attack that maximises the smoothed loss itself, smoothing can raise or "
-          "lower r", "tested", "0 < b < 2/3"),
+          "lower r", "tested", "0 < b < 2/3", penalty="(w1, w2)"),
     Claim("S1-exact", "new", "Under the exact attack r = (lam + sigma_E^2 A)/(lam + sigma_C^2 B), A = E[F_jj + 2 F_jk "
           "+ F_kk], B = E[F_jj + F_kk + 2 rho F_jk] of the attacked loss F; at equal noises r > 1 iff the risk rises "
-          "with the correlation of the cross-class features", "symbolic", "equal means; both weights positive"),
+          "with the correlation of the cross-class features", "symbolic", "equal means; both weights positive",
+          penalty="(w1, w2)"),
     Claim("T1-CE-exact", "new", "Under the exact attack, too, both weights live until mu/2 and die together, lam w_i "
           "<= (mu - 2 eps) E[pi - b]", "symbolic", "equal means; 0 < b < 2/3; lam > 0; any noises and rho",
-          certified="its lemma (which vertices can win), for every 0 < b < 2/3"),
+          certified="its lemma (which vertices can win), for every 0 < b < 2/3", penalty="(w1, w2)"),
     Claim("T1-CE-exact-unequal", "new", "Under the exact attack the weight of the smaller mean is 0 from strictly "
           "before half that mean on; when w2 dies depends on neither sigma_C nor rho", "symbolic", "unequal means; "
-          "0 < b < 2/3; lam > 0; that there is one such eps: seen on a grid"),
+          "0 < b < 2/3; lam > 0; that there is one such eps: seen on a grid", penalty="(w1, w2)"),
     Claim("N4", "new", "Cross-entropy uses the cross-class feature too much: r_CE > r_acc for every lam", "certified",
-          "equal noise; b = 0; 0 < k <= 2.41405", certified="0 < k <= 2.41405, every lam >= 0"),
+          "equal noise; b = 0; 0 < k <= 2.41405", certified="0 < k <= 2.41405, every lam >= 0", penalty="(w1, w2)"),
     Claim("N4-end", "new", "N4 for every k", "refuted", "equal noise; b = 0", instead="it ends between k = 2.41405 and "
-          "2.41406", certified="the counterexamples k = 2.5, lam/sigma^2 = 1.7 and k = 2.41406, lam/sigma^2 = 1.57789"),
+          "2.41406", certified="the counterexamples k = 2.5, lam/sigma^2 = 1.7 and k = 2.41406, lam/sigma^2 = 1.57789",
+          penalty="(w1, w2)"),
+    Claim("N4-entries", "new", "N4 with decay on the entries of W", "refuted", "equal noise; b = 0",
+          instead="r_CE tends to 1/2 as the decay grows, below r_acc for k > .8527: cross-entropy, too, uses too "
+          "little, r_CE = .6295 < r_acc = .6365 at k = 1, lam_e/sigma^2 = .1", certified="the counterexamples (k, "
+          "lam_e/sigma^2) = (1, .1), (1.2, .1), (2, .0001), lam_c = 2 lam_e", penalty="W"),
     Claim("N5", "new", "Distillation: the conditions of S1 with the teacher's confusion as a pull towards its weights; "
-          "it can raise or lower w2/w1", "symbolic", "teacher and student on the same input for tbar; w >= 0"),
+          "it can raise or lower w2/w1", "symbolic", "teacher and student on the same input for tbar; w >= 0",
+          penalty="(w1, w2)"),
     # Section 5 and 9.2: generalisations
     Claim("G-noise", "new", "eps0 = mu_C/2 - sigma_C sqrt((1-rho)/pi)/2; for any location-scale noise mu/2 - G/4, G "
-          "the Gini mean difference", "symbolic", "finite mean"),
+          "the Gini mean difference", "symbolic", "finite mean", penalty="any"),
+    Claim("G-decay", "new", "Decays lam_e of w1, lam_c of w2, q = lam_e/lam_c: eps0, eps1 and mu/2 stay; the margin "
+          "losses' ratio is q times as large and b* = 1 - sqrt(pi) k (1 - r_acc/q), in (0, 1) iff q r_AT < r_acc < q; "
+          "r_CE = (lam_e + sigma^2 A)/(lam_c + sigma^2 B), with the limit (9 L_e + 2)/(9 L_c + 4) at mu/2; decay on "
+          "the entries of W is q = 1/2, on the row-centred W q = 1", "symbolic", "equal means and noises; delta*",
+          penalty="any"),
     Claim("G-K", "new", "K classes: eps0 = (mu - sigma e_{K-1})/2 in design A, mu/2 - sigma e_{K-1}/(2(K-2)) in "
-          "design B: as K grows A loses the feature, B keeps it", "symbolic"),
+          "design B: as K grows A loses the feature, B keeps it", "symbolic", penalty="any"),
     Claim("G-joint-K", "new", "For K classes dP/dr has the sign of E[T] under the density of 9.2", "symbolic",
           "design A; equal noise"),
     Claim("C1", "new", "max imr''/(1 + imr') = .6070554...: the third central moment of a normal law times a "
@@ -127,15 +162,15 @@ CLAIMS = (
     Claim("T2-joint-K", "new", "T2-joint' for every K >= 3: strictly unimodal, r_acc = 0 iff k <= e_{K-1}", "symbolic",
           "design A; equal noise"),
     Claim("N2-K", "new", "r_AT = 1 - e_{K-1}/k < r_acc for every K >= 3, and b*_K lies in (0, 1)", "symbolic",
-          "design A; equal noise; k > e_{K-1}"),
+          "design A; equal noise; k > e_{K-1}", penalty="(w1, w2)"),
     Claim("T2-joint-B", "new", "T2-joint' in design B: strictly unimodal, r_acc = 0 iff k <= e_{K-1}/(K-2), rising "
           "with k", "symbolic", "design B; equal noise; K >= 3"),
     Claim("N2-B", "new", "In design B with decay on every entry of W, r_AT = 1 - e_{K-1}/((K-2) k) < r_acc and "
           "the best smoothing lies in (0, 1)", "symbolic", "design B; equal noise; k > e_{K-1}/(K-2); decay on (w1, "
-          "w2) alone reverses it"),
+          "w2) alone reverses it", penalty="W"),
     Claim("G-lp", "new", "An l_p attack costs eps 2^{1/q} |w|_q: w2 dies before w1 iff p = inf; the ratio lies below, "
           "at, above that of eps = 0 for p > 2, = 2, < 2", "symbolic", "margin loss; three classes; "
-          "sigma < sqrt(pi) mu; eps > 0, up to w = 0"),
+          "sigma < sqrt(pi) mu; eps > 0, up to w = 0", penalty="(w1, w2)"),
     # Section 6 and 9.1: dynamics
     Claim("D1", "new", "In the flow of the wrong-class log-sum-exp r falls from 1 to max(1 - (1-b)/(k sqrt(pi)), 0); "
           "accuracy first rises, then falls, iff eps < eps0 and b < b*", "symbolic", "equal noise; lam = 0; no "
@@ -156,6 +191,9 @@ CLAIMS = (
     Claim("D4", "new", "Rare wrong cross-class evidence is an l1 pull: w2 is never learned, learned and then "
           "forgotten, or kept; forgetting costs more than ten points near the lower end of its range at k = 1",
           "symbolic", "p -> 0, p S -> kappa; bulk noise of C zero; lam = 0; the ten points: tested"),
+    Claim("D4-flows", "new", "As p -> 0 the flows of D4's mixtures tend to that of the limit, |w_p - w|^2 <= 4 t "
+          "sup|R_p - R|, and so do their ends; yet w2(oo) > 0 for every p > 0: where w2 is forgotten it is y* p/kappa "
+          "+ o(p)", "symbolic", "as D4; y* the root of kappa psi(y) = d pibar_1"),
     Claim("D4-unimodal", "new", "Where w2 is forgotten, w1 rises for ever and w2 rises once, then falls to 0",
           "symbolic", "as D4, d pibar_1 <= gamma < d pi_0; no remedy"),
     Claim("D4-accuracy", "new", "Where w2 is forgotten, accuracy is unimodal in time", "refuted", "as D4",
@@ -173,11 +211,11 @@ CLAIMS = (
     Claim("mCAS", "new", "CAS and margin-CAS for features shared by m of K classes; margin-CAS is invariant under "
           "common rows, scale and rescaled features", "symbolic", "exact class means"),
     Claim("P-linear", "new", "A linear softmax classifier trained on samples has the ratio r_CE at lam = 2 lam_F",
-          "tested", "delta*; within sampling error"),
+          "tested", "delta*; within sampling error", penalty="W"),
     Claim("E-margins", "new", "r, k and the wrong-class spread follow from margins alone: corr = 1/(1+r^2), k = "
           "(mean/sd) sqrt(1+r^2)/(1+r), spread = w2 sigma e_{K-1}; at tau* the wrong-class log-sum-exp has r_acc",
           "symbolic", "design A; equal normal noise; no image difficulty common to all margins, which lowers r; "
-          "tau*: three classes, k > 1/sqrt(pi)"),
+          "tau*: three classes, k > 1/sqrt(pi)", penalty="(w1, w2)"),
     # Section 10: what no linear classifier can say
     Claim("B1", "new", "No classifier has a robust error below q_E (1 - (1 - (1-q)^K)/(K q)) in design A, q_E q^(n-1) "
           "(q n/K + (1-q) n/2) in design B, and one attains it: q^2 - q^3/3 for three classes. Cross-class features "

@@ -6,6 +6,7 @@ from operator import add, ge, gt, lt
 
 import pytest
 
+import tests.properties.test_properties_decay
 import tests.properties.test_properties_readings  # noqa: F401 - registers its properties
 from synthmodel.accuracy.three_classes import b_star, r_acc
 from synthmodel.solvers.margin_closed import eps0
@@ -85,6 +86,18 @@ MUTANTS = {
     "N1-sample: one feature for two": ("learning_curve", {"one": lambda chance: chance}),
     "N1-sample: the chance falls with k": ("learning_curve", {"compare": lt}),
     "N1-sample: the larger feature": ("the_weights_of_a_sample", {"least": max}),
+    "G-decay: lam_c/lam_e for lam_e/lam_c": ("margin_decay", {"quotient": lambda e, c: c / e}),
+    "G-decay: 0 < b* < 1 as under one decay": ("best_smoothing_under_decay", {"inside": lambda used, best, q: True}),
+    "G-decay: 0 < b* < 1 iff r_acc < q": ("best_smoothing_under_decay", {"inside": lambda used, best, q: best < q}),
+    "G-decay: the limit of one decay": ("cross_entropy_decay", {"limit": lambda law, e, c: ratio_limit(law, e)}),
+    "G-decay: w2 rises with lam_c": ("cross_entropy_decay", {"compare": lt}),
+    "N3-entries: turns at k = 1": ("n3_entries", {"turn": "1"}),
+    "N3-entries: decay on the weights": ("n3_entries", {"penalty": "weights"}),
+    "N4-entries: for k up to 2": ("n4_entries", {"last": 2}),
+    "N3: full smoothing loses for large k": ("n3_crossover_far", {"compare": lt}),
+    "T2-unequal: from k_E = .045 on": ("t2_unequal", {"least": "45/1000"}),
+    "T3-CE-unequal: r falls": ("sum_falls_at_unequal_noise", {"quantity": lambda found: found.ratio}),
+    "D4-flows: w2 has no slope at 0": ("slope_at_no_cross_class_weight", {"compare": gt}),
     "mCAS: B(K-2,m-2) for B(K-3,m-2)": ("margin_cas", {"most": 2}),
 }
 

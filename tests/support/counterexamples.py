@@ -151,6 +151,37 @@ def n4_end(k="5/2", decay="17/10", guess=("0.35616228", "0.34925279"), between="
     return [w1, w2, number(between) - w2 / w1, accuracy_slope(between, k)], [(w2 / w1, 6)]
 
 
+def n3_entries(k=1):
+    """With decay on the entries of W the ratio is below 1/2 for every b: there accuracy still rises (T2-joint')."""
+    return [accuracy_slope("1/2", k)], []
+
+
+def n4_entries(points=((1, "1/10", ("1.15509451", "0.72709474"), "633/1000"),
+                       ("6/5", "1/10", ("1.18679696", "0.75738409"), "7/10"),
+                       (2, "1/10000", ("3.58038181", "3.37139001"), "946/1000"))):
+    """r_CE < `between`, where accuracy still rises, with the decays L of w1 and 2 L of w2."""
+    margins, seen = [], []
+    for k, decay, guess, between in points:
+        w1, w2 = minimiser(CrossEntropy(Fraction(k)), guess, decay, 2 * Fraction(decay))
+        margins += [w1, w2, number(between) - w2 / w1, accuracy_slope(between, k)]
+        seen.append((w2 / w1, 6))
+    return margins, seen[:1]
+
+
+def t3_ce_unequal(b="1/10000", steep="1/1000000"):
+    """w2 rises from smoothing 0 to b, and with it w2/w1; elsewhere w1 rises (sigma_E = 1, eps = 0)."""
+    margins = [number(b), number(steep)]
+    for k, noise, lam, which, smoothing, guesses in (
+            ("6.3766", "0.12699", "3.262e-5", 1, b, (("0.95464978", "1.11955451"), ("0.30696210", "1.24528749"))),
+            ("12.579", "2.7345", "1.251e-6", 0, steep, (("0.87660984", "0.60397330"), ("0.96103119", "0.23142687")))):
+        low, high = (minimiser(CrossEntropy(Fraction(k), Fraction(share), Fraction(noise)), guess, Fraction(lam))
+                     for share, guess in zip((0, smoothing), guesses, strict=True))
+        margins += [*low, *high, high[which] - low[which]]
+        if which:
+            margins.append(high[1] / high[0] - low[1] / low[0])
+    return margins, []
+
+
 def above_ray(model, r, low, high):
     """Balls that are positive if the risk is least at a ratio above r: by convexity, where it is least on that ray,
     w1 between `low` and `high`, its gradient is perpendicular to the ray and must point away from that side.
@@ -265,6 +296,9 @@ CASES = {
     "T1-temp-plain": (t1_temp_plain, {"tau": 1}),
     "T3-CE": (t3_ce, {"b": 0, "guess": ("1.35502820", "1.23371611")}),
     "N4-end": (n4_end, {"k": 2, "guess": ("0.396", "0.370"), "between": "19/20"}),
+    "N3-entries": (n3_entries, {"k": "4/5"}),
+    "N4-entries": (n4_entries, {"points": ((1, "1/100000", ("1.90", "1.515"), "633/1000"),)}),
+    "T3-CE-unequal": (t3_ce_unequal, {"b": "1/100"}),
     "D2-monotone": (d2_monotone, {"end": "1/100"}),
     "D2-overshoot": (d2_overshoot, {"end": 3, "corner": ("0.66", "0.54"), "cells": (1, 1)}),
     "D4-accuracy": (d4_accuracy, {"k": "3/10", "times": ("4/25", "44/25")}),

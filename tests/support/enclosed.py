@@ -166,13 +166,14 @@ class CrossEntropy:
 
     k: Fraction
     b: Fraction = Fraction(0)
+    noise: Fraction = Fraction(1)  # sigma_C/sigma_E: then k = d/sigma_E, and w is in units of 1/sigma_E
 
     def shape(self, w):
-        w1, w2 = w
+        w1, w2 = w[0], number(self.noise) * w[1]
         square = w1 * w1 + w2 * w2 / 2
         at_zero = isinstance(square, arb) and not square > 0
         spread = arb(0).union(square.upper().sqrt()) if at_zero else (square.log() / 2).exp()  # tighter than sqrt
-        return number(self.k) * (w1 + w2), spread, w2 / arb(2).sqrt()
+        return number(self.k) * (w[0] + w[1]), spread, w2 / arb(2).sqrt()
 
     def rules(self, w):
         """For all weights up to w."""
@@ -182,7 +183,7 @@ class CrossEntropy:
     def force(self, w, rules):
         wrong, own, others = chances(spreads, *self.shape(w), rules)
         pull = number(self.k) * (wrong - number(self.b))
-        return pull - w[0] * own, pull - w[1] * others
+        return pull - w[0] * own, pull - w[1] * number(self.noise) ** 2 * others
 
 
 @dataclass(frozen=True)
@@ -220,10 +221,12 @@ def enclosed(model, w, quantity=force):
     return values
 
 
-def minimiser(model, w, decay):
-    """Balls that hold the weights of least risk + (decay/2)|w|^2, if w is a good guess; decay > 0."""
+def minimiser(model, w, decay, other=None):
+    """Balls that hold the weights of least risk + (decay w1^2 + other w2^2)/2, if w is a good guess; other >= decay."""
     w, decay = numbers(*w), number(decay)
-    radius = sum(abs(force - decay * x) for x, force in zip(w, enclosed(model, w), strict=True)).upper() / decay.lower()
+    decays = decay, decay if other is None else number(other)
+    radius = sum(abs(force - lam * x) for lam, x, force in
+                 zip(decays, w, enclosed(model, w), strict=True)).upper() / decay.lower()
     return [x + arb(0, radius.upper()) for x in w]
 
 

@@ -22,7 +22,7 @@ from itertools import pairwise
 
 from flint import arb, arb_series
 
-from synthmodel.certificates.checker import Series, precision
+from synthmodel.certificates.checker import Lemma, Series, precision
 from synthmodel.certificates.gaussian_means import Means, largest, moments
 from synthmodel.certificates.proofs.ce_monotone import BITS, lift
 from synthmodel.model.setting import checked
@@ -204,6 +204,45 @@ def ratio_rises(k: arb, w1: arb, w2: arb) -> bool | None:
         return True if L > 0 and 0 < b < arb(2) / 3 and found["r"] < 0 else None
 
 
+def unequal(d: str, s_c: str, w1: str, w2: str) -> tuple[arb, arb, arb, arb]:
+    """(b, lam, w1', w2') as balls: w' > 0 where w = (w1, w2) rises in b at unequal noise, sigma_E = 1, mean d.
+
+    w is the minimiser for just one lam and one b: w1 (lam + A) = w2 (lam + s_c^2 (A + Q)) = d (P - b) (S1), in the
+    plane of (w1, s_c w2). w' is w's slope in b times det H/d > 0, (h12 - h22, h12 - h11) (T3-CE-rates).
+
+    >>> b, lam, *rises = unequal("6.3766", "0.12699", "0.566712", "1.17305")
+    >>> abs(b - arb("3e-5")) < 1e-9, abs(lam - arb("3.262e-5")) < 1e-9, rises[0] < 0 < rises[1]
+    (True, True, True)
+    """
+    with precision(BITS):
+        mean, noise, first, second = (arb(side) for side in (d, s_c, w1, w2))
+
+        def plane(w1: Series, w2: Series) -> tuple[Series, Series, Series]:
+            v2 = noise * w2
+            return mean * (w1 + w2), w1 * w1 + v2 * v2 / 2, v2 * v2 / 2
+
+        tables = moments(*plane(first, second))
+        P, A, Q = 0 - tables[0](1, 0), tables[0](2, 0), tables[1](0, 0)
+        own, other = A, noise * noise * (A + Q)
+        lam = (second * other - first * own) / (first - second)
+
+        def slopes(w1: Series, w2: Series) -> tuple[arb, arb, arb]:  # of P, of `own` and of `other` along a line
+            M, q = (lift(F, *plane(w1, w2)) for F in tables)
+            return 0 - M(1, 0)[1], M(2, 0)[1], noise * noise * (M(2, 0) + q(0, 0))[1]
+
+        P1, own1, _ = slopes(arb_series([first, 1]), arb_series([second, 0]))
+        P2, own2, other2 = slopes(arb_series([first, 0]), arb_series([second, 1]))
+        h11, h12 = lam + own + first * own1 - mean * P1, first * own2 - mean * P2
+        h22 = lam + other + second * other2 - mean * P2
+        return P - first * (lam + own) / mean, lam, h12 - h22, h12 - h11
+
+
+def unequal_rises(point: str, which: int) -> arb:
+    """1 if that weight rises in b at UNEQUAL[point], for a lam > 0 and a 0 < b < 2/3, else undecided."""
+    b, lam, *rises = unequal(*UNEQUAL[point])
+    return arb(1) if lam > 0 and 0 < b < arb(2) / 3 and rises[which] > 0 else arb.nan()
+
+
 def slabs(certificate: Callable[[float, float], tuple[bool | None, int]],
           cuts: Sequence[float]) -> tuple[bool | None, int]:
     """Prove the certificate on each slab in k between the cuts: (outcome, cells) of all together."""
@@ -216,7 +255,11 @@ def smoothing_raises() -> tuple[bool | None, int]:
     return ratio_rises(arb(4), arb("3.1536833"), arb("3.15296006")), 1
 
 
+UNEQUAL = {"w1": ("12.579", "2.7345", "0.9051006", "0.4736178"), "w2": ("6.3766", "0.12699", "0.566712", "1.17305")}
+
 LEMMAS = {
+    **{f"unequal_noise_{name}": Lemma((), ((lambda name=name, i=i: unequal_rises(name, i), 1),))
+       for i, name in enumerate(UNEQUAL)},
     "smoothing_lowers_all": partial(slabs, smoothing, (0, 0.1, 0.5, 1, 1.25, 1.5)),
     "smoothing_lowers_weights": partial(slabs, partial(smoothing, wanted=("w1", "w2")), (1.5, 2, 2.5, 3)),
     "smoothing_raises_ratio": smoothing_raises,

@@ -1,8 +1,19 @@
 """A check for each claim: a function without arguments that returns its Evidence. A module for each part."""
 
-from synthmodel.claims.checks import bayes, cas, exact_attack, flows, general, samples, softmax, theorems, universal
+from synthmodel.claims.checks import (
+    bayes,
+    cas,
+    decays,
+    exact_attack,
+    flows,
+    general,
+    samples,
+    softmax,
+    theorems,
+    universal,
+)
 
 __all__ = ["CHECKS"]
 
 CHECKS = {**theorems.CHECKS, **softmax.CHECKS, **general.CHECKS, **flows.CHECKS, **cas.CHECKS,
-          **samples.CHECKS, **exact_attack.CHECKS, **bayes.CHECKS, **universal.CHECKS}
+          **samples.CHECKS, **exact_attack.CHECKS, **bayes.CHECKS, **universal.CHECKS, **decays.CHECKS}

@@ -223,9 +223,22 @@ def check_t2_unequal() -> Evidence:
         best = best_ratio(setting, eps)
         errors.append(float((best > 0) != (d / s_c > 1 / math.sqrt(math.pi))))
         errors.append(accuracy_of(setting, 0.7, eps)[0] - joint_unequal(0.7, d, d, s_e, s_c))
+    for k_e, k_c, turns in ((0.046, 0.5716, 1), (0.2, 1.5, 1), (0.01, 0.12, 0), (0.046, 0.5641, 0),
+                            (0.0454, 0.571536, 3)):
+        wrong += sign_changes(k_e, k_c) != turns
+    wrong += joint_unequal(2.0, 0.029, 0.564, 1.0, 1.0) <= stats.norm.cdf(0.029)  # the threshold's end
     error = float(np.max(np.abs(errors)))
     return Evidence(wrong == 0 and error <= 1e-9, "sigma_e in {.35,.8}, sigma_c in {.3,.6}, eps in {0,.2,.35}, r in "
-                    "{.1,.4,.8,1.5}: 48 signs", error, "largest error of the accuracy (allowed: 1e-09)")
+                    "{.1,.4,.8,1.5}: 48 signs; rises and falls at the bounds of k_E and k_C", error,
+                    "largest error of the accuracy (allowed: 1e-09)")
+
+
+def sign_changes(k_e: float, k_c: float) -> int:
+    """How often dP/dr changes its sign, P the mean of Phi(k_c + e/r)^2 over e ~ N(k_e, 1), by its integrand's slope."""
+    c = 9 * NODES  # dP/dr = E[m p_e(-r m)], m = k_c + the smaller of two normals
+    density = 9 * WEIGHTS * 2 * stats.norm.pdf(c) * stats.norm.sf(c) * (k_c + c)
+    slopes = np.exp(-(np.geomspace(1e-3, 10, 400)[:, None] * (k_c + c) + k_e)**2 / 2) @ density
+    return int(np.count_nonzero(np.diff(np.sign(slopes))))
 
 
 def check_n2_unequal() -> Evidence:

@@ -4,11 +4,12 @@ import math
 from itertools import product
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.optimize import brentq, root
+from scipy.special import expit, ndtr
 
 from synthmodel.claims.evidence import Evidence
 from synthmodel.flows.finite_outliers import Outliers
-from synthmodel.flows.rare_outliers import forgetting_range, limit_flow
+from synthmodel.flows.rare_outliers import exclusive_optimum, forgetting_range, limit_flow
 
 __all__ = ["CHECKS", "outlier_risk"]
 
@@ -50,6 +51,57 @@ def check_d4() -> Evidence:
     holds &= min(margins) > -1e-12
     return Evidence(bool(holds), "k in {.3,1,2}, K in {3,10}, each regime; t to 1e4", float(points),
                     "loss of accuracy at k = 1, K = 3, gamma = 1.0001 d pibar_1")
+
+
+def outlier_slopes(w1: float, w2: float, p: float, size: float, z: np.ndarray) -> np.ndarray:
+    """(-dR/dw1, -dR/dw2), K = 3, d = s_E = 1: e over an even grid, outliers over a grid dense where they are 0."""
+    weights = np.exp(-z * z / 2) / np.exp(-z * z / 2).sum()
+    h = 0.02 * np.sinh(np.linspace(-6.5, 6.5, 801))
+    inner = np.abs(h) < 8
+    chance = (np.exp(-h * h / 2) * np.gradient(h))[inner]
+    c, chance = 1 + size * h[inner], chance / chance.sum()
+    total = np.zeros(2)
+    for c_j, c_l, share in ((np.ones(1), 1.0, np.array([(1 - p)**2])), (c, 1.0, 2 * p * (1 - p) * chance),
+                            (np.repeat(c[::16], len(c[::16])), np.tile(c[::16], len(c[::16])),
+                             p * p * np.outer(*[chance[::16] / chance[::16].sum()] * 2).ravel())):
+        margins = w1 * (1 + z)[:, None] + w2 * np.stack(np.broadcast_arrays(c_j, c_l))[:, None, :]
+        odds = np.exp(np.minimum(-margins, 600) - np.maximum(0, -margins.min(axis=0)))
+        chances = odds / (np.exp(-np.maximum(0, -margins.min(axis=0))) + odds.sum(axis=0))
+        total += [((1 + z) * weights) @ chances.sum(axis=0) @ share,
+                  (weights @ chances[0] * c_j + weights @ chances[1] * c_l) @ share]
+    return total
+
+
+def rare_end() -> tuple[float, float]:
+    """(y*/kappa, w1o) at K = 3, k = 1, gamma = .4 d: the limit of w2(oo)/p."""
+    kappa, z = 0.2 * math.sqrt(2 * math.pi), np.linspace(-8, 8, 801)
+    weights = np.exp(-z * z / 2) / np.exp(-z * z / 2).sum()
+    w1, (low, _) = exclusive_optimum(1.0), forgetting_range(1.0)
+
+    def psi(y: float) -> float:  # p_j = 1/(1 + (1 + odds)/(odds exp(-y Z))), odds = exp(-w1 e) of the other wrong class
+        odds = -w1 * (1 + z)[:, None]
+        return -2 * weights @ expit(odds - y * z - np.logaddexp(0, odds)) @ (weights * z)
+    return brentq(lambda y: kappa * psi(y) - low, 0.1, 40) / kappa, w1
+
+
+def check_d4_flows() -> Evidence:
+    """The flows at t = 10 and the ends for ever rarer outliers, each from the mixture's own slopes."""
+    goal, w1 = rare_end()
+    z, gaps = np.linspace(-8, 8, 161), []
+    for p in (0.02, 0.005):
+        size = 0.2 * math.sqrt(2 * math.pi) / p
+        found = root(lambda log_w, p=p, size=size: outlier_slopes(np.exp(log_w[0]), np.exp(log_w[1]), p, size, z),
+                     np.log([w1, goal * p]))
+        gaps.append(np.exp(found.x[1]) / p - goal)
+    limit = limit_flow(1.0, 0.4, [0.0, 10.0])
+    distance = []
+    for p in (0.04, 0.01):
+        path = Outliers(1.0, 1.0, 0.01, p, 0.2 * math.sqrt(2 * math.pi) / p).flow(np.array([0.0, 10.0]))
+        distance.append(math.hypot(path.w1[-1] - limit.w1[-1], path.w2[-1] - limit.w2[-1]))
+    holds = all(-0.3 < gap < 0 for gap in gaps) and abs(gaps[1]) < 0.3 * abs(gaps[0])
+    return Evidence(bool(holds and distance[1] < 0.3 * distance[0]), "K = 3, k = 1, gamma = .4 d, p in {.02,.005}",
+                    float(goal + gaps[1]), "w2(oo)/p at p = .005", f"it tends to {goal:.3f}; at t = 10 the flows are "
+                    f"{distance[0]:.3f} and {distance[1]:.3f} from the limit's at p = .04 and .01")
 
 
 def check_d4_unimodal() -> Evidence:
@@ -116,5 +168,5 @@ def check_d4_smoothing() -> Evidence:
                     float(smoothed.accuracy[-1] - plain.accuracy[-1]), "gain of final accuracy", example)
 
 
-CHECKS = {"D4": check_d4, "D4-unimodal": check_d4_unimodal, "D4-accuracy": check_d4_accuracy,
-          "D4-remedies": check_d4_remedies, "D4-smoothing": check_d4_smoothing}
+CHECKS = {"D4": check_d4, "D4-flows": check_d4_flows, "D4-unimodal": check_d4_unimodal,
+          "D4-accuracy": check_d4_accuracy, "D4-remedies": check_d4_remedies, "D4-smoothing": check_d4_smoothing}

@@ -2,6 +2,6 @@
 sharing; and what no classifier can beat.
 """
 
-from synthmodel.symbolic.general import any_law, bayes, many_classes, pairs
+from synthmodel.symbolic.general import any_law, bayes, decays, many_classes, pairs
 
-__all__ = ["any_law", "bayes", "many_classes", "pairs"]
+__all__ = ["any_law", "bayes", "decays", "many_classes", "pairs"]

@@ -4,11 +4,12 @@ from synthmodel.symbolic.softmax import (
     cross_entropy,
     exact_attack,
     log_sum_exp,
+    monotone,
     smoothing,
     soft_labels,
     two_dimensions,
     vertices,
 )
 
-__all__ = ["cross_entropy", "exact_attack", "log_sum_exp", "smoothing", "soft_labels", "two_dimensions",
+__all__ = ["cross_entropy", "exact_attack", "log_sum_exp", "monotone", "smoothing", "soft_labels", "two_dimensions",
            "vertices"]

@@ -3,7 +3,7 @@
 import sympy as sp
 
 from synthmodel.symbolic import symbols as s
-from synthmodel.symbolic.derivation import Stated, check, claim, derive
+from synthmodel.symbolic.derivation import Stated, Steps, check, claim, derive
 from synthmodel.symbolic.symbols import Imr, explicit, normal_pdf
 
 
@@ -29,6 +29,34 @@ def n2() -> Stated:
         check("the numerator is positive. So F(r_AT, k) > 0: r_AT < r_acc by T2-joint'.", squared, ">",
               10 * bound, on=s.INSIDE),
     ), ("T2-joint'", s.SIGNS), {"bracket": bracket}
+
+
+def crossover_steps() -> Steps:
+    """For k >= 8 full smoothing beats none: P(1, k) > P(r, k) at r = r_AT."""
+    used = {s.k: 1 / (s.ROOT_PI * (1 - s.r))}  # k where r_AT = r
+    # both margins wrong: Phi(-both) at most
+    gap, both = 2 * s.k**2 - s.h**2, 2 * s.k * (1 + s.r) / sp.sqrt(4 + 2 * s.r**2)
+    small = sp.exp(-16)
+    return (
+        check("The crossover for k >= 8. A margin is wrong with probability Phi(-h), at r = 1 Phi(-sqrt(2) k):",
+              s.h.subs(s.r, 1), "=", sp.sqrt(2) * s.k),
+        check("at r = r_AT 2 k^2 - h^2 is", gap.xreplace(used), "=", 1 / (s.PI * (1 + s.r**2))),
+        check("at least 1/(2 pi).", (1 / (s.PI * (1 + s.r**2))).subs(s.r, 1 / (1 + s.tau)), ">", 1 / (2 * s.PI)),
+        check("Phi(-x)/phi(x) = 1/imr(-x) falls in x (T2-joint': imr' < 0),", sp.diff(1 / Imr(-s.alpha), s.alpha), "=",
+              -(Imr(-s.alpha) - s.alpha) / Imr(-s.alpha)),
+        check("so Phi(-h) is at least exp((2 k^2 - h^2)/2) >= exp(1/(4 pi)) >= 1 + 1/(4 pi) times Phi(-sqrt(2) k), by",
+              normal_pdf(s.x) / normal_pdf(s.y), "=", sp.exp((s.y**2 - s.x**2) / 2)),
+        check("Both are wrong only where m_2 + m_3 = 2 e + r (c_2 + c_3) < 0, of this mean over its deviation:",
+              (2 * s.k + 2 * s.r * s.k) / sp.sqrt(4 + 2 * s.r**2), "=", both),
+        check("its square over k^2 rises with r on (0, 1),", sp.diff((both / s.k)**2, s.r), ">", 0, on=s.INSIDE),
+        check("and from r = 9/10 on it exceeds 5/2.", ((both / s.k)**2).subs(s.r, sp.Rational(9, 10)), ">",
+              sp.Rational(5, 2)),
+        check("r_AT is as large for k >= 8.", 1 - 1 / (8 * s.ROOT_PI), ">", sp.Rational(9, 10)),
+        check("So both are wrong with probability at most Phi(-sqrt(5/2) k), at most exp(-k^2/4) Phi(-sqrt(2) k),",
+              sp.Rational(5, 2) - 2, "=", s.HALF),
+        check("for k = 8 + s at most exp(-16) Phi(-sqrt(2) k).", (8 + s.s)**2 / 4, ">=", 16),
+        check("1 - P(r_AT) is 2 Phi(-h) less that, 1 - P(1) at most 2 Phi(-sqrt(2) k): P(1) is the larger if",
+              2 * (1 + 1 / (4 * s.PI)) - small, ">", 2))
 
 
 @claim("N3")
@@ -75,6 +103,8 @@ def n3() -> Stated:
         check("On F = 0, 1 - b* = sqrt(pi) imr(u)/g,", (1 - b_star) * s.g - s.ROOT_PI * Imr(s.u), "=", s.ROOT_PI * s.F),
         check("and as k grows so does u, at least in proportion, and imr(u) tends to 0: b* tends to 1.",
               sp.Limit(explicit(Imr(s.alpha)), s.alpha, sp.oo), "=", 0),
-    ), ("T2-joint, T2-joint' and N2", "the implicit function theorem", s.SIGNS), {
+        *crossover_steps(),
+    ), ("T2-joint, T2-joint' and N2", "the implicit function theorem", s.SIGNS,
+        "certified, not derived: one crossover for 1/sqrt(pi) < k <= 8"), {
         "b_star_in_terms": b_star, "slope": slope, "r_acc_slope": r_slope, "r_at_slope": r_at_slope,
         "cubic": cubic}

@@ -111,6 +111,8 @@ def other_argument(module, name, place, change):
 R_ACC, B_STAR, MEASURES = original("theorems", "r_acc"), original("theorems", "b_star"), original("samples", "measures")
 
 
+LIMIT, CROSS = original("decays", "ratio_limit"), original("decays", "solve_cross_entropy")
+REST = 7.681335803585775, 2.5492082481313147  # rare_end()
 original_best, CURVATURES = original("general", "best_ratio"), original("softmax", "curvatures")
 
 
@@ -174,6 +176,19 @@ MUTATIONS = {
     "N4: r_acc larger by .02": ("softmax", "r_acc", lambda k: R_ACC(k) + 0.02),
     "N5: another lam": ("softmax", "solve", other_argument("softmax", "solve", 3, lambda lam: 1.01 * lam)),
     "G-noise: threshold one per cent off": ("general", "threshold_closed", scaled("general", "threshold_closed")),
+    "G-decay: another decay of w2": ("decays", "solve_numeric", other_argument(
+        "decays", "solve_numeric", 4, lambda lam: 1.01 * lam)),
+    "G-decay: the limit of one decay": ("decays", "ratio_limit", lambda setting, lam, lam_c: LIMIT(setting, lam)),
+    "G-decay: W without its cross-class block": ("decays", "entries", lambda w1, w2: 3 * w1**2),
+    "N3-entries: r_acc one per cent off": ("decays", "r_acc", lambda k: 1.01 * R_ACC(k)),
+    "N4-entries: a smaller best ratio": ("decays", "r_acc", lambda k: R_ACC(k) - 0.01),
+    "N4-entries: one decay": ("decays", "solve_cross_entropy", lambda *arguments: CROSS(*arguments[:4])),
+    "T3-CE-unequal: smoothing without effect": ("decays", "solve_cross_entropy", other_argument(
+        "decays", "solve_cross_entropy", 1, lambda loss: replace(loss, b=0 * loss.b))),
+    "T2-unequal: unimodal everywhere": ("general", "sign_changes", lambda k_e, k_c: int(k_c > 0.5641896)),
+    "D4-flows: the end at twice its place": ("rare_outliers", "rare_end", lambda: (2 * REST[0], REST[1])),
+    "D4-flows: the limit's flow with more pull": ("rare_outliers", "limit_flow", other_argument(
+        "rare_outliers", "limit_flow", 1, lambda pull: 1.2 * pull)),
     "G-K: w2 one per cent larger": ("general", "solve_closed", more_w2("general", "solve_closed")),
     "G-joint-K: n classes for n - 1": ("general", "density_sign",
                                        other_argument("general", "density_sign", 2, lambda n: n + 1)),
