@@ -29,7 +29,7 @@ from synthmodel.samples.linear_training import (
     scores,
     worst_case,
 )
-from tests.conftest import assert_draws
+from tests.conftest import assert_draws, missing
 
 COMMITTED = json.loads(figure.DATA.read_text())
 ROOT = Path(module.__file__).parents[2]
@@ -235,7 +235,7 @@ def test_the_committed_numbers_were_made_by_the_sources_of_their_commit():
     for name in made.get("sources", ["synthmodel/linear_training.py", "synthmodel/finite_sample.py"]):
         shown = subprocess.run(["git", "-C", ROOT, "show", f"{made['commit']}:{name}"], capture_output=True, timeout=60)
         if shown.returncode:
-            pytest.skip(f"the history of this clone does not reach commit {made['commit']}")
+            missing(f"commit {made['commit']} in the history of this clone")
         content += shown.stdout
     assert made["source_sha256"] == hashlib.sha256(content).hexdigest()
 
@@ -279,6 +279,7 @@ def test_what_the_committed_run_says_of_d3():
     assert COMMITTED["best_ratio"] < rows["hard"]["ratio_end"]["mean"]  # forgetting goes towards the best ratio
 
 
+@pytest.mark.slow
 def test_the_check_holds_and_can_fail(monkeypatch):
     evidence = check_d3()
     assert evidence.holds
@@ -290,6 +291,7 @@ def test_the_check_holds_and_can_fail(monkeypatch):
     assert not check_d3().holds
 
 
+@pytest.mark.slow
 def test_the_figure(tmp_path, pictures):
     figure.draw(tmp_path)
     assert (tmp_path / "finite_sample.png").stat().st_size > 10_000
