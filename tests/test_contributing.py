@@ -74,6 +74,7 @@ def test_a_recipe_has_about_ten_lines(title):
     assert len(lines) <= LONGEST
 
 
+@pytest.mark.slow
 def test_a_loss(copy):
     carry_out("A loss", copy)
     recipe, (line,) = trained(copy)
@@ -81,6 +82,7 @@ def test_a_loss(copy):
     assert np.isfinite(line["train_loss"])
 
 
+@pytest.mark.slow
 def test_a_claim(copy):
     assert "passed" in carry_out("A claim", copy)
     claim = re.search(r'\nClaim\("([^"]+)"', RECIPES["A claim"])[1]
@@ -91,6 +93,7 @@ def test_a_claim(copy):
     assert found.stdout == "[True]\n", found.stderr
 
 
+@pytest.mark.slow
 def test_a_network(copy):
     path = carry_out("A network", copy)
     recipe, _ = trained(copy)
@@ -98,6 +101,7 @@ def test_a_network(copy):
     assert (copy / path.strip() / "best.pt").exists()
 
 
+@pytest.mark.slow
 def test_a_data_set(copy, tmp_path):
     rng = np.random.default_rng(0)
     arrays = {}

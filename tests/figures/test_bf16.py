@@ -20,6 +20,7 @@ def test_paired_differences_by_hand():
         paired([0.3], [0.2])
 
 
+@pytest.mark.slow
 def test_a_small_comparison(tmp_path, capsys):
     write_tree(tmp_path, cifar10_files())
     out = tmp_path / "bf16.json"

@@ -151,6 +151,7 @@ def test_cross_entropy_starts_with_slope_minus_a_ninth(k):
     assert slope == pytest.approx(-1 / 9, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_cross_entropy_overfits_by_less_than_2e_8():
     """The ratio turns from k = 2.35 or so, and passes below and above r_acc: the accuracy drops, but by 1e-8."""
     drops = {k: cross_entropy_flow(k, LONG).drop for k in (1.0, 2.0, 2.3, 2.4, 2.5, 3.0)}
@@ -214,6 +215,7 @@ def test_bad_input_is_refused(call, named):
         call()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("claim", ["D1", "D1-any", "D2", "D2-monotone", "D2-overshoot"])
 def test_the_claims_hold(claim):
     evidence = checks.CHECKS[claim]()

@@ -182,6 +182,7 @@ def test_a_flow_takes_the_time_that_its_velocity_says(noise, classes, end):
         assert 0.9 * features.psi(path.w2[-1]) == pytest.approx(1.0, abs=1e-8)
 
 
+@pytest.mark.slow
 def test_a_path_says_what_psi_may_move(monkeypatch):
     features = Features(0.5, 0.5, noise_c="laplace", classes=6)
     assert 0 < features.flow([0, 1, 100]).error < 1e-8
@@ -195,6 +196,7 @@ def test_a_path_says_what_psi_may_move(monkeypatch):
         Features(1e-12, 1e-12, noise_c="laplace", classes=6).flow([0, 1, 100])
 
 
+@pytest.mark.slow
 def test_a_looser_tolerance_must_be_named():
     """The heavy tail of the figure of flows: psi is far from a polynomial in y/(1 + y), and takes as many powers."""
     heavy, times = Features(0.5, 0.5, noise_c=stats.weibull_max(0.2)), [0, 0.5, 1]

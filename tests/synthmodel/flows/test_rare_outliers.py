@@ -36,6 +36,7 @@ def test_the_flow_ends_at_the_minimiser(k, times_low, b, classes):
     assert (path.w2[-1] == 0) == (times_low >= 1)
 
 
+@pytest.mark.slow
 def test_the_regimes():
     for k, classes in ((0.4, 3), (1.0, 3), (1.0, 20), (2.0, 5)):
         low, high = forgetting_range(k, classes)
@@ -85,6 +86,7 @@ def test_finite_outliers_tend_to_the_limit():
     assert abs(errors[1]) < 0.4 * abs(errors[0]) < 0.1
 
 
+@pytest.mark.slow
 def test_the_numbers_of_finite_outliers():
     """K = 3, s_E = .5, s_C = .1, eps = .3, p = .1, S = 3: accuracy .860 -> .795."""
     path = SEVERE.flow([0.0, 1.0, 10.0, 1000.0])
@@ -178,6 +180,7 @@ def test_bad_input_is_refused(call, named):
         call()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("claim", ["D4", "D4-unimodal", "D4-accuracy", "D4-remedies", "D4-smoothing"])
 def test_the_claims_hold(claim):
     evidence = checks.CHECKS[claim]()

@@ -30,6 +30,7 @@ def test_the_chance_by_the_models_own_law():
         assert abs(np.mean(least > 0) - chance) < 4.5 * math.sqrt(chance * (1 - chance) / 40_000)
 
 
+@pytest.mark.slow
 def test_the_moments_meet_the_derivation():
     found = derive("N1-sample").results
     z = np.random.default_rng(12).standard_normal((400_000, 2)).min(1)

@@ -33,6 +33,7 @@ def repeated():
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRUTH)
 def test_intervals_cover_the_truth(repeated, name):
     """95 % intervals: the number that covers is binomial; percentile intervals at n = 400 may be short by 2 %."""
@@ -187,6 +188,7 @@ def test_tau_star_needs_eps_below_eps0():
         psi(-1.0)
 
 
+@pytest.mark.slow
 def test_the_check_holds_and_can_fail(monkeypatch):
     assert check_e_margins().holds
     monkeypatch.setattr(module, "expected_maximum", lambda n: 0.9 / math.sqrt(math.pi))

@@ -90,6 +90,7 @@ def test_risk_and_weights_by_the_quadrature_of_other_laws(classes, tau):
     assert [one.w2, one.risk] == pytest.approx([other.w2, other.risk], rel=1e-9)
 
 
+@pytest.mark.slow
 def test_the_margin_loss_is_the_limit_and_the_bound_holds():
     for sigma, eps, classes in product((0.3, 0.8), (0.1, 0.3, 0.45), (3, 4)):
         setting = Setting(1, sigma, classes=classes)
@@ -162,6 +163,7 @@ def test_a_poor_quadrature_raises(monkeypatch):
         solve_lse(Setting(classes=4), WrongClassLSE(0.1), 0.2, 1)
 
 
+@pytest.mark.slow
 def test_many_settings_are_solved_in_runs(monkeypatch):
     """Memory is that of one run, so that 100,000 attack sizes take a tenth of a gigabyte and not seven."""
     loss, setting, eps = WrongClassLSE(0.1), Setting(1, 0.5), np.linspace(0, 0.5, 3000)

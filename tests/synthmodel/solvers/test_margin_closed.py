@@ -28,6 +28,7 @@ LOSSES = [Margin(), SmoothedMargin(0.3), SmoothedMargin(0.999), SoftTargetMargin
 NORMS = [1, 1.001, 1.3, 2, 3.7, 200, 1e5, math.inf]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
 def test_weights_agree_with_the_polar_solver(loss, norm):
@@ -41,6 +42,7 @@ def test_weights_agree_with_the_polar_solver(loss, norm):
             assert exact.risk[i] == pytest.approx(found.risk, abs=AGREE)
 
 
+@pytest.mark.slow
 @given(norm=st.sampled_from(NORMS), sigma=st.floats(0.01, 5), eps=st.just(0.0) | st.floats(1e-9, 1.2),
        lam=st.floats(1e-3, 1e3), mu_c=st.floats(0.1, 10), b=st.just(0.0) | st.floats(1e-9, 0.99), soft=st.booleans(),
        design=st.sampled_from("AB"), classes=st.integers(3, 20))
@@ -116,6 +118,7 @@ def test_a_constant_one_per_cent_off_would_be_seen(monkeypatch):
     assert abs(solve_closed(setting, Margin(), 0.2, 1).w2 - exact) > 1e6 * AGREE
 
 
+@pytest.mark.slow
 def test_arrays_broadcast_and_equal_the_numbers():
     mu, sigma, eps, b = [1.0, 2.0], [[0.3], [0.8], [1.9]], np.array([0.1, 0.45]), np.array([0.0, 0.4])
     for norm, loss in product((1, 2.5, math.inf), (SmoothedMargin(b), SoftTargetMargin(b), Margin())):

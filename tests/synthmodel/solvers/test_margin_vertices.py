@@ -49,6 +49,7 @@ def draw(setting, count, seed):
     return setting.mu + setting.sigma * np.random.default_rng(seed).standard_normal((count, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("b", "eps", "lam"), [(0, 0, 1), (0, 0.2, 0.5), (0, 0.4, 2), (0.3, 0.1, 1), (0.9, 0.4, 1)])
 @pytest.mark.parametrize("sigma", [0.1, 0.5, 1.2])
 def test_weights_are_those_of_the_mpmath_mean_of_the_minimum(sigma, b, eps, lam):
@@ -63,6 +64,7 @@ def test_weights_are_those_of_the_mpmath_mean_of_the_minimum(sigma, b, eps, lam)
         assert solve_numeric(setting, Margin(), eps, lam) == solution
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sigma", [0.01, 1.7])
 @pytest.mark.parametrize("eps", [0, 0.49999, 0.5, 1])
 @pytest.mark.parametrize("lam", [1e-3, 1e3])
@@ -98,6 +100,7 @@ def test_risk_agrees_with_monte_carlo_over_the_vertices(b, eps, w):
     assert abs(risk - losses.mean()) < STANDARD_ERRORS * error, (risk, losses.mean(), error)
 
 
+@pytest.mark.slow
 def test_minimiser_agrees_with_brute_force_minimisation_of_a_sampled_risk():
     setting, eps, lam, b = Setting(1, 0.5), 0.2, 1.0, 0.3
     samples = draw(setting, 4000, seed=2)
@@ -108,6 +111,7 @@ def test_minimiser_agrees_with_brute_force_minimisation_of_a_sampled_risk():
     assert [solution.w1, solution.w2] == pytest.approx(found, abs=STANDARD_ERRORS * 0.5 / np.sqrt(4000) / lam)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sigma", "b"), [(0.05, 0), (0.5, 0), (1.7, 0), (0.5, 0.2), (1.7, 0.5), (3, 0.9)])
 def test_threshold_is_half_the_mpmath_mean_of_the_minimum(sigma, b):
     setting = Setting(1, sigma)

@@ -78,6 +78,7 @@ def confirm(setting, loss, found):
         assert found.risk == pytest.approx(risk, abs=STANDARD_ERRORS * values.std() / math.sqrt(COUNT))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
 def test_every_combination_is_solved_and_confirmed_or_refused_in_one_sentence(loss):
     solved, refused = [], []
@@ -129,6 +130,7 @@ def test_three_classes_by_the_other_quadrature():
         assert [line.w1, line.w2, line.risk] == pytest.approx([plane.w1, plane.w2, plane.risk], abs=1e-9)
 
 
+@pytest.mark.slow
 def test_without_smoothing_both_attacks_are_one():
     for words in ({}, {"rho": 0.4}, {"mu_c": 0.6, "sigma_e": 0.2}):
         one, other = (solve(Setting(1, 0.5, **words), CrossEntropy(0, attack), 0.2, 0.1)
@@ -181,6 +183,7 @@ def test_arrays_broadcast_and_equal_the_numbers(loss, method):
         assert isinstance(one.w1, float) and isinstance(one.risk, float)
 
 
+@pytest.mark.slow
 def test_a_ratio_of_negative_weights_is_none():
     """Beyond b = 2/3 the exact attack's optimum prefers the wrong classes; w2/w1 > 0 would hide it."""
     found = solve(Setting(), CrossEntropy([0.1, 0.9], "exact"), 0.2, 0.1)
@@ -188,6 +191,7 @@ def test_a_ratio_of_negative_weights_is_none():
     assert solve(Setting(), CrossEntropy(0.9, "exact"), 0.2, 0.1).ratio is None
 
 
+@pytest.mark.slow
 def test_parameters_of_losses_broadcast():
     b = np.array([0.0, 0.3])
     for make in (SmoothedMargin, SoftTargetMargin, CrossEntropy, lambda b: CrossEntropy(b, "exact"),

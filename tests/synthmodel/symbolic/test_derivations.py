@@ -53,6 +53,7 @@ def r_acc(k):
     return mp.findroot(sign, (mp.mpf("1e-12"), 1), solver="anderson")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_every_step_is_decided(claim):
     derivation = derive(claim)
@@ -63,6 +64,7 @@ def test_every_step_is_decided(claim):
 STORED = FILE.read_text().splitlines()
 
 
+@pytest.mark.slow
 def test_every_derivation_has_its_digest():
     """No step can be dropped, weakened or replaced by x = x unnoticed; digests.py says how to update."""
     assert [line.split()[0] for line in STORED[1:]] == sorted(CLAIMS)
@@ -71,6 +73,7 @@ def test_every_derivation_has_its_digest():
         assert digest(derive(line.split()[0])).split()[:parts] == line.split()[:parts]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tamper", [
     lambda steps: steps[:-1],
     lambda steps: (*steps[:1], *steps[2:]),
@@ -107,6 +110,7 @@ def wrong(step):
     return [("=", step.rhs * sp.Rational(101, 100)), ("=", -step.rhs), *pi_is_3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_no_step_is_decided_with_a_wrong_right_hand_side(claim):
     passed = [(step.text, relation, rhs) for step in derive(claim).steps for relation, rhs in wrong(step)
@@ -114,6 +118,7 @@ def test_no_step_is_decided_with_a_wrong_right_hand_side(claim):
     assert passed == []
 
 
+@pytest.mark.slow
 def test_wrong_thresholds_are_not_decided():
     eps0 = derive("T1").results["eps0"]
     net = sym.mu - sym.sigma / sp.sqrt(sp.pi) - 2 * sym.eps
@@ -127,6 +132,7 @@ def test_wrong_thresholds_are_not_decided():
     assert not vanishes(sym.mu / 2 - sym.sigma / (2 * sp.sqrt(3)))
 
 
+@pytest.mark.slow
 def test_a_derivation_with_an_undecided_step_does_not_hold():
     derivation = derive("T1")
     planted = check("planted", sym.k, "<", 0)
@@ -163,6 +169,7 @@ def test_check_needs_every_case():
     assert not check("w1 >= 0", sym.w1, ">=", 0, cases=[positive, negative]).holds
 
 
+@pytest.mark.slow
 def test_t1_numbers():
     found = at_setting("T1", {})
     least = mp.quad(lambda y: (1 + y / 2) * 2 * mp.npdf(y) * mp.ncdf(-y), [-9, 0, 9])  # E min(C_2, C_3)
@@ -174,6 +181,7 @@ def test_t1_numbers():
     assert close(found["risk"], -w1 + mp.mpf("0.4") * (w1 + w2) - w2 * least + (w1**2 + w2**2) / 20)
 
 
+@pytest.mark.slow
 def test_t1_weights_vanish_beyond_their_thresholds():
     late = SETTING | {sym.eps: sp.Rational(2, 5)}
     over = SETTING | {sym.eps: sp.Rational(3, 5)}
@@ -182,6 +190,7 @@ def test_t1_weights_vanish_beyond_their_thresholds():
     assert (found["w1"].subs(over), found["w2"].subs(over)) == (0, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("k", "r"), [(0.3, 0.2), (1, 0.7), (2, 1), (1.5, 3)])
 def test_t2_pair_is_the_probability_of_one_margin(k, r):
     found = derive("T2-pair").results
@@ -194,6 +203,7 @@ def test_t2_pair_is_the_probability_of_one_margin(k, r):
     assert close(value(found["derivative_factor"], r=r) * k * mp.npdf(h), mp.diff(pairwise, r), 1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("k", "r"), [(0.3, 0.2), (1, 0.7), (2, 1), (1.5, 3)])
 def test_t2_joint_is_the_probability_of_the_smaller_margin(k, r):
     found = derive("T2-joint").results
@@ -206,6 +216,7 @@ def test_t2_joint_is_the_probability_of_the_smaller_margin(k, r):
     assert close(value(found["at_one"], k=k), mp.diff(lambda e: joint(e, k), 1), 1e-7)
 
 
+@pytest.mark.slow
 def test_t2_joint_numbers_at_k_one():
     ratio, best = 1 - 1 / ROOT_PI, r_acc(1)
     assert [round(float(joint(r, 1)), 4) for r in (1, best, ratio)] == [0.8658, 0.8708, 0.8685]
@@ -213,6 +224,7 @@ def test_t2_joint_numbers_at_k_one():
     assert value(derive("T2-joint").results["derivative"], k=1, r=1) < 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [0.2, 0.6, 1, 3])
 def test_t2_unimodal_slopes_of_f(k):
     found, f = derive("T2-joint'").results, derive("T2-joint").results["F"]
@@ -222,6 +234,7 @@ def test_t2_unimodal_slopes_of_f(k):
     assert close(value(found["numerator"], r=0.5), mp.mpf("2.0625"))
 
 
+@pytest.mark.slow
 def test_t3_numbers():
     found = at_setting("T3", {sym.b: sp.Rational(1, 4)})
     spread = mp.quad(lambda y: -y * 2 * mp.npdf(y) * mp.ncdf(-y), [-9, 0, 9])  # 1/sqrt(pi)
@@ -233,6 +246,7 @@ def test_t3_numbers():
     assert close(found["risk"], -(36 + w2**2) / 20)
 
 
+@pytest.mark.slow
 def test_n1_slope_for_a_law_that_is_not_that_of_a_minimum():
     # M ~ N(1, 1/2), e ~ N(k, 1): P(r) = Phi((k + r)/sqrt(1 + r^2/2)) has the slope phi(k) at 0.
     slope = derive("N1").results["accuracy_slope"].replace(
@@ -244,6 +258,7 @@ def test_n1_slope_for_a_law_that_is_not_that_of_a_minimum():
     assert derive("N1").results["eps0"].subs(expected_min, 3) == sp.Rational(133, 697)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [0.57, 0.7, 1, 2, 4])
 def test_n2_margin_loss_uses_too_little(k):
     ratio = 1 - 1 / (k * ROOT_PI)
@@ -254,6 +269,7 @@ def test_n2_margin_loss_uses_too_little(k):
     assert close(bracket, 2 * mp.sqrt(2) / mp.pi * (1 + ratio) / (1 - ratio) * g) and bracket > ratio
 
 
+@pytest.mark.slow
 def test_n3_slopes_at_the_threshold():
     found, k0, step = derive("N3").results, 1 / ROOT_PI, mp.mpf("1e-4")
 
@@ -272,6 +288,7 @@ def test_n3_slopes_at_the_threshold():
     assert rising == sorted(rising) and rising[0] > 0 and 0.99 < rising[-1] < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [0.7, 1, 2])
 def test_n3_best_smoothing_gives_the_best_ratio_and_the_cubic_vanishes_there(k):
     best = r_acc(k)
