@@ -241,6 +241,8 @@ OPEN = (
     "that r_CE falls in eps (CE-monotone) beyond the certified region",
     "that w1 and w2 fall in b under delta* for k > 3 (T3-CE)",
     "N4 for K > 3",
+    "that no linear classifier without constants beats the best two weights (B1-linear)",
+    "the robust Bayes error under l_p attacks and for rho < 0 (B1)",
     "unimodality of w2 in D4 where it is kept, and when exactly label smoothing helps there",
     "the predictions for networks (D4-remedies): trimming, smoothing, early teachers",
 )

@@ -10,7 +10,6 @@ from synthmodel.symbolic.general.any_law import K, Phi, n
 from synthmodel.symbolic.symbols import normal_cdf, normal_pdf
 
 q_e, visible = sp.symbols("q_E v", positive=True)  # Pr(x_E is small), and 1 - q for a cross-class feature
-i = sp.Symbol("i", integer=True, nonnegative=True)
 
 
 def patterns(sets: list[set], classes: int) -> sp.Expr:

@@ -15,7 +15,8 @@ from synthmodel.accuracy.sharing import ANIMALS_AND_VEHICLES, Sharing, error_of_
 from synthmodel.claims.checks.bayes import designed, rule_by_sample
 from synthmodel.model.noise import law
 from synthmodel.symbolic import derive
-from synthmodel.symbolic.general.bayes import K, q, q_e
+from synthmodel.symbolic.general.bayes import K, q_e
+from synthmodel.symbolic.symbols import q
 
 SETTING = Setting(1, 0.5)
 
