@@ -1,8 +1,10 @@
 """`deep cas`: class correlation, CAS and its variants of a run, at its best and last or at every kept checkpoint."""
 
+import argparse
 import json
+from typing import Any
 
-from deep.cli.common import add_run_options, opened, printed_first
+from deep.cli.common import Commands, add_run_options, deferred_write_errors, open_checkpoints
 from deep.system.device import positive
 
 __all__ = ["add", "continues", "run"]
@@ -11,53 +13,52 @@ WIDEST = 20  # classes: a larger correlation is not printed, only written
 PLAIN = ("cas_gauge_fixed", "cas_per_instance", "cas_clean", "cas_clean_gauge_fixed", "margin_cas")
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     cas = commands.add_parser("cas", help="class correlation, CAS and its variants of a run")
     cas.add_argument("--attack-seeds", type=int, default=3, help="attacks behind the interval (default: 3)")
     add_run_options(cas, checkpoints=("best", "last", "both", "all"))
 
 
-def continues(options):
-    if options.checkpoint == "all":
-        return "the same command goes on after the last checkpoint that was measured"
-    return None
+def continues(options: argparse.Namespace) -> str | None:
+    every = options.checkpoint == "all"
+    return "the same command goes on after the last checkpoint that was measured" if every else None
 
 
-def run(options):
-    from deep.experiments.checkpoint_evaluation import KEYS, identity, measured, measured_before
-    from deep.runs.fingerprint import apart
-    from deep.runs.results import checkpoints, enter
-    folder, recipe, data, device, names = opened(options)
+def run(options: argparse.Namespace) -> None:
+    from deep.experiments.checkpoint_evaluation import KEYS, find_cas, measure_cas
+    from deep.runs.fingerprint import file_suffix
+    from deep.runs.results import write_result
+    checkpoints = open_checkpoints(options)
     positive("--attack-seeds", options.attack_seeds, most=100)
-    names = checkpoints(folder) if options.checkpoint == "all" else names
+    every = options.checkpoint == "all"
     results = []
-    with printed_first() as attempt:
-        for name in names:
-            this = identity(folder, recipe, data, name, options.attack_steps, options.attack_seeds)
-            found = measured_before(folder, this, KEYS[1:]) if options.checkpoint == "all" else None
-            found = found or measured(folder, recipe, data, device, name, options.attack_steps, options.attack_seeds)
-            attempt(enter, folder.path / "cas.jsonl", found, KEYS)
+    with deferred_write_errors() as write:
+        for checkpoint in checkpoints:
+            found = find_cas(checkpoint, options.attack_steps, options.attack_seeds) if every else None
+            found = found or measure_cas(checkpoint, options.attack_steps, options.attack_seeds)
+            run, name = checkpoint.run, checkpoint.name
+            write(write_result, run.path / "cas.jsonl", found, KEYS)
             if name in ("best", "last"):
-                attempt(folder.write_json, f"cas-{name}{apart(data)}.json", found)
+                write(run.write_json, f"cas-{name}{file_suffix(checkpoint.data)}.json", found)
             results.append(found)
             if not options.json:
-                (print_line if options.checkpoint == "all" else print_result)(found)
+                (print_line if every else print_result)(found)
         if options.json:
             print(json.dumps(results))
 
 
-def with_interval(result, key):
+def with_interval(result: dict[str, Any], key: str) -> str:
     low, high = result["intervals"][key]
     return f"{result[key]:.3f} (95 % interval {low:.3f} to {high:.3f})"
 
 
-def print_line(result):
+def print_line(result: dict[str, Any]) -> None:
     print(f"{result['checkpoint']:>12} (epoch {result['epoch']:3}): robust {100 * result['robust']['value']:5.2f} %, "
           f"CAS {result['cas']:.3f}, excess {with_interval(result, 'cas_excess')}, "
           f"margin-CAS {with_interval(result, 'margin_cas')}")
 
 
-def print_result(result):
+def print_result(result: dict[str, Any]) -> None:
     print(f"{result['checkpoint']} (epoch {result['epoch']}), {result['data']}, {result['attack']}, "
           f"n = {result['n_test']}")
     width = max(len(name) for name in result["classes"])

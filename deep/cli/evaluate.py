@@ -1,14 +1,21 @@
-"""`deep evaluate`: clean and robust accuracy of a run, with n and intervals, sanity flags, and a battery of attacks."""
+"""`deep evaluate`: clean and robust accuracy of a run, signs of masked gradients, and a battery of attacks."""
 
+import argparse
 import json
+from typing import TYPE_CHECKING, Any
 
-from deep.cli.common import add_run_options, opened, printed_first
+from deep.cli.common import Commands, add_run_options, deferred_write_errors, open_checkpoints
 from deep.system.device import positive
+
+if TYPE_CHECKING:
+    from deep.experiments.checkpoint_evaluation import Checkpoint
+    from deep.experiments.resumable_battery import PartialResults
+    from deep.runs.folder import RunFolder
 
 __all__ = ["add", "continues", "run"]
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     command = commands.add_parser(
         "evaluate", help="clean and robust accuracy of a run, with n and intervals",
         description="Clean accuracy, PGD's, and signs of masked gradients; with --attacks the worst case over these.")
@@ -23,42 +30,32 @@ def add(commands):
     add_run_options(command)
 
 
-def continues(options):
-    if options.attacks is not None:
-        return "the same command goes on after the last attack that has ended"
-    return None
+def continues(options: argparse.Namespace) -> str | None:
+    return "the same command goes on after the last attack that has ended" if options.attacks is not None else None
 
 
-def run(options):
-    from dataclasses import replace
-
-    from deep.data.dataset import Split, balanced
-    from deep.evaluation.accuracy import evaluation_attack
+def run(options: argparse.Namespace) -> None:
     from deep.evaluation.battery import rounds_of
-    from deep.experiments.resumable_battery import Unfinished, identity_of
-    from deep.runs.fingerprint import apart
+    from deep.experiments.checkpoint_evaluation import measure_accuracy
+    from deep.experiments.resumable_battery import PartialResults, battery_key
+    from deep.runs.fingerprint import file_suffix
     positive("--limit", options.limit)
     if options.separate and options.attacks is None:
         raise ValueError("--separate was given without --attacks, but it says how these are run: add --attacks.")
-    folder, recipe, data, device, names = opened(options)
-    sample = None
-    if options.limit and options.limit < len(data.test):
-        chosen = balanced(data.test.labels, options.limit).to(data.test.labels.device)
-        sample = f"a fixed sample of the {len(data.test)} test images, balanced by class"
-        data = replace(data, test=Split(data.test.images[chosen], data.test.labels[chosen]))
-    attack = evaluation_attack(recipe, data.box, options.attack_steps)
+    checkpoints, sample = sampled(open_checkpoints(options), options.limit)
+    data, attack = checkpoints[0].data, checkpoints[0].attack(options.attack_steps)
     attacks = {name: rounds_of(name, attack, len(data.classes)) for name in (options.attacks or "").split(",")
                if options.attacks is not None}
     results = []
-    with printed_first() as attempt:
-        for name in names:
+    with deferred_write_errors() as write:
+        for checkpoint in checkpoints:
             # a part of the images, other images or other attacks never replace the evaluation on all of them
-            part = apart(data) + (f"-sample{options.limit}" if sample else "")
-            kept = Unfinished(folder.path / f"battery-{name}{part}-unfinished.json", identity_of(
-                folder.model_state(name)["model"], data.test, attack, options.separate)) if attacks else None
-            results.append(evaluated(folder, recipe, data, device, name, attacks, options, kept, attempt)
-                           | {"sample": sample})
-            attempt(entered, folder, f"{'battery' if attacks else 'evaluate'}-{name}{part}.json", results[-1], kept)
+            name = checkpoint.name + file_suffix(data) + (f"-sample{options.limit}" if sample else "")
+            partial = PartialResults(checkpoint.run.path / f"battery-{name}-unfinished.json", battery_key(
+                checkpoint.weights(), data.test, attack, options.separate)) if attacks else None
+            result = measure_accuracy(checkpoint, options.attack_steps, attacks, options.separate, partial, write)
+            results.append(result | {"sample": sample})
+            write(finish, checkpoint.run, f"{'battery' if attacks else 'evaluate'}-{name}.json", results[-1], partial)
         if options.json:
             print(json.dumps(results))
         else:
@@ -66,54 +63,29 @@ def run(options):
                 print_result(result)
 
 
-def entered(folder, name, result, kept):
+def sampled(checkpoints: "list[Checkpoint]", limit: int | None) -> "tuple[list[Checkpoint], str | None]":
+    """Return the checkpoints with at most `limit` test images, and what to say of the sample, None of all images."""
+    from dataclasses import replace
+
+    from deep.data.dataset import Split, balanced
+    data = checkpoints[0].data
+    total = len(data.test)
+    if not limit or limit >= total:
+        return checkpoints, None
+    chosen = balanced(data.test.labels, limit).to(data.test.labels.device)
+    data = replace(data, test=Split(data.test.images[chosen], data.test.labels[chosen]))
+    return ([replace(checkpoint, data=data) for checkpoint in checkpoints],
+            f"a fixed sample of the {total} test images, balanced by class")
+
+
+def finish(run: "RunFolder", name: str, result: dict[str, Any], partial: "PartialResults | None") -> None:
     """Write a result, which is then no more unfinished."""
-    folder.write_json(name, result)
-    if kept:
-        kept.remove()
+    run.write_json(name, result)
+    if partial:
+        partial.remove()
 
 
-def evaluated(folder, recipe, data, device, name, attacks, options, kept, attempt):
-    """The result of one checkpoint, as JSON has it; what `kept` has of it is taken up."""
-    from deep.evaluation.accuracy import accuracy, evaluation_attack
-    from deep.evaluation.battery import rows, worst_case
-    from deep.evaluation.gradient_masking import gap_flag, square_flag
-    from deep.experiments.checkpoint_evaluation import heading
-    from deep.experiments.resumable_battery import battery_kept, unpacked
-    from deep.runs.network import load_network
-    from deep.system.progress import bar
-    attack = evaluation_attack(recipe, data.box, options.attack_steps)
-    plain = kept and kept.values.get("plain")
-    if not plain:
-        plain = measured_plainly(folder, recipe, data, device, name, options)
-        if kept:
-            attempt(kept.enter, "plain", plain)
-    known = {kind: unpacked(plain[kind]) for kind in ("clean", "robust")}
-    result = heading(folder, recipe, data, attack, name) | {
-        kind: accuracy(values) for kind, values in known.items()} | {"sanity": dict(plain["sanity"])}
-    if attacks:
-        model = load_network(folder, data, name, device)
-        trials = battery_kept(kept, model, data.test, attacks, known, options.separate, bar, attempt)
-        worst = worst_case(known, trials)
-        result |= {"separate": options.separate, "attacks": rows(known, trials), "worst_case": accuracy(worst)}
-        if any(trial.name == "autoattack" or trial.name.startswith(("apgd-t", "apgd-dlr")) for trial in trials):
-            result["sanity"]["gap"] = gap_flag(known["clean"] & known["robust"], worst)
-        if (found := square_flag(known, trials)) is not None:
-            result["sanity"]["square_stronger"] = found
-    return result
-
-
-def measured_plainly(folder, recipe, data, device, name, options):
-    """The samples that are right when clean and under the recipe's PGD, and the flags of masked gradients."""
-    from deep.evaluation.gradient_masking import sanity_flags
-    from deep.experiments.checkpoint_evaluation import outcome_of
-    from deep.experiments.resumable_battery import packed
-    model, attack, outcome = outcome_of(folder, recipe, data, device, name, options.attack_steps, 0)
-    return {"clean": packed(outcome.clean), "robust": packed(outcome.robust),
-            "sanity": sanity_flags(model, data.test, attack, outcome)}
-
-
-def print_result(result):
+def print_result(result: dict[str, Any]) -> None:
     print(f"{result['checkpoint']} (epoch {result['epoch']}), {result['data']}, {result['attack']}, "
           f"n = {result['n_test']}" + (f", {result['sample']}" if result["sample"] else ""))
     print_accuracy("clean", result["clean"])
@@ -131,7 +103,7 @@ def print_result(result):
         print(f"    {flag}: " + ", ".join(f"{key} {value:.4g}" for key, value in numbers.items()))
 
 
-def print_accuracy(kind, value, note=None):
+def print_accuracy(kind: str, value: dict[str, Any], note: str | None = None) -> None:
     low, high = (100 * bound for bound in value["interval"])
     print(f"  {kind:26} {100 * value['value']:6.2f} %  ({value['correct']} of {value['n']}; 95 % Wilson interval "
           f"{low:.2f} to {high:.2f} %)" + (f"; {note}" if note else ""))

@@ -1,5 +1,6 @@
 """`deep sweep`: trains the runs of a sweep file, alone, in several processes, or as jobs of SLURM."""
 
+import argparse
 import json
 import os
 import signal
@@ -7,15 +8,19 @@ import subprocess
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING, Any
 
-from deep.cli.common import add_machine_options
+from deep.cli.common import Commands, add_machine_options, print_status
 from deep.system.device import positive, use_device
 from deep.system.messages import tell
+
+if TYPE_CHECKING:
+    from deep.experiments.sweep import Run
 
 __all__ = ["add", "continues", "run"]
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     sweep = commands.add_parser(
         "sweep", help="train the runs of a sweep file, or continue them",
         description="Train the runs of FILE in run folders in OUT. Finished ones are skipped, partial ones continued, "
@@ -37,12 +42,12 @@ def add(commands):
     add_machine_options(sweep)
 
 
-def continues(options):
+def continues(options: argparse.Namespace) -> str:
     return "the same command continues it"
 
 
-def run(options):
-    from deep.experiments.sweep import forget_failures, read_sweep
+def run(options: argparse.Namespace) -> None:
+    from deep.experiments.sweep import clear_failures, read_sweep
     runs = read_sweep(options.file)
     positive("--workers", options.workers, most=1024)
     if options.slurm and options.executor != "slurm":
@@ -52,40 +57,36 @@ def run(options):
         show(runs, options)
         return
     if options.worker is None:
-        forget_failures(runs, options.out)
+        clear_failures(runs, options.out)
     if options.executor != "local":
-        if not submitted(runs, options):
+        if not submit_jobs(runs, options):
             return
     elif options.workers > 1:
-        share(runs, options)
+        train_in_workers(runs, options)
     else:
-        work_here(runs, options)
+        train_here(runs, options)
     if options.worker is None:
         finish(runs, options)
 
 
-def standings(runs, out):
-    from deep.experiments.sweep import standing
-    return [standing(run, out) for run in runs]
+def run_statuses(runs: "list[Run]", out: str) -> list[dict[str, Any]]:
+    from deep.experiments.sweep import run_status
+    return [run_status(run, out) for run in runs]
 
 
-def show(runs, options):
-    """--list: one line a run."""
-    found = standings(runs, options.out)
+def show(runs: "list[Run]", options: argparse.Namespace) -> None:
+    """Print for --list how each run stands."""
+    found = run_statuses(runs, options.out)
     if options.json:
         print(json.dumps(found))
         return
-    for one in found:
-        state = one["state"]
-        if state in ("partial", "in use", "failed"):
-            state += f", epoch {one['epoch']} of {one['epochs']}"
-        reason = f": {one['reason']}" if one["reason"] else ""
-        print(f"{one['run']}  {' '.join(one['changes'])}  {state}{reason}")
+    for status in found:
+        print_status(status, " ")
 
 
-def finish(runs, options):
-    """The end of a sweep: the run folders, or what is not finished, and exit status 1."""
-    found = standings(runs, options.out)
+def finish(runs: "list[Run]", options: argparse.Namespace) -> None:
+    """Say what is not finished, if anything, and exit with status 1 then."""
+    found = run_statuses(runs, options.out)
     left = [one for one in found if one["state"] != "finished"]
     if options.json:
         print(json.dumps(found))
@@ -98,47 +99,47 @@ def finish(runs, options):
         raise SystemExit(1)
 
 
-def work_here(runs, options):
+def train_here(runs: "list[Run]", options: argparse.Namespace) -> None:
     """Train in this process what nobody else does."""
     from contextlib import nullcontext
 
-    from deep.experiments.sweep import standing, train_one, work
+    from deep.experiments.sweep import run_status, train_remaining, train_run
     from deep.system.progress import training_progress
     device = use_device(options.device, options.threads)
     if options.worker is not None:
         threading.Thread(target=end_with, args=(options.worker,), daemon=True).start()
 
-    def train_run(run):
-        before = standing(run, options.out)
+    def train_and_tell(run: "Run") -> str:
+        before = run_status(run, options.out)
         tell(f"{run.name} ({' '.join(run.words)}): " + (f"continued after epoch {before['epoch']}" if before["epoch"]
                                                          else "begun")
              + (f": {before['reason']}" if before["reason"] else ""))
         # the shared bar is left to a process that trains alone
         with nullcontext() if options.worker is not None else training_progress(run.recipe) as progress:
-            state, reason = train_one(run, options.out, options.data, device, progress)
+            state, reason = train_run(run, options.out, options.data, device, progress)
         tell(f"{run.name}: {state}" + (f": {reason}" if reason else ""))
         return state
 
-    work(runs, options.out, train_run)
+    train_remaining(runs, options.out, train_and_tell)
 
 
-def end_with(parent):
-    """In a worker: stop it as SIGTERM does, with a checkpoint, when the process that started it has gone."""
+def end_with(parent: int) -> None:
+    """Stop this worker as SIGTERM does, with a checkpoint, when the process that started it has gone."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def share(runs, options):
+def train_in_workers(runs: "list[Run]", options: argparse.Namespace) -> None:
     """Start the workers, wait for them, and pass on the signal that stops the sweep."""
     from deep.system.signals import Stop
-    number = min(options.workers, sum(one["state"] != "finished" for one in standings(runs, options.out)))
+    number = min(options.workers, sum(one["state"] != "finished" for one in run_statuses(runs, options.out)))
     devices = options.device.split(",")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = options.threads or max(1, cores // max(1, number))
-    workers = []
+    workers: list[subprocess.Popen] = []
 
-    def pass_on(number):
+    def pass_on(number: int) -> None:
         for worker in workers:
             worker.send_signal(number)
 
@@ -157,10 +158,10 @@ def share(runs, options):
                 worker.wait()
 
 
-def submitted(runs, options):
-    """Submit what is neither finished nor being trained; True if the jobs were waited for."""
+def submit_jobs(runs: "list[Run]", options: argparse.Namespace) -> bool:
+    """Submit what is neither finished nor being trained, and return whether the jobs were waited for."""
     from deep.experiments.slurm import submit
-    left = [run for run, one in zip(runs, standings(runs, options.out), strict=True)
+    left = [run for run, one in zip(runs, run_statuses(runs, options.out), strict=True)
             if one["state"] not in ("finished", "in use")]
     if not left:
         return True

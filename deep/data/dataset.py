@@ -157,7 +157,7 @@ def check_classes(decoded, layout, path):
                              "which CAS is undefined: copy the files again.")
 
 
-def tell_what_was_met(decoded, layout, path):
+def report_left_out(decoded, layout, path):
     """Say which files were left out, and that gray images have three channels: all of it is in `provenance` too."""
     left_out, met = decoded.provenance.get("left_out"), decoded.provenance.get("files", {})
     if left_out:
@@ -210,7 +210,7 @@ def load(name, root, val_size, train_size=None, resize=None, data_seed=SPLIT_SEE
     ValueError: data = mnist was given, but the data sets are cifar10, cifar100, tiny-imagenet, folder: choose one.
     """
     layout, path, decoded, digest = read(name, root, resize)
-    tell_what_was_met(decoded, layout, path)
+    report_left_out(decoded, layout, path)
     check_classes(decoded, layout, path)
     images, labels = torch.from_numpy(decoded.train_images), torch.from_numpy(decoded.train_labels)
     train, val, _ = held_out(len(labels), val_size, train_size, data_seed)

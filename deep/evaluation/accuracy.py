@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 
 from deep.attacks.pgd import LOSSES, Attack, Rows, frozen, pgd
 from deep.data.dataset import as_float, balanced
-from deep.evaluation.cas_intervals import attributions
+from deep.evaluation.cas_intervals import cas_values
 from deep.networks.folding import Folded
 from deep.system.processes import Alone
 
@@ -124,5 +124,5 @@ def training_line(model, data, recipe, epoch, world=None, progress=None):
                  f"{prefix}robust": accuracy(outcome.robust)["value"],
                  f"{prefix}robust_loss": robust_loss(outcome, model.linear, recipe.loss), f"n_{name}": len(split)}
         if name == "test":
-            line |= attributions(outcome, model.linear.weight, superclasses=data.superclasses)
+            line |= cas_values(outcome, model.linear.weight, superclasses=data.superclasses)
     return line | clean_on_training_images(model, data.train)

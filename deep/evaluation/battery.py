@@ -5,18 +5,28 @@ round attacks only the images that still withstand the earlier ones.
 """
 
 import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
 
 from deep.attacks.apgd import apgd, dlr, targeted_dlr
 from deep.attacks.autoattack import autoattack, available
-from deep.attacks.pgd import LOSSES, frozen, pgd
+from deep.attacks.pgd import LOSSES, Attack, frozen, pgd
 from deep.attacks.square import QUERIES, square
-from deep.data.dataset import as_float
+from deep.data.dataset import Split, as_float
 from deep.evaluation.accuracy import accuracy
 
-__all__ = ["Trial", "attack_rounds", "battery", "correct", "rounds_of", "rows", "worst_case"]
+__all__ = ["Round", "Trial", "attack_rounds", "battery", "correct", "rounds_of", "rows", "worst_case"]
+
+Images = Float[Tensor, "n c h w"]
+Labels = Int[Tensor, "n"]
+Mask = Bool[Tensor, "n"]
+Round = Callable[[nn.Module, Images, Labels, torch.Generator], Images]
 
 APGD_STEPS = 100  # Croce and Hein 2020
 TARGETS = 9  # Croce and Hein 2020: the nine classes of highest score beside the true one; K - 1 where K < 10
@@ -27,25 +37,26 @@ NAME = re.compile(r"pgd(?P<steps>[1-9]\d{0,5})(x(?P<restarts>[1-9]\d{0,3}))?"
                   r"|(?P<square>square)(?P<queries>[1-9]\d{0,5})?|autoattack")
 
 
-def target_class(model, x, y, rank):
-    """(n,): of the wrong classes, the one whose score at x is the rank-th highest, rank = 0, 1, ..."""
+def target_class(model: nn.Module, x: Images, y: Labels, rank: int) -> Labels:
+    """Return (n,): of the wrong classes, the one whose score at x is the rank-th highest, rank = 0, 1, ..."""
     with torch.no_grad():
         scores = model(x).scatter(1, y[:, None], -torch.inf)
     return scores.argsort(dim=1, descending=True, stable=True)[:, rank]
 
 
-def apgd_round(attack, steps, loss, rank=None):
-    def points(model, x, y, generator):
+def apgd_round(attack: Attack, steps: int, loss: Callable[..., Tensor], rank: int | None = None) -> Round:
+    """Return a round of Auto-PGD, on the targeted loss where a rank is given."""
+    def points(model: nn.Module, x: Images, y: Labels, generator: torch.Generator) -> Images:
         target = None if rank is None else target_class(model, x, y, rank)
 
-        def objective(logits):
+        def objective(logits: Float[Tensor, "n K"]) -> Float[Tensor, "n"]:
             return loss(logits, y) if target is None else loss(logits, y, target)
         return apgd(model, x, y, attack.eps, attack.norm, attack.box, steps, objective, generator).points
     return points
 
 
-def rounds_of(name, attack, classes):
-    """The rounds of the attack called `name`, in the ball, box and norm of the PGD `attack`; ValueError otherwise.
+def rounds_of(name: str, attack: Attack, classes: int) -> list[Round]:
+    """Return the rounds of the attack called `name`, in the ball, box and norm of the PGD `attack`; or ValueError.
 
     "pgd50x10": PGD of 50 steps from 10 random starts, with the step, the loss and (without "x") the start of
     `attack`; an image is broken by any iterate, the start included, as by Auto-PGD. "apgd-ce", "apgd-dlr": Auto-PGD
@@ -80,8 +91,8 @@ def rounds_of(name, attack, classes):
     return [apgd_round(attack, steps, {"ce": LOSSES["cross-entropy"], "dlr": dlr}[match["loss"]])]
 
 
-def correct(model, x, y):
-    """(n,) bool: whether the highest of the K scores is the label's; ValueError for scores that are not finite."""
+def correct(model: nn.Module, x: Images, y: Labels) -> Mask:
+    """Return whether the highest of the K scores is the label's; ValueError for scores that are not finite."""
     with frozen(model), torch.no_grad():
         logits = model(x)
     if not logits.isfinite().all():
@@ -95,12 +106,13 @@ class Trial:
     """One attack: its name, and per sample in the split's order whether it was attacked, and whether it broke."""
 
     name: str
-    attacked: torch.Tensor
-    broken: torch.Tensor
+    attacked: Mask
+    broken: Mask
 
 
-def attack_rounds(model, split, rounds, alive, seed, batch=256, progress=None):
-    """(n,) bool: which of the images marked in `alive` a list of rounds broke.
+def attack_rounds(model: nn.Module, split: Split, rounds: list[Round], alive: Mask, seed: int, batch: int = 256,
+                  progress: Callable[[int], None] | None = None) -> Mask:
+    """Return which of the images marked in `alive` a list of rounds broke.
 
     Success is judged by the network on the points that a round returns. progress(m): after m image-rounds are done
     or have become needless; they add up to len(rounds) * alive.sum(). Raises ValueError for scores not finite.
@@ -119,8 +131,10 @@ def attack_rounds(model, split, rounds, alive, seed, batch=256, progress=None):
     return alive & ~left.to(alive.device)
 
 
-def battery(model, split, attacks, known, seed=0, separate=False, batch=256, bar=None):
-    """A `Trial` for each of `attacks`, {name: rounds} in their order.
+def battery(model: nn.Module, split: Split, attacks: dict[str, list[Round]], known: dict[str, Mask], seed: int = 0,
+            separate: bool = False, batch: int = 256,
+            bar: Callable[[str, int], AbstractContextManager[Callable[[int], None]]] | None = None) -> list[Trial]:
+    """Attack by each of `attacks`, {name: rounds}, in their order: a `Trial` each.
 
     known: {"clean": ..., ...}, (n,) bool, samples that are classified correctly so far, clean images first. An
     attack is given the samples that withstood everything before it, the cheap way to the worst case, or, if
@@ -128,7 +142,7 @@ def battery(model, split, attacks, known, seed=0, separate=False, batch=256, bar
     them is of the same kind either way. bar: (name, total) -> context manager of progress(m)
     (`deep.system.progress.bar`).
     """
-    trials = []
+    trials: list[Trial] = []
     for name, rounds in attacks.items():
         alive = known["clean"] if separate else worst_case(known, trials)
         if bar is None:
@@ -140,8 +154,8 @@ def battery(model, split, attacks, known, seed=0, separate=False, batch=256, bar
     return trials
 
 
-def worst_case(known, trials):
-    """(n,) bool: the samples correct in each result of `known` and broken by none of the trials.
+def worst_case(known: dict[str, Mask], trials: list[Trial]) -> Mask:
+    """Return the samples correct in each result of `known` and broken by none of the trials.
 
     >>> worst_case({"clean": torch.tensor([True, True, False])},
     ...            [Trial("a", torch.tensor([True, True, False]), torch.tensor([False, True, False]))]).tolist()
@@ -151,8 +165,8 @@ def worst_case(known, trials):
     return held.all(0)
 
 
-def rows(known, trials):
-    """A dict for each trial: attack, attacked, broken (counts), accuracy, and the worst case up to and with it.
+def rows(known: dict[str, Mask], trials: list[Trial]) -> list[dict[str, Any]]:
+    """Return a dict for each trial: attack, attacked, broken (counts), accuracy, and the worst case up to and with it.
 
     `accuracy` counts over all samples those correct on clean images that the attack did not break; it is None for
     an attack that was given the survivors of others only, since no accuracy of its own is known. Each has n and a

@@ -14,7 +14,7 @@ from deep.evaluation.cas import (
 )
 from deep.evaluation.nulls import margin_cas_null, random_permutations, sharing
 
-__all__ = ["attributions", "cas_interval", "cas_intervals", "every_cas"]
+__all__ = ["cas_from_means", "cas_interval", "cas_intervals", "cas_values"]
 
 ROWS = 10  # random rows of the null level in each resample; more would only slow it down
 SHARING = ("sharing", "sharing_clean")  # each above its own null
@@ -34,12 +34,12 @@ def prepared(outcome, weight):
     return [features, clean, [unit(part * row) for part, row in zip(features, weight, strict=True)]], weight
 
 
-def every_cas(means, weight, pairs, rows, order):
+def cas_from_means(means, weight, pairs, rows, order):
     """Every variant from class means: name -> value (...), null levels apart by draw: "cas_null" is (..., draws).
 
     means: those of adversarial features, clean features and unit attributions, each (..., K, d); weight: (K, d);
     pairs: masks as `pairs_of` makes them; rows: random rows (draws, K, d); order: permutations of the features
-    (draws, K, d). Names as in `attributions`.
+    (draws, K, d). Names as in `cas_values`.
     """
     adversarial, clean, instance = means
     centred, everything = gauge_fixed(weight), pairs["cas"]
@@ -62,7 +62,7 @@ def every_cas(means, weight, pairs, rows, order):
     return values
 
 
-def attributions(outcome, weight, draws=50, superclasses=()):
+def cas_values(outcome, weight, draws=50, superclasses=()):
     """Every CAS that deep/README.md, Conventions, lists, from one outcome and W (K, d); keys as in metrics.jsonl.
 
     `cas` is the paper's, on adversarial inputs; `cas_null` its level for random rows over `draws` (and `cas_null_sd`
@@ -74,12 +74,12 @@ def attributions(outcome, weight, draws=50, superclasses=()):
     >>> from deep.evaluation.accuracy import Outcome
     >>> own = torch.eye(3)
     >>> features, right = torch.cat([own, 1 - own], 1), torch.ones(3).bool()
-    >>> values = attributions(Outcome(torch.arange(3), right, right, features, features), features)
+    >>> values = cas_values(Outcome(torch.arange(3), right, right, features, features), features)
     >>> round(values["cas"], 12), round(values["margin_cas"], 12)  # the model of THEORY.md, CAS, r = 1
     (2.0, 0.5)
     """
     samples, weight = prepared(outcome, weight)
-    found = every_cas(means_of(samples), weight, pairs_of(len(weight), superclasses), random_rows(weight, draws),
+    found = cas_from_means(means_of(samples), weight, pairs_of(len(weight), superclasses), random_rows(weight, draws),
                       random_permutations(*weight.shape, draws))
     result = {}
     for name, value in found.items():
@@ -121,7 +121,7 @@ def cas_intervals(outcomes, weight, resamples=200, seed=0, draws=50, superclasse
     (tests/deep/evaluation/test_cas_intervals.py simulates both).
     Where few images a class make the bias large, it may lie beside t: that is t's bias. It may pass the end of the
     range, so CAS is cut at 0.
-    The null level, a mean over `draws` (as in `attributions`), is followed through the resamples with ten rows, the
+    The null level, a mean over `draws` (as in `cas_values`), is followed through the resamples with ten rows, the
     same in all; the Monte Carlo error of that mean, its deviation over sqrt(draws), is added to it and the excess.
 
     >>> from deep.evaluation.accuracy import Outcome
@@ -144,13 +144,13 @@ def cas_intervals(outcomes, weight, resamples=200, seed=0, draws=50, superclasse
         order = random_permutations(*weight.shape, draws)
         means = means_of(samples)
         if number == 0:
-            found = every_cas(means, weight, pairs, rows, order)
-        centres.append(scalars(every_cas(means, weight, pairs, rows[:ROWS], order[:ROWS])))
+            found = cas_from_means(means, weight, pairs, rows, order)
+        centres.append(scalars(cas_from_means(means, weight, pairs, rows[:ROWS], order[:ROWS])))
         left = len(range(number, resamples, len(outcomes)))
         while left:
             count = min(left, max(1, CHUNK // weight.numel()))
             resample = resampled_means(samples, count, generator)
-            drawn.append(scalars(every_cas(resample, weight, pairs, rows[:ROWS], order[:ROWS])))
+            drawn.append(scalars(cas_from_means(resample, weight, pairs, rows[:ROWS], order[:ROWS])))
             left -= count
     tails = torch.tensor([(1 + level) / 2, (1 - level) / 2], dtype=torch.float64)
     noise = torch.randn(resamples, generator=generator, dtype=torch.float64)

@@ -9,8 +9,8 @@ from deep.data.dataset import as_float
 from deep.evaluation.accuracy import accuracy
 from deep.evaluation.battery import correct, worst_case
 
-__all__ = ["MOST_GAP", "MOST_SQUARE", "MOST_ZERO", "NOISE_DRAWS", "broken_more", "cheap_attacks", "gap_flag",
-           "sanity_flags", "square_flag"]
+__all__ = ["MOST_GAP", "MOST_SQUARE", "MOST_ZERO", "NOISE_DRAWS", "cheap_attacks", "gap_flag", "masking_flags",
+           "sign_test", "square_flag"]
 
 MOST_ZERO = 0.01  # share of images with a gradient of exactly zero; an honest network has none
 # PGD-20 minus worst case: the standard recipe has about 4 points (published for CIFAR-10 and a ResNet-18: 52.8 % by
@@ -40,13 +40,13 @@ def cheap_attacks(model, split, attack, seed=0, batch=256):
     return tuple(torch.cat(column).cpu() for column in zip(*parts, strict=True))
 
 
-def broken_more(first, second):
+def sign_test(first, second):
     """Whether `first` is correct on fewer samples than `second`, both (n,) bool, by the sign test on the pairs.
 
     Of b samples that only `first` has wrong and c that only `second` has, p is the chance of b or more among b + c
     tosses of a coin; the flag is p < 0.05.
 
-    >>> broken_more(torch.arange(20) > 7, torch.arange(20) > 1)
+    >>> sign_test(torch.arange(20) > 7, torch.arange(20) > 1)
     {'flag': True, 'only_first_wrong': 6, 'only_second_wrong': 0, 'p': 0.015625}
     """
     only_first, only_second = int((~first & second).sum()), int((first & ~second).sum())
@@ -55,12 +55,12 @@ def broken_more(first, second):
     return {"flag": p < SURE, "only_first_wrong": only_first, "only_second_wrong": only_second, "p": p}
 
 
-def sanity_flags(model, split, attack, outcome, seed=0, batch=256):
+def masking_flags(model, split, attack, outcome, seed=0, batch=256):
     """Four flags, each {"flag": bool, ... its numbers}, of PGD `attack` whose result on `split` is `outcome`.
 
     zero_gradients: more than MOST_ZERO of the images that are correct when clean have a gradient of exactly zero.
     fgsm_stronger, noise_stronger: on these images FGSM, or uniform noise in the ball, leaves fewer correct than
-    PGD (`broken_more`). robust_above_clean: over all images, fewer are correct when clean than under PGD.
+    PGD (`sign_test`). robust_above_clean: over all images, fewer are correct when clean than under PGD.
     """
     zero, fgsm, noise = cheap_attacks(model, split, attack, seed, batch)
     clean, robust = outcome.clean, outcome.robust
@@ -69,9 +69,9 @@ def sanity_flags(model, split, attack, outcome, seed=0, batch=256):
     return {
         "zero_gradients": {"flag": share > MOST_ZERO, "share": share, "count": int(zero[clean].sum()),
                            "n": int(clean.sum()), "threshold": MOST_ZERO},
-        "fgsm_stronger": broken_more(clean & fgsm, clean & robust) | {"fgsm": accuracy(clean & fgsm), "pgd": pgd},
-        "noise_stronger": broken_more(clean & noise, clean & robust) | {"noise": accuracy(clean & noise), "pgd": pgd},
-        "robust_above_clean": broken_more(clean, robust) | {"clean": accuracy(clean), "robust": accuracy(robust)}}
+        "fgsm_stronger": sign_test(clean & fgsm, clean & robust) | {"fgsm": accuracy(clean & fgsm), "pgd": pgd},
+        "noise_stronger": sign_test(clean & noise, clean & robust) | {"noise": accuracy(clean & noise), "pgd": pgd},
+        "robust_above_clean": sign_test(clean, robust) | {"clean": accuracy(clean), "robust": accuracy(robust)}}
 
 
 def gap_flag(pgd, worst):

@@ -1,64 +1,135 @@
-"""Measures checkpoints of a run on the test images, in float32, each once: into RUN/cas.jsonl, RUN/worst-case.jsonl."""
+"""Evaluate checkpoints of a run on the test images, in float32: accuracy, CAS and the worst case over several attacks.
+
+What `cas_once` and `worst_case_once` measure is kept in RUN/cas.jsonl and RUN/worst-case.jsonl, and measured once.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
-from deep.data.dataset import as_float
-from deep.evaluation.accuracy import accuracy, evaluation_attack, measure
-from deep.evaluation.battery import correct, rounds_of, worst_case
+from deep.attacks.pgd import Attack
+from deep.data.dataset import Data, as_float
+from deep.evaluation.accuracy import Outcome, accuracy, evaluation_attack, measure
+from deep.evaluation.battery import Round, correct, rounds_of, rows, worst_case
 from deep.evaluation.cas import class_correlation, class_profile
-from deep.evaluation.cas_intervals import attributions, cas_intervals
+from deep.evaluation.cas_intervals import cas_intervals, cas_values
+from deep.evaluation.gradient_masking import gap_flag, masking_flags, square_flag
 from deep.evaluation.margins import margin_estimates, wrong_class_margins
-from deep.experiments.resumable_battery import Unfinished, battery_kept, identity_of
+from deep.experiments.resumable_battery import PartialResults, battery_key, mask_from_text, mask_to_text, resume_battery
+from deep.networks.classifier import Classifier
+from deep.recipe.recipe import Recipe
+from deep.runs.folder import RunFolder
 from deep.runs.network import load_network
-from deep.runs.results import enter, known, weights_digest
+from deep.runs.results import find_result, weights_digest, write_result
 from deep.system.lock import Lock
 from deep.system.progress import bar
 
-__all__ = ["KEYS", "alone", "heading", "identity", "measured", "measured_before", "measured_once", "outcome_of",
-           "worst_once"]
+__all__ = ["KEYS", "Checkpoint", "attack_test_images", "cas_once", "find_cas", "measure_accuracy",
+           "measure_cas", "measurement_lock", "worst_case_once"]
 
 KEYS = ("checkpoint", "attack", "attack_seeds", "data", "n_test")  # what makes a line of cas.jsonl one of its kind
 SAME = ("weights", "attack", "data", "n_test")  # what makes two measurements the same, whatever the checkpoint's name
 
 
-def outcome_of(run, recipe, data, device, name, steps, seed):
-    """(network, attack, Outcome) of attacking the test images once."""
-    model = load_network(run, data, name, device)
-    attack = evaluation_attack(recipe, data.box, steps)
-    with bar(f"attacking {name}", len(data.test)) as advance:
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint of a run, and the images on which it is evaluated.
+
+    name: as `RunFolder.model_state` takes it, such as "best". data: on `device`.
+    """
+
+    run: RunFolder
+    recipe: Recipe
+    data: Data
+    device: str
+    name: str
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the state dict of the network; ValueError if the file is missing or damaged."""
+        return self.run.model_state(self.name)["model"]
+
+    def network(self) -> Classifier:
+        """Return the network on `device`, in float32 and in eval mode."""
+        return load_network(self.run, self.data, self.name, self.device)
+
+    def attack(self, steps: int | None = None) -> Attack:
+        """Return the PGD of `steps` that evaluates the recipe; None: its eval_steps."""
+        return evaluation_attack(self.recipe, self.data.box, steps)
+
+    def describe(self, attack: Attack) -> dict[str, Any]:
+        """Return what every result under `attack` says of itself."""
+        return {"run": str(self.run.path), "checkpoint": self.name, "epoch": self.run.model_state(self.name)["epoch"],
+                "data": self.data.name, "n_test": len(self.data.test),
+                "attack": f"PGD-{attack.steps} {attack.norm} eps {attack.eps} step {attack.step} on {attack.loss}",
+                "seed": self.recipe.seed}
+
+    def key(self, steps: int | None, seeds: int) -> dict[str, Any]:
+        """Return what identifies a measurement under PGD of `steps` from `seeds` seeds: `describe` and the weights."""
+        return (self.describe(self.attack(steps))
+                | {"checkpoint": self.name.rpartition("/")[2], "attack_seeds": seeds,
+                   "weights": weights_digest(self.weights())})
+
+
+def attack_test_images(checkpoint: Checkpoint, steps: int | None, seed: int) -> tuple[Classifier, Attack, Outcome]:
+    """Attack every test image once by PGD of `steps`: (network, attack, outcome)."""
+    data, model, attack = checkpoint.data, checkpoint.network(), checkpoint.attack(steps)
+    with bar(f"attacking {checkpoint.name}", len(data.test)) as advance:
         return model, attack, measure(model, data.test, attack, seed, progress=advance)
 
 
-def heading(run, recipe, data, attack, name):
-    """What every result says of itself."""
-    return {"run": str(run.path), "checkpoint": name, "epoch": run.model_state(name)["epoch"], "data": data.name,
-            "n_test": len(data.test),
-            "attack": f"PGD-{attack.steps} {attack.norm} eps {attack.eps} step {attack.step} on {attack.loss}",
-            "seed": recipe.seed}
+# --- accuracy ---
+
+def measure_accuracy(checkpoint: Checkpoint, steps: int, attacks: dict[str, list[Round]], separate: bool,
+                     partial: PartialResults | None, write: Callable[..., None]) -> dict[str, Any]:
+    """Clean and robust accuracy, flags of gradient masking and, with `attacks`, the worst case over them.
+
+    steps: of the PGD. attacks: {name: rounds} as `deep.evaluation.battery.battery` takes them, `separate` too.
+    partial: what an interrupted evaluation has left; None without attacks. write(function, *arguments) is how
+    results are entered into it.
+    """
+    attack = checkpoint.attack(steps)
+    plain = partial and partial.values.get("plain")
+    if not plain:
+        plain = attack_by_pgd(checkpoint, steps)
+        if partial:
+            write(partial.enter, "plain", plain)
+    known = {kind: mask_from_text(plain[kind]) for kind in ("clean", "robust")}
+    result = checkpoint.describe(attack) | {
+        kind: accuracy(values) for kind, values in known.items()} | {"sanity": dict(plain["sanity"])}
+    if partial:
+        trials = resume_battery(partial, checkpoint.network(), checkpoint.data.test, attacks, known, separate, bar,
+                                write)
+        worst = worst_case(known, trials)
+        result |= {"separate": separate, "attacks": rows(known, trials), "worst_case": accuracy(worst)}
+        if any(trial.name == "autoattack" or trial.name.startswith(("apgd-t", "apgd-dlr")) for trial in trials):
+            result["sanity"]["gap"] = gap_flag(known["clean"] & known["robust"], worst)
+        if (found := square_flag(known, trials)) is not None:
+            result["sanity"]["square_stronger"] = found
+    return result
 
 
-def identity(folder, recipe, data, name, steps, seeds):
-    """What says which checkpoint was measured, and how: PGD of `steps`, from `seeds` seeds."""
-    attack = evaluation_attack(recipe, data.box, steps)
-    return (heading(folder, recipe, data, attack, name)
-            | {"checkpoint": name.rpartition("/")[2], "attack_seeds": seeds,
-               "weights": weights_digest(folder.model_state(name)["model"])})
+def attack_by_pgd(checkpoint: Checkpoint, steps: int) -> dict[str, Any]:
+    """Which images are correct when clean and under the recipe's PGD, as text, and the flags of gradient masking."""
+    model, attack, outcome = attack_test_images(checkpoint, steps, 0)
+    return {"clean": mask_to_text(outcome.clean), "robust": mask_to_text(outcome.robust),
+            "sanity": masking_flags(model, checkpoint.data.test, attack, outcome)}
 
 
-def measured_before(folder, this, keys):
-    """The line of cas.jsonl about the weights of `this` identity that agrees with it in `keys`, or None."""
-    line = known(folder.path / "cas.jsonl", {key: this[key] for key in ("weights", *keys)})
-    return line and line | this
+# --- CAS ---
 
-
-def measured(folder, recipe, data, device, name, steps, seeds):
+def measure_cas(checkpoint: Checkpoint, steps: int, seeds: int) -> dict[str, Any]:
     """Attack the test images once a seed; every CAS, its interval, the profile by class, the estimates from margins."""
-    outcomes = []
+    outcomes, data = [], checkpoint.data
     for seed in range(seeds):
-        model, _, outcome = outcome_of(folder, recipe, data, device, name, steps, seed)
+        model, _, outcome = attack_test_images(checkpoint, steps, seed)
         outcomes.append(outcome)
     first, weight = outcomes[0], model.linear.weight.detach().cpu()
-    values = attributions(first, weight, superclasses=data.superclasses)
+    values = cas_values(first, weight, superclasses=data.superclasses)
     intervals = cas_intervals(outcomes, weight, superclasses=data.superclasses)
     correlation = class_correlation(first.features, first.labels, weight)
     share, partner, cosine = (column.tolist() for column in class_profile(correlation))
@@ -66,57 +137,70 @@ def measured(folder, recipe, data, device, name, steps, seeds):
                for i in range(len(share))]
     counts = first.labels.bincount(minlength=len(weight))
     margins = margin_estimates(wrong_class_margins(first, model.linear), first.labels) if counts.min() >= 10 else None
-    return (identity(folder, recipe, data, name, steps, seeds) | {"classes": list(data.classes)} | values
+    return (checkpoint.key(steps, seeds) | {"classes": list(data.classes)} | values
             | {"cas_interval": intervals["cas"], "intervals": intervals, "clean": accuracy(first.clean),
                "robust": accuracy(first.robust), "margins": margins, "profile": profile,
                "correlation": correlation.tolist()})
 
 
-def alone(path):
-    """The lock of whoever writes measurements into the folder `path`, for a `with` block."""
-    return Lock(path / "measuring.lock")
+def find_cas(checkpoint: Checkpoint, steps: int, seeds: int) -> dict[str, Any] | None:
+    """Return the line of RUN/cas.jsonl about these weights under this attack, under whatever name, or None."""
+    key = checkpoint.key(steps, seeds)
+    line = find_result(checkpoint.run.path / "cas.jsonl", {name: key[name] for name in ("weights", *KEYS[1:])})
+    return line and line | key
 
 
-def once(path, this, values):
-    """The line of `path` about a checkpoint, `this` its identity; only where there is none, values() makes it."""
-    line = known(path, {key: this[key] for key in (*SAME, "checkpoint")})
-    if line:
-        return line
-    line = known(path, {key: this[key] for key in SAME})  # the best epoch may also be the last
-    line = line | {key: this[key] for key in ("run", "checkpoint", "epoch")} if line else values()
-    enter(path, line, KEYS)
-    return line
-
-
-def measured_once(folder, recipe, data, device, name, steps):
-    """The line of RUN/cas.jsonl about a checkpoint under PGD of `steps`; one attack seed where it is new.
+def cas_once(checkpoint: Checkpoint, steps: int) -> dict[str, Any]:
+    """Return the line of RUN/cas.jsonl about a checkpoint under PGD of `steps`; one attack seed where it is new.
 
     A line from several attack seeds serves as well: its values are those of the first seed, which is the same.
     """
-    return once(folder.path / "cas.jsonl", identity(folder, recipe, data, name, steps, 1),
-                lambda: measured(folder, recipe, data, device, name, steps, 1))
+    return once(checkpoint.run.path / "cas.jsonl", checkpoint.key(steps, 1), lambda: measure_cas(checkpoint, steps, 1))
 
 
-def worst_once(folder, recipe, data, device, name, attacks):
-    """The line of RUN/worst-case.jsonl: the pointwise worst case of `attacks`, names as in `rounds_of`, in that order.
+# --- the worst case over several attacks ---
+
+def worst_case_once(checkpoint: Checkpoint, attacks: Sequence[str]) -> dict[str, Any]:
+    """Return the line of RUN/worst-case.jsonl: the worst case over `attacks`, names as in `rounds_of`, in that order.
 
     Each attack is given the images that withstood those before it, in the ball of the recipe's evaluation.
     """
-    attack = evaluation_attack(recipe, data.box)
-    rounds = {one: rounds_of(one, attack, len(data.classes)) for one in attacks}
-    this = identity(folder, recipe, data, name, None, 1) | {
-        "attack": f"{', '.join(attacks)}; {attack.norm} eps {attack.eps}"}
-    kept = Unfinished(folder.path / f"worst-case-{this['checkpoint']}-unfinished.json", identity_of(
-        folder.model_state(name)["model"], data.test, attack, separate=False))
-    line = once(folder.path / "worst-case.jsonl", this, lambda: this | {
-        "worst_case": worst_accuracy(load_network(folder, data, name, device), data.test, rounds, kept)})
-    kept.remove()
+    attack, data = checkpoint.attack(), checkpoint.data
+    rounds = {name: rounds_of(name, attack, len(data.classes)) for name in attacks}
+    key = checkpoint.key(None, 1) | {"attack": f"{', '.join(attacks)}; {attack.norm} eps {attack.eps}"}
+    partial = PartialResults(checkpoint.run.path / f"worst-case-{key['checkpoint']}-unfinished.json",
+                             battery_key(checkpoint.weights(), data.test, attack, separate=False))
+
+    def measured() -> dict[str, Any]:
+        model = checkpoint.network()
+        known = {"clean": correct_when_clean(model, data)}
+        trials = resume_battery(partial, model, data.test, rounds, known, bar=bar)
+        return key | {"worst_case": accuracy(worst_case(known, trials))}
+
+    line = once(checkpoint.run.path / "worst-case.jsonl", key, measured)
+    partial.remove()
     return line
 
 
-def worst_accuracy(model, split, rounds, kept, batch=256):
-    """`accuracy` of the images that are right when clean and that none of the attacks {name: rounds} breaks."""
-    clean = torch.cat([correct(model, as_float(x), y)
-                       for x, y in zip(split.images.split(batch), split.labels.split(batch), strict=True)]).cpu()
-    held = {"clean": clean}
-    return accuracy(worst_case(held, battery_kept(kept, model, split, rounds, held, bar=bar)))
+def correct_when_clean(model: Classifier, data: Data, batch: int = 256) -> Bool[Tensor, "n"]:
+    """Return which test images are classified correctly without an attack."""
+    pairs = zip(data.test.images.split(batch), data.test.labels.split(batch), strict=True)
+    return torch.cat([correct(model, as_float(x), y) for x, y in pairs]).cpu()
+
+
+# --- one measurement of each kind ---
+
+def measurement_lock(folder: Path) -> Lock:
+    """Return the lock of whoever writes measurements into `folder`, for a `with` block."""
+    return Lock(folder / "measuring.lock")
+
+
+def once(path: Path, key: dict[str, Any], values: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the line of `path` about a checkpoint, `key` its identity; only where there is none, values() makes it."""
+    line = find_result(path, {name: key[name] for name in (*SAME, "checkpoint")})
+    if line:
+        return line
+    line = find_result(path, {name: key[name] for name in SAME})  # the best epoch may also be the last
+    line = line | {name: key[name] for name in ("run", "checkpoint", "epoch")} if line else values()
+    write_result(path, line, KEYS)
+    return line

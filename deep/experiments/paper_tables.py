@@ -13,8 +13,8 @@ from importlib.resources import files
 from deep.experiments.sweep import Run
 from deep.recipe.recipe import HINTS, recipe_named
 
-__all__ = ["NOTES", "PAPER_STEPS", "SCALES", "STAGES", "SYSTEMS", "TABLES", "Planned", "System", "checkpoint_of",
-           "differences", "paper_delta", "paper_numbers", "planned", "recipe_of", "stage_epoch"]
+__all__ = ["NOTES", "PAPER_STEPS", "SCALES", "STAGES", "SYSTEMS", "TABLES", "PlannedRun", "System", "checkpoint_of",
+           "differences", "paper_cas_drop", "paper_numbers", "plan_runs", "recipe_of", "stage_epoch"]
 
 STAGES = {"underfit": Fraction(70, 200), "epoch10": Fraction(10, 200), "best": None, "last": None}
 PAPER_STEPS = 20  # of the PGD under which the paper measures
@@ -169,7 +169,7 @@ def differences(recipe, name):
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedRun:
     """One run of a table: its system and seed, and the names of the runs that teach it, in the same folder."""
 
     run: Run
@@ -178,14 +178,14 @@ class Planned:
     teachers: tuple[str, ...] = ()
 
 
-def planned(table, scale, seeds, changes=(), data=None):
-    """All runs of a table, teachers before those that they teach: {(system, seed): Planned}.
+def plan_runs(table, scale, seeds, changes=(), data=None):
+    """All runs of a table, teachers before those that they teach: {(system, seed): PlannedRun}.
 
     seeds: their number. data: {data set: the name under which its images are read}, as in `recipe_of`. A teacher is
     named by its run folder's name alone, without a path: runs keep their names wherever the folder OUT lies, and are
     trained in it.
 
-    >>> [system for system, seed in planned("distillation", "cpu", 1)]
+    >>> [system for system, seed in plan_runs("distillation", "cpu", 1)]
     ['AT', 'standard training', 'AT + KD']
     """
     found = {}
@@ -195,7 +195,7 @@ def planned(table, scale, seeds, changes=(), data=None):
             system = SYSTEMS[name]
             teachers = [(field, enter(teacher, seed).run.name) for field, teacher in system.teachers]
             recipe = recipe_of(name, scale, seed, changes, (data or {}).get(system.data), teachers)
-            found[name, seed] = Planned(Run((name, f"seed={seed}"), recipe), name, seed,
+            found[name, seed] = PlannedRun(Run((name, f"seed={seed}"), recipe), name, seed,
                                         tuple(run for _, run in teachers))
         return found[name, seed]
 
@@ -233,10 +233,10 @@ def paper_numbers(table, name, stage):
                                                         ("epoch", "epoch"))}
 
 
-def paper_delta(name):
+def paper_cas_drop(name):
     """CAS at best minus CAS at last that the paper gives for AT on CIFAR-10 at a system's eps, or None.
 
-    >>> paper_delta("AT, eps 2/255"), paper_delta("AT, l2 128/255")
+    >>> paper_cas_drop("AT, eps 2/255"), paper_cas_drop("AT, l2 128/255")
     (4.1, None)
     """
     recipe = recipe_of(name, "paper", 0, teachers=[(field, "RUN") for field, _ in SYSTEMS[name].teachers])

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from deep.experiments.sweep import train_one
+from deep.experiments.sweep import train_run
 from deep.system.signals import Interrupted, Stop
 
 __all__ = ["Job", "parameters", "submit"]
@@ -25,7 +25,7 @@ class Job:
             torch.set_num_threads(threads)
         try:
             with Stop():
-                return train_one(run, out, data, device)
+                return train_run(run, out, data, device)
         except Interrupted as stop:
             raise SystemExit(stop.status) from None
 

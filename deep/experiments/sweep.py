@@ -27,7 +27,7 @@ from deep.recipe.values import from_plain
 from deep.system.device import memory_sentence
 from deep.system.reading import from_json, from_toml
 
-__all__ = ["Run", "forget_failures", "read_sweep", "standing", "train_one", "work"]
+__all__ = ["Run", "clear_failures", "read_sweep", "run_status", "train_remaining", "train_run"]
 
 MOST = 10_000  # runs; more is a slip of the pen
 
@@ -132,7 +132,7 @@ def word(key, value):
     return f"{key}=" + ",".join(str(part).lower() if isinstance(part, bool) else str(part) for part in parts)
 
 
-def failure(folder):
+def failure_reason(folder):
     """Why the last attempt at a run failed, or None."""
     path = folder.path / "failed.json"
     if not path.exists():
@@ -143,7 +143,7 @@ def failure(folder):
         return f"{path} cannot be read"
 
 
-def finished_epochs(folder):
+def epochs_done(folder):
     """The number of epochs in a run's metrics, which are written after the checkpoint that they come from."""
     try:
         return int(folder.metrics()[-1]["epoch"]) if (folder.path / "last.pt").exists() else 0
@@ -151,11 +151,11 @@ def finished_epochs(folder):
         return 0  # none written, or damaged: the training writes them anew
 
 
-def standing(run, out):
+def run_status(run, out):
     """How one run stands, as plain values: its state is finished, in use, failed, partial or not begun."""
     from deep.runs.folder import RunFolder
     folder = RunFolder(Path(out) / run.name)
-    epoch, reason = finished_epochs(folder), failure(folder)
+    epoch, reason = epochs_done(folder), failure_reason(folder)
     cut = f"{folder.path / 'last.pt'} is cut, so its last epoch is trained again"
     cut = cut if epoch == run.recipe.epochs and folder.last_is_cut() else None
     state = ("finished" if epoch == run.recipe.epochs and not cut else "in use" if folder.in_use() else
@@ -164,14 +164,14 @@ def standing(run, out):
             "reason": reason if state == "failed" else cut if state == "partial" else None}
 
 
-def forget_failures(runs, out):
+def clear_failures(runs, out):
     """A sweep that is started again tries its failed runs again."""
     for run in runs:
         with suppress(OSError):
             (Path(out) / run.name / "failed.json").unlink()
 
 
-def train_one(run, out, data=None, device="cpu", progress=None):
+def train_run(run, out, data=None, device="cpu", progress=None):
     """Train one run, or continue it: ("finished", None), ("failed", reason) or ("in use", None), by another process.
 
     data: the folder of the images. A failure of whatever kind is written to failed.json in the run folder, with the
@@ -191,23 +191,23 @@ def train_one(run, out, data=None, device="cpu", progress=None):
             folder.write_json("failed.json", {"reason": reason, "error": type(error).__name__,
                                               "traceback": traceback.format_exc()})
         return "failed", reason
-    forget_failures([run], out)
+    clear_failures([run], out)
     return "finished", None
 
 
-def work(runs, out, train_run, pause=1.0):
+def train_remaining(runs, out, train, pause=1.0):
     """Train each run that is neither finished nor failed; those of other processes are looked at again at the end.
 
-    train_run(run) -> the state, as `train_one` has it. Returns when every run is finished or has failed, here or
+    train(run) -> the state, as `train_run` has it. Returns when every run is finished or has failed, here or
     elsewhere: a run whose process was killed is continued by whoever comes by.
     """
     left = list(runs)
     while left:
         others = []
         for run in left:
-            state = standing(run, out)["state"]
+            state = run_status(run, out)["state"]
             if state in ("partial", "not begun"):
-                state = train_run(run)
+                state = train(run)
             if state == "in use":
                 others.append(run)
         left = others

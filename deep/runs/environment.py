@@ -1,18 +1,18 @@
 """The sessions of a run, as environment.json has them: whether the next one adds up in the same order."""
 
-__all__ = ["other_arithmetic"]
+__all__ = ["arithmetic_change"]
 
 
-def other_arithmetic(before, now):
+def arithmetic_change(before, now):
     """A sentence if the bits of a run that goes on will differ from those of an uninterrupted one; else None.
 
     before, now: its last session and this one. Threads and processes decide the order of sums, and the device, its
     kind of machine and torch the kernels. The threads of a CPU that only feeds a GPU decide nothing.
 
     >>> session = {"threads": 2, "processes": 1, "device": "cpu", "machine": "x86_64", "torch": "2.6.0"}
-    >>> other_arithmetic(session, session | {"threads": 4})
+    >>> arithmetic_change(session, session | {"threads": 4})
     'this run goes on with threads = 4 after threads = 2, so its bits will differ from those of an uninterrupted one.'
-    >>> other_arithmetic(session, session) is None
+    >>> arithmetic_change(session, session) is None
     True
     """
     if not isinstance(before, dict):

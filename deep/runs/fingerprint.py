@@ -8,12 +8,12 @@ from dataclasses import replace
 from deep.data.dataset import SPLITS
 from deep.system.messages import tell
 
-__all__ = ["apart", "check_own", "for_measuring", "former_names", "unlike"]
+__all__ = ["check_same_images", "data_for_evaluation", "differing_splits", "file_suffix", "recorded_class_names"]
 
 OLD = "is of an older version and remembers its training images alone: whether the others are the same is not known."
 
 
-def unlike(state, data):
+def differing_splits(state, data):
     """The splits of `data` that differ from those a checkpoint's `state` remembers, in words.
 
     A checkpoint holds the digest of each split's pixels and labels. Older ones hold one of the training pixels and
@@ -21,7 +21,7 @@ def unlike(state, data):
 
     >>> from deep.data.planted import planted_images
     >>> data, other = (planted_images(1, 1, 1, 9, 3, seed) for seed in (0, 1))
-    >>> unlike({"data": data.fingerprint()}, replace(other, train=data.train))
+    >>> differing_splits({"data": data.fingerprint()}, replace(other, train=data.train))
     ['validation', 'test']
     """
     known = state.get("data")
@@ -31,28 +31,28 @@ def unlike(state, data):
     return [word for name, word in SPLITS.items() if known.get(name) != own[name]]
 
 
-def former_names(state, data):
+def recorded_class_names(state, data):
     """The class names that a checkpoint's `state` remembers, where they are not those of `data`; else None."""
     names = state.get("classes")
     known = isinstance(names, list) and all(isinstance(name, str) for name in names)
     return names if known and names != list(data.classes) else None
 
 
-def check_own(state, data):
+def check_same_images(state, data):
     """ValueError unless `data` has the images and labels with which the training of a checkpoint's `state` began."""
-    others = unlike(state, data)
+    others = differing_splits(state, data)
     if others:
         more = f", nor are the {' and the '.join(others[1:])} images" if others[1:] else ""
         raise ValueError(f"the {others[0]} images are not those that this run began with{more}: give it the same "
                          "--data, or choose another folder.")
     if isinstance(state["data"], str):
         tell(f"the checkpoint {OLD}")
-    names = former_names(state, data)
+    names = recorded_class_names(state, data)
     if names:
         tell(f"the classes were named {', '.join(names)} when this run began: the images are the same.")
 
 
-def newest(run):
+def newest_state(run):
     """The state of a run's newest checkpoint that can be read; {} where there is none."""
     for name in ("last", "best"):
         with suppress(ValueError):
@@ -60,13 +60,13 @@ def newest(run):
     return {}
 
 
-def for_measuring(run, data):
+def data_for_evaluation(run, data):
     """`data` to measure a run on: unchanged if it is the run's own, else with a name that says that it is not.
 
     What differs is said in a sentence: images or labels of a split, names of classes. Raises ValueError if the
     number of classes does.
     """
-    state = newest(run)
+    state = newest_state(run)
     weights = state.get("model")  # a file that is none of a run's is refused where it is loaded
     last = weights.get("linear.weight") if isinstance(weights, dict) else None
     if getattr(last, "ndim", 0) == 2 and len(last) != len(data.classes):
@@ -74,8 +74,8 @@ def for_measuring(run, data):
                          "images of the run's own classes.")
     if state.get("data") is None:
         return data  # nothing is remembered: the best checkpoint of an older version, alone
-    others = [f"{split} images" for split in unlike(state, data)]
-    if former_names(state, data):
+    others = [f"{split} images" for split in differing_splits(state, data)]
+    if recorded_class_names(state, data):
         others.append("class names")
     if isinstance(state["data"], str) and not others:
         tell(f"{run.path} {OLD}")
@@ -89,7 +89,7 @@ def for_measuring(run, data):
                    provenance=data.provenance | {"not_the_runs": {"what": others, "digest": digest}})
 
 
-def apart(data):
+def file_suffix(data):
     """What file names say of images that are not the run's own: "-on-1a2b3c4d", of their digest; else nothing."""
     other = data.provenance.get("not_the_runs")
     return f"-on-{other['digest']}" if other else ""

@@ -9,10 +9,10 @@ from deep.system.files import write_text
 from deep.system.lock import Lock
 from deep.system.reading import from_json
 
-__all__ = ["checkpoints", "enter", "known", "read_lines", "weights_digest"]
+__all__ = ["checkpoint_names", "find_result", "read_results", "weights_digest", "write_result"]
 
 
-def checkpoints(run):
+def checkpoint_names(run):
     """The names of all checkpoints of a `RunFolder`, for `model_state`: those kept by epoch, then best and last.
 
     Kept are the files checkpoints/epoch-NNNN.pt. ValueError if the run has none at all.
@@ -39,7 +39,7 @@ def weights_digest(weights):
     return digest.hexdigest()
 
 
-def read_lines(path):
+def read_results(path):
     """The lines of a .jsonl file as dictionaries, none if there is no file; ValueError names a damaged one."""
     if not path.exists():
         return []
@@ -52,17 +52,17 @@ def read_lines(path):
     return lines
 
 
-def known(path, identity):
+def find_result(path, identity):
     """The first line of `path` that agrees with all of `identity`, or None."""
-    return next((line for line in read_lines(path) if identity.items() <= line.items()), None)
+    return next((line for line in read_results(path) if identity.items() <= line.items()), None)
 
 
-def enter(path, line, keys):
+def write_result(path, line, keys):
     """Put `line` into `path`, in place of a line with the same values of `keys`, in order of epochs.
 
     Several processes may do so at once: each holds a lock while it reads and renames.
     """
     with Lock(path.with_name(path.name + ".lock")):
-        others = [old for old in read_lines(path) if any(old.get(key) != line[key] for key in keys)]
+        others = [old for old in read_results(path) if any(old.get(key) != line[key] for key in keys)]
         lines = sorted([*others, line], key=lambda one: (one["epoch"], one["checkpoint"]))
         write_text(path, "".join(json.dumps(one) + "\n" for one in lines))

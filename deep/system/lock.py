@@ -12,7 +12,7 @@ from deep.system.messages import tell
 __all__ = ["InUse", "Lock", "file_system"]
 
 NO_FLOCK = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # what network file systems without flock answer
-told = set()  # the paths whose missing flock was told
+announced = set()  # the paths whose missing flock was announced
 
 
 class InUse(ValueError):
@@ -69,8 +69,8 @@ class Lock:
 
     def acquire_soft(self, wait, error):
         soft = self.soft_lock()
-        if self.path not in told:
-            told.add(self.path)
+        if self.path not in announced:
+            announced.add(self.path)
             tell(f"the file system of {self.path} ({file_system(self.path)}) has no flock ({error.strerror}), so the "
                  f"file {soft.lock_file} is the lock: remove it if the machine of its process breaks down.")
         try:

@@ -10,7 +10,7 @@ import torch
 from deep.data.dataset import Data, load
 from deep.data.planted import planted_images
 from deep.recipe.recipe import Recipe, run_name
-from deep.runs.environment import other_arithmetic
+from deep.runs.environment import arithmetic_change
 from deep.runs.folder import RunFolder, packed
 from deep.system.messages import tell
 from deep.system.processes import Alone
@@ -93,7 +93,7 @@ def begin(training: Training, run: RunFolder, branch_of: str | Path | None, data
         copy_first(training)
     if training.epoch < recipe.epochs:
         before, now = world.call_on_first(lambda: run.write_environment(data, device, training.epoch, world.size))
-        sentence = other_arithmetic(before, now)
+        sentence = arithmetic_change(before, now)
         if sentence and not world.rank and (training.epoch or training.step):
             tell(f"deep: {sentence}")
 

@@ -15,7 +15,7 @@ from deep.networks.classifier import Classifier, build
 from deep.recipe.recipe import Recipe
 from deep.recipe.settings import AllSettings, AverageSettings, OptimiserSettings
 from deep.runs.checkpoint import check_checkpoint
-from deep.runs.fingerprint import check_own
+from deep.runs.fingerprint import check_same_images
 from deep.system.processes import Alone, synced
 from deep.training.teachers import Teachers
 
@@ -93,7 +93,7 @@ class State:
         """
         if state.get("recipe") != (recipe or self.recipe).as_dict():
             raise ValueError("the checkpoint belongs to another recipe: choose another run folder.")
-        check_own(state, self.data)
+        check_same_images(state, self.data)
         check_checkpoint(state, self)
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])

@@ -9,7 +9,7 @@ import torch
 from deep.data.dataset import Data
 from deep.networks.classifier import Classifier
 from deep.recipe.recipe import Recipe
-from deep.runs.fingerprint import former_names
+from deep.runs.fingerprint import recorded_class_names
 from deep.runs.folder import RunFolder
 from deep.runs.network import load_network
 from deep.runs.results import weights_digest
@@ -35,7 +35,7 @@ def network_of_run(name: str, data: Data, device: torch.device | str) -> Classif
     if known != len(data.classes):
         raise ValueError(f"the teacher {name} knows {known} classes, but there are "
                          f"{len(data.classes)}: choose a teacher trained on the same data set.")
-    names = former_names(state, data)
+    names = recorded_class_names(state, data)
     if names:
         tell(f"the teacher {name} calls its classes {', '.join(names)}, but here they are "
              f"{', '.join(data.classes)}: their order is taken to be the same.")

@@ -8,16 +8,16 @@ import numpy as np
 from deep.data.cache import Decoded
 from deep.data.formats.image_files import decode, is_image, note_of, one_size, readable
 
-__all__ = ["EVALUATED", "in_a_class", "one_form", "read_folder", "read_tiny_imagenet"]
+__all__ = ["EVALUATED", "in_a_class", "normalised_name", "read_folder", "read_tiny_imagenet"]
 
 EVALUATED = ("test", "val", "valid", "validation")  # the first that is there is the test split
 TINY_SIZE = (64, 64)
 
 
-def one_form(name):
+def normalised_name(name):
     """A name in Unicode's composed form (NFC): file systems keep an accent and its letter together or apart.
 
-    >>> one_form("e\u0301") == "\u00e9"
+    >>> normalised_name("e\u0301") == "\u00e9"
     True
     """
     return unicodedata.normalize("NFC", name)
@@ -34,7 +34,7 @@ def in_a_class(name):
 
 def decode_split(files, labelled, classes, where, size, resize, met):
     """Images and labels of [(file name, class name)], ordered by file name."""
-    labelled = sorted(labelled, key=lambda pair: (one_form(pair[0]), pair))
+    labelled = sorted(labelled, key=lambda pair: (normalised_name(pair[0]), pair))
     index = {name: label for label, name in enumerate(classes)}
     names = [f"{where}/{name}" for name, _ in labelled]
     images = decode([files[name] for name, _ in labelled], names, size, resize, met)
@@ -49,7 +49,7 @@ def sorted_out(files, split):
         if parts[0] != split:
             continue
         if len(parts) > 2 and (is_image(name) or readable(content)):
-            images.append((name, one_form(parts[1])))
+            images.append((name, normalised_name(parts[1])))
         else:
             others["that are no images" if len(parts) > 2 else "outside a class's folder"].append(name)
     return images, others

@@ -15,7 +15,7 @@ from deep.data.cache import Decoded
 from deep.data.formats.archives import TOTAL_LIMIT
 from deep.data.formats.cifar import distinct, superclasses
 from deep.data.formats.image_files import decode, note_of, one_size
-from deep.data.formats.image_folder import EVALUATED, one_form
+from deep.data.formats.image_folder import EVALUATED, normalised_name
 
 __all__ = ["read_parquet"]
 
@@ -107,7 +107,7 @@ def names_of(table, key, where):
     """The class names of a label column in the schema's metadata, or None."""
     try:
         features = json.loads((table.schema.metadata or {})[b"huggingface"])["info"]["features"]
-        names = tuple(one_form(str(name)) for name in features[key]["names"])
+        names = tuple(normalised_name(str(name)) for name in features[key]["names"])
     except RecursionError:
         raise ValueError(f"{where} has metadata nested too deeply to be read: copy the files again.") from None
     except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError):

@@ -18,11 +18,11 @@ from deep.__main__ import main
 from deep.evaluation.accuracy import evaluation_attack, measure
 from deep.evaluation.battery import battery, correct, rounds_of
 from deep.evaluation.cas import cas, class_correlation, null_cas
-from deep.experiments.data_sets import places_of, stand_in
-from deep.experiments.paper_tables import planned
+from deep.experiments.data_sets import data_locations, layout_at
+from deep.experiments.paper_tables import plan_runs
 from deep.runs.folder import RunFolder
 from deep.runs.network import load_network
-from deep.runs.results import read_lines
+from deep.runs.results import read_results
 from deep.training.loop import load_data, train
 from tests.support.layouts import (
     cifar10_files,
@@ -86,17 +86,17 @@ def failing(words):
 @pytest.fixture
 def work(monkeypatch):
     """What is trained and what is attacked, by name."""
-    done, original = [], deep.experiments.checkpoint_evaluation.outcome_of
+    done, original = [], deep.experiments.checkpoint_evaluation.attack_test_images
     begin = deep.training.loop.Training.begin_epoch
 
-    def attacked(folder, recipe, data, device, name, steps, seed):
-        done.append(name)
-        return original(folder, recipe, data, device, name, steps, seed)
+    def attacked(checkpoint, steps, seed):
+        done.append(checkpoint.name)
+        return original(checkpoint, steps, seed)
 
     def trained(training):
         done.append(f"epoch {training.epoch} of seed {training.recipe.seed}")
         return begin(training)
-    monkeypatch.setattr(deep.experiments.checkpoint_evaluation, "outcome_of", attacked)
+    monkeypatch.setattr(deep.experiments.checkpoint_evaluation, "attack_test_images", attacked)
     monkeypatch.setattr(deep.training.loop.Training, "begin_epoch", trained)
     return done
 
@@ -108,7 +108,7 @@ def test_each_number_is_that_of_the_checkpoint_it_names(stages, images, capsys):
         expected = {"robust": [], "clean": [], "cas": [], "cas_null": []}
         epochs = []
         for seed in (0, 1):
-            run = RunFolder(stages / planned("stages", "cpu", 2, CHANGES)["AT", seed].run.name)
+            run = RunFolder(stages / plan_runs("stages", "cpu", 2, CHANGES)["AT", seed].run.name)
             data = load_data(run.recipe(), images)
             model = load_network(run, data, name)
             outcome = measure(model, data.test, evaluation_attack(run.recipe(), data.box), seed=0)
@@ -176,7 +176,7 @@ def test_a_line_of_several_attack_seeds_serves(stages, images, capsys, tmp_path,
 
 @pytest.mark.slow
 def test_an_interrupted_run_is_continued(stages, images, capsys, tmp_path, work):
-    run = planned("stages", "cpu", 1, CHANGES)["AT", 0].run
+    run = plan_runs("stages", "cpu", 1, CHANGES)["AT", 0].run
     train(run.recipe, load_data(run.recipe, images), tmp_path, stop_after=2)
     del work[:]
     assert main(words_of("stages", images, tmp_path, "--list")) == 0
@@ -237,7 +237,7 @@ def test_an_interrupted_worst_case_goes_on_after_its_last_attack(stages, images,
     assert main(words) == 130
     assert main(words) == 0
     # checkpoints of the same weights are attacked once
-    lines = read_lines(next(out.glob("*-s0-*/worst-case.jsonl")))
+    lines = read_results(next(out.glob("*-s0-*/worst-case.jsonl")))
     assert len(count) == 1 + 2 * len({line["weights"] for line in lines}) and len(lines) == 3
     assert not list(out.glob("*/*unfinished*"))
 
@@ -247,18 +247,18 @@ def test_an_interrupted_measurement_goes_on(stages, images, capsys, tmp_path, wo
     out = shutil.copytree(stages, tmp_path / "out")
     for path in out.glob("*/cas.jsonl"):
         path.unlink()
-    counted = deep.experiments.checkpoint_evaluation.outcome_of
+    counted = deep.experiments.checkpoint_evaluation.attack_test_images
 
     def interrupted(*arguments):
         if len(work) == 1:
             os.kill(os.getpid(), signal.SIGINT)
         return counted(*arguments)
-    monkeypatch.setattr(deep.experiments.checkpoint_evaluation, "outcome_of", interrupted)
+    monkeypatch.setattr(deep.experiments.checkpoint_evaluation, "attack_test_images", interrupted)
     assert main(words_of("stages", images, out, seeds=2)) == 130
-    monkeypatch.setattr(deep.experiments.checkpoint_evaluation, "outcome_of", counted)
+    monkeypatch.setattr(deep.experiments.checkpoint_evaluation, "attack_test_images", counted)
     report = json_of(capsys, "stages", images, out, seeds=2)
     assert report["rows"] == json_of(capsys, "stages", images, stages, seeds=2)["rows"]
-    assert len(work) == len({line["weights"] for path in out.glob("*/cas.jsonl") for line in read_lines(path)})
+    assert len(work) == len({line["weights"] for path in out.glob("*/cas.jsonl") for line in read_results(path)})
 
 
 @pytest.mark.slow
@@ -291,7 +291,7 @@ def test_a_failed_teacher_leaves_its_student_untaught(images, tmp_path, capsys, 
     out = capsys.readouterr().out
     assert out.count("not run: its teacher cifar10-preactresnet18-w2-standard-") == 2
     assert out.count("is failed: no standard training today (seed 0)") == 2
-    student = planned("distillation", "cpu", 1, CHANGES)["AT + KD", 0].run
+    student = plan_runs("distillation", "cpu", 1, CHANGES)["AT + KD", 0].run
     assert not (tmp_path / student.name).exists()  # a teacher that failed in mid-run would have taught it
     monkeypatch.setattr("deep.training.loop.load_data", original)
     del work[:]
@@ -337,12 +337,12 @@ def test_tiny_imagenet_is_cut_to_the_scale(tmp_path, capsys):
 
 def test_where_each_data_set_is_looked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("DEEP_DATA", "/images")
-    assert places_of([]) == dict.fromkeys(("cifar10", "cifar100", "tiny-imagenet"), "/images")
+    assert data_locations([]) == dict.fromkeys(("cifar10", "cifar100", "tiny-imagenet"), "/images")
     monkeypatch.chdir(tmp_path)
     expected = {"cifar10": str(tmp_path / "a=b"), "cifar100": "/c", "tiny-imagenet": str(tmp_path / "a=b")}
-    assert places_of(["cifar100=/c", "a=b"]) == places_of(["a=b", "cifar100=/c"]) == expected
+    assert data_locations(["cifar100=/c", "a=b"]) == data_locations(["a=b", "cifar100=/c"]) == expected
     monkeypatch.delenv("DEEP_DATA")
-    assert places_of(["cifar100=/c"]) == {"cifar10": None, "cifar100": "/c", "tiny-imagenet": None}
+    assert data_locations(["cifar100=/c"]) == {"cifar10": None, "cifar100": "/c", "tiny-imagenet": None}
 
 
 @pytest.mark.parametrize(("files", "expected"), [
@@ -350,11 +350,11 @@ def test_where_each_data_set_is_looked_for(tmp_path, monkeypatch):
     (folder_files(6, 2), "folder"), ({"train/notes.txt": b"", "x.png": b""}, "cifar10")])
 def test_what_stands_in_for_cifar10(tmp_path, files, expected):
     files = {name.removeprefix("tiny-imagenet-200/"): content for name, content in files.items()}
-    assert stand_in("cifar10", str(write_tree(tmp_path / "images", files))) == expected
-    assert stand_in("cifar10", str(write_tar(tmp_path / "images.tar.gz", files))) == expected
-    assert stand_in("cifar100", str(tmp_path / "images")) == "cifar100"
+    assert layout_at("cifar10", str(write_tree(tmp_path / "images", files))) == expected
+    assert layout_at("cifar10", str(write_tar(tmp_path / "images.tar.gz", files))) == expected
+    assert layout_at("cifar100", str(tmp_path / "images")) == "cifar100"
     (tmp_path / "half.zip").write_bytes(b"half")
-    assert stand_in("cifar10", str(tmp_path / "half.zip")) == "cifar10"
+    assert layout_at("cifar10", str(tmp_path / "half.zip")) == "cifar10"
 
 
 def test_without_any_images_nothing_is_printed(tmp_path, capsys):
@@ -420,8 +420,8 @@ def test_measured_with_pgd_20_unless_told_otherwise(stages, images, tmp_path, ca
     report = json.loads(capsys.readouterr().out)
     assert report["eval_steps"] == 20 and "--attack-steps" not in report["command"]
     assert any("under PGD-20 of step" in sentence for sentence in report["caption"])
-    run = RunFolder(out / planned("stages", "cpu", 1, CHANGES)["AT", 0].run.name)
-    lines = read_lines(run.path / "cas.jsonl")
+    run = RunFolder(out / plan_runs("stages", "cpu", 1, CHANGES)["AT", 0].run.name)
+    lines = read_results(run.path / "cas.jsonl")
     assert sorted({line["attack"].split()[0] for line in lines}) == ["PGD-1", "PGD-20"]
     data = load_data(run.recipe(), images)
     outcome = measure(load_network(run, data, "last"), data.test, evaluation_attack(run.recipe(), data.box, 20), seed=0)
@@ -466,7 +466,7 @@ def test_two_processes_share_the_work(images, tmp_path):
     assert len(list(tmp_path.glob("cifar10-*"))) == 2
     for run in tmp_path.glob("cifar10-*"):
         assert [one["from_epoch"] for one in json.loads((run / "environment.json").read_text())["sessions"]] == [0]
-        assert {line["checkpoint"] for line in read_lines(run / "cas.jsonl")} == {"epoch-0001", "best", "last"}
+        assert {line["checkpoint"] for line in read_results(run / "cas.jsonl")} == {"epoch-0001", "best", "last"}
 
 
 @pytest.mark.parametrize(("words", "sentence"), [

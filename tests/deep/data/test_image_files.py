@@ -14,7 +14,7 @@ from PIL import Image
 from deep.cli.saliency import class_numbers
 from deep.data.dataset import load
 from deep.data.formats.image_files import decode
-from deep.experiments.data_sets import stand_in
+from deep.experiments.data_sets import layout_at
 from tests.support import layouts as made
 
 
@@ -59,7 +59,7 @@ def test_every_format_is_read_whatever_the_file_is_called(tmp_path):
             own = images[torch.tensor([name == kind for name in classes])]
             assert len(own) == 4
             assert all((own == image).flatten(1).all(1).any() for image in pixels)
-        assert stand_in("cifar10", str(path)) == "folder"
+        assert layout_at("cifar10", str(path)) == "folder"
 
 
 def test_a_jpeg_is_not_exact_because_it_is_called_png(tmp_path):

@@ -22,7 +22,7 @@ from deep.attacks.pgd import Attack, pgd
 from deep.data.dataset import Split, balanced
 from deep.evaluation.accuracy import evaluation_attack, measure
 from deep.evaluation.battery import attack_rounds, battery, correct, rounds_of, rows, target_class, worst_case
-from deep.evaluation.gradient_masking import broken_more, gap_flag, sanity_flags
+from deep.evaluation.gradient_masking import gap_flag, masking_flags, sign_test
 from deep.networks.classifier import Classifier
 from deep.recipe.recipe import recipe_named
 from deep.runs.network import load_network
@@ -203,7 +203,7 @@ class Scaled(nn.Module):
 
 def flags(model, split, attack):
     outcome = measure(model, split, attack, seed=0)
-    return outcome, sanity_flags(model, split, attack, outcome)
+    return outcome, masking_flags(model, split, attack, outcome)
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
@@ -223,7 +223,7 @@ def test_large_logits_mask_cross_entropy_and_the_battery_breaks_through(norm):
     """Logits times 1e6 change no decision and no exact robustness; cross-entropy's gradient is exactly zero."""
     model, split, attack, robust = problem(norm, scale=1e6)
     outcome, known, trials = run_battery(model, split, attack, ["pgd20", "apgd-ce", "apgd-t"], separate=True)
-    raised = sanity_flags(model, split, attack, outcome)
+    raised = masking_flags(model, split, attack, outcome)
     assert raised["zero_gradients"]["flag"]
     assert raised["zero_gradients"]["share"] > 0.95
     pgd_held = outcome.clean & outcome.robust
@@ -289,10 +289,10 @@ def test_fgsm_stronger_than_pgd():
 def test_the_sign_test_by_hand():
     held = torch.ones(30, dtype=torch.bool)
     five, four = (torch.arange(30) >= n for n in (5, 4))
-    assert broken_more(five, held) == {"flag": True, "only_first_wrong": 5, "only_second_wrong": 0, "p": 1 / 32}
-    assert broken_more(four, held)["flag"] is False
-    assert broken_more(held, five) == {"flag": False, "only_first_wrong": 0, "only_second_wrong": 5, "p": 1.0}
-    assert broken_more(held, held)["p"] == 1.0
+    assert sign_test(five, held) == {"flag": True, "only_first_wrong": 5, "only_second_wrong": 0, "p": 1 / 32}
+    assert sign_test(four, held)["flag"] is False
+    assert sign_test(held, five) == {"flag": False, "only_first_wrong": 0, "only_second_wrong": 5, "p": 1.0}
+    assert sign_test(held, held)["p"] == 1.0
 
 
 def test_the_gap_is_counted_on_the_samples_that_pgd_left():
@@ -433,7 +433,7 @@ def test_on_a_trained_network_no_attack_is_stronger_than_the_worst_case(trained)
     assert 60 < own["pgd20"] < outcome.clean.sum()
     assert own["apgd-ce30"] <= own["pgd20"]
     assert worst_case(known, trials).sum() <= min(own.values())
-    assert not any(values["flag"] for values in sanity_flags(model, split, attack, outcome).values())
+    assert not any(values["flag"] for values in masking_flags(model, split, attack, outcome).values())
 
 
 def command(capsys, *words):
@@ -503,12 +503,12 @@ class Attacks:
     def __init__(self, monkeypatch):
         self.count, self.plain, self.stop_at, self.original = 0, 0, None, deep.evaluation.battery.attack_rounds
         monkeypatch.setattr(deep.evaluation.battery, "attack_rounds", self.attack)
-        measured = deep.experiments.checkpoint_evaluation.outcome_of
+        measured = deep.experiments.checkpoint_evaluation.attack_test_images
 
-        def outcome_of(*arguments):
+        def attack_test_images(*arguments):
             self.plain += 1
             return measured(*arguments)
-        monkeypatch.setattr(deep.experiments.checkpoint_evaluation, "outcome_of", outcome_of)
+        monkeypatch.setattr(deep.experiments.checkpoint_evaluation, "attack_test_images", attack_test_images)
 
     def attack(self, *arguments, **options):
         self.count += 1

@@ -19,7 +19,7 @@ from deep.evaluation.cas import (
     pairs_of,
     random_rows,
 )
-from deep.evaluation.cas_intervals import attributions, cas_interval, cas_intervals, prepared, resampled_means
+from deep.evaluation.cas_intervals import cas_interval, cas_intervals, cas_values, prepared, resampled_means
 from deep.evaluation.nulls import permuted, random_permutations, sharing
 
 K, D = 5, 7
@@ -40,7 +40,7 @@ def problem():
 
 def test_every_variant_is_that_of_its_own_function(problem):
     outcome, weight = problem
-    found, y = attributions(outcome, weight, draws=20), outcome.labels
+    found, y = cas_values(outcome, weight, draws=20), outcome.labels
     expected = {
         "cas": cas(class_correlation(outcome.features, y, weight)),
         "cas_gauge_fixed": cas(class_correlation(outcome.features, y, gauge_fixed(weight))),
@@ -90,7 +90,7 @@ def test_a_class_that_shares_nothing():
 def test_within_and_between_superclasses(problem):
     outcome, weight = problem
     groups = ("b", "a", "b", "a", "c")
-    found = attributions(outcome, weight, superclasses=groups)
+    found = cas_values(outcome, weight, superclasses=groups)
     correlation = class_correlation(outcome.features, outcome.labels, weight).tolist()
     for name, same in (("cas_within", True), ("cas_between", False)):
         assert found[name] == pytest.approx(sum(
@@ -166,7 +166,7 @@ def test_basic_interval_by_hand(problem):
 
 def true_values(centres, weight):
     """CAS, its excess (over the null level of the same rows), gauge-fixed CAS and margin-CAS of exact class means."""
-    found = attributions(outcome_with(centres, centres, torch.arange(len(centres))), weight)
+    found = cas_values(outcome_with(centres, centres, torch.arange(len(centres))), weight)
     return {name: found[name] for name in ("cas", "cas_excess", "cas_gauge_fixed", "margin_cas")}
 
 
@@ -186,7 +186,7 @@ def test_intervals_cover_the_truth_where_percentiles_do_not():
     for repeat in range(repeats):
         noise = torch.randn(classes * size, width, generator=generator, dtype=torch.float64)
         outcome = outcome_with(centres[labels] + noise, centres[labels] + noise, labels)
-        values = attributions(outcome, weight)
+        values = cas_values(outcome, weight)
         for name, (low, high) in cas_intervals([outcome], weight, seed=repeat).items():
             if name in truth:
                 basic[name] += low <= truth[name] <= high
@@ -200,7 +200,7 @@ def test_the_null_level_has_its_own_error(problem):
     """One image a class: only the rows are random. The interval is mean +- 1.96 deviation/sqrt(draws)."""
     outcome, weight = problem
     alone = outcome_with(outcome.features[:K], outcome.clean_features[:K], outcome.labels[:K])
-    values, found = attributions(alone, weight), cas_intervals([alone], weight, resamples=20_000)
+    values, found = cas_values(alone, weight), cas_intervals([alone], weight, resamples=20_000)
     half = 1.96 * values["cas_null_sd"] / 50 ** 0.5
     for name in ("cas_null", "cas_excess"):
         assert found[name] == pytest.approx([values[name] - half, values[name] + half], abs=0.05 * half)
@@ -250,7 +250,7 @@ def test_an_untrained_network_has_a_large_cas_and_no_excess(cifar):
     rows = torch.cat([torch.nonzero(data.test.labels == label)[:20, 0] for label in range(10)])
     with frozen(model), torch.no_grad():
         features = model.features(as_float(data.test.images[rows]))
-    found = [attributions(outcome_with(features, features, data.test.labels[rows]), layer.weight) for layer in layers]
+    found = [cas_values(outcome_with(features, features, data.test.labels[rows]), layer.weight) for layer in layers]
     values, excess = (np.array([one[name] for one in found]) for name in ("cas", "cas_excess"))
     spread = np.mean([one["cas_null_sd"] for one in found])
     assert values.min() > 3 and values.mean() > 5

@@ -11,7 +11,7 @@ from deep.attacks.apgd import apgd, targeted_dlr
 from deep.attacks.pgd import Attack
 from deep.data.dataset import Split
 from deep.evaluation.accuracy import measure
-from deep.evaluation.cas_intervals import attributions
+from deep.evaluation.cas_intervals import cas_values
 from deep.networks.classifier import Classifier
 
 CLASSES = 5
@@ -135,7 +135,7 @@ def test_cas(norm):
     eps = EPS[norm]
     step = eps / (8 if norm == "l2" else 4)
     outcome = measure(model, Split(x, y), Attack(eps, step, 20, random_start=False, norm=norm), seed=0)
-    values = attributions(outcome, model.linear.weight)
+    values = cas_values(outcome, model.linear.weight)
     weight = model.linear.weight.tolist()
     sums = {label: [0.0] * 32 for label in range(CLASSES)}
     for image, label in zip(x, y.tolist(), strict=True):

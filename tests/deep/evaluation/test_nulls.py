@@ -5,7 +5,7 @@ import torch
 
 from deep.evaluation.accuracy import Outcome
 from deep.evaluation.cas import cas, class_correlation, gauge_fixed, margin_similarity, null_cas, random_rows
-from deep.evaluation.cas_intervals import attributions, cas_intervals
+from deep.evaluation.cas_intervals import cas_intervals, cas_values
 from deep.evaluation.nulls import margin_cas_null, margin_nulls, permuted, random_permutations, sharing
 
 K, WIDE = 10, 2048
@@ -109,7 +109,7 @@ def test_sharing_is_among_the_attributions_with_an_interval():
         features = means[labels] + 0.1 * normal(len(labels), WIDE, seed=3)
         right = torch.ones(len(labels), dtype=torch.bool)
         outcome = Outcome(labels, right, right, features, features)
-        values, intervals = attributions(outcome, weight), cas_intervals([outcome], weight, resamples=40)
+        values, intervals = cas_values(outcome, weight), cas_intervals([outcome], weight, resamples=40)
         assert low < values["sharing"] < high
         assert intervals["sharing"][0] < values["sharing"] < intervals["sharing"][1]
         assert values["sharing"] == pytest.approx(values["cas_gauge_fixed"] - values["sharing_null"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deep.experiments.comparison import EXPECTATIONS, comparable, difference_of_stages, directions, row, rows, values_of
+from deep.experiments.comparison import EXPECTATIONS, comparable, directions, row, rows, stage_difference, stage_values
 from deep.experiments.paper_tables import (
     SCALES,
     STAGES,
@@ -17,9 +17,9 @@ from deep.experiments.paper_tables import (
     TABLES,
     checkpoint_of,
     differences,
-    paper_delta,
+    paper_cas_drop,
     paper_numbers,
-    planned,
+    plan_runs,
     recipe_of,
     stage_epoch,
 )
@@ -31,7 +31,7 @@ from tests.conftest import shared
 def test_the_papers_numbers_are_those_of_the_reference_and_lie_in_the_package():
     reference = shared("reference")
     for ours, theirs in (("results.csv", "paper_results.csv"), ("delta_cas.csv", "paper_delta_cas.csv")):
-        with files("deep").joinpath("paper", ours).open() as own, open(reference / theirs) as given:
+        with files("deep.experiments").joinpath("paper", ours).open() as own, open(reference / theirs) as given:
             lines = list(csv.DictReader(own))
             assert lines == list(csv.DictReader(given))
             assert lines
@@ -65,8 +65,9 @@ def test_the_papers_number_of_a_row(table, system, stage, numbers):
 
 
 def test_the_papers_falls_of_cas():
-    assert [paper_delta(name) for name, _ in TABLES["delta_cas"][1]] == [4.1, 8.9, 13.8, 16.6]
-    assert paper_delta("fast AT") is None and paper_delta("AT + KD") is None and paper_delta("AT, CIFAR-100") is None
+    assert [paper_cas_drop(name) for name, _ in TABLES["delta_cas"][1]] == [4.1, 8.9, 13.8, 16.6]
+    assert paper_cas_drop("fast AT") is None and paper_cas_drop("AT + KD") is None
+    assert paper_cas_drop("AT, CIFAR-100") is None
 
 
 def names(table):
@@ -126,7 +127,7 @@ def test_a_stage_is_the_same_share_of_every_schedule():
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_a_training_of_several_tables_is_one_run_and_teachers_come_first(scale):
-    plans = {table: planned(table, scale, 2) for table in TABLES}
+    plans = {table: plan_runs(table, scale, 2) for table in TABLES}
     shared = [plan["AT", 1].run.name for plan in plans.values() if ("AT", 1) in plan]
     assert len(shared) == 4 and len(set(shared)) == 1
     for plan in plans.values():
@@ -143,7 +144,7 @@ def test_a_training_of_several_tables_is_one_run_and_teachers_come_first(scale):
 @pytest.mark.parametrize("change", ["eps=4/255", "seed=3", "keep_every=2", "data=folder", "teacher=self", "model=cnn"])
 def test_what_a_table_compares_is_not_to_be_set(change):
     with pytest.raises(ValueError, match="but the tables decide"):
-        planned("stages", "cpu", 1, [change])
+        plan_runs("stages", "cpu", 1, [change])
 
 
 def test_a_change_reaches_every_recipe():
@@ -160,7 +161,7 @@ def papers(table):
             numbers = paper_numbers(table, name, stage)
             stages[stage] = {key: value for key, value in numbers.items() if value is not None}
         if table == "delta_cas":
-            stages["best"], stages["last"] = {"cas": paper_delta(name)}, {"cas": 0.0}
+            stages["best"], stages["last"] = {"cas": paper_cas_drop(name)}, {"cas": 0.0}
         for stage, epoch in (("best", 108), ("last", 200)):  # where the paper does not say
             stages[stage].setdefault("epoch", epoch)
         results[name, 0] = {"stages": stages, "missing": None}
@@ -255,10 +256,10 @@ def test_only_the_papers_scale_on_its_own_data_is_comparable():
 def test_accuracies_are_in_percent():
     line = {"epoch": 4, "robust": {"value": 0.25}, "clean": {"value": 0.5}, "cas": 3.0, "cas_null": 2.0,
             "cas_excess": 1.0, "n_test": 8, "attack": "PGD"}
-    values = values_of(line, {"worst_case": {"value": 0.125}, "attack": "apgd-ce"})
+    values = stage_values(line, {"worst_case": {"value": 0.125}, "attack": "apgd-ce"})
     assert (values["robust"], values["clean"], values["worst"]) == (25.0, 50.0, 12.5)
     best, last = values, values | {"cas": 1.0, "worst": 2.5}
-    difference = difference_of_stages(best, last)
+    difference = stage_difference(best, last)
     assert (difference["cas"], difference["worst"], difference["robust"]) == (2.0, 10.0, 0.0)
     assert "epoch" not in difference and "n_test" not in difference
 

@@ -10,7 +10,7 @@ import torch
 
 from deep.__main__ import main
 from deep.experiments.slurm import parameters, submit
-from deep.experiments.sweep import read_sweep, standing
+from deep.experiments.sweep import read_sweep, run_status
 from deep.runs.folder import RunFolder
 from deep.training.loop import load_data, train
 from tests.conftest import until
@@ -63,7 +63,7 @@ def test_a_job_at_its_time_limit_is_queued_again_and_continues(sweep, tmp_path):
     sweep.write_text(SWEEP.replace("epochs = 4", "epochs = 30").replace("eval_every = 2", "eval_every = 15"))
     run, out = read_sweep(sweep)[0], tmp_path / "runs"
     (job,) = submit([run], out, threads=1, cluster="local")
-    until(lambda: standing(run, out)["epoch"] >= 3)
+    until(lambda: run_status(run, out)["epoch"] >= 3)
     (task,) = Path(f"/proc/{job.job_id}/task/{job.job_id}/children").read_text().split()
     os.kill(int(task), signal.SIGUSR2)  # what SLURM sends a minute and a half before the limit
     until(job.done)

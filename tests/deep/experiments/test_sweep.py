@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from deep.__main__ import main
-from deep.experiments.sweep import read_sweep, standing, train_one, work
+from deep.experiments.sweep import read_sweep, run_status, train_remaining, train_run
 from deep.recipe.recipe import recipe_named
 from deep.runs.folder import RunFolder
 from deep.training.loop import load_data, train
@@ -145,7 +145,7 @@ def test_how_each_run_stands(tmp_path, capsys, one_thread):
     train(runs[1].recipe, load_data(runs[1].recipe), out, stop_after=3)
     other = RunFolder(out / runs[2].name)
     other.open_for_training(runs[2].recipe)
-    assert train_one(runs[6], out)[0] == "failed"
+    assert train_run(runs[6], out)[0] == "failed"
     found = listed(path, out, capsys)
     assert [one["state"] for one in found] == ["finished", "partial", "in use", *["not begun"] * 3, "failed"]
     assert [(one["epoch"], one["epochs"]) for one in found][:3] == [(4, 4), (3, 4), (0, 4)]
@@ -158,7 +158,7 @@ def test_how_each_run_stands(tmp_path, capsys, one_thread):
     assert "partial, epoch 3 of 4" in lines[1]
     assert not (out / runs[3].name).exists()  # --list begins nothing
     other.close()
-    assert standing(runs[2], out)["state"] == "not begun"
+    assert run_status(runs[2], out)["state"] == "not begun"
 
 
 @pytest.mark.slow
@@ -197,9 +197,9 @@ def test_a_failure_stops_no_other_run_and_is_tried_again(tmp_path, capsys, one_t
 
 def test_a_success_takes_the_failure_back(tmp_path):
     (run, *_), out = read_sweep(written(tmp_path, SMALL)), tmp_path / "runs"
-    assert train_one(run, out, device="nowhere")[0] == "failed"
-    assert standing(run, out)["state"] == "failed"
-    assert train_one(run, out) == ("finished", None)
+    assert train_run(run, out, device="nowhere")[0] == "failed"
+    assert run_status(run, out)["state"] == "failed"
+    assert train_run(run, out) == ("finished", None)
     assert not (out / run.name / "failed.json").exists()
 
 
@@ -215,12 +215,12 @@ def test_the_run_of_another_process_is_left_to_it_and_looked_at_again(tmp_path, 
         if len(naps) == 2:  # all others are trained by now; it dies without having trained
             other.close()
 
-    def train_run(run):
+    def train_and_tell(run):
         order.append(run.name)
-        return train_one(run, out)[0]
+        return train_run(run, out)[0]
 
     monkeypatch.setattr("deep.experiments.sweep.time", SimpleNamespace(sleep=nap))
-    work(runs, out, train_run, pause=0.1)
+    train_remaining(runs, out, train_and_tell, pause=0.1)
     assert naps == [0.1, 0.1]
     assert order == [run.name for run in (*runs[1:], runs[0])]
     assert_as_alone(runs[:1], out, tmp_path / "alone")
@@ -270,11 +270,11 @@ def test_a_killed_process_is_replaced_by_the_others(tmp_path, one_thread):
     runs = read_sweep(path)
     words = ["sweep", path, "--out", out, "--threads", 1]
     first = deep(*words)
-    until(lambda: standing(runs[0], out)["epoch"] >= 5, first)
+    until(lambda: run_status(runs[0], out)["epoch"] >= 5, first)
     first.send_signal(signal.SIGSTOP)
     second = deep(*words)
-    until(lambda: standing(runs[1], out)["state"] == "finished", second)
-    assert standing(runs[0], out)["state"] == "in use"
+    until(lambda: run_status(runs[1], out)["state"] == "finished", second)
+    assert run_status(runs[0], out)["state"] == "in use"
     third = deep(*words)
     first.send_signal(signal.SIGKILL)
     first.communicate(timeout=300)
@@ -293,7 +293,7 @@ def test_sigterm_checkpoints_every_worker(tmp_path, one_thread, capsys):
     path, out = written(tmp_path, LONG.replace("epochs = 40", "epochs = 4000")), tmp_path / "runs"
     runs = read_sweep(path)
     process = deep("sweep", path, "--out", out, "--workers", 2, "--threads", 1)
-    until(lambda: all(standing(run, out)["epoch"] >= 1 for run in runs[:2]), process)
+    until(lambda: all(run_status(run, out)["epoch"] >= 1 for run in runs[:2]), process)
     process.terminate()
     _, err = process.communicate(timeout=300)
     assert process.returncode == 143, err
@@ -311,10 +311,10 @@ def test_workers_stop_when_their_sweep_is_killed(tmp_path):
     path, out = written(tmp_path, LONG.replace("epochs = 40", "epochs = 4000")), tmp_path / "runs"
     run = read_sweep(path)[0]
     process = deep("sweep", path, "--out", out, "--workers", 2, "--threads", 1)
-    until(lambda: standing(run, out)["epoch"] >= 1, process)
+    until(lambda: run_status(run, out)["epoch"] >= 1, process)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=300)  # standard error closes when the last worker has gone
-    assert standing(run, out)["state"] == "partial"
+    assert run_status(run, out)["state"] == "partial"
     assert not list(Path(out).glob("*/*.tmp"))
 
 

@@ -169,7 +169,7 @@ def test_other_files_of_a_run_that_are_nested_too_deeply(tmp_path):
     for name in ("metrics.jsonl", "environment.json", "failed.json", "cas.jsonl"):
         (tmp_path / name).write_text(deep)
     from deep.experiments.sweep import failure
-    from deep.runs.results import read_lines
+    from deep.runs.results import read_results
     run = RunFolder(tmp_path)
     with pytest.raises(ValueError, match="nested too deeply"):
         run.metrics()
@@ -177,4 +177,4 @@ def test_other_files_of_a_run_that_are_nested_too_deeply(tmp_path):
         run.write_environment(None, "cpu", 0)
     assert failure(run) == f"{tmp_path / 'failed.json'} cannot be read"
     with pytest.raises(ValueError, match="is damaged: remove it"):
-        read_lines(tmp_path / "cas.jsonl")
+        read_results(tmp_path / "cas.jsonl")

@@ -10,7 +10,7 @@ from deep.__main__ import main
 from deep.data.dataset import Split
 from deep.recipe.recipe import recipe_named
 from deep.runs.folder import RunFolder, load_checkpoint
-from deep.runs.results import read_lines
+from deep.runs.results import read_results
 from deep.training.loop import load_data, train
 from deep.training.teachers import network_of_run
 
@@ -140,7 +140,7 @@ def test_cas_and_saliency_of_other_images_replace_nothing(run, capsys, monkeypat
         measure(capsys, monkeypatch, run, images(), command, *words[command])
     files = ("cas-last.json", "saliency.json", "saliency.png")
     kept = [(run.path / name).read_bytes() for name in files]
-    lines = read_lines(run.path / "cas.jsonl")
+    lines = read_results(run.path / "cas.jsonl")
     other = changed(images(), "test", relabelled)
     for command in words:
         found, said = measure(capsys, monkeypatch, run, other, command, *words[command])
@@ -149,7 +149,7 @@ def test_cas_and_saliency_of_other_images_replace_nothing(run, capsys, monkeypat
     digest = found["data"][-9:-1]
     assert all((run.path / name.replace(".", f"-on-{digest}.")).exists() for name in files)
     assert [(run.path / name).read_bytes() for name in files] == kept
-    assert [line for line in read_lines(run.path / "cas.jsonl") if line["data"] == "planted images"] == lines
+    assert [line for line in read_results(run.path / "cas.jsonl") if line["data"] == "planted images"] == lines
 
 
 def test_other_class_names_are_told_and_another_number_is_refused(run, capsys, monkeypatch):

@@ -17,7 +17,7 @@ from deep.evaluation.accuracy import evaluation_attack, measure
 from deep.evaluation.cas import cas, class_correlation
 from deep.runs.folder import RunFolder
 from deep.runs.network import load_network
-from deep.runs.results import checkpoints, known, read_lines
+from deep.runs.results import checkpoint_names, find_result, read_results
 from deep.training.loop import load_data
 
 CAS = ["--checkpoint", "all", "--attack-seeds", "2", "--attack-steps", "2", "--json"]
@@ -52,12 +52,12 @@ def results(capsys, *words):
 @pytest.fixture
 def attacks(monkeypatch):
     """The checkpoints that were attacked, one entry an attack."""
-    names, original = [], deep.experiments.checkpoint_evaluation.outcome_of
+    names, original = [], deep.experiments.checkpoint_evaluation.attack_test_images
 
-    def counted(folder, recipe, data, device, name, steps, seed):
-        names.append(name)
-        return original(folder, recipe, data, device, name, steps, seed)
-    monkeypatch.setattr(deep.experiments.checkpoint_evaluation, "outcome_of", counted)
+    def counted(checkpoint, steps, seed):
+        names.append(checkpoint.name)
+        return original(checkpoint, steps, seed)
+    monkeypatch.setattr(deep.experiments.checkpoint_evaluation, "attack_test_images", counted)
     return names
 
 
@@ -66,7 +66,7 @@ def test_a_line_for_every_checkpoint(run, capsys):
     found = results(capsys, str(run), *CAS)
     assert [(line["checkpoint"], line["epoch"]) for line in found if line["checkpoint"] != "best"] == [
         ("epoch-0001", 1), ("epoch-0002", 2), ("last", 3)]
-    assert read_lines(run / "cas.jsonl") == sorted(found, key=lambda line: (line["epoch"], line["checkpoint"]))
+    assert read_results(run / "cas.jsonl") == sorted(found, key=lambda line: (line["epoch"], line["checkpoint"]))
     assert json.loads((run / "cas-last.json").read_text()) == found[-1]
     folder = RunFolder(run)
     data = load_data(folder.recipe())
@@ -90,7 +90,7 @@ def test_what_is_measured_is_not_measured_again(run, capsys, attacks):
     assert len(attacks) == 2 * 3
     assert results(capsys, str(run), *CAS) == first
     assert len(attacks) == 6
-    lines = read_lines(run / "cas.jsonl")
+    lines = read_results(run / "cas.jsonl")
     (run / "cas.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines if line["epoch"] != 2))
     assert results(capsys, str(run), *CAS) == first
     assert set(attacks[6:]) <= {"checkpoints/epoch-0002"}
@@ -106,13 +106,13 @@ def test_other_weights_and_another_attack_are_measured(run, capsys, attacks):
     torch.save(state, path)
     found = results(capsys, str(run), *CAS)
     assert attacks[6:] == ["checkpoints/epoch-0001"] * 2
-    lines = read_lines(run / "cas.jsonl")
+    lines = read_results(run / "cas.jsonl")
     assert len(lines) == 4  # the line of the old weights is gone
     assert [line for line in lines if line["checkpoint"] == "epoch-0001"] == found[:1]
     results(capsys, str(run), *CAS[:-2], "1", "--json")  # one step in place of two
     known_now = 8 + 2 * len({line["weights"] for line in lines})
     assert len(attacks) == known_now
-    assert len(read_lines(run / "cas.jsonl")) == 8
+    assert len(read_results(run / "cas.jsonl")) == 8
     assert results(capsys, str(run), *CAS) == found  # and the lines of the first attack are still there
     assert len(attacks) == known_now
 
@@ -130,7 +130,7 @@ def test_an_interrupted_measurement_goes_on(run, capsys, attacks):
     (run / "checkpoints" / "epoch-0002.pt").write_bytes(b"half a file")
     assert main(["cas", str(run), *CAS]) == 2
     assert "epoch-0002.pt is not a readable checkpoint" in capsys.readouterr().err
-    assert [line["checkpoint"] for line in read_lines(run / "cas.jsonl")] == ["epoch-0001"]
+    assert [line["checkpoint"] for line in read_results(run / "cas.jsonl")] == ["epoch-0001"]
     (run / "checkpoints" / "epoch-0002.pt").unlink()
     found = results(capsys, str(run), *CAS)
     assert [line["checkpoint"] for line in found] == ["epoch-0001", "best", "last"]
@@ -148,22 +148,22 @@ def test_a_damaged_file_is_named(run, capsys):
 def test_order_of_checkpoints(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(ValueError, match="has no checkpoint"):
-        checkpoints(RunFolder(tmp_path))
+        checkpoint_names(RunFolder(tmp_path))
     for name in ("epoch-10000", "epoch-2000", "epoch-0090"):
         (tmp_path / "checkpoints" / f"{name}.pt").touch()
     (tmp_path / "last.pt").touch()
     (tmp_path / "checkpoints" / "epoch-0100.pt.tmp").touch()
-    assert checkpoints(RunFolder(tmp_path)) == ["checkpoints/epoch-0090", "checkpoints/epoch-2000",
+    assert checkpoint_names(RunFolder(tmp_path)) == ["checkpoints/epoch-0090", "checkpoints/epoch-2000",
                                                 "checkpoints/epoch-10000", "last"]
 
 
 ENTER_MANY = """
 import os, sys
 from pathlib import Path
-from deep.runs.results import enter
+from deep.runs.results import write_result
 child = os.fork()
 for epoch in range(20) if child else range(20, 40):
-    enter(Path(sys.argv[1]), {"epoch": epoch, "checkpoint": f"epoch-{epoch:04}", "attack": "a", "cas": epoch},
+    write_result(Path(sys.argv[1]), {"epoch": epoch, "checkpoint": f"epoch-{epoch:04}", "attack": "a", "cas": epoch},
           ("checkpoint",))
 if child:
     sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
@@ -176,9 +176,9 @@ def test_two_processes_lose_no_line(tmp_path):
     path = tmp_path / "cas.jsonl"
     subprocess.run([sys.executable, "-c", ENTER_MANY, str(path)], check=True, timeout=300,
                    cwd=Path(__file__).parents[3])
-    assert [line["epoch"] for line in read_lines(path)] == list(range(40))
-    assert known(path, {"cas": 7, "attack": "a"})["checkpoint"] == "epoch-0007"
-    assert known(path, {"cas": 7, "attack": "b"}) is None
+    assert [line["epoch"] for line in read_results(path)] == list(range(40))
+    assert find_result(path, {"cas": 7, "attack": "a"})["checkpoint"] == "epoch-0007"
+    assert find_result(path, {"cas": 7, "attack": "b"}) is None
 
 
 def test_superclasses_are_reported(run, capsys, monkeypatch):

@@ -18,7 +18,7 @@ import torch
 import deep.runs.folder
 import deep.system.files
 import synthmodel.system.files
-from deep.experiments.checkpoint_evaluation import alone
+from deep.experiments.checkpoint_evaluation import measurement_lock
 from deep.recipe.recipe import recipe_named, run_name
 from deep.runs.folder import RunFolder
 from deep.runs.results import enter
@@ -184,7 +184,7 @@ def no_flock(request, monkeypatch):
     def flock(file, kind):
         raise OSError(number, os.strerror(number))
     monkeypatch.setattr(fcntl, "flock", flock)
-    monkeypatch.setattr("deep.system.lock.told", set())
+    monkeypatch.setattr("deep.system.lock.announced", set())
     return os.strerror(number)
 
 
@@ -353,6 +353,6 @@ def test_a_training_without_flock(tmp_path, no_flock, capsys):
     assert not run.in_use()
     assert capsys.readouterr().err.count("has no flock") == 1
     assert train(recipe, data, tmp_path).metrics() == run.metrics()
-    with alone(run.path):
+    with measurement_lock(run.path):
         enter(run.path / "cas.jsonl", {"epoch": 1, "checkpoint": "best"}, ("checkpoint",))
     assert not list(run.path.glob("*.soft"))

@@ -14,7 +14,7 @@ import torch
 
 from deep.__main__ import main
 from deep.data.planted import planted_images
-from deep.experiments.sweep import read_sweep, standing
+from deep.experiments.sweep import read_sweep, run_status
 from deep.recipe.recipe import recipe_named, run_name
 from deep.runs.folder import RunFolder
 from deep.runs.tensorboard import Mirror
@@ -90,7 +90,7 @@ def test_a_sweep_whose_lines_are_lost_trains(undisturbed, tmp_path, lost):
     path.write_text('recipe = "planted-linear"\n[set]\n' + "\n".join(WORDS) + "\n[grid]\nseed = [0, 1]\n")
     with redirect_stderr(lost):
         assert main(["sweep", str(path), "--out", str(tmp_path / "runs")]) == 0
-    assert [standing(run, tmp_path / "runs")["state"] for run in read_sweep(path)] == ["finished"] * 2
+    assert [run_status(run, tmp_path / "runs")["state"] for run in read_sweep(path)] == ["finished"] * 2
     assert state_of(tmp_path / "runs" / run_name(RECIPE) / "last.pt") == state_of(undisturbed / "last.pt")
 
 

@@ -25,7 +25,7 @@ import deep.networks.folding
 import deep.system.signals
 from deep.__main__ import main
 from deep.data.dataset import Split
-from deep.experiments.sweep import read_sweep, standing, train_one
+from deep.experiments.sweep import read_sweep, run_status, train_run
 from deep.recipe.recipe import recipe_named
 from deep.runs.folder import RunFolder, load_checkpoint
 from deep.runs.tensorboard import mirrored
@@ -130,7 +130,7 @@ def test_a_signal_is_no_failure_of_a_run_nor_of_its_mirror(tmp_path, monkeypatch
     monkeypatch.setattr("deep.training.loop.load_data", terminated)
     run = read_sweep(tmp_path / "sweep.toml")[0]
     with pytest.raises(Interrupted), Stop():
-        train_one(run, tmp_path)
+        train_run(run, tmp_path)
     assert not list(tmp_path.glob("*/failed.json"))
 
     class Mirror:
@@ -318,7 +318,7 @@ def test_a_sweep_ends_where_its_run_was_stopped(tmp_path, monkeypatch, capsys, s
                           (terminated(), measure(*arguments, **options))[1])
         assert main(["sweep", str(path), "--out", str(out)]) == 143
     assert "signal 15 stopped the training; the same command continues it." in capsys.readouterr().err
-    assert standing(first, out)["state"] == ("finished" if moment == "after it" else "partial")
+    assert run_status(first, out)["state"] == ("finished" if moment == "after it" else "partial")
     assert not (out / second.name).exists() and len(steps) == 12
     assert main(["sweep", str(path), "--out", str(out)]) == 0
     assert len(steps) == 24

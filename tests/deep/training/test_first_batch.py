@@ -8,7 +8,7 @@ from deep.__main__ import main
 from deep.experiments import sweep
 from deep.networks.registry import NETWORKS, register
 from deep.recipe.recipe import recipe_named
-from deep.runs.environment import other_arithmetic
+from deep.runs.environment import arithmetic_change
 from deep.system.device import memory_sentence
 from deep.training import first_batch
 from deep.training.loop import load_data, train
@@ -126,7 +126,7 @@ def test_out_of_memory(tmp_path, capsys, monkeypatch, error):
     assert sentence.startswith("deep: there is not enough memory (")
     assert "give the recipe a smaller batch=N or width=N" in sentence
     run = sweep.Run((), recipe_named("planted-cnn", SMALL))
-    state, reason = sweep.train_one(run, tmp_path)
+    state, reason = sweep.train_run(run, tmp_path)
     assert (state, reason) == ("failed", memory_sentence(error))
     assert f"deep: {reason}" == sentence
 
@@ -152,9 +152,9 @@ def test_going_on_with_other_threads(tmp_path, capsys, monkeypatch):
 
 def test_what_else_changes_the_bits():
     before = {"threads": 2, "processes": 1, "device": "cuda:0", "machine": "x86_64", "torch": "2.6.0"}
-    assert other_arithmetic(before, before | {"device": "cuda:1", "threads": 3, "python": "3.13"}) is None
-    assert "torch = 2.7.0 after torch = 2.6.0," in other_arithmetic(before, before | {"torch": "2.7.0"})
-    words = other_arithmetic(before, before | {"device": "cpu", "threads": 3})
+    assert arithmetic_change(before, before | {"device": "cuda:1", "threads": 3, "python": "3.13"}) is None
+    assert "torch = 2.7.0 after torch = 2.6.0," in arithmetic_change(before, before | {"torch": "2.7.0"})
+    words = arithmetic_change(before, before | {"device": "cpu", "threads": 3})
     assert words.startswith("this run goes on with device = cpu, threads = 3 after device = cuda, threads = 2, so")
-    assert other_arithmetic(None, before) is None
-    assert other_arithmetic({"from_epoch": 0}, before) is None
+    assert arithmetic_change(None, before) is None
+    assert arithmetic_change({"from_epoch": 0}, before) is None
