@@ -1,13 +1,16 @@
 """`deep bench`: images a second of the training step and of the textbook's, and their ratio."""
 
+import argparse
 import json
+from typing import Any
 
+from deep.cli.common import Commands
 from deep.system.device import positive, use_device
 
 __all__ = ["add", "run"]
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     bench = commands.add_parser("bench", help="images a second of the training step, beside the textbook step's",
                                 description="Times one step of adversarial training on random 32x32 images, in turn "
                                             "with the textbook step: float32, contiguous, weight gradients in the "
@@ -25,7 +28,7 @@ def add(commands):
     bench.add_argument("--threads", type=int, help="CPU threads (default: torch's)")
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     from deep.recipe.recipe import recipe_named
     positive("--attack-steps", options.attack_steps, most=1000)
     positive("--repeats", options.repeats, most=1000)
@@ -42,7 +45,7 @@ def run(options):
         print_result(result)
 
 
-def print_result(result):
+def print_result(result: dict[str, Any]) -> None:
     ratio, used, peak = result["ratio"], result["utilisation"], result["peak_flops"]
     width = "" if result["width"] is None else f" of width {result['width']}"
     print(f"{result['model']}{width}, batch {result['batch']}, PGD-{result['attack_steps']}, {result['device']}, "

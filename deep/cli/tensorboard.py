@@ -1,15 +1,19 @@
 """`deep tensorboard`: exports the metrics of runs for TensorBoard."""
 
+import argparse
+
+from deep.cli.common import Commands
+
 __all__ = ["add", "run"]
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     tensorboard = commands.add_parser("tensorboard", help="export the metrics of runs for TensorBoard",
                                       description="Write the metrics of each RUN to RUN/tensorboard.")
     tensorboard.add_argument("runs", nargs="+", metavar="RUN", help="run folders, begun or finished")
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     from deep.runs.folder import RunFolder
     from deep.runs.tensorboard import Mirror, available
     if not available():

@@ -1,15 +1,21 @@
 """`deep train`: trains a recipe, or continues it."""
 
+import argparse
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from deep.cli.common import add_machine_options
+from deep.cli.common import Commands, add_machine_options
 from deep.system.device import positive, use_device
+
+if TYPE_CHECKING:
+    from deep.recipe.recipe import Recipe
 
 __all__ = ["add", "continues", "run"]
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     train = commands.add_parser("train", help="train a recipe, or continue it",
                                 description="Train a recipe, or continue its run folder OUT/NAME.")
     train.add_argument("recipe", help="at, at-l2, trades, standard, fast-at, at-deit, at-cpu, ...")
@@ -21,11 +27,11 @@ def add(commands):
     add_machine_options(train)
 
 
-def continues(options):
+def continues(options: argparse.Namespace) -> str:
     return "the same command continues it"
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     from contextlib import nullcontext
 
     from deep.recipe.recipe import recipe_named
@@ -46,7 +52,8 @@ def run(options):
 
 
 @contextmanager
-def mirror(wanted, out, recipe, progress):
+def mirror(wanted: bool, out: str, recipe: "Recipe",
+           progress: Callable[[Any], None] | None) -> Iterator[Callable[[Any], None] | None]:
     """Yield the progress callback, which also writes for TensorBoard where that is wanted and installed."""
     from deep.recipe.recipe import run_name
     from deep.runs.tensorboard import Mirror, available, mirrored

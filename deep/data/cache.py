@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,7 +45,7 @@ ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 WORDS = ("classes", "superclasses", "note", "provenance")
 
 
-def cache_folder():
+def cache_folder() -> Path | None:
     """$DEEP_CACHE, or else ~/.cache/deep; None, with a sentence, for a user without a home, as in a container."""
     if os.environ.get("DEEP_CACHE"):
         return Path(os.environ["DEEP_CACHE"])
@@ -56,7 +57,7 @@ def cache_folder():
         return None
 
 
-def joint_key(*parts):
+def joint_key(*parts: str | int | None) -> str:
     """One name for everything that decides the decoded pixels: the reader, its settings, the files' digest.
 
     >>> joint_key("folder", None, "ab") != joint_key("folder", 32, "ab")
@@ -65,14 +66,14 @@ def joint_key(*parts):
     return hashlib.sha256(json.dumps([FORMAT, *parts]).encode()).hexdigest()
 
 
-def write(path, decoded):
+def write(path: Path, decoded: Decoded) -> None:
     words = np.array(json.dumps({name: getattr(decoded, name) for name in WORDS}))
     arrays = {name: getattr(decoded, name) for name in ARRAYS}
     write_atomically(path, lambda file: np.savez(file, words=words, **arrays))
 
 
-def read(path):
-    """The Decoded in `path`. ValueError if its checksums fail, FileNotFoundError without it.
+def read(path: Path) -> Decoded:
+    """Return the Decoded in `path`. ValueError if its checksums fail, FileNotFoundError without it.
 
     Zip keeps a CRC-32 of every array.
     """
@@ -88,10 +89,11 @@ def read(path):
         raise ValueError(f"{path} is damaged ({type(error).__name__})") from error
 
 
-def cached(key, decode, folder=None):
-    """The Decoded kept under `key` in `folder` (None: `cache_folder()`), or that of decode(), which is then kept.
+def cached(key: str, decode: Callable[[], Decoded], folder: str | Path | None = None) -> Decoded:
+    """Return the Decoded kept under `key` in `folder`, or that of decode(), which is then kept.
 
-    A damaged file is replaced, and a folder that cannot be written is done without: both say so on stderr.
+    folder: None is `cache_folder()`. A damaged file is replaced, and a folder that cannot be written is done
+    without: both say so on stderr.
 
     >>> import tempfile
     >>> images, labels = np.zeros((1, 3, 2, 2), np.uint8), np.zeros(1, np.int64)

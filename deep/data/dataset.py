@@ -3,13 +3,16 @@
 import hashlib
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int, Shaped, UInt8
+from torch import Tensor
 
+from deep.data.cache import Decoded
 from deep.data.formats.archives import without_suffix
-from deep.data.layouts import LAYOUTS, locate, read_images
+from deep.data.layouts import LAYOUTS, Layout, locate, read_images
 from deep.system.messages import tell
 
 __all__ = ["SPLITS", "Data", "Split", "as_float", "augment", "balanced", "channel_statistics", "held_out", "load",
@@ -26,13 +29,13 @@ class Split:
     images: torch.Tensor
     labels: torch.Tensor
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
-    def to(self, device):
+    def to(self, device: str | torch.device) -> "Split":
         return Split(self.images.to(device), self.labels.to(device))
 
-    def digest(self):
+    def digest(self) -> str:
         """SHA-256, hexadecimal, of pixels and labels, types and shapes included.
 
         >>> first, second = (Split(torch.zeros(2, 1, 1, 2), torch.tensor(labels)) for labels in ([0, 1], [1, 0]))
@@ -42,7 +45,7 @@ class Split:
         digest = hashlib.sha256()
         for tensor in (self.images, self.labels):
             digest.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
-            digest.update(tensor.cpu().contiguous().numpy())
+            digest.update(tensor.cpu().contiguous().numpy().data)
         return digest.hexdigest()
 
 
@@ -64,23 +67,23 @@ class Data:
     provenance: dict
     superclasses: tuple[str, ...] = ()
 
-    def fingerprint(self):
-        """{split: SHA-256 of its pixels and labels, their types and shapes}: a run must not go on with others."""
+    def fingerprint(self) -> dict[str, str]:
+        """Return {split: SHA-256 of its pixels and labels, types and shapes}: a run must not go on with others."""
         return {name: getattr(self, name).digest() for name in SPLITS}
 
-    def training_digest(self):
+    def training_digest(self) -> str:
         """SHA-256 of the training pixels and labels alone, by which the checkpoints of older versions know them."""
         digest = hashlib.sha256()
         for tensor in (self.train.images, self.train.labels):
             digest.update(tensor.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
-    def to(self, device):
+    def to(self, device: str | torch.device) -> "Data":
         parts = {name: getattr(self, name).to(device) for name in SPLITS}
         return Data(**{**self.__dict__, **parts})
 
 
-def as_float(images):
+def as_float(images: Shaped[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """uint8 pixels (any shape) as float32 in [0, 1]; float images as they are.
 
     >>> as_float(torch.tensor([0, 51, 255], dtype=torch.uint8)).tolist()
@@ -91,7 +94,7 @@ def as_float(images):
 
 def held_out(total: int, val_size: int, train_size: int | None, seed: int = SPLIT_SEED
              ) -> tuple[Int[torch.Tensor, " train"], Int[torch.Tensor, " val"], Int[torch.Tensor, " rest"]]:
-    """Indices (train, val, rest), int64, of a split of `total` images that `seed` alone decides.
+    """Return indices (train, val, rest) of a split of `total` images that `seed` alone decides.
 
     val has val_size of them, train train_size of the others (None: all), and the rest is what neither has. ValueError
     if they do not fit.
@@ -109,7 +112,7 @@ def held_out(total: int, val_size: int, train_size: int | None, seed: int = SPLI
     return order[val_size:end], order[:val_size], order[end:]
 
 
-def balanced(labels, n):
+def balanced(labels: Int[Tensor, "len"], n: int) -> Int[Tensor, "m"]:
     """Positions (m,), int64, of a fixed sample of m = min(n, len(labels)) images, as many of each class as can be.
 
     labels (len,): of all images, in any order. Images are taken in turn, one of each class, from one shuffled order:
@@ -128,8 +131,8 @@ def balanced(labels, n):
     return order[turn.argsort(stable=True)[:n]].sort().values
 
 
-def channel_statistics(images):
-    """(mean, standard deviation) of each channel of uint8 images (n, c, h, w), in units of 255; from counts, exactly.
+def channel_statistics(images: UInt8[Tensor, "n c h w"]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the mean and standard deviation of each channel, in units of 255; from counts, exactly.
 
     >>> channel_statistics(torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 1, 2))
     ((0.5,), (0.5,))
@@ -142,7 +145,7 @@ def channel_statistics(images):
     return tuple(mean.tolist()), tuple(std.tolist())
 
 
-def check_classes(decoded, layout, path):
+def check_classes(decoded: Decoded, layout: Layout, path: Path) -> None:
     """ValueError if a class lacks images, or there are fewer than 3 classes, or more than the data set has."""
     if len(decoded.classes) < 3:
         raise ValueError(f"{path} has classes {', '.join(decoded.classes)} alone, but margin-CAS compares triples of "
@@ -157,7 +160,7 @@ def check_classes(decoded, layout, path):
                              "which CAS is undefined: copy the files again.")
 
 
-def report_left_out(decoded, layout, path):
+def report_left_out(decoded: Decoded, layout: Layout, path: Path) -> None:
     """Say which files were left out, and that gray images have three channels: all of it is in `provenance` too."""
     left_out, met = decoded.provenance.get("left_out"), decoded.provenance.get("files", {})
     if left_out:
@@ -169,8 +172,8 @@ def report_left_out(decoded, layout, path):
              "changes independently.")
 
 
-def read(name, root, resize):
-    """(layout, path, decoded images, their digest) of a data set; arguments and errors as `load`."""
+def read(name: str, root: str | Path | None, resize: int | None) -> tuple[Layout, Path, Decoded, str]:
+    """Return (layout, path, decoded images, their digest) of a data set; arguments and errors as `load`."""
     if name not in LAYOUTS:
         raise ValueError(f"data = {name} was given, but the data sets are {', '.join(LAYOUTS)}: choose one.")
     layout = LAYOUTS[name]
@@ -185,8 +188,9 @@ def read(name, root, resize):
     return layout, path, *read_images(layout, path, resize)
 
 
-def unused(name, root, val_size, train_size=None, resize=None, data_seed=SPLIT_SEED):
-    """The `Split` of the training images of a data set that are neither trained on nor held out: more test images.
+def unused(name: str, root: str | Path | None, val_size: int, train_size: int | None = None,
+           resize: int | None = None, data_seed: int = SPLIT_SEED) -> Split:
+    """Return the `Split` of the training images of a data set that are neither trained on nor held out: more test images.
 
     Arguments and errors as `load`; its images are none of those of `load` with the same arguments.
     """
@@ -195,14 +199,14 @@ def unused(name, root, val_size, train_size=None, resize=None, data_seed=SPLIT_S
     return Split(torch.from_numpy(decoded.train_images)[rest], torch.from_numpy(decoded.train_labels)[rest])
 
 
-def load(name, root, val_size, train_size=None, resize=None, data_seed=SPLIT_SEED):
-    """The data set `name` of LAYOUTS as `Data`, from `root` (None: $DEEP_DATA), a folder or an archive.
+def load(name: str, root: str | Path | None, val_size: int, train_size: int | None = None,
+         resize: int | None = None, data_seed: int = SPLIT_SEED) -> Data:
+    """Return the data set `name` of LAYOUTS as `Data`, from `root` (None: $DEEP_DATA), a folder or an archive.
 
     root: the data set, or the folder in which it lies under its own name, unpacked or not; or Parquet files.
     val_size images of the training split are held out; train_size of the rest are used (None: all). data_seed: of the
-    draw of both. resize:
-    None, or the side to which image files are cut and scaled (never CIFAR's). Mean and standard deviation are
-    those of the training images used. Decoded images are kept in a cache (deep/data/cache.py). `Data.name` says
+    draw of both. resize: None, or the side to which image files are cut and scaled (never CIFAR's). Mean and standard
+    deviation are those of the training images used. Decoded images are kept in a cache (deep/data/cache.py). `Data.name` says
     what is not the whole, official, exact data set. ValueError, in one sentence: what is missing or damaged.
 
     >>> load("mnist", "images", val_size=500)
@@ -229,13 +233,14 @@ def load(name, root, val_size, train_size=None, resize=None, data_seed=SPLIT_SEE
         provenance=decoded.provenance | {"content_sha256": digest, "training_images_on_disk": len(labels)})
 
 
-def on_device(tensor, device):
-    """A CPU tensor on the device; to a GPU from pinned memory, so that the CPU does not wait for what runs there."""
+def on_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Move a CPU tensor to the device; to a GPU from pinned memory, so that the CPU does not wait for it."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
-def augment(images, generator, padding, flip):
-    """A random crop of each image after reflect padding, and a mirror image with probability 1/2.
+def augment(images: Shaped[Tensor, "n c h w"], generator: torch.Generator, padding: int,
+            flip: bool) -> Shaped[Tensor, "n c h w"]:
+    """Return a random crop of each image after reflect padding, and a mirror image with probability 1/2.
 
     images (n, c, h, w) of any type. Both are one gather by index, so nothing is padded or copied image by
     image; the generator lives on the CPU, so that a run draws the same crops on every device.
@@ -255,6 +260,6 @@ def augment(images, generator, padding, flip):
     return images.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
-def reflected(index, size):
+def reflected(index: Int[Tensor, "n side"], size: int) -> Int[Tensor, "n side"]:
     """Indices outside 0..size-1 mirrored at the border pixel: -1 -> 1, size -> size - 2."""
     return (size - 1) - ((size - 1) - index.abs()).abs()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from deep.data.cache import cached, joint_key
+from deep.data.cache import Decoded, cached, joint_key
 from deep.data.formats.archives import SUFFIXES, content_digest, is_archive, read_files, rebased
 from deep.data.formats.cifar import CIFAR10_FILES, CIFAR100_FILES, read_cifar10, read_cifar100
 from deep.data.formats.image_files import is_image
@@ -34,8 +34,8 @@ class Layout:
     pickled: bool = False
 
 
-def is_tiny(name):
-    """Whether a file belongs to Tiny-ImageNet; those of its `test` do not, since they have no labels."""
+def is_tiny(name: str) -> bool:
+    """Return whether a file belongs to Tiny-ImageNet; those of its `test` do not, since they have no labels."""
     return (name.endswith(("wnids.txt", "words.txt", "_boxes.txt", "val_annotations.txt"))
             or (is_image(name) and "test" not in name.split("/")))
 
@@ -56,8 +56,8 @@ LAYOUTS = {
 }
 
 
-def locate(layout, root):
-    """The folder or archive in which the data set of a layout lies: `root`, or one of its names in `root`.
+def locate(layout: Layout, root: str | Path) -> Path:
+    """Return the folder or archive in which the data set of a layout lies: `root`, or one of its names in `root`.
 
     ValueError says what was looked for, where, and how to get it.
 
@@ -82,12 +82,12 @@ def locate(layout, root):
                      f"*.parquet; {layout.source}")
 
 
-def read_images(layout, path, resize):
-    """(Decoded, SHA-256 of the content) of the folder or archive `path`, from the cache where it is there."""
-    def wanted(name):
+def read_images(layout: Layout, path: Path, resize: int | None) -> tuple[Decoded, str]:
+    """Return (Decoded, SHA-256 of the content) of the folder or archive `path`, from the cache where it is there."""
+    def wanted(name: str) -> bool:
         return layout.wanted(name) or name.endswith(".parquet")
 
-    def decode():
+    def decode() -> Decoded:
         here = files or read_files(path, wanted)
         native = {name: content for name, content in here.items() if not name.endswith(".parquet")}
         asked = {} if resize is None else {"resize": resize}

@@ -6,6 +6,8 @@ theory's eps is the image's eps.
 """
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
 from deep.data.dataset import Data, Split
 
@@ -15,7 +17,8 @@ CLASSES = 3
 PATTERN_SEED = 7  # one fixed set of patterns: the images of all runs show the same features
 
 
-def sample_features(n, mu, sigma, generator):
+def sample_features(n: int, mu: float, sigma: float,
+                    generator: torch.Generator) -> tuple[Float[Tensor, "n 6"], Int[Tensor, "n"]]:
     """n draws of the data law (THEORY.md, section 0): features (n, 6) = (E_1..E_3, C_1..C_3), labels (n,).
 
     Given class i: E_i ~ N(mu, sigma^2), the other E are 0; C_j ~ N(mu, sigma^2) for j != i, C_i = 0.
@@ -30,8 +33,8 @@ def sample_features(n, mu, sigma, generator):
     return values * torch.cat([own, 1 - own], 1), labels
 
 
-def sign_patterns(patch):
-    """(6, h, w): +1 or -1 on the pixels of each feature's patch, 0 elsewhere; h = 2 patch, w = 3 patch.
+def sign_patterns(patch: int) -> Float[Tensor, "6 h w"]:
+    """Return (6, h, w): +1 or -1 on the pixels of each feature's patch, 0 elsewhere; h = 2 patch, w = 3 patch.
 
     >>> sign_patterns(4).abs().sum((1, 2)).tolist()
     [16.0, 16.0, 16.0, 16.0, 16.0, 16.0]
@@ -45,8 +48,9 @@ def sign_patterns(patch):
     return images
 
 
-def planted_images(mu, sigma, patch, train_size, val_size, seed, test_size=6000):
-    """The data set: train, val and test drawn independently from `seed`; images (n, 1, 2 patch, 3 patch).
+def planted_images(mu: float, sigma: float, patch: int, train_size: int, val_size: int, seed: int,
+                   test_size: int = 6000) -> Data:
+    """Return the data set: train, val and test drawn independently from `seed`; images (n, 1, 2 patch, 3 patch).
 
     mu, sigma: mean and standard deviation of an active feature, in pixel units (THEORY.md, P-linear).
 
@@ -56,7 +60,7 @@ def planted_images(mu, sigma, patch, train_size, val_size, seed, test_size=6000)
     patterns = sign_patterns(patch)
     generator = torch.Generator().manual_seed(seed)
 
-    def split(size):
+    def split(size: int) -> Split:
         features, labels = sample_features(size, mu, sigma, generator)
         return Split(torch.einsum("nf,fhw->nhw", features, patterns)[:, None].contiguous(), labels)
 
@@ -66,8 +70,8 @@ def planted_images(mu, sigma, patch, train_size, val_size, seed, test_size=6000)
                 provenance={"mu": mu, "sigma": sigma, "patch": patch, "data_seed": seed})
 
 
-def reliance(model, split, patch):
-    """(exclusive, shared): mean derivatives of the margin f_i - f_j along E_i and along C_j (THEORY.md, P-linear).
+def reliance(model: nn.Module, split: Split, patch: int) -> tuple[float, float]:
+    """Return (exclusive, shared): mean derivatives of the margin f_i - f_j along E_i and C_j (THEORY.md, P-linear).
 
     Means over the images of `split` (class i) and over j != i. A linear network with the theory's weights has
     exclusive = w1 and shared = w2; the measured ratio is shared/exclusive.

@@ -1,14 +1,21 @@
 """What a network does on a split: per-sample results first, every accuracy and CAS from them."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import torch
+from jaxtyping import Bool
 from scipy.stats import binomtest
+from torch import Tensor, nn
 
 from deep.attacks.pgd import LOSSES, Attack, Rows, frozen, pgd
-from deep.data.dataset import as_float, balanced
+from deep.data.dataset import Data, Split, as_float, balanced
 from deep.evaluation.cas_intervals import cas_values
+from deep.evaluation.outcome import Outcome
+from deep.networks.classifier import Classifier
 from deep.networks.folding import Folded
+from deep.recipe.recipe import Recipe
 from deep.system.processes import Alone
 
 __all__ = ["Outcome", "accuracy", "clean_on_training_images", "evaluation_attack", "measure", "robust_loss"]
@@ -16,7 +23,7 @@ __all__ = ["Outcome", "accuracy", "clean_on_training_images", "evaluation_attack
 TRAINING_IMAGES = 1000  # those on which the clean accuracy is taken; forward passes alone, little beside the attacks
 
 
-def evaluation_attack(recipe, box, steps=None):
+def evaluation_attack(recipe: Recipe, box: tuple[float, float] | None, steps: int | None = None) -> Attack:
     """PGD of step eps/4 (l2: eps/8) on the recipe's loss and start, in eval mode (deep/README.md, Conventions).
 
     steps: their number; None: the recipe's eval_steps, those of its own metrics.
@@ -30,19 +37,10 @@ def evaluation_attack(recipe, box, steps=None):
     return Attack(recipe.eps, step, steps or recipe.eval_steps, recipe.random_start, box, recipe.loss, norm=recipe.norm)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """Per sample, in the split's order: labels, clean and robust correctness (bool), features (n, d) of both."""
-
-    labels: torch.Tensor
-    clean: torch.Tensor
-    robust: torch.Tensor
-    clean_features: torch.Tensor
-    features: torch.Tensor
-
-
-def measure(model, split, attack, seed, batch=None, progress=None, attacked=None, world=None):
-    """The `Outcome` of attacking every image of `split` once; progress(n) is called after n images.
+def measure(model: Classifier, split: Split, attack: Attack, seed: int, batch: int | None = None,
+            progress: Callable[[int], None] | None = None, attacked: nn.Module | None = None,
+            world: Alone | None = None) -> Outcome:
+    """Return the `Outcome` of attacking every image of `split` once; progress(n) is called after n images.
 
     batch: None is 256, or 1,000 on a GPU, which smaller ones leave idle. `seed` starts a generator of its own: no
     training draw is used up, and the network is left as it was. attacked: the network that the attack differentiates,
@@ -73,8 +71,8 @@ def measure(model, split, attack, seed, batch=None, progress=None, attacked=None
     return Outcome(*(torch.cat(column) for column in zip(*(part for parts in batches for part in parts), strict=True)))
 
 
-def accuracy(correct):
-    """A proportion with its count and its 95 % Wilson interval, from per-sample results.
+def accuracy(correct: Bool[Tensor, "n"]) -> dict[str, Any]:
+    """Return a proportion with its count and its 95 % Wilson interval, from per-sample results.
 
     >>> accuracy(torch.tensor([True, True, False, True]))["value"]
     0.75
@@ -85,8 +83,8 @@ def accuracy(correct):
 
 
 @torch.no_grad()
-def robust_loss(outcome, linear, loss):
-    """The mean of LOSSES[loss] over the adversarial images of an `Outcome`, in float64; linear: the last layer.
+def robust_loss(outcome: Outcome, linear: nn.Linear, loss: str) -> float:
+    """Return the mean of LOSSES[loss] over the adversarial images of an `Outcome`, in float64; linear: the last layer.
 
     It is the loss that the attack raises: without smoothing, teachers, clipping or dropping.
     """
@@ -96,8 +94,8 @@ def robust_loss(outcome, linear, loss):
 
 
 @torch.no_grad()
-def clean_on_training_images(model, train):
-    """{"train_clean", "n_train_clean"}: accuracy on a fixed sample of `train`, balanced by class, not augmented."""
+def clean_on_training_images(model: Classifier, train: Split) -> dict[str, Any]:
+    """Return {"train_clean", "n_train_clean"}: accuracy on a fixed sample of `train`, balanced, not augmented."""
     index = balanced(train.labels, TRAINING_IMAGES).to(train.labels.device)
     with frozen(model):
         correct = torch.cat([model(as_float(train.images[part])).argmax(1) == train.labels[part]
@@ -105,8 +103,9 @@ def clean_on_training_images(model, train):
     return {"train_clean": accuracy(correct)["value"], "n_train_clean": len(index)}
 
 
-def training_line(model, data, recipe, epoch, world=None, progress=None):
-    """The evaluation part of one metrics line, of the splits that are due; the attack's seed is the epoch's.
+def training_line(model: Classifier, data: Data, recipe: Recipe, epoch: int, world: Alone | None = None,
+                  progress: Callable[[int], None] | None = None) -> dict[str, Any]:
+    """Return the evaluation part of one metrics line, of the splits that are due; the attack's seed is the epoch's.
 
     Of each split the clean and robust accuracy, the robust loss on the same adversarial images, and n; of the test
     images CAS; and the clean accuracy on training images. The attack sees the folded network where there is one: the
@@ -116,7 +115,7 @@ def training_line(model, data, recipe, epoch, world=None, progress=None):
     # The validation split only ranks checkpoints: half the steps rank them as well at half the cost.
     ranking = replace(attack, steps=max(1, recipe.eval_steps // 2))
     attacked = Folded(model) if Folded.supports(model) else model
-    line = {}
+    line: dict[str, Any] = {}
     for name in recipe.splits_due(epoch):
         split, tried, prefix = (data.test, attack, "") if name == "test" else (data.val, ranking, "val_")
         outcome = measure(model, split, tried, seed=epoch, attacked=attacked, progress=progress, world=world)

@@ -5,17 +5,38 @@ All of it is a function of class means: `cosines`, `positive_sum` and `margin_si
 dimensions, so that a bootstrap is one more dimension (deep/evaluation/cas_intervals.py).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Bool, Float, Int
+from numpy.typing import ArrayLike
+from torch import Tensor
 
-__all__ = ["Profile", "cas", "class_correlation", "class_profile", "cosines", "gauge_fixed", "instance_correlation",
-           "margin_cas", "margin_similarity", "null_cas", "pairs_of", "positive_sum", "random_rows"]
+__all__ = [
+    "Profile",
+    "Values",
+    "cas",
+    "class_correlation",
+    "class_profile",
+    "cosines",
+    "gauge_fixed",
+    "instance_correlation",
+    "margin_cas",
+    "margin_similarity",
+    "null_cas",
+    "pairs_of",
+    "positive_sum",
+    "random_rows",
+]
 
 SAME = 1e-12  # |A_ij|^2 over the terms it is a difference of: below, rows W_i and W_j are equal but for rounding
 
+Values = Tensor | ArrayLike  # what torch.as_tensor takes
 
-def checked_shapes(features, labels, weight):
+
+def checked_shapes(features: Values, labels: Values,
+                   weight: Values) -> tuple[Float[Tensor, "n d"], Int[Tensor, "n"], Float[Tensor, "K d"]]:
     features, weight = torch.as_tensor(features), torch.as_tensor(weight)
     labels = torch.as_tensor(labels)
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
@@ -34,29 +55,29 @@ def checked_shapes(features, labels, weight):
     return features.double(), labels, weight.double()
 
 
-def class_means(values, labels, classes):
-    """(K, d), float64: the mean of the rows of values (n, d) over each class."""
+def class_means(values: Float[Tensor, "n d"], labels: Int[Tensor, "n"], classes: int) -> Float[Tensor, "K d"]:
+    """Return (K, d), float64: the mean of the rows of values (n, d) over each class."""
     return torch.stack([values[labels == label].double().mean(0) for label in range(classes)])
 
 
-def over(vectors, size):
+def over(vectors: Tensor, size: Tensor) -> Tensor:
     """vectors/size, and 0 where size is 0."""
     return vectors / torch.where(size > 0, size, 1.0)
 
 
-def scaled(vectors):
+def scaled(vectors: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
     """Vectors over their largest entry, so that the squares neither overflow nor vanish; a zero vector stays zero."""
     return over(vectors, torch.linalg.vector_norm(vectors, torch.inf, -1, keepdim=True))
 
 
-def unit(vectors):
+def unit(vectors: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
     """Vectors over their length; a zero vector stays zero, so that its cosine with anything is 0, never NaN."""
     vectors = scaled(vectors)
     return over(vectors, vectors.norm(dim=-1, keepdim=True))
 
 
-def cosines(vectors):
-    """The cosine of any two rows: (..., K, d) -> (..., K, K).
+def cosines(vectors: Float[Tensor, "*batch K d"]) -> Float[Tensor, "*batch K K"]:
+    """Return the cosine of any two rows: (..., K, d) -> (..., K, K).
 
     >>> cosines(torch.tensor([[2.0, 0.0], [3.0, 3.0], [0.0, 0.0]]))[0].tolist()
     [1.0, 0.707..., 0.0]
@@ -67,7 +88,7 @@ def cosines(vectors):
     return over(products, length[..., :, None] * length[..., None, :])
 
 
-def class_correlation(features, labels, weight):
+def class_correlation(features: Values, labels: Values, weight: Values) -> Float[Tensor, "K K"]:
     """C[i, j] = cos(A_i, A_j), A_i = mean over class i of h(x) * W[i] (Wei, Guo, Wang 2025; THEORY.md, CAS).
 
     features: (n, d), the inputs of the last layer, in the paper on adversarial test images; labels: (n,) in
@@ -82,8 +103,8 @@ def class_correlation(features, labels, weight):
     return cosines(class_means(features, labels, len(weight)) * weight)
 
 
-def pairs_of(classes, superclasses=()):
-    """(K, K) masks of ordered pairs i != j: {"cas": all}; given superclasses, also "cas_within" and "cas_between".
+def pairs_of(classes: int, superclasses: Sequence[str] = ()) -> dict[str, Bool[Tensor, "K K"]]:
+    """Return masks of ordered pairs i != j: {"cas": all}; given superclasses, also "cas_within" and "cas_between".
 
     superclasses: the superclass of each class, in any names (CIFAR-100: 20 of 5 classes). ValueError unless one
     is given for each class.
@@ -103,7 +124,7 @@ def pairs_of(classes, superclasses=()):
     return {"cas": others, "cas_within": others & same, "cas_between": ~same}
 
 
-def positive_sum(correlation, pairs):
+def positive_sum(correlation: Float[Tensor, "*batch K K"], pairs: Bool[Tensor, "K K"]) -> Float[Tensor, "*batch"]:
     """Sum of max(C[i, j], 0) over the pairs of a (K, K) mask: (..., K, K) -> (...).
 
     >>> positive_sum(torch.tensor([[1., .5], [-.5, 1.]]), pairs_of(2)["cas"]).item()
@@ -112,14 +133,14 @@ def positive_sum(correlation, pairs):
     return torch.where(pairs.to(correlation.device), correlation, 0.0).clamp(min=0).sum((-2, -1))
 
 
-def checked_square(correlation):
+def checked_square(correlation: Values) -> Float[Tensor, "K K"]:
     correlation = torch.as_tensor(correlation)
     if correlation.ndim != 2 or correlation.shape[0] != correlation.shape[1]:
         raise ValueError(f"a correlation of shape {tuple(correlation.shape)} was given: it must be (K, K).")
     return correlation
 
 
-def cas(correlation):
+def cas(correlation: Values) -> float:
     """CAS = sum over ordered pairs i != j of max(C[i, j], 0), between 0 and K(K-1).
 
     >>> cas(torch.tensor([[1., .5, -.2], [.5, 1., 0.], [-.2, 0., 1.]]))
@@ -137,8 +158,8 @@ class Profile(NamedTuple):
     cosine: torch.Tensor
 
 
-def class_profile(correlation):
-    """How CAS spreads over classes: share[i] = sum over j != i of max(C[i, j], 0), and the j of largest C[i, j].
+def class_profile(correlation: Values) -> Profile:
+    """Return how CAS spreads over classes: share[i] = sum over j != i of max(C[i, j], 0), and the j of largest C[i, j].
 
     correlation: (K, K), K >= 2. The shares sum to CAS. A class that shares nothing has share 0, and the cosine with
     its top partner says so (it is not positive). Returns a `Profile`; ValueError for another shape or a NaN.
@@ -157,7 +178,7 @@ def class_profile(correlation):
     return Profile(others.clamp(min=0).sum(1), partner, cosine)
 
 
-def gauge_fixed(weight):
+def gauge_fixed(weight: Values) -> Float[Tensor, "K d"]:
     """W (K, d) with its mean row taken away: a common row changes no prediction, but it changes CAS (THEORY.md, CAS).
 
     >>> gauge_fixed(torch.tensor([[1.0, 2.0], [3.0, 2.0]])).tolist()
@@ -167,7 +188,7 @@ def gauge_fixed(weight):
     return weight - weight.mean(0)
 
 
-def instance_correlation(features, labels, weight):
+def instance_correlation(features: Values, labels: Values, weight: Values) -> Float[Tensor, "K K"]:
     """C[i, j] = mean of cos(h(x) * W[i], h(x') * W[j]) over x in class i, x' in class j (per-instance CAS).
 
     For i = j the mean includes the pairs x = x'. Shapes and errors as `class_correlation`.
@@ -180,8 +201,8 @@ def instance_correlation(features, labels, weight):
     return means @ means.T  # the mean of all cosines is the product of the mean unit vectors
 
 
-def margin_similarity(means, weight):
-    """margin-CAS from class means (..., K, d) and W (..., K, d): (...), in O(K^2 d) time and memory O(K^2 + K d).
+def margin_similarity(means: Float[Tensor, "*batch K d"], weight: Float[Tensor, "*batch K d"]) -> Float[Tensor, "*batch"]:
+    """Compute margin-CAS from class means (..., K, d) and W (..., K, d), in O(K^2 d) time, memory O(K^2 + K d).
 
     With unit vectors u_ij = A_ij/|A_ij|, the cosines of the triples with the same j sum to |sum_i u_ij|^2 - sum_i 1
     over i with A_ij != 0, and |A_ij|^2 = sum_d m_i^2 (W_i - W_j)^2 is a sum of matrix products: no triple is formed.
@@ -199,7 +220,7 @@ def margin_similarity(means, weight):
     return total / (classes * (classes - 1) * (classes - 2))
 
 
-def margin_cas(features, labels, weight):
+def margin_cas(features: Values, labels: Values, weight: Values) -> float:
     """Mean over triples (i, l, j), all different, of cos(A_ij, A_lj), A_ij = mean over class i of (W_i - W_j) * h.
 
     Features on clean inputs (THEORY.md, mCAS). Unchanged by a common row of W, by the logits' scale and by
@@ -216,8 +237,8 @@ def margin_cas(features, labels, weight):
     return margin_similarity(class_means(features, labels, len(weight)), weight).item()
 
 
-def random_rows(weight, draws, seed=0):
-    """(draws, K, d): Gaussian rows in place of W (K, d), float64 on its device.
+def random_rows(weight: Float[Tensor, "K d"], draws: int, seed: int = 0) -> Float[Tensor, "draws K d"]:
+    """Return (draws, K, d): Gaussian rows in place of W (K, d), float64 on its device.
 
     Whether they are given the norms of W's rows makes no difference to a cosine.
     """
@@ -226,7 +247,7 @@ def random_rows(weight, draws, seed=0):
     return torch.stack(rows).to(weight.device)
 
 
-def null_cas(features, labels, weight, draws=50, seed=0):
+def null_cas(features: Values, labels: Values, weight: Values, draws: int = 50, seed: int = 0) -> tuple[float, float]:
     """CAS with random rows in place of W: (mean, standard deviation) over `draws`, at least 2.
 
     An untrained network already has a large CAS, because features are positive (deep/README.md, Conventions): only

@@ -1,6 +1,10 @@
 """Every variant of CAS from one attack, and basic bootstrap intervals of all of them at once."""
 
+from collections.abc import Sequence
+
 import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 from deep.evaluation.cas import (
     checked_shapes,
@@ -13,29 +17,38 @@ from deep.evaluation.cas import (
     unit,
 )
 from deep.evaluation.nulls import margin_cas_null, random_permutations, sharing
+from deep.evaluation.outcome import Outcome
 
-__all__ = ["cas_from_means", "cas_interval", "cas_intervals", "cas_values"]
+__all__ = ["by_class", "cas_from_means", "cas_interval", "cas_intervals", "cas_values", "resampled_means"]
 
 ROWS = 10  # random rows of the null level in each resample; more would only slow it down
 SHARING = ("sharing", "sharing_clean")  # each above its own null
 CHUNK = 2 ** 18  # numbers of one resampled array that are worked on at a time: 2 MiB, a cache's worth
+ByClass = list[Float[Tensor, "n d"]]  # of each class, its images
 
 
-def prepared(outcome, weight):
-    """([adversarial, clean, unit attributions], weight), checked, float64.
+def prepared(outcome: Outcome, weight: Float[Tensor, "K d"]) -> tuple[list[ByClass], Float[Tensor, "K d"]]:
+    """Return ([adversarial, clean, unit attributions], weight), checked, float64.
 
     Each of the three is a list of (n_i, d), one a class: their means are all that any CAS needs.
     """
     weight = weight.detach().to(outcome.features.device)
     features, labels, weight = checked_shapes(outcome.features, outcome.labels, weight)
     clean, _, _ = checked_shapes(outcome.clean_features, outcome.labels, weight)
-    groups = [torch.nonzero(labels == label)[:, 0] for label in range(len(weight))]
-    features, clean = ([values[group] for group in groups] for values in (features, clean))
-    return [features, clean, [unit(part * row) for part, row in zip(features, weight, strict=True)]], weight
+    adversarial = by_class(features, labels, len(weight))
+    attributions = [unit(part * row) for part, row in zip(adversarial, weight, strict=True)]
+    return [adversarial, by_class(clean, labels, len(weight)), attributions], weight
 
 
-def cas_from_means(means, weight, pairs, rows, order):
-    """Every variant from class means: name -> value (...), null levels apart by draw: "cas_null" is (..., draws).
+def by_class(values: Float[Tensor, "n d"], labels: Int[Tensor, "n"], classes: int) -> ByClass:
+    """Return the rows of each class, in their order."""
+    return [values[labels == label] for label in range(classes)]
+
+
+def cas_from_means(means: list[Float[Tensor, "*batch K d"]], weight: Float[Tensor, "K d"],
+                   pairs: dict[str, Bool[Tensor, "K K"]], rows: Float[Tensor, "draws K d"],
+                   order: Int[Tensor, "draws K d"]) -> dict[str, Tensor]:
+    """Compute every variant from class means: name -> value (...), null levels by draw: "cas_null" is (..., draws).
 
     means: those of adversarial features, clean features and unit attributions, each (..., K, d); weight: (K, d);
     pairs: masks as `pairs_of` makes them; rows: random rows (draws, K, d); order: permutations of the features
@@ -62,8 +75,9 @@ def cas_from_means(means, weight, pairs, rows, order):
     return values
 
 
-def cas_values(outcome, weight, draws=50, superclasses=()):
-    """Every CAS that deep/README.md, Conventions, lists, from one outcome and W (K, d); keys as in metrics.jsonl.
+def cas_values(outcome: Outcome, weight: Float[Tensor, "K d"], draws: int = 50,
+               superclasses: Sequence[str] = ()) -> dict[str, float]:
+    """Compute every CAS that deep/README.md, Conventions, lists, from one outcome and W; keys as in metrics.jsonl.
 
     `cas` is the paper's, on adversarial inputs; `cas_null` its level for random rows over `draws` (and `cas_null_sd`
     its deviation from draw to draw), `cas_excess` the difference. With superclasses, one a class, also `cas_within`
@@ -71,7 +85,7 @@ def cas_values(outcome, weight, draws=50, superclasses=()):
     `sharing_null`, the same with the features of each class permuted (deep/evaluation/nulls.py), `sharing_clean` that
     on clean inputs; margin-CAS has both nulls. Errors as `class_correlation`.
 
-    >>> from deep.evaluation.accuracy import Outcome
+    >>> from deep.evaluation.outcome import Outcome
     >>> own = torch.eye(3)
     >>> features, right = torch.cat([own, 1 - own], 1), torch.ones(3).bool()
     >>> values = cas_values(Outcome(torch.arange(3), right, right, features, features), features)
@@ -89,12 +103,13 @@ def cas_values(outcome, weight, draws=50, superclasses=()):
     return result
 
 
-def means_of(samples):
+def means_of(samples: list[ByClass]) -> list[Float[Tensor, "K d"]]:
     return [torch.stack([part.mean(0) for part in parts]) for parts in samples]
 
 
-def resampled_means(samples, count, generator):
-    """For each of samples, lists of (n_i, d) by class, its means in `count` bootstrap resamples: (count, K, d).
+def resampled_means(samples: list[ByClass], count: int,
+                    generator: torch.Generator) -> list[Float[Tensor, "count K d"]]:
+    """Return for each of `samples` its class means in `count` bootstrap resamples.
 
     The images of each class are drawn with replacement from that class: a matrix of shares (count, n_i), the same
     for all of samples, times the class's rows.
@@ -108,8 +123,9 @@ def resampled_means(samples, count, generator):
     return [torch.stack(column, 1) for column in zip(*columns, strict=True)]
 
 
-def cas_intervals(outcomes, weight, resamples=200, seed=0, draws=50, superclasses=(), level=0.95):
-    """Basic bootstrap intervals of every variant and of the excess over the null level: name -> [low, high].
+def cas_intervals(outcomes: Sequence[Outcome], weight: Float[Tensor, "K d"], resamples: int = 200, seed: int = 0,
+                  draws: int = 50, superclasses: Sequence[str] = (), level: float = 0.95) -> dict[str, list[float]]:
+    """Compute basic bootstrap intervals of every variant and of the excess over the null level: name -> [low, high].
 
     outcomes: one `Outcome` per attack seed, of the same images; the values are those of the first. Each attack takes
     part in equally many resamples, of the images within each class, so that no class can be empty.
@@ -124,7 +140,7 @@ def cas_intervals(outcomes, weight, resamples=200, seed=0, draws=50, superclasse
     The null level, a mean over `draws` (as in `cas_values`), is followed through the resamples with ten rows, the
     same in all; the Monte Carlo error of that mean, its deviation over sqrt(draws), is added to it and the excess.
 
-    >>> from deep.evaluation.accuracy import Outcome
+    >>> from deep.evaluation.outcome import Outcome
     >>> own = torch.eye(3)
     >>> features, right = torch.cat([own, 1 - own], 1), torch.ones(3).bool()
     >>> one = Outcome(torch.arange(3), right, right, features, features)
@@ -166,11 +182,12 @@ def cas_intervals(outcomes, weight, resamples=200, seed=0, draws=50, superclasse
     return intervals
 
 
-def scalars(found):
-    """The variants without the null levels' spread over rows."""
+def scalars(found: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the variants without the null levels' spread over rows."""
     return {name: value.mean(-1) if name.endswith("_null") else value for name, value in found.items()}
 
 
-def cas_interval(outcomes, weight, resamples=200, seed=0):
-    """The interval of the paper's CAS alone; see `cas_intervals`."""
+def cas_interval(outcomes: Sequence[Outcome], weight: Float[Tensor, "K d"], resamples: int = 200,
+                 seed: int = 0) -> list[float]:
+    """Return the interval of the paper's CAS alone; see `cas_intervals`."""
     return cas_intervals(outcomes, weight, resamples, seed)["cas"]

@@ -7,15 +7,19 @@ attribution. A channel is two, A_k > 0 and A_k < 0 (deep/evaluation/shared_evide
 that end in a ReLU have one. Shared to the extent c_k, they split the map: shared + exclusive = all.
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deep.attacks.pgd import frozen, pgd
-from deep.data.dataset import as_float
+from deep.attacks.pgd import Attack, frozen, pgd
+from deep.data.dataset import Split, as_float
+from deep.networks.classifier import Classifier
 from deep.networks.deit import DeiT
 from deep.system.drawing import load_matplotlib
 
@@ -24,7 +28,7 @@ __all__ = ["Evidence", "channel_maps", "enlarged", "evidence", "gradcam", "parts
 
 
 @contextmanager
-def spatial_layer(model, x):
+def spatial_layer(model: Classifier, x: Float[Tensor, "n c H W"]) -> Iterator[nn.Module]:
     """Yield the module whose output (n, C, h, w) is the last map of `model` on x, the network in float32 meanwhile.
 
     A convolutional network, or an outside transformer: the last module that gives a map of more than one pixel, on the
@@ -40,15 +44,17 @@ def spatial_layer(model, x):
     ReLU()
     """
     bf16, model.bf16 = model.bf16, False
-    hook = None
+    hook: Any = None
+    layer: nn.Module
     try:
         if isinstance(model.body, DeiT):
-            layer, grid = nn.Identity(), tuple(model.body.grid)
+            body: Any = model.body
+            layer, grid = nn.Identity(), tuple(body.grid)
 
-            def through_layer(norm, inputs, tokens):
+            def through_layer(norm: nn.Module, inputs: Any, tokens: Float[Tensor, "n N d"]) -> Float[Tensor, "n N d"]:
                 patches = layer(tokens[:, 1:].transpose(1, 2).unflatten(2, grid))
                 return torch.cat([tokens[:, :1], patches.flatten(2).transpose(1, 2)], 1)
-            hook = model.body.blocks[-1].norm1.register_forward_hook(through_layer)
+            hook = body.blocks[-1].norm1.register_forward_hook(through_layer)
         else:
             layer = last_map(model, x)
         yield layer
@@ -63,17 +69,18 @@ GRID_MAKERS = (nn.Conv2d, nn.ConvTranspose2d, nn.MaxPool2d, nn.AvgPool2d, nn.Ada
                nn.Upsample)
 
 
-def last_map(model, x):
-    """The last module of the body whose output is a map of the image; ValueError if there is none.
+def last_map(model: Classifier, x: Float[Tensor, "n c H W"]) -> nn.Module:
+    """Return the last module of the body whose output is a map of the image; ValueError if there is none.
 
     Four dimensions are not enough: in a transformer queries are (n, heads, tokens, d) and attention is (n, heads,
     tokens, tokens). A map has the grid that the last convolution or pooling made, at first the image's own, and after a
     sequence of tokens (n, N, d) there is none until the next convolution. A grid of h w > 1 patches has N >= h w
     tokens, so that no attention matrix has its shape.
     """
-    found, grid = [], x.shape[2:]
+    found: list[nn.Module] = []
+    grid: torch.Size | None = x.shape[2:]
 
-    def note(module, inputs, output):
+    def note(module: nn.Module, inputs: Any, output: Any) -> None:
         nonlocal grid
         if not isinstance(output, torch.Tensor):
             return
@@ -81,7 +88,7 @@ def last_map(model, x):
             grid = output.shape[2:]
         elif output.ndim == 3:
             grid = None
-        if output.ndim == 4 and len(output) == 1 and output.shape[2:] == grid and grid.numel() > 1:
+        if output.ndim == 4 and len(output) == 1 and output.shape[2:] == grid and output.shape[2:].numel() > 1:
             found.append(module)
     hooks = [module.register_forward_hook(note) for module in model.body.modules()]
     try:
@@ -96,7 +103,7 @@ def last_map(model, x):
     return found[-1]
 
 
-def channel_maps(model, x, classes):
+def channel_maps(model: Classifier, x: Float[Tensor, "n c H W"], classes: Int[Tensor, "n"]) -> Float[Tensor, "n C h w"]:
     """alpha_k A_k (n, C, h, w), before the sum over channels and the ReLU; the network is left as it was.
 
     model: `deep.networks.classifier.Classifier`; x: (n, c, H, W), pixels; classes: (n,), the class i explained for
@@ -113,8 +120,9 @@ def channel_maps(model, x, classes):
     return maps_and_values(model, x, classes)[0]
 
 
-def maps_and_values(model, x, classes):
-    """(alpha_k A_k, A_k), each (n, C, h, w)."""
+def maps_and_values(model: Classifier, x: Float[Tensor, "n c H W"],
+                    classes: Int[Tensor, "n"]) -> tuple[Float[Tensor, "n C h w"], Float[Tensor, "n C h w"]]:
+    """Return (alpha_k A_k, A_k), each (n, C, h, w)."""
     load_matplotlib()  # captum imports it
     from captum.attr import LayerGradCam  # captum takes a second to import
     values = []
@@ -128,8 +136,9 @@ def maps_and_values(model, x, classes):
     return maps.detach(), values[-1]
 
 
-def signed_maps(model, x, classes):
-    """The channel maps (n, 2 C, h, w), first where A_k > 0, then where not: each half of a channel has one sign.
+def signed_maps(model: Classifier, x: Float[Tensor, "n c H W"],
+                classes: Int[Tensor, "n"]) -> Float[Tensor, "n 2*C h w"]:
+    """Return the channel maps (n, 2 C, h, w), first where A_k > 0, then where not: each half of a channel has one sign.
 
     Their sum over channels is that of `channel_maps`; arguments and errors too.
     """
@@ -137,7 +146,7 @@ def signed_maps(model, x, classes):
     return torch.cat([maps * (values > 0), maps * (values <= 0)], 1)
 
 
-def gradcam(model, x, classes):
+def gradcam(model: Classifier, x: Float[Tensor, "n c H W"], classes: Int[Tensor, "n"]) -> Float[Tensor, "n h w"]:
     """relu(sum_k alpha_k A_k) (n, h, w), in logits: a network that averages over pixels has sum - bias = logit.
 
     Arguments and errors as `channel_maps`; `enlarged` brings it to the images' size.
@@ -145,8 +154,9 @@ def gradcam(model, x, classes):
     return channel_maps(model, x, classes).sum(1).relu()
 
 
-def parts(maps, fraction):
-    """(shared, exclusive), each (n, h, w): shared = sum_k c_k (alpha_k A_k)^+, exclusive the rest of the sum over k.
+def parts(maps: Float[Tensor, "n C h w"],
+          fraction: Float[Tensor, "*n C"]) -> tuple[Float[Tensor, "n h w"], Float[Tensor, "n h w"]]:
+    """Return (shared, exclusive): shared = sum_k c_k (alpha_k A_k)^+, exclusive the rest of the sum over k.
 
     maps: (n, C, h, w), signed or not; fraction: c (C,) or (n, C) in [0, 1], `shared_evidence.shared_fraction` of the
     channels. They add up to the map before its ReLU: evidence against the class is part of `exclusive`. So shared is
@@ -160,7 +170,7 @@ def parts(maps, fraction):
     return (weights * maps).sum(1), ((1 - weights) * maps).sum(1)
 
 
-def enlarged(maps, size):
+def enlarged(maps: Float[Tensor, "n h w"], size: Sequence[int]) -> Float[Tensor, "n H W"]:
     """Maps (n, h, w) brought to `size` (H, W) bilinearly.
 
     >>> enlarged(torch.ones(2, 4, 4), (32, 32)).shape
@@ -175,21 +185,24 @@ class Evidence:
     (n, K), channels (n, 2 C): the sums over pixels of its signed maps. maps (m, 2 C, h, w): of the images asked for.
     """
 
-    labels: torch.Tensor
-    features: torch.Tensor
-    scores: torch.Tensor
-    channels: torch.Tensor
-    maps: torch.Tensor
+    labels: Int[Tensor, "n"]
+    features: Float[Tensor, "n d"]
+    scores: Float[Tensor, "n K"]
+    channels: Float[Tensor, "n 2*C"]
+    maps: Float[Tensor, "m 2*C h w"]
 
 
-def evidence(model, split, attack, seed, shown=(), batch=256, progress=None):
-    """The `Evidence` of every image of `split`, after `attack` (None: clean); progress(n) is called after n images.
+def evidence(model: Classifier, split: Split, attack: Attack | None, seed: int, shown: Sequence[int] = (),
+             batch: int = 256, progress: Callable[[int], None] | None = None) -> Evidence:
+    """Return the `Evidence` of every image of `split`, after `attack` (None: clean).
 
-    shown: the positions in the split of which the signed maps are kept. On the whole test split the attacked
-    images are those of `deep cas` with the same seed. ValueError for a network without a map.
+    progress(n) is called after n images. shown: the positions in the split of which the signed maps are kept. On the
+    whole test split the attacked images are those of `deep cas` with the same seed. ValueError for a network without
+    a map.
     """
     generator = torch.Generator(split.images.device).manual_seed(seed)
-    kept, columns = {}, []
+    kept: dict[int, Tensor] = {}
+    columns = []
     for begin in range(0, len(split), batch):
         x, y = as_float(split.images[begin:begin + batch]), split.labels[begin:begin + batch]
         z = x if attack is None else pgd(model, x, y, attack, generator)
@@ -200,6 +213,6 @@ def evidence(model, split, attack, seed, shown=(), batch=256, progress=None):
         kept |= {position: maps[position - begin] for position in shown if begin <= position < begin + batch}
         if progress:
             progress(len(y))
-    values = (torch.cat(column).cpu() for column in zip(*columns, strict=True))
+    labels, features, scores, channels = (torch.cat(column).cpu() for column in zip(*columns, strict=True))
     whole = torch.stack([kept[position] for position in shown]).cpu() if shown else torch.empty(0, *maps.shape[1:])
-    return Evidence(*values, whole)
+    return Evidence(labels, features, scores, channels, whole)

@@ -1,10 +1,20 @@
 """The picture of `deep saliency`: each image, its Grad-CAM map and the shared part of it, best beside last."""
 
 import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
 
 from deep.system.drawing import drawing
 from deep.system.files import write_atomically
 from deep.system.terminal import printable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["draw"]
 
@@ -14,7 +24,7 @@ OPACITY, CONTRAST = 0.7, 0.6  # of the map; of the grey image under it
 PAGE, CELL, GAP, GROUP, LINE, MARGIN = 7.2, 1.2, 0.08, 0.28, 0.17, 0.15
 
 
-def draw(report, rows, path):
+def draw(report: dict[str, Any], rows: list[dict[str, Any]], path: str | Path) -> None:
     """Write the PNG `path`. report: what `deep saliency --json` prints; rows: one dictionary an image.
 
     image (c, H, W), without the attack; maps {checkpoint: (Grad-CAM map, shared part)}, each (H, W), nonnegative;
@@ -50,22 +60,22 @@ def draw(report, rows, path):
 class Page:
     """Writes and draws downwards; `top` is the height in inches that is still free, `tall` that of a picture."""
 
-    def __init__(self, figure, height, tall):
+    def __init__(self, figure: "Figure", height: float, tall: float) -> None:
         self.figure, self.height, self.tall, self.top = figure, height, tall, height - MARGIN
 
-    def skip(self, inches):
+    def skip(self, inches: float) -> None:
         self.top -= inches
 
-    def write(self, text, size, height=1.15 * LINE, x=MARGIN, **style):
+    def write(self, text: str, size: float, height: float = 1.15 * LINE, x: float = MARGIN, **style: Any) -> None:
         self.figure.text(x / PAGE, self.top / self.height, printable(text), va="top", fontsize=size, **style)
         self.skip(height)
 
-    def left(self, group, place):
-        """The left edge of the pictures: the image is group 0, each checkpoint a group of two."""
+    def left(self, group: int, place: int) -> float:
+        """Return the left edge of the pictures: the image is group 0, each checkpoint a group of two."""
         before = 0 if group == 0 else CELL + GROUP + (group - 1) * (2 * CELL + GAP + GROUP)
         return MARGIN + before + place * (CELL + GAP)
 
-    def heads(self, report):
+    def heads(self, report: dict[str, Any]) -> None:
         for group, text in enumerate(["test image", *(f"{checkpoint['checkpoint']} checkpoint (epoch "
                                                       f"{checkpoint['epoch']})" for checkpoint in
                                                       report["checkpoints"])]):
@@ -75,14 +85,14 @@ class Page:
                                  fontsize=8, color="#444444")
         self.skip(2 * LINE)
 
-    def cell(self, group, place, title):
-        axes = self.figure.add_axes([self.left(group, place) / PAGE, (self.top - LINE - self.tall) / self.height,
-                                     CELL / PAGE, self.tall / self.height])
+    def cell(self, group: int, place: int, title: str) -> "Axes":
+        axes = self.figure.add_axes((self.left(group, place) / PAGE, (self.top - LINE - self.tall) / self.height,
+                                     CELL / PAGE, self.tall / self.height))
         axes.set_axis_off()
         axes.set_title(title, loc="left")
         return axes
 
-    def images(self, row):
+    def images(self, row: dict[str, Any]) -> None:
         picture, numbers = displayed(row["image"]), row["numbers"]
         self.cell(0, 0, f"no. {numbers['test_index']}").imshow(picture, cmap="gray", vmin=0, vmax=1,
                                                                   interpolation="nearest")
@@ -97,13 +107,13 @@ class Page:
                 axes.imshow(values.numpy(), cmap=MAP, vmin=0, vmax=most, alpha=OPACITY, interpolation="bilinear")
         self.skip(self.tall + 1.2 * LINE)
 
-    def scale(self, group):
+    def scale(self, group: int) -> None:
         """The colour scale, under the last checkpoint's maps."""
         self.skip(0.3 * LINE)
         ramp = [[step / 99 for step in range(100)]]
         x = self.left(group, 1)
-        axes = self.figure.add_axes([x / PAGE, (self.top - 0.6 * LINE) / self.height, CELL / PAGE,
-                                     0.5 * LINE / self.height])
+        axes = self.figure.add_axes((x / PAGE, (self.top - 0.6 * LINE) / self.height, CELL / PAGE,
+                                     0.5 * LINE / self.height))
         axes.set_axis_off()
         axes.imshow([[0.5] * 100], cmap="gray", vmin=0, vmax=1, aspect="auto")
         axes.imshow(ramp, cmap=MAP, alpha=OPACITY, aspect="auto")
@@ -112,8 +122,8 @@ class Page:
         self.skip(1.1 * LINE)
 
 
-def displayed(image):
-    """(H, W, 3), or (H, W) for one channel; pixels outside [0, 1], those of planted images, are brought into it."""
+def displayed(image: Float[Tensor, "c H W"]) -> Float[np.ndarray, "H W *channels"]:
+    """Return (H, W, 3), or (H, W) for one channel; planted images, outside [0, 1], are scaled into it."""
     picture = image.double()
     if picture.min() < 0 or picture.max() > 1:
         low, high = picture.min(), picture.max()
@@ -121,40 +131,40 @@ def displayed(image):
     return (picture.permute(1, 2, 0) if len(picture) == 3 else picture[0]).numpy()
 
 
-def short(name, most):
+def short(name: str, most: int) -> str:
     name = printable(name)
     return name if len(name) <= most else name[:most - 1] + "…"
 
 
-def percent(value):
+def percent(value: float) -> str:
     return f"{100 * value:.0f} %"
 
 
-def same_epoch(report):
+def same_epoch(report: dict[str, Any]) -> bool:
     return len({checkpoint["epoch"] for checkpoint in report["checkpoints"]}) < len(report["checkpoints"])
 
 
-def by_checkpoint(report, key):
+def by_checkpoint(report: dict[str, Any], key: str) -> str:
     return ", ".join(f"{percent(checkpoint['mean'][key])} at {checkpoint['checkpoint']}"
                      for checkpoint in report["checkpoints"])
 
 
-def headline(report):
+def headline(report: dict[str, Any]) -> str:
     return "Evidence that a class shares with its partner class: " + by_checkpoint(report, "share")
 
 
-def levels(report):
+def levels(report: dict[str, Any]) -> str:
     return (f"Mean over all {len(report['partner'])} classes, {report['inputs']} inputs, n = {report['n']}. "
             f"Level of random last layers: {by_checkpoint(report, 'null')}.")
 
 
-def class_line(report, name):
+def class_line(report: dict[str, Any], name: str) -> str:
     shares = ", ".join(f"{percent(checkpoint['classes'][name]['share'])} at {checkpoint['checkpoint']}"
                        for checkpoint in report["checkpoints"])
     return f"{short(name, 28)}, shared with {short(report['partner'][name], 28)}: {shares}"
 
 
-def caption_of(report):
+def caption_of(report: dict[str, Any]) -> str:
     attack = f" ({report['attack']})" if report["attack"] else ""
     return (f"{report['data']}, seed {report['seed']}; {report['inputs']} inputs{attack}, the images shown without. "
             + ("Here the best checkpoint is the last. " if same_epoch(report) else "")

@@ -1,13 +1,18 @@
 """Signs that an attack's failure is the gradient's fault, not the network's strength (Athalye et al. 2018)."""
 
+from typing import Any
+
 import torch
+from jaxtyping import Bool
 from scipy.stats import binomtest
+from torch import Tensor
 
 from deep.attacks.apgd import gradient_of
-from deep.attacks.pgd import BALLS, LOSSES, frozen
-from deep.data.dataset import as_float
-from deep.evaluation.accuracy import accuracy
-from deep.evaluation.battery import correct, worst_case
+from deep.attacks.pgd import BALLS, LOSSES, Attack, frozen
+from deep.data.dataset import Split, as_float
+from deep.evaluation.accuracy import Outcome, accuracy
+from deep.evaluation.battery import Trial, correct, worst_case
+from deep.networks.classifier import Classifier
 
 __all__ = ["MOST_GAP", "MOST_SQUARE", "MOST_ZERO", "NOISE_DRAWS", "cheap_attacks", "gap_flag", "masking_flags",
            "sign_test", "square_flag"]
@@ -21,7 +26,8 @@ SURE = 0.05  # level of the one-sided sign test, so that one image more or less 
 NOISE_DRAWS = 5
 
 
-def cheap_attacks(model, split, attack, seed=0, batch=256):
+def cheap_attacks(model: Classifier, split: Split, attack: Attack, seed: int = 0,
+                  batch: int = 256) -> tuple[Bool[Tensor, "n"], ...]:
     """Three (n,) bool of each image of `split`: zero gradient; correct after FGSM; correct after every noise.
 
     The gradient is that of attack.loss at the image itself; FGSM one step of size eps along it (its steepest
@@ -31,7 +37,7 @@ def cheap_attacks(model, split, attack, seed=0, batch=256):
     parts = []
     for begin in range(0, len(split), batch):
         x, y = as_float(split.images[begin:begin + batch]), split.labels[begin:begin + batch]
-        ball = BALLS[attack.norm](x, attack.eps, attack.box)
+        ball: Any = BALLS[attack.norm](x, attack.eps, attack.box)
         with frozen(model):
             _, _, gradient = gradient_of(model, x, lambda logits, y=y: LOSSES[attack.loss](logits, y))
         fgsm = correct(model, ball.project(x + float(attack.eps) * ball.direction(gradient)), y)
@@ -40,8 +46,8 @@ def cheap_attacks(model, split, attack, seed=0, batch=256):
     return tuple(torch.cat(column).cpu() for column in zip(*parts, strict=True))
 
 
-def sign_test(first, second):
-    """Whether `first` is correct on fewer samples than `second`, both (n,) bool, by the sign test on the pairs.
+def sign_test(first: Bool[Tensor, "n"], second: Bool[Tensor, "n"]) -> dict[str, Any]:
+    """Return whether `first` is correct on fewer samples than `second`, both (n,) bool, by the sign test on the pairs.
 
     Of b samples that only `first` has wrong and c that only `second` has, p is the chance of b or more among b + c
     tosses of a coin; the flag is p < 0.05.
@@ -55,7 +61,8 @@ def sign_test(first, second):
     return {"flag": p < SURE, "only_first_wrong": only_first, "only_second_wrong": only_second, "p": p}
 
 
-def masking_flags(model, split, attack, outcome, seed=0, batch=256):
+def masking_flags(model: Classifier, split: Split, attack: Attack, outcome: Outcome, seed: int = 0,
+                  batch: int = 256) -> dict[str, dict[str, Any]]:
     """Four flags, each {"flag": bool, ... its numbers}, of PGD `attack` whose result on `split` is `outcome`.
 
     zero_gradients: more than MOST_ZERO of the images that are correct when clean have a gradient of exactly zero.
@@ -74,8 +81,8 @@ def masking_flags(model, split, attack, outcome, seed=0, batch=256):
         "robust_above_clean": sign_test(clean, robust) | {"clean": accuracy(clean), "robust": accuracy(robust)}}
 
 
-def gap_flag(pgd, worst):
-    """The share of samples that PGD left and the worst case broke, both (n,) bool: much of it, and PGD overrates.
+def gap_flag(pgd: Bool[Tensor, "n"], worst: Bool[Tensor, "n"]) -> dict[str, Any]:
+    """Return the share of samples that PGD left and the worst case broke: much of it, and PGD overrates.
 
     Soft labels, distillation and large logits hide gradients from cross-entropy; the worst case has to include an
     attack on logit differences (apgd-t, apgd-dlr, autoattack) for this flag to see it. The flag is raised where the
@@ -90,8 +97,8 @@ def gap_flag(pgd, worst):
     return {"flag": gap["interval"][0] > MOST_GAP, "gap": gap, "threshold": MOST_GAP}
 
 
-def square_flag(known, trials):
-    """The share of samples that withstood all before Square in `trials` and that it broke; None without a Square.
+def square_flag(known: dict[str, Bool[Tensor, "n"]], trials: list[Trial]) -> dict[str, Any] | None:
+    """Return the share of samples that withstood all before Square and that it broke; None without a Square.
 
     known, trials: as in `battery.battery`. Square asks for no gradient, and where gradients are honest it finds
     hardly anything that they do not. The flag is raised where the lower end of the share's Wilson interval lies above

@@ -1,17 +1,24 @@
 """r, k and the wrong-class spread read off adversarial margins alone, without any feature (THEORY.md, E-margins)."""
 
+from typing import Any
+
 import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from deep.evaluation.cas import Values
+from deep.evaluation.outcome import Outcome
 
 __all__ = ["margin_estimates", "wrong_class_margins"]
 
 
-def wrong_class_margins(outcome, linear):
+def wrong_class_margins(outcome: Outcome, linear: torch.nn.Linear) -> Float[Tensor, "n K-1"]:
     """m_j = f_i - f_j on the attacked images, i the image's class: (n, K - 1), the other classes in ascending order.
 
     The scores follow from the features of `outcome`, f = W h + b in float64, so nothing is run again. linear: the
     last layer. ValueError if a score is not finite or a label names no class.
 
-    >>> from deep.evaluation.accuracy import Outcome
+    >>> from deep.evaluation.outcome import Outcome
     >>> linear = torch.nn.Linear(2, 3)
     >>> linear.weight.data, linear.bias.data = torch.tensor([[1.0, 0], [0, 1], [0, 0]]), torch.zeros(3)
     >>> features, labels = torch.tensor([[4.0, 1.0], [4.0, 1.0]]), torch.tensor([0, 1])
@@ -30,8 +37,8 @@ def wrong_class_margins(outcome, linear):
     return scores.gather(1, labels[:, None]) - scores[wrong].view(len(scores), -1)
 
 
-def moments(rows):
-    """(mean, variances, covariances, spread) of margins (n, J): averages over j, over pairs j != l, and over rows."""
+def moments(rows: Float[Tensor, "n J"]) -> Float[Tensor, "4"]:
+    """Return (mean, variance, covariance, spread) of margins: averages over j, over pairs j != l, and over rows."""
     count = rows.shape[1]
     centred = rows - rows.mean(0)  # column by column: a class is not equally far from all others
     variance = (centred ** 2).mean()
@@ -39,7 +46,7 @@ def moments(rows):
     return torch.stack([rows.mean(), variance, covariance, (rows.mean(1) - rows.amin(1)).mean()])
 
 
-def read_off(moments):
+def read_off(moments: Float[Tensor, "4"]) -> dict[str, Any]:
     """rho, r, k and the spread from pooled moments; a note in words where r or k do not exist, None in their place."""
     mean, variance, covariance, spread = moments.tolist()
     found = {"rho": None, "r": None, "k": None, "spread": spread, "note": None}
@@ -52,8 +59,8 @@ def read_off(moments):
     return found | {"rho": rho, "r": r, "k": mean / variance ** 0.5 * (1 + r * r) ** 0.5 / (1 + r)}
 
 
-def margin_estimates(margins, labels):
-    """{"plain": ..., "centred": ...}, each with rho, r, k, spread and note, from margins of held-out attacked images.
+def margin_estimates(margins: Values, labels: Values) -> dict[str, dict[str, Any]]:
+    """Return {"plain": ..., "centred": ...}, each with rho, r, k, spread and note, from margins of attacked images.
 
     margins: (n, J), m_j = f_i - f_j, one column for each of J = K - 1 >= 2 wrong classes; labels: (n,), the classes i.
 

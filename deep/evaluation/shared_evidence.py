@@ -10,15 +10,21 @@ disjoint supports, 1 for equal profiles. Neither the logits' scale nor h -> D h,
 changes it; a common row added to W does, as it does CAS, so it is also reported for `gauge_fixed` rows.
 """
 
-import torch
+from collections.abc import Iterable
+from typing import Any
 
-from deep.evaluation.cas import checked_shapes, class_means, gauge_fixed
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from deep.evaluation.cas import Values, checked_shapes, class_means, gauge_fixed
+from deep.evaluation.cas_intervals import by_class, resampled_means
 
 __all__ = ["class_shares", "common_partners", "null_shares", "overlap", "profiles", "scaled", "shared_fraction",
            "shares_interval", "summary"]
 
 
-def profiles(features, labels, weight):
+def profiles(features: Values, labels: Values, weight: Values) -> Float[Tensor, "K 2*d"]:
     """Q (K, 2 d), float64: mean evidence of each class on h^+ and on h^-, scaled to a sum of 1 (0 if there is none).
 
     features: (n, d), inputs of the last layer; labels: (n,) in 0..K-1; weight: (K, d). ValueError as in
@@ -31,12 +37,13 @@ def profiles(features, labels, weight):
     return scaled(class_means(features, labels, len(weight)) * weight)
 
 
-def by_sign(features, labels, weight):
+def by_sign(features: Float[Tensor, "n d"], labels: Int[Tensor, "n"],
+            weight: Float[Tensor, "K d"]) -> tuple[Float[Tensor, "n 2*d"], Int[Tensor, "n"], Float[Tensor, "K 2*d"]]:
     """h^+ with W and h^- with -W: the attributions that are positive are those of h with W."""
     return torch.cat([features.clamp(min=0), (-features).clamp(min=0)], 1), labels, torch.cat([weight, -weight], 1)
 
 
-def scaled(attributions):
+def scaled(attributions: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
     """Positive parts over their sum, along the last dimension; 0 if none is positive.
 
     >>> scaled(torch.tensor([[3.0, -5.0, 1.0], [-1.0, 0.0, 0.0]])).tolist()
@@ -47,7 +54,7 @@ def scaled(attributions):
     return positive / torch.where(total > 0, total, 1.0)
 
 
-def overlap(profiles):
+def overlap(profiles: Float[Tensor, "K D"]) -> Float[Tensor, "K K"]:
     """O (K, K), symmetric: O_ij = sum_f min(Q_if, Q_jf), the share of class i's evidence that class j has too.
 
     In the three-class model (g(x) = x, W = [w1 I | w2 (J - I)], clean inputs) O_ij = r/(1 + 2r) with r = w2/w1:
@@ -59,8 +66,8 @@ def overlap(profiles):
     return torch.stack([torch.minimum(profiles, own).sum(1) for own in profiles])
 
 
-def class_shares(profiles):
-    """(partner, with_partner, with_any), each (K,).
+def class_shares(profiles: Float[Tensor, "K D"]) -> tuple[Int[Tensor, "K"], Float[Tensor, "K"], Float[Tensor, "K"]]:
+    """Return (partner, with_partner, with_any), each (K,).
 
     partner: the class j != i with the largest share; with_partner: that share, max_j O_ij; with_any: the share with
     at least one other class, sum_f min(Q_if, max_{j != i} Q_jf). The last nears 1 for random rows when K is large.
@@ -79,8 +86,8 @@ def class_shares(profiles):
     return partner, with_partner, torch.minimum(profiles, best_other).sum(1)
 
 
-def common_partners(overlaps):
-    """(K,): for each class the other class with the largest mean share over the overlaps (K, K) of some checkpoints.
+def common_partners(overlaps: Iterable[Float[Tensor, "K K"]]) -> Int[Tensor, "K"]:
+    """Return for each class the other class with the largest mean share over the overlaps of some checkpoints.
 
     >>> common_partners([torch.tensor([[1.0, 0.1, 0.3], [0.1, 1.0, 0.2], [0.3, 0.2, 1.0]])]).tolist()
     [2, 2, 0]
@@ -88,7 +95,7 @@ def common_partners(overlaps):
     return torch.stack(list(overlaps)).mean(0).fill_diagonal_(-1.0).argmax(1)
 
 
-def shared_fraction(own, other):
+def shared_fraction(own: Float[Tensor, "D"], other: Float[Tensor, "D"]) -> Float[Tensor, "D"]:
     """c in [0, 1]: the extent to which each feature of class i is shared with class j, min(1, Q_jf / Q_if).
 
     own, other: Q_i and Q_j. 0 where Q_i is 0: what does not speak for a class is not evidence that it shares.
@@ -100,8 +107,9 @@ def shared_fraction(own, other):
     return torch.where(own > 0, (other / torch.where(own > 0, own, 1.0)).clamp(max=1), 0.0)
 
 
-def null_shares(features, labels, weight, draws=50, seed=0):
-    """(with_partner, with_any), each (draws, K): the shares with random Gaussian rows in place of W.
+def null_shares(features: Values, labels: Values, weight: Values, draws: int = 50,
+                seed: int = 0) -> tuple[Float[Tensor, "draws K"], ...]:
+    """Return (with_partner, with_any), each (draws, K): the shares with random Gaussian rows in place of W.
 
     Features are positive, so random last layers share evidence too; only what lies above this level says anything.
     Errors as `profiles`.
@@ -119,8 +127,9 @@ def null_shares(features, labels, weight, draws=50, seed=0):
     return tuple(torch.stack(column) for column in zip(*drawn, strict=True))
 
 
-def shares_interval(features, labels, weight, partner, resamples=200, seed=0):
-    """(K, 2): 95 % bootstrap interval of each class's share with partner[i].
+def shares_interval(features: Values, labels: Values, weight: Values, partner: Int[Tensor, "K"], resamples: int = 200,
+                    seed: int = 0) -> Float[Tensor, "K 2"]:
+    """Return (K, 2): 95 % bootstrap interval of each class's share with partner[i].
 
     partner: (K,). Images are drawn with replacement within each class. Noise lowers an overlap, in a resample about
     as much again as in the sample, so the quantiles are reflected at the estimate (the basic bootstrap interval) and
@@ -131,19 +140,18 @@ def shares_interval(features, labels, weight, partner, resamples=200, seed=0):
     """
     features, labels, weight = by_sign(*checked_shapes(features, labels, weight))
     generator = torch.Generator().manual_seed(seed)
-    groups = [torch.nonzero(labels == label)[:, 0] for label in range(len(weight))]
-    estimate, values = overlap(scaled(class_means(features, labels, len(weight)) * weight)), []
+    estimate = overlap(scaled(class_means(features, labels, len(weight)) * weight))
+    samples, values = [by_class(features, labels, len(weight))], []
     for _ in range(resamples):
-        means = torch.stack([features[group[torch.randint(len(group), group.shape, generator=generator)]].mean(0)
-                             for group in groups])
-        drawn = scaled(means * weight)
+        (means,) = resampled_means(samples, 1, generator)
+        drawn = scaled(means[0] * weight)
         values.append(torch.minimum(drawn, drawn[partner]).sum(1))
     quantiles = torch.stack(values).quantile(torch.tensor([0.975, 0.025], dtype=torch.float64), dim=0)
     return (2 * estimate[torch.arange(len(weight)), partner] - quantiles).clamp(0, 1).T
 
 
-def summary(features, labels, weight, partner):
-    """What is reported of one checkpoint: per class a list, per pair a matrix; features, labels, weight as `profiles`.
+def summary(features: Values, labels: Values, weight: Values, partner: Int[Tensor, "K"]) -> dict[str, Any]:
+    """Return what is reported of one checkpoint: per class a list, per pair a matrix; arguments as `profiles`.
 
     share: with partner[i] (K,), with its interval, and `share_gauge_fixed` with centred rows of W; null, null_sd: mean
     and deviation over random rows of W of the share with the largest partner (`partner` was found as the largest too);
@@ -153,7 +161,8 @@ def summary(features, labels, weight, partner):
     >>> [round(value, 9) for value in result["share"]]  # profiles (2, 1, 1)/4 and so on
     [0.75, 0.75, 0.75]
     """
-    found, classes = profiles(features, labels, weight), torch.arange(len(weight))
+    found = profiles(features, labels, weight)
+    classes = torch.arange(len(found))
     with_partner, with_any = null_shares(features, labels, weight)
     centred = profiles(features, labels, gauge_fixed(weight))
     own_partner, _, any_share = class_shares(found)

@@ -6,12 +6,14 @@ The same training stands in several tables under one name, and is run once.
 
 import csv
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib.resources import files
+from typing import Any
 
 from deep.experiments.sweep import Run
-from deep.recipe.recipe import HINTS, recipe_named
+from deep.recipe.recipe import HINTS, Recipe, recipe_named
 
 __all__ = ["NOTES", "PAPER_STEPS", "SCALES", "STAGES", "SYSTEMS", "TABLES", "PlannedRun", "System", "checkpoint_of",
            "differences", "paper_cas_drop", "paper_numbers", "plan_runs", "recipe_of", "stage_epoch"]
@@ -70,7 +72,7 @@ TABLES = {  # name: (what it is about, its rows: a system at some stages)
 }
 
 # What a scale changes: of every recipe (""), of one recipe, of one data set; a later one overrides an earlier one.
-SCALES = {
+SCALES: dict[str, dict[str, dict[str, Any]]] = {
     # The public code's: all images, float32, batch norm in train mode in attacks too, selected on the test images.
     "paper": {"": {"val_size": 0, "select": "test", "bf16": "false", "attack_mode": "train"}},
     # One H200 takes 5.65 s for an epoch of PGD-10 on 49,000 images (PreActResNet-18, width 64): 10 minutes for 100, to
@@ -102,17 +104,18 @@ NOTES = {
 }
 
 
-def stage_epoch(stage, epochs):
-    """The epoch of a stage in mid-run, its share of `epochs`, at least 1; None for best and last.
+def stage_epoch(stage: str, epochs: int) -> int | None:
+    """Return the epoch of a stage in mid-run, its share of `epochs`, at least 1; None for best and last.
 
     >>> stage_epoch("underfit", 200), stage_epoch("underfit", 90), stage_epoch("last", 90)
     (70, 32, None)
     """
-    return STAGES[stage] and max(1, round(STAGES[stage] * epochs))
+    share = STAGES[stage]
+    return None if share is None else max(1, round(share * epochs))
 
 
-def checkpoint_of(stage, epochs):
-    """The name of a stage's checkpoint in a run folder of so many epochs, for `RunFolder.model_state`.
+def checkpoint_of(stage: str, epochs: int) -> str:
+    """Return the name of a stage's checkpoint in a run folder of so many epochs, for `RunFolder.model_state`.
 
     >>> checkpoint_of("epoch10", 200), checkpoint_of("best", 200)
     ('checkpoints/epoch-0010', 'best')
@@ -121,8 +124,9 @@ def checkpoint_of(stage, epochs):
     return stage if epoch is None else f"checkpoints/epoch-{epoch:04d}"
 
 
-def recipe_of(name, scale, seed, changes=(), data=None, teachers=()):
-    """The recipe of the system `name` at a scale.
+def recipe_of(name: str, scale: str, seed: int, changes: Sequence[str] = (), data: str | None = None,
+              teachers: Sequence[tuple[str, str]] = ()) -> Recipe:
+    """Return the recipe of the system `name` at a scale.
 
     changes: `key=value` words over those of the scale. data: the name under which its images are read (None: its own
     data set's). teachers: (field, run) of those it learns from. ValueError as `recipe_named`, and for a
@@ -138,27 +142,27 @@ def recipe_of(name, scale, seed, changes=(), data=None, teachers=()):
         if key in FIXED:
             raise ValueError(f"--set {change} was given, but the tables decide {', '.join(FIXED)}: set something else, "
                              "or train it with `deep train`.")
-    scaled = {}
+    scaled: dict[str, Any] = {}
     for part in ("", system.recipe, system.data):
         scaled |= SCALES[scale].get(part, {})
     words = [*(f"{key}={value}" for key, value in scaled.items()), *system.words, *changes,
              *(f"{field}={run}" for field, run in teachers), f"data={data or system.data}", f"seed={seed}"]
     recipe = recipe_named(system.recipe, words)
     if system.staged:
-        epochs = [stage_epoch(stage, recipe.epochs) for stage, share in STAGES.items() if share]
+        epochs = [epoch for stage in STAGES if (epoch := stage_epoch(stage, recipe.epochs))]
         recipe = recipe_named(system.recipe, [*words, f"keep_every={math.gcd(*epochs)}"])
     return recipe
 
 
-def written(value):
-    """A recipe's value as in `key=value`."""
+def written(value: Any) -> str:
+    """Return a recipe's value as in `key=value`."""
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
-def differences(recipe, name):
-    """{field: (its value, that at the paper's scale)} of what a recipe of the system `name` does otherwise.
+def differences(recipe: Recipe, name: str) -> dict[str, tuple[str, str]]:
+    """Return {field: (its value, that at the paper's scale)} of what a recipe of the system `name` does otherwise.
 
     >>> differences(recipe_of("AT", "paper", 1, ["lr=0.2", "padding=0"]), "AT")
     {'lr': ('0.2', '0.1'), 'padding': ('0', '4')}
@@ -178,7 +182,8 @@ class PlannedRun:
     teachers: tuple[str, ...] = ()
 
 
-def plan_runs(table, scale, seeds, changes=(), data=None):
+def plan_runs(table: str, scale: str, seeds: int, changes: Sequence[str] = (),
+              data: Mapping[str, str] | None = None) -> dict[tuple[str, int], PlannedRun]:
     """All runs of a table, teachers before those that they teach: {(system, seed): PlannedRun}.
 
     seeds: their number. data: {data set: the name under which its images are read}, as in `recipe_of`. A teacher is
@@ -190,7 +195,7 @@ def plan_runs(table, scale, seeds, changes=(), data=None):
     """
     found = {}
 
-    def enter(name, seed):
+    def enter(name: str, seed: int) -> PlannedRun:
         if (name, seed) not in found:
             system = SYSTEMS[name]
             teachers = [(field, enter(teacher, seed).run.name) for field, teacher in system.teachers]
@@ -205,8 +210,8 @@ def plan_runs(table, scale, seeds, changes=(), data=None):
     return found
 
 
-def cells(name):
-    """The lines of a file of the paper's numbers; numbers as floats, an empty cell as None."""
+def cells(name: str) -> list[dict[str, Any]]:
+    """Return the lines of a file of the paper's numbers; numbers as floats, an empty cell as None."""
     with files("deep.experiments").joinpath("paper", name).open() as file:
         lines = list(csv.DictReader(file))
     numbers = ("eps_255", "epoch", "robust_accuracy", "cas", "delta_cas_best_minus_last")
@@ -214,8 +219,8 @@ def cells(name):
             for line in lines]
 
 
-def paper_numbers(table, name, stage):
-    """{"robust", "cas", "epoch"} that the paper gives for a system at a stage; None for what it does not give.
+def paper_numbers(table: str, name: str, stage: str) -> dict[str, float | None]:
+    """Return {"robust", "cas", "epoch"} that the paper gives for a system at a stage; None for what it does not give.
 
     The same training may stand in another of its tables: distillation is to be compared with the stages of AT.
 
@@ -233,7 +238,7 @@ def paper_numbers(table, name, stage):
                                                         ("epoch", "epoch"))}
 
 
-def paper_cas_drop(name):
+def paper_cas_drop(name: str) -> float | None:
     """CAS at best minus CAS at last that the paper gives for AT on CIFAR-10 at a system's eps, or None.
 
     >>> paper_cas_drop("AT, eps 2/255"), paper_cas_drop("AT, l2 128/255")

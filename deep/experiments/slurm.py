@@ -1,8 +1,10 @@
 """The runs of a sweep as jobs of a SLURM array, through submitit (the extra `slurm`), which is imported on use."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from deep.experiments.sweep import train_run
+from deep.experiments.sweep import Run, train_run
 from deep.system.signals import Interrupted, Stop
 
 __all__ = ["Job", "parameters", "submit"]
@@ -19,7 +21,8 @@ class Job:
     SIGTERM (scancel) leaves a checkpoint in mid-epoch, as in `deep train`, and ends the job.
     """
 
-    def __call__(self, run, out, data, device, threads):
+    def __call__(self, run: Run, out: Path, data: str | None, device: str,
+                 threads: int | None) -> tuple[str, str | None]:
         import torch
         if threads:
             torch.set_num_threads(threads)
@@ -29,7 +32,7 @@ class Job:
         except Interrupted as stop:
             raise SystemExit(stop.status) from None
 
-    def checkpoint(self, *arguments):
+    def checkpoint(self, *arguments: Any) -> Any:
         """submitit calls it shortly before the time limit, and ends the process: the last epoch's checkpoint is there,
         and that of an epoch which is being evaluated.
         """
@@ -37,8 +40,8 @@ class Job:
         return DelayedSubmission(self, *arguments)
 
 
-def parameters(words):
-    """The parameters of submitit from `key=value` words; time is in minutes.
+def parameters(words: Sequence[str]) -> dict[str, Any]:
+    """Return the parameters of submitit from `key=value` words; time is in minutes.
 
     >>> parameters(["partition=gpu", "time=120", "gpus=1"])
     {'slurm_partition': 'gpu', 'timeout_min': 120, 'gpus_per_node': 1}
@@ -58,7 +61,8 @@ def parameters(words):
     return values
 
 
-def submit(runs, out, data=None, device="cpu", threads=None, words=(), cluster="slurm"):
+def submit(runs: Sequence[Run], out: str | Path, data: str | None = None, device: str = "cpu",
+           threads: int | None = None, words: Sequence[str] = (), cluster: str = "slurm") -> list[Any]:
     """Submit a job for each run and return submitit's jobs; their logs are in OUT/submitit.
 
     words: `key=value` parameters, of sbatch or time, gpus, cpus, mem_gb. cluster: "slurm", or "local", which starts

@@ -16,16 +16,21 @@ finished, and failed.json why it failed. A worker may therefore come, be killed,
 
 import time
 import traceback
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from deep.recipe.recipe import HINTS, Recipe, recipe_named, run_name
 from deep.recipe.values import from_plain
 from deep.system.device import memory_sentence
 from deep.system.reading import from_json, from_toml
+
+if TYPE_CHECKING:
+    from deep.runs.folder import RunFolder
 
 __all__ = ["Run", "clear_failures", "read_sweep", "run_status", "train_remaining", "train_run"]
 
@@ -40,12 +45,12 @@ class Run:
     recipe: Recipe
 
     @property
-    def name(self):
+    def name(self) -> str:
         return run_name(self.recipe)
 
 
-def read_sweep(path):
-    """The runs of a sweep file, in its order: the grid with its last key fastest, then each [[run]].
+def read_sweep(path: str | Path) -> list[Run]:
+    """Return the runs of a sweep file, in its order: the grid with its last key fastest, then each [[run]].
 
     Raises ValueError in one sentence that names the file and the key: unknown tables and keys, values that no recipe
     has, an empty list, a key in both [set] and [grid], two runs of the same recipe.
@@ -69,8 +74,8 @@ def read_sweep(path):
         raise ValueError(f"in {path}: {error}") from None
 
 
-def expanded(values):
-    """The runs of a sweep file's values."""
+def expanded(values: dict[str, Any]) -> list[Run]:
+    """Return the runs of a sweep file's values."""
     check_shapes(values)
     fixed, grid, further = (values.get(key, {}) for key in ("set", "grid", "run"))
     for key in grid:
@@ -83,7 +88,7 @@ def expanded(values):
     changes = list(product(*lists)) if grid or not further else []
     changes += [tuple(word(key, value) for key, value in one.items()) for one in further]
     common = [word(key, value) for key, value in fixed.items()]
-    runs = {}
+    runs: dict[str, Run] = {}
     for change in changes:
         run = Run(change, recipe_named(values["recipe"], [*common, *change]))
         if run.name in runs:
@@ -94,7 +99,7 @@ def expanded(values):
     return list(runs.values())
 
 
-def check_shapes(values):
+def check_shapes(values: dict[str, Any]) -> None:
     """ValueError unless there is a recipe's name and, besides, nothing but the tables of a sweep."""
     for key, value in values.items():
         if key not in ("recipe", "set", "grid", "run"):
@@ -109,16 +114,16 @@ def check_shapes(values):
         raise ValueError('no recipe was given: write recipe = "at-cpu", or another name, above the tables.')
 
 
-def words(key, options):
-    """The `key=value` words of one line of [grid]."""
+def words(key: str, options: Any) -> list[str]:
+    """Return the `key=value` words of one line of [grid]."""
     if not isinstance(options, list) or not options:
         raise ValueError(f"{key} = {options!r} was given in [grid], but it must be a list of one value or more: "
                          f"write {key} = [...], or put it into [set].")
     return [word(key, value) for value in options]
 
 
-def word(key, value):
-    """The `key=value` word of a TOML value; a list is a recipe's list, as in drops = ["1/2", "3/4"].
+def word(key: str, value: Any) -> str:
+    """Return the `key=value` word of a TOML value; a list is a recipe's list, as in drops = ["1/2", "3/4"].
 
     >>> word("flip", True), word("drops", ["1/2", "3/4"]), word("lr", 1e-3)
     ('flip=true', 'drops=1/2,3/4', 'lr=0.001')
@@ -132,8 +137,8 @@ def word(key, value):
     return f"{key}=" + ",".join(str(part).lower() if isinstance(part, bool) else str(part) for part in parts)
 
 
-def failure_reason(folder):
-    """Why the last attempt at a run failed, or None."""
+def failure_reason(folder: "RunFolder") -> str | None:
+    """Return why the last attempt at a run failed, or None."""
     path = folder.path / "failed.json"
     if not path.exists():
         return None
@@ -143,35 +148,37 @@ def failure_reason(folder):
         return f"{path} cannot be read"
 
 
-def epochs_done(folder):
-    """The number of epochs in a run's metrics, which are written after the checkpoint that they come from."""
+def epochs_done(folder: "RunFolder") -> int:
+    """Return the number of epochs in a run's metrics, which are written after the checkpoint that they come from."""
     try:
         return int(folder.metrics()[-1]["epoch"]) if (folder.path / "last.pt").exists() else 0
     except (OSError, ValueError, LookupError, TypeError):
         return 0  # none written, or damaged: the training writes them anew
 
 
-def run_status(run, out):
-    """How one run stands, as plain values: its state is finished, in use, failed, partial or not begun."""
+def run_status(run: Run, out: str | Path) -> dict[str, Any]:
+    """Return how one run stands, as plain values: its state is finished, in use, failed, partial or not begun."""
     from deep.runs.folder import RunFolder
     folder = RunFolder(Path(out) / run.name)
     epoch, reason = epochs_done(folder), failure_reason(folder)
-    cut = f"{folder.path / 'last.pt'} is cut, so its last epoch is trained again"
-    cut = cut if epoch == run.recipe.epochs and folder.last_is_cut() else None
+    cut = None
+    if epoch == run.recipe.epochs and folder.last_is_cut():
+        cut = f"{folder.path / 'last.pt'} is cut, so its last epoch is trained again"
     state = ("finished" if epoch == run.recipe.epochs and not cut else "in use" if folder.in_use() else
              "failed" if reason else "partial" if epoch else "not begun")
     return {"run": run.name, "changes": list(run.words), "state": state, "epoch": epoch, "epochs": run.recipe.epochs,
             "reason": reason if state == "failed" else cut if state == "partial" else None}
 
 
-def clear_failures(runs, out):
+def clear_failures(runs: Iterable[Run], out: str | Path) -> None:
     """A sweep that is started again tries its failed runs again."""
     for run in runs:
         with suppress(OSError):
             (Path(out) / run.name / "failed.json").unlink()
 
 
-def train_run(run, out, data=None, device="cpu", progress=None):
+def train_run(run: Run, out: str | Path, data: str | None = None, device: str = "cpu",
+              progress: Callable[[Any], None] | None = None) -> tuple[str, str | None]:
     """Train one run, or continue it: ("finished", None), ("failed", reason) or ("in use", None), by another process.
 
     data: the folder of the images. A failure of whatever kind is written to failed.json in the run folder, with the
@@ -195,7 +202,7 @@ def train_run(run, out, data=None, device="cpu", progress=None):
     return "finished", None
 
 
-def train_remaining(runs, out, train, pause=1.0):
+def train_remaining(runs: Sequence[Run], out: str | Path, train: Callable[[Run], str], pause: float = 1.0) -> None:
     """Train each run that is neither finished nor failed; those of other processes are looked at again at the end.
 
     train(run) -> the state, as `train_run` has it. Returns when every run is finished or has failed, here or

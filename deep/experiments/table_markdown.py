@@ -1,7 +1,11 @@
 """The words of `deep reproduce`: the caption, which says what each number is, and the table as Markdown."""
 
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any, TypeVar
+
 from deep.experiments.comparison import QUANTITIES, WORST_CASE
 from deep.experiments.paper_tables import NOTES, PAPER_STEPS, SYSTEMS, TABLES, differences
+from deep.recipe.recipe import Recipe
 
 __all__ = ["caption", "described", "deviations", "history_lines", "markdown", "printed"]
 
@@ -10,10 +14,12 @@ SOURCE = ('Wei, Guo, Wang, "Identifying and Understanding Cross-Class Features i
 HEADINGS = {"robust": "robust %", "worst": "worst case %", "clean": "clean %", "cas": "CAS", "cas_null": "null level",
             "cas_excess": "CAS - null"}
 LABELS = {"underfit": "underfit", "epoch10": "early"}  # 70/200 and 10/200 of the epochs, rounded; the row says which
+K = TypeVar("K")
+V = TypeVar("V", bound=Hashable)
 
 
-def described(recipe, images):
-    """A training in words; images: their number.
+def described(recipe: Recipe, images: int) -> str:
+    """Return a training in words; images: their number.
 
     >>> from deep.recipe.recipe import recipe_named
     >>> described(recipe_named("at"), 49_000)
@@ -27,8 +33,8 @@ def described(recipe, images):
             f"{attack if recipe.method == 'at' else recipe.method}{crops}")
 
 
-def deviations(recipe, system):
-    """What a recipe does otherwise than the one of the paper's scale, in words; "" for nothing.
+def deviations(recipe: Recipe, system: str) -> str:
+    """Return what a recipe does otherwise than the one of the paper's scale, in words; "" for nothing.
 
     >>> from deep.experiments.paper_tables import recipe_of
     >>> deviations(recipe_of("AT", "gpu", 0), "AT")
@@ -37,15 +43,15 @@ def deviations(recipe, system):
     return ", ".join(f"{field}={own} ({papers})" for field, (own, papers) in differences(recipe, system).items())
 
 
-def grouped(values):
-    """{value: its keys} of a dictionary, in its order."""
-    groups = {}
+def grouped(values: Mapping[K, V]) -> dict[V, list[K]]:
+    """Return {value: its keys} of a dictionary, in its order."""
+    groups: dict[V, list[K]] = {}
     for key, value in values.items():
         groups.setdefault(value, []).append(key)
     return groups
 
 
-def seeds_sentence(report):
+def seeds_sentence(report: dict[str, Any]) -> str:
     seeds = report["seeds"]
     if len(seeds) == 1:
         return f"n = 1 seed ({seeds[0]}): one seed has no spread."
@@ -58,7 +64,7 @@ CODE = ("At any scale two things are not as in the paper's public code: batch no
         "starts (deep/README.md).")
 
 
-def difference_sentences(report):
+def difference_sentences(report: dict[str, Any]) -> Iterator[str]:
     """All that is done otherwise than by the paper's public code: by each recipe, and by none of its fields."""
     for words, systems in grouped(report["differences"]).items():
         yield f"{'; '.join(systems)}: " + (
@@ -68,7 +74,7 @@ def difference_sentences(report):
     yield CODE
 
 
-def paper_sentences(report):
+def paper_sentences(report: dict[str, Any]) -> Iterator[str]:
     """Where the paper's numbers come from, and with what they may be compared."""
     title, scale = TABLES[report["table"]][0], report["scale"]
     if report["table"] == "fast_at":
@@ -94,7 +100,7 @@ def paper_sentences(report):
         yield f"Not measured on the paper's data ({names or 'none was found'}): no difference is printed for it."
 
 
-def caption(report):
+def caption(report: dict[str, Any]) -> Iterator[str]:
     """Sentences: the table, the scale and its changes, the trainings, the data, n, seeds, measurements, the paper."""
     changed = f", changed by --set {' --set '.join(report['changes'])}" if report["changes"] else ""
     yield f"Table {report['table']}: {TABLES[report['table']][0]}. Scale {report['scale']}{changed}."
@@ -118,7 +124,7 @@ def caption(report):
     yield from paper_sentences(report)
 
 
-def number(value, digits=2):
+def number(value: dict[str, Any] | None, digits: int = 2) -> str:
     """mean [min, max], or one seed's value, said to be so.
 
     >>> number({"mean": 2.0, "min": 1.0, "max": 3.0, "values": [1.0, 3.0]})
@@ -133,8 +139,8 @@ def number(value, digits=2):
     return f"{value['mean']:.{digits}f} [{value['min']:.{digits}f}, {value['max']:.{digits}f}]"
 
 
-def given(value):
-    """A number of the paper, with the digits that it has there.
+def given(value: float | None) -> str:
+    """Return a number of the paper, with the digits that it has there.
 
     >>> given(9.0), given(1548.0), given(None)
     ('9.0', '1548', '')
@@ -142,8 +148,8 @@ def given(value):
     return "" if value is None else f"{value:.1f}" if value < 100 else f"{value:g}"
 
 
-def cells(row, report):
-    """The cells of one row, by column; a reason stands in the first column of numbers."""
+def cells(row: dict[str, Any], report: dict[str, Any]) -> dict[str, str]:
+    """Return the cells of one row, by column; a reason stands in the first column of numbers."""
     total = len(row["seeds"]) + len(row["missing"])
     line = {"system": row["system"], "stage": LABELS.get(row["stage"], row["stage"]),
             "epoch": ", ".join(map(str, row["epochs"])), "seeds": f"{len(row['seeds'])} of {total}"}
@@ -163,7 +169,7 @@ def cells(row, report):
     return line
 
 
-def markdown(lines):
+def markdown(lines: list[dict[str, str]]) -> list[str]:
     """Lines, {column: cell}, as a Markdown table whose columns are as wide as their widest cell."""
     columns = list(lines[0])
     widths = [max(len(column), *(len(line[column]) for line in lines)) for column in columns]
@@ -172,8 +178,8 @@ def markdown(lines):
             for line in table]
 
 
-def history_lines(history):
-    """The epochs of one run that trains on one step, {column: cell}: those in which it was evaluated."""
+def history_lines(history: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Return the epochs of one run that trains on one step, {column: cell}: those in which it was evaluated."""
     return [{"epoch": str(line["epoch"]), "probe: training attack %": f"{100 * line['probe_training_attack']:.1f}",
              "probe: PGD %": f"{100 * line['probe_pgd']:.1f}",
              "catastrophic": "yes" if line["catastrophic"] else "no",
@@ -181,8 +187,8 @@ def history_lines(history):
             for line in history if "robust" in line]
 
 
-def printed(report):
-    """The lines that `deep reproduce` prints."""
+def printed(report: dict[str, Any]) -> list[str]:
+    """Return the lines that `deep reproduce` prints."""
     lines = [*report["caption"], "", *markdown([cells(row, report) for row in report["rows"]])]
     for one in report["histories"]:
         lines += ["", f"{one['system']}, seed {one['seed']}: by epoch, from metrics.jsonl; first catastrophic epoch: "

@@ -9,7 +9,7 @@ from deep.networks.convolution import overruns
 from deep.networks.deit import DeiT, load_published
 from deep.networks.registry import NETWORKS, register
 from deep.networks.resnet import PreActBlock, PreActResNet18, ResNet18, ResNetBlock, WideResNet
-from deep.system.random_state import seeded
+from deep.system.device import seeded
 
 __all__ = ["Classifier", "DeiT", "PreActBlock", "PreActResNet18", "ResNet18", "ResNetBlock", "WideResNet", "build",
            "load_published", "register", "split_last_linear"]

@@ -2,8 +2,10 @@
 
 import json
 import math
+from typing import Any, NoReturn
 
 import torch
+from torch import Tensor
 
 from deep.system.messages import tell
 
@@ -13,30 +15,30 @@ LINE = ("epoch", "learning_rate", "train_loss", "train_robust", "images_per_seco
 DRAWN = ("order", "augmentation", "attack")  # generators that every epoch of every version draws from
 
 
-def refuse(what):
+def refuse(what: str) -> NoReturn:
     raise ValueError(f"the checkpoint has {what}: restore it from a copy, or remove it to go on from the one before.")
 
 
-def check(holds, what):
+def check(holds: bool, what: str) -> None:
     if not holds:
         refuse(what)
 
 
-def whole(value, least, most):
+def whole(value: Any, least: int, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
-def number(value, least=-math.inf, most=math.inf):
+def number(value: Any, least: float = -math.inf, most: float = math.inf) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and (
         least <= value <= most)
 
 
-def short(value):
+def short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def check_weights(found, wanted, what):
+def check_weights(found: Any, wanted: dict[str, Tensor], what: str) -> None:
     """ValueError unless `found` is a state dict with the names, shapes and types of `wanted`.
 
     >>> check_weights({"w": torch.zeros(2)}, {"w": torch.zeros(3)}, "weights")
@@ -54,8 +56,10 @@ def check_weights(found, wanted, what):
               f"and {own.dtype}")
 
 
-def check_checkpoint(state, training):
-    """ValueError, in one sentence, unless `training` can go on from `state`; nothing is changed.
+def check_checkpoint(state: dict[str, Any], training: Any) -> None:
+    """Raise ValueError, in one sentence, unless `training` can go on from `state`; nothing is changed.
+
+    training: a `deep.training.step.Training`, which is built above this room.
 
     Everything that `Training.load` takes is compared with what the training itself has: names, shapes, types, ranges.
     What the checkpoints of earlier versions lack may be missing where the recipe says what it was.
@@ -89,14 +93,14 @@ def check_checkpoint(state, training):
     check(state.get("average") is not None or not state["recipe"].get("average"), "no averaged weights")
 
 
-def check_order(order, step, n):
+def check_order(order: Any, step: int, n: int) -> None:
     check(order is not None or step == 0, "no order of the images in the middle of an epoch")
     check(order is None or (isinstance(order, torch.Tensor) and order.dtype == torch.int64 and order.shape == (n,)
                             and torch.equal(order.sort().values, torch.arange(n))),
           f"an order that is no permutation of {n} images")
 
 
-def check_history(history, epoch):
+def check_history(history: Any, epoch: int) -> None:
     check(isinstance(history, list) and len(history) == epoch, f"not one line of metrics for each of {epoch} epochs")
     for place, line in enumerate(history, start=1):
         check(isinstance(line, dict) and line.get("epoch") == place, f"a wrong line of metrics for epoch {place}")
@@ -109,7 +113,7 @@ def check_history(history, epoch):
         refuse("metrics that are no plain numbers and texts")
 
 
-def check_optimiser(found, own, weights, begun):
+def check_optimiser(found: Any, own: dict[str, Any], weights: list[torch.nn.Parameter], begun: bool) -> None:
     check(isinstance(found, dict) and isinstance(found.get("state"), dict)
           and isinstance(found.get("param_groups"), list) and len(found["param_groups"]) == len(own["param_groups"]),
           "no state of the optimiser")
@@ -127,7 +131,7 @@ def check_optimiser(found, own, weights, begun):
     check(moving or not begun or not own["param_groups"][0]["momentum"], "no momentum, though its training has begun")
 
 
-def check_generators(found, training):
+def check_generators(found: Any, training: Any) -> None:
     check(isinstance(found, dict), f"no random generators, but {short(found)}")
     needed = {*DRAWN, *(["trim"] if training.recipe.trim else [])}
     for name in sorted(needed - found.keys()):
@@ -144,7 +148,7 @@ def check_generators(found, training):
              "recipe's seed.")
 
 
-def check_best(best, state, weights):
+def check_best(best: Any, state: dict[str, Any], weights: dict[str, Tensor]) -> None:
     if best is None:
         check("best_state" not in state or state["best"] == -1, "no best weights, though it knows their accuracy")
         return

@@ -1,10 +1,12 @@
 """The sessions of a run, as environment.json has them: whether the next one adds up in the same order."""
 
+from typing import Any
+
 __all__ = ["arithmetic_change"]
 
 
-def arithmetic_change(before, now):
-    """A sentence if the bits of a run that goes on will differ from those of an uninterrupted one; else None.
+def arithmetic_change(before: Any, now: dict[str, Any]) -> str | None:
+    """Return a sentence if the bits of a run that goes on will differ from those of an uninterrupted one; else None.
 
     before, now: its last session and this one. Threads and processes decide the order of sums, and the device, its
     kind of machine and torch the kernels. The threads of a CPU that only feeds a GPU decide nothing.

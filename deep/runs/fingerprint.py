@@ -4,8 +4,10 @@ import hashlib
 import json
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
-from deep.data.dataset import SPLITS
+from deep.data.dataset import SPLITS, Data
+from deep.runs.folder import RunFolder
 from deep.system.messages import tell
 
 __all__ = ["check_same_images", "data_for_evaluation", "differing_splits", "file_suffix", "recorded_class_names"]
@@ -13,8 +15,8 @@ __all__ = ["check_same_images", "data_for_evaluation", "differing_splits", "file
 OLD = "is of an older version and remembers its training images alone: whether the others are the same is not known."
 
 
-def differing_splits(state, data):
-    """The splits of `data` that differ from those a checkpoint's `state` remembers, in words.
+def differing_splits(state: dict[str, Any], data: Data) -> list[str]:
+    """Return the splits of `data` that differ from those a checkpoint's `state` remembers, in words.
 
     A checkpoint holds the digest of each split's pixels and labels. Older ones hold one of the training pixels and
     labels alone: of the other splits nothing is known then.
@@ -31,14 +33,14 @@ def differing_splits(state, data):
     return [word for name, word in SPLITS.items() if known.get(name) != own[name]]
 
 
-def recorded_class_names(state, data):
-    """The class names that a checkpoint's `state` remembers, where they are not those of `data`; else None."""
+def recorded_class_names(state: dict[str, Any], data: Data) -> list[str] | None:
+    """Return the class names that a checkpoint's `state` remembers, where they are not those of `data`; else None."""
     names = state.get("classes")
     known = isinstance(names, list) and all(isinstance(name, str) for name in names)
     return names if known and names != list(data.classes) else None
 
 
-def check_same_images(state, data):
+def check_same_images(state: dict[str, Any], data: Data) -> None:
     """ValueError unless `data` has the images and labels with which the training of a checkpoint's `state` began."""
     others = differing_splits(state, data)
     if others:
@@ -52,15 +54,15 @@ def check_same_images(state, data):
         tell(f"the classes were named {', '.join(names)} when this run began: the images are the same.")
 
 
-def newest_state(run):
-    """The state of a run's newest checkpoint that can be read; {} where there is none."""
+def newest_state(run: RunFolder) -> dict[str, Any]:
+    """Return the state of a run's newest checkpoint that can be read; {} where there is none."""
     for name in ("last", "best"):
         with suppress(ValueError):
             return run.model_state(name)
     return {}
 
 
-def data_for_evaluation(run, data):
+def data_for_evaluation(run: RunFolder, data: Data) -> Data:
     """`data` to measure a run on: unchanged if it is the run's own, else with a name that says that it is not.
 
     What differs is said in a sentence: images or labels of a split, names of classes. Raises ValueError if the
@@ -68,7 +70,7 @@ def data_for_evaluation(run, data):
     """
     state = newest_state(run)
     weights = state.get("model")  # a file that is none of a run's is refused where it is loaded
-    last = weights.get("linear.weight") if isinstance(weights, dict) else None
+    last: Any = weights.get("linear.weight") if isinstance(weights, dict) else None
     if getattr(last, "ndim", 0) == 2 and len(last) != len(data.classes):
         raise ValueError(f"{run.path} tells {len(last)} classes apart, but {data.name} has {len(data.classes)}: pass "
                          "images of the run's own classes.")
@@ -89,7 +91,7 @@ def data_for_evaluation(run, data):
                    provenance=data.provenance | {"not_the_runs": {"what": others, "digest": digest}})
 
 
-def file_suffix(data):
-    """What file names say of images that are not the run's own: "-on-1a2b3c4d", of their digest; else nothing."""
+def file_suffix(data: Data) -> str:
+    """Return what file names say of images that are not the run's own: "-on-1a2b3c4d", of their digest; else ""."""
     other = data.provenance.get("not_the_runs")
     return f"-on-{other['digest']}" if other else ""

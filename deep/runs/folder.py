@@ -10,10 +10,12 @@ import platform
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from deep.recipe.recipe import recipe_from_dict
+from deep.data.dataset import Data
+from deep.recipe.recipe import Recipe, recipe_from_dict
 from deep.runs.checkpoint import whole
 from deep.system.files import commit, write_atomically, write_text
 from deep.system.lock import InUse, Lock
@@ -22,20 +24,20 @@ from deep.system.reading import from_json
 __all__ = ["InUse", "RunFolder", "commit", "load_checkpoint", "write_atomically"]
 
 
-def packed(state):
-    """The bytes that torch.save writes."""
+def packed(state: Any) -> memoryview:
+    """Return the bytes that torch.save writes."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     return buffer.getbuffer()
 
 
-def save(path, state):
+def save(path: Path, state: Any) -> None:
     """torch.save, atomically; through memory, because torch turns a full disk into a RuntimeError of its own."""
     content = packed(state)
     write_atomically(path, lambda file: file.write(content))
 
 
-def load_checkpoint(path):
+def load_checkpoint(path: str | Path) -> Any:
     """Tensors and plain containers only; ValueError names a file that is cut, corrupt or something else.
 
     A checkpoint is a zip archive with a CRC-32 of every member. torch.load does not look at it and would return
@@ -55,7 +57,7 @@ def load_checkpoint(path):
                          "or remove it to go on from the one before.") from error
 
 
-def run_checkpoint(path):
+def run_checkpoint(path: Path) -> dict[str, Any]:
     """`load_checkpoint` of a file that must be one of a run's."""
     state = load_checkpoint(path)
     if not isinstance(state, dict) or not {"model", "epoch"} <= state.keys():
@@ -66,11 +68,11 @@ def run_checkpoint(path):
 class RunFolder:
     """The files of one run. A folder is continued, never overwritten; one process at a time may train in it."""
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path) -> None:
         self.path, self.lock = Path(path), Lock(Path(path) / "lock")
         self.last_is_damaged = False  # as far as `resume` has found
 
-    def open_for_training(self, recipe):
+    def open_for_training(self, recipe: Recipe) -> None:
         """Create the folder, or check that it holds this very recipe; lock it for this process."""
         self.path.mkdir(parents=True, exist_ok=True)
         for _ in range(5):  # `in_use` holds the lock for an instant, which must not be taken for a training
@@ -87,14 +89,14 @@ class RunFolder:
         else:
             self.write_json("recipe.json", recipe.as_dict())
 
-    def close(self):
+    def close(self) -> None:
         self.lock.release()
 
-    def in_use(self):
-        """Whether a process is training here now; one that died is not."""
+    def in_use(self) -> bool:
+        """Return whether a process is training here now; one that died is not."""
         return self.lock.held()
 
-    def recipe(self):
+    def recipe(self) -> Recipe:
         path = self.path / "recipe.json"
         try:
             content = path.read_bytes()
@@ -107,11 +109,12 @@ class RunFolder:
             raise ValueError(f"{self.path} is not a run folder: its recipe.json is damaged ({str(error).rstrip('.')}); "
                              "restore it from a copy.") from error
 
-    def write_json(self, name, values):
+    def write_json(self, name: str, values: Any) -> None:
         write_text(self.path / name, json.dumps(values, indent=1) + "\n")
 
-    def write_environment(self, data, device, epoch, processes=1):
-        """What the recipe does not say: the data, and for each session its first epoch, versions and commit.
+    def write_environment(self, data: Data, device: str | torch.device, epoch: int,
+                          processes: int = 1) -> tuple[Any, dict[str, Any]]:
+        """Return what the recipe does not say: the data, and for each session its first epoch, versions and commit.
 
         Returns the session before, or None, and this one.
         """
@@ -131,7 +134,7 @@ class RunFolder:
             "sessions": [*sessions, session]})
         return sessions[-1] if sessions else None, session
 
-    def save(self, state, best, evaluated=False):
+    def save(self, state: dict[str, Any], best: dict[str, Any] | None, evaluated: bool = False) -> None:
         """Write `last`, keeping the one before as `previous`; and `best`, when it is given.
 
         evaluated: the state is that of `last`, which it replaces, after its evaluation; `previous` stays.
@@ -144,7 +147,7 @@ class RunFolder:
         save(self.path / "next.pt", state)
         self.advance()
 
-    def advance(self):
+    def advance(self) -> None:
         """next.pt becomes last.pt, and last.pt, if there is one, previous.pt, unless it is damaged."""
         last = self.path / "last.pt"
         if last.exists() and not self.last_is_damaged:
@@ -152,27 +155,27 @@ class RunFolder:
         os.replace(self.path / "next.pt", last)
         self.last_is_damaged = False
 
-    def keep(self, state):
+    def keep(self, state: dict[str, Any]) -> None:
         """Write checkpoints/epoch-0010.pt , a state after 10 epochs, which stays."""
         (self.path / "checkpoints").mkdir(exist_ok=True)
         save(self.kept_path(state["epoch"]), state)
 
-    def kept_path(self, epoch):
+    def kept_path(self, epoch: int) -> Path:
         return self.path / "checkpoints" / f"epoch-{epoch:04d}.pt"
 
-    def kept_epochs(self):
-        """The epochs after which a checkpoint was kept, in order."""
+    def kept_epochs(self) -> list[int]:
+        """Return the epochs after which a checkpoint was kept, in order."""
         return sorted(int(path.stem.partition("-")[2]) for path in self.path.glob("checkpoints/epoch-*.pt"))
 
-    def read(self, name):
-        """(state, None) of a checkpoint, or (None, what is wrong with the file)."""
+    def read(self, name: str) -> tuple[dict[str, Any] | None, str | None]:
+        """Return (state, None) of a checkpoint, or (None, what is wrong with the file)."""
         try:
             return run_checkpoint(self.path / name), None
         except ValueError as error:
             return None, str(error)
 
-    def resume(self):
-        """(state, complaint): the newest readable checkpoint, or None; complaint names a damaged newer one.
+    def resume(self) -> tuple[dict[str, Any] | None, str | None]:
+        """Return (state, complaint): the newest readable checkpoint, or None; complaint names a damaged newer one.
 
         For the process that holds the lock: it also finishes the renaming that a crash broke off.
         """
@@ -192,17 +195,17 @@ class RunFolder:
             raise ValueError(complaint)
         return None, None
 
-    def restore_best(self, state):
+    def restore_best(self, state: dict[str, Any]) -> None:
         """Write best.pt again, from the checkpoint that holds it too, where it is gone."""
         if isinstance(state.get("best_state"), dict) and not (self.path / "best.pt").exists():
             save(self.path / "best.pt", state["best_state"])
 
-    def write_metrics(self, history):
+    def write_metrics(self, history: list[dict[str, Any]]) -> None:
         """metrics.jsonl, one line an epoch: always the history of the checkpoint, whatever a crash left there."""
         write_text(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in history))
 
-    def metrics(self):
-        """The lines of metrics.jsonl. OSError without the file, ValueError if it is damaged."""
+    def metrics(self) -> list[dict[str, Any]]:
+        """Return the lines of metrics.jsonl. OSError without the file, ValueError if it is damaged."""
         path = self.path / "metrics.jsonl"
         try:
             return [from_json(line) for line in path.read_text().splitlines()]
@@ -210,8 +213,8 @@ class RunFolder:
             raise ValueError(f"{path} is damaged ({error}): continue the run, which writes it anew from its "
                              "checkpoint.") from error
 
-    def model_state(self, which):
-        """The weights of checkpoint "best" or "last"."""
+    def model_state(self, which: str) -> dict[str, Any]:
+        """Return the weights of checkpoint "best" or "last"."""
         path = self.path / f"{which}.pt"
         if not path.exists():
             raise ValueError(f"{self.path} has no checkpoint {which!r}: train it to its first evaluated epoch.")
@@ -221,6 +224,6 @@ class RunFolder:
                              "restore it from a copy.")
         return state
 
-    def last_is_cut(self):
-        """Whether last.pt is no complete archive; what is in it is not read."""
+    def last_is_cut(self) -> bool:
+        """Return whether last.pt is no complete archive; what is in it is not read."""
         return not zipfile.is_zipfile(self.path / "last.pt")

@@ -2,14 +2,18 @@
 
 from dataclasses import replace
 
-from deep.networks.classifier import build
+import torch
+
+from deep.data.dataset import Data
+from deep.networks.classifier import Classifier, build
 from deep.runs.checkpoint import check_weights
+from deep.runs.folder import RunFolder
 
 __all__ = ["load_network"]
 
 
-def load_network(run, data, which="best", device="cpu"):
-    """The network of a run folder's checkpoint, in float32 whatever the training's arithmetic was.
+def load_network(run: RunFolder, data: Data, which: str = "best", device: str | torch.device = "cpu") -> Classifier:
+    """Return the network of a run folder's checkpoint, in float32 whatever the training's arithmetic was.
 
     Raises ValueError if the checkpoint is missing, damaged or of another network.
     """

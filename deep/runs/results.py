@@ -2,9 +2,14 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
+from deep.runs.folder import RunFolder
 from deep.system.files import write_text
 from deep.system.lock import Lock
 from deep.system.reading import from_json
@@ -12,8 +17,8 @@ from deep.system.reading import from_json
 __all__ = ["checkpoint_names", "find_result", "read_results", "weights_digest", "write_result"]
 
 
-def checkpoint_names(run):
-    """The names of all checkpoints of a `RunFolder`, for `model_state`: those kept by epoch, then best and last.
+def checkpoint_names(run: RunFolder) -> list[str]:
+    """Return the names of all checkpoints of a `RunFolder`, for `model_state`: those kept by epoch, then best and last.
 
     Kept are the files checkpoints/epoch-NNNN.pt. ValueError if the run has none at all.
     """
@@ -25,7 +30,7 @@ def checkpoint_names(run):
     return names
 
 
-def weights_digest(weights):
+def weights_digest(weights: dict[str, Tensor]) -> str:
     """SHA-256 of a state dict, names, types and numbers: the same weights under another name are known again.
 
     >>> one, two = ({"w": torch.tensor([value])} for value in (1.0, 2.0))
@@ -39,8 +44,8 @@ def weights_digest(weights):
     return digest.hexdigest()
 
 
-def read_results(path):
-    """The lines of a .jsonl file as dictionaries, none if there is no file; ValueError names a damaged one."""
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a .jsonl file as dictionaries, none if there is no file; ValueError names a damaged one."""
     if not path.exists():
         return []
     try:
@@ -52,12 +57,12 @@ def read_results(path):
     return lines
 
 
-def find_result(path, identity):
-    """The first line of `path` that agrees with all of `identity`, or None."""
+def find_result(path: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the first line of `path` that agrees with all of `identity`, or None."""
     return next((line for line in read_results(path) if identity.items() <= line.items()), None)
 
 
-def write_result(path, line, keys):
+def write_result(path: Path, line: dict[str, Any], keys: Sequence[str]) -> None:
     """Put `line` into `path`, in place of a line with the same values of `keys`, in order of epochs.
 
     Several processes may do so at once: each holds a lock while it reads and renames.

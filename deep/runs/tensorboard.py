@@ -4,18 +4,23 @@ Needs the extra `tensorboard`, imported on use. metrics.jsonl has everything tha
 """
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from deep.system.messages import tell
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 __all__ = ["Mirror", "available", "mirrored"]
 
 SUFFIX = ".deep"  # of our event files: nobody else's are touched
 
 
-def available():
-    """Whether torch can write for TensorBoard here."""
+def available() -> bool:
+    """Return whether torch can write for TensorBoard here."""
     try:
         from torch.utils.tensorboard import SummaryWriter  # noqa: F401
     except Exception:  # not installed, or at odds with the protobuf or numpy beside it, which may raise anything
@@ -32,11 +37,12 @@ class Mirror:
     a TensorBoard that is reading one would never go on to the next.)
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder) / "tensorboard"
-        self.writer, self.written = None, 0
+        self.writer: SummaryWriter | None = None
+        self.written = 0
 
-    def update(self, history):
+    def update(self, history: list[dict[str, Any]]) -> None:
         """Write the lines of `history`, a list of dictionaries with the key epoch, that are not yet written."""
         from torch.utils.tensorboard import SummaryWriter
         older = []
@@ -52,20 +58,20 @@ class Mirror:
         for path in older:
             os.truncate(path, 0)
 
-    def close(self):
+    def close(self) -> None:
         if self.writer is not None:
             with suppress(Exception):  # a full disk: what is missing is in metrics.jsonl
                 self.writer.close()
 
 
-def mirrored(progress, mirror):
-    """A progress callback for `deep.training.loop.train` that also updates the mirror after each epoch.
+def mirrored(progress: Callable[[Any], None] | None, mirror: Mirror) -> Callable[[Any], None]:
+    """Return a progress callback for `deep.training.loop.train` that also updates the mirror after each epoch.
 
     Whatever goes wrong with the mirror is told once, and ends it, not the training.
     """
     broken = False
 
-    def both(training):
+    def both(training: Any) -> None:
         nonlocal broken
         if progress:
             progress(training)

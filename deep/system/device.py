@@ -1,19 +1,28 @@
-"""The device that a command computes on, and its threads and memory."""
+"""The device that a command computes on: its threads, memory and random generators.
+
+torch is imported where it is needed, because the command lines read this module.
+"""
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-__all__ = ["keep_freed_memory", "memory_sentence", "positive", "use_device"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["keep_freed_memory", "memory_sentence", "own_generators", "positive", "seeded", "use_device"]
 
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # glibc's malloc.h
 SAID = ("out of memory", "can't allocate memory")  # by CUDA and by torch's allocator for the CPU, as a RuntimeError
 
 
-def positive(name, value, most=10**6):
+def positive(name: str, value: int | None, most: int = 10**6) -> None:
     if value is not None and not 1 <= value <= most:
         raise ValueError(f"{name} = {value} was given, but it must be from 1 to {most}: choose such a number.")
 
 
-def keep_freed_memory():
+def keep_freed_memory() -> None:
     """Have glibc keep the memory of freed tensors for the next ones; nothing happens with another C library.
 
     By default it returns large blocks to the system at once and has every page of the next one zeroed anew: tens of
@@ -25,7 +34,7 @@ def keep_freed_memory():
         mallopt(TRIM_THRESHOLD, -1)
 
 
-def use_device(name, threads):
+def use_device(name: str, threads: int | None) -> str:
     import torch
 
     from deep.system.processes import usable
@@ -38,8 +47,8 @@ def use_device(name, threads):
     return name
 
 
-def memory_sentence(error):
-    """What to do about an error that says that memory was short; None for any other error.
+def memory_sentence(error: BaseException) -> str | None:
+    """Return what to do about an error that says that memory was short; None for any other error.
 
     >>> memory_sentence(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4096 bytes."))
     "there is not enough memory (...): give the recipe a smaller batch=N or width=N, ..."
@@ -52,3 +61,42 @@ def memory_sentence(error):
     first = str(error).strip().partition("\n")[0] or "MemoryError"
     return (f"there is not enough memory ({first.rstrip('.')}): give the recipe a smaller batch=N or width=N, or fewer "
             "images by train_size=N, or use a device that has more; a run goes on from its last checkpoint.")
+
+
+def own_generators(device: "torch.device") -> "list[torch.Generator]":
+    """Return torch's generators that a network on `device` draws from: that of the CPU, and the GPU's.
+
+    >>> import torch
+    >>> own_generators(torch.device("cpu")) == [torch.default_generator]
+    True
+    """
+    import torch
+    if device.type != "cuda":
+        return [torch.default_generator]
+    index = torch.cuda.current_device() if device.index is None else device.index
+    return [torch.default_generator, torch.cuda.default_generators[index]]
+
+
+@contextmanager
+def seeded(seed: int, device: "torch.device") -> Iterator[None]:
+    """In the block torch's own generators begin at `seed`; afterwards they are where they were, even after an error.
+
+    >>> import torch
+    >>> before = torch.get_rng_state()
+    >>> with seeded(1, torch.device("cpu")):
+    ...     first = torch.rand(3)
+    >>> with seeded(1, torch.device("cpu")):
+    ...     print(torch.equal(torch.rand(3), first))
+    True
+    >>> torch.equal(torch.get_rng_state(), before)
+    True
+    """
+    generators = own_generators(device)
+    states = [generator.get_state() for generator in generators]
+    try:
+        for generator in generators:
+            generator.manual_seed(seed)
+        yield
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)

@@ -2,12 +2,14 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 __all__ = ["drawing", "load_matplotlib"]
 
 
-def load_matplotlib():
+def load_matplotlib() -> None:
     """Import matplotlib whatever backend MPLBACKEND names.
 
     A notebook hands its own backend on to the processes that it starts, and the import of matplotlib refuses one that
@@ -27,7 +29,7 @@ def load_matplotlib():
 
 
 @contextmanager
-def drawing(settings):
+def drawing(settings: dict[str, Any]) -> Iterator[None]:
     """matplotlib's own defaults and `settings` over them; what its user had set comes back at the end.
 
     Most settings act when a part of a figure is made, some when it is saved: both belong inside.

@@ -4,6 +4,8 @@ import errno
 import fcntl
 import os
 from pathlib import Path
+from types import TracebackType
+from typing import TextIO
 
 from filelock import SoftFileLock, Timeout
 
@@ -12,15 +14,15 @@ from deep.system.messages import tell
 __all__ = ["InUse", "Lock", "file_system"]
 
 NO_FLOCK = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # what network file systems without flock answer
-announced = set()  # the paths whose missing flock was announced
+announced: set[Path] = set()  # the paths whose missing flock was announced
 
 
 class InUse(ValueError):
     """Another process holds the lock."""
 
 
-def file_system(path):
-    """The file system of a path, such as "nfs4 at /home"; where the system does not tell, "unknown".
+def file_system(path: str | Path) -> str:
+    """Return the file system of a path, such as "nfs4 at /home"; where the system does not tell, "unknown".
 
     >>> file_system("/proc/self") in ("proc at /proc", "unknown")
     True
@@ -43,13 +45,15 @@ class Lock:
     then the file must be removed by hand. A sentence on standard error says so.
     """
 
-    def __init__(self, path):
-        self.path, self.file, self.soft = Path(path), None, None
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.file: TextIO | None = None
+        self.soft: SoftFileLock | None = None
 
-    def soft_lock(self):
+    def soft_lock(self) -> SoftFileLock:
         return SoftFileLock(f"{self.path}.soft", thread_local=False)
 
-    def acquire(self, wait=True):
+    def acquire(self, wait: bool = True) -> bool:
         """Take the lock; wait for it, or return False if another process holds it."""
         self.file = open(self.path, "a")  # noqa: SIM115 - held open until `release`
         try:
@@ -67,7 +71,7 @@ class Lock:
             raise
         return True
 
-    def acquire_soft(self, wait, error):
+    def acquire_soft(self, wait: bool, error: OSError) -> bool:
         soft = self.soft_lock()
         if self.path not in announced:
             announced.add(self.path)
@@ -80,15 +84,15 @@ class Lock:
         self.soft = soft
         return True
 
-    def release(self):
+    def release(self) -> None:
         if self.soft is not None:
             self.soft.release()
         if self.file is not None:
             self.file.close()
         self.file = self.soft = None
 
-    def held(self):
-        """Whether a process holds the lock now; one that died does not."""
+    def held(self) -> bool:
+        """Return whether a process holds the lock now; one that died does not."""
         try:
             with open(self.path) as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -98,7 +102,7 @@ class Lock:
             return error.errno in NO_FLOCK and self.held_softly()
         return False
 
-    def held_softly(self):
+    def held_softly(self) -> bool:
         soft = self.soft_lock()
         if not os.path.exists(soft.lock_file):
             return False
@@ -109,9 +113,10 @@ class Lock:
         soft.release()
         return False
 
-    def __enter__(self):
+    def __enter__(self) -> "Lock":
         self.acquire()
         return self
 
-    def __exit__(self, *reason):
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
         self.release()

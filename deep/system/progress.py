@@ -2,27 +2,29 @@
 
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, TextIO, cast
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
 from deep.system.messages import Patient
 
 __all__ = ["bar", "training_progress"]
 
 
-def console():
-    return Console(file=Patient(sys.stderr))
+def console() -> Console:
+    return Console(file=cast(TextIO, Patient(sys.stderr)))
 
 
-def columns():
+def columns() -> tuple[ProgressColumn, ...]:
     return (TextColumn("{task.description}"), BarColumn(bar_width=16), TextColumn("{task.completed}/{task.total}"),
             TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
 
 
 @contextmanager
-def bar(description, total):
+def bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
     """Yield advance(n), which moves a bar on standard error; nothing is shown where that is no terminal."""
     output = console()
     with Progress(*columns(), console=output, disable=not output.is_terminal) as shown:
@@ -30,8 +32,8 @@ def bar(description, total):
         yield lambda n: shown.advance(task, n)
 
 
-def epoch_note(history):
-    """The last epoch in words, short enough for a terminal, with the last evaluation there was."""
+def epoch_note(history: list[dict[str, Any]]) -> str:
+    """Return the last epoch in words, short enough for a terminal, with the last evaluation there was."""
     line = history[-1]
     rate = line["images_per_second"]
     note = "" if rate is None else f"{rate:.0f} images/s  "
@@ -50,15 +52,15 @@ def epoch_note(history):
 
 
 @contextmanager
-def training_progress(recipe):
+def training_progress(recipe: Any) -> Iterator[Callable[[Any], None]]:
     """Yield progress(training) for `training.loop.train`: epoch, loss, accuracies, images per second, time left."""
     output = console()
     began = time.perf_counter()
     with Progress(*columns(), console=output, disable=not output.is_terminal) as shown:
         task = shown.add_task("epoch 1", total=None, note="")
-        seen = None
+        seen: int | None = None
 
-        def progress(training):
+        def progress(training: Any) -> None:
             nonlocal seen
             done = training.epoch * training.batches + training.step
             note = epoch_note(training.history) if training.history else ""

@@ -9,6 +9,9 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
 
 __all__ = ["Interrupted", "Stop"]
 
@@ -29,11 +32,11 @@ class Interrupted(BaseException):
     (None, 143)
     """
 
-    def __init__(self, number, what="the training"):
+    def __init__(self, number: int, what: str = "the training") -> None:
         super().__init__(number, what)
         self.number, self.what, self.status = number, what, 128 + number
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"signal {self.number} stopped {self.what}"
 
 
@@ -56,11 +59,13 @@ class Stop:
     latest. A second Ctrl-C is raised at once. tell(number): called at each signal, whether or not it is raised.
     """
 
-    def __init__(self, what="the training", held=False, tell=None):
+    def __init__(self, what: str = "the training", held: bool = False,
+                 tell: Callable[[int], None] | None = None) -> None:
         self.what, self.held, self.tell, self.received = what, held, tell, 0
-        self.since, self.before = None, {}
+        self.since: float | None = None  # the first signal, on the monotonic clock
+        self.before: dict[signal.Signals, Any] = {}  # the handlers of the block around this one
 
-    def __call__(self, number, frame):
+    def __call__(self, number: int, frame: FrameType | None) -> None:
         echo = ECHO if "TORCHELASTIC_RUN_ID" in os.environ else 0
         again = number == signal.SIGINT and self.since is not None and time.monotonic() - self.since >= echo
         if self.since is None:
@@ -71,7 +76,7 @@ class Stop:
         if again or not (self.held or ending(sys.exception())):
             raise Interrupted(number, self.what)
 
-    def __enter__(self):
+    def __enter__(self) -> "Stop":
         if threading.current_thread() is threading.main_thread():
             self.before = {number: signal.signal(number, self) for number in SIGNALS}
         outer = self.outer()
@@ -80,16 +85,17 @@ class Stop:
             raise Interrupted(outer.received, outer.what)
         return self
 
-    def __exit__(self, kind, error, trace):
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
         self.restore()
         # an error that ends the block hides no signal from the one around it, unless it ends the process
         if self.received and (kind is None or (issubclass(kind, Exception) and not ending(error) and self.outer())):
             raise Interrupted(self.received, self.what)
 
-    def outer(self):
-        """The block that this one lies in, or None."""
+    def outer(self) -> "Stop | None":
+        """Return the block that this one lies in, or None."""
         return next((handler for handler in self.before.values() if isinstance(handler, Stop)), None)
 
-    def restore(self):
+    def restore(self) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)

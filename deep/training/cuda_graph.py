@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from deep.system.random_state import own_generators
+from deep.system.device import own_generators
 from deep.training.state import State
 
 __all__ = ["GraphedGradients"]

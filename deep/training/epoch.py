@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from deep.evaluation.accuracy import training_line
-from deep.system.random_state import seeded
+from deep.system.device import seeded
 from deep.training.overfitting_probe import probe
 from deep.training.step import Training
 

@@ -6,8 +6,7 @@ from torch import Tensor
 
 from deep.data.dataset import as_float
 from deep.recipe.recipe import Recipe
-from deep.system.device import memory_sentence
-from deep.system.random_state import seeded
+from deep.system.device import memory_sentence, seeded
 from deep.training.state import State
 
 __all__ = ["check_batches", "check_compiler", "check_shared"]

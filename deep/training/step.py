@@ -12,8 +12,8 @@ from deep.data.dataset import Data, as_float, augment, on_device
 from deep.networks.folding import Folded
 from deep.recipe.recipe import Recipe
 from deep.recipe.settings import AttackSettings
+from deep.system.device import seeded
 from deep.system.processes import Alone
-from deep.system.random_state import seeded
 from deep.training.cuda_graph import GraphedGradients
 from deep.training.losses import batch_loss, divergence, label_loss
 from deep.training.state import State

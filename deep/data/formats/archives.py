@@ -12,11 +12,14 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO, Any, cast
 
 __all__ = ["SUFFIXES", "content_digest", "is_archive", "read_files", "rebased", "without_suffix"]
 
-STREAMS = {".tar.xz": lzma.open, ".txz": lzma.open, ".tar.gz": gzip.open, ".tgz": gzip.open}
+STREAMS: dict[str, Callable[..., Any]] = {".tar.xz": lzma.open, ".txz": lzma.open, ".tar.gz": gzip.open,
+                                          ".tgz": gzip.open}
 SUFFIXES = (*STREAMS, ".zip")
 FILE_LIMIT = 2**28  # bytes; the largest file of the data sets read here is CIFAR-100's `train`, 155 MB
 PARQUET_LIMIT = 2**30  # bytes; data hubs cut their Parquet files at half of that
@@ -26,8 +29,8 @@ DAMAGE = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, tarfile.TarErr
           NotImplementedError, RuntimeError, struct.error)  # what the standard library raises on damaged archives
 
 
-def is_archive(path):
-    """Whether the name of `path` ends like an archive that can be read, in any case.
+def is_archive(path: str | Path) -> bool:
+    """Return whether the name of `path` ends like an archive that can be read, in any case.
 
     >>> is_archive("tiny-imagenet-200.ZIP"), is_archive("data_batch_1")
     (True, False)
@@ -35,8 +38,8 @@ def is_archive(path):
     return str(path).lower().endswith(SUFFIXES)
 
 
-def without_suffix(name):
-    """The name of an archive without its ending; any other name as it is.
+def without_suffix(name: str) -> str:
+    """Return the name of an archive without its ending; any other name as it is.
 
     >>> without_suffix("cifar10-jpeg.tar.xz"), without_suffix("images.v2")
     ('cifar10-jpeg', 'images.v2')
@@ -44,7 +47,7 @@ def without_suffix(name):
     return next((name[:-len(suffix)] for suffix in SUFFIXES if name.lower().endswith(suffix)), name)
 
 
-def visible(name):
+def visible(name: str) -> bool:
     """False for what file managers leave behind: `.DS_Store`, `._cat.png`, `__MACOSX/...`."""
     return not any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
 
@@ -55,10 +58,10 @@ class Bounded:
     allowed: how many bytes may be read before the next member's header is complete.
     """
 
-    def __init__(self, stream, limit, archive):
+    def __init__(self, stream: IO[bytes], limit: int, archive: Path) -> None:
         self.stream, self.left, self.limit, self.archive, self.allowed = stream, limit, limit, archive, limit
 
-    def read(self, size):
+    def read(self, size: int) -> bytes:
         content = self.stream.read(size)
         self.left -= len(content)
         self.allowed -= len(content)
@@ -71,19 +74,19 @@ class Bounded:
         return content
 
 
-def size_limit(name):
-    """How many bytes a file of that name may have."""
+def size_limit(name: str) -> int:
+    """Return how many bytes a file of that name may have."""
     return PARQUET_LIMIT if name.endswith(".parquet") else FILE_LIMIT
 
 
-def check_size(where, name, size):
+def check_size(where: Path, name: str, size: int) -> None:
     """Refuse a file that is too large to be part of a data set."""
     if size > size_limit(name):
         raise ValueError(f"{where} holds {name!r} of {size} bytes, but at most {size_limit(name)} are read: pass the "
                          "archive that its authors offer.")
 
 
-def check_member(archive, name, plain):
+def check_member(archive: Path, name: str, plain: bool) -> None:
     """Refuse a member that is outside the archive's own folder, or no plain file."""
     if name.startswith("/") or ".." in name.split("/"):
         raise ValueError(f"{archive} holds {name!r}, which would lie outside it: pass an archive without such names.")
@@ -91,12 +94,13 @@ def check_member(archive, name, plain):
         raise ValueError(f"{archive} holds {name!r}, which is a link or a device: pass an archive of plain files.")
 
 
-def tar_members(path, wanted):
+def tar_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     suffix = next(ending for ending in STREAMS if str(path).lower().endswith(ending))
     with STREAMS[suffix](path) as unpacked:
         stream = Bounded(unpacked, TOTAL_LIMIT, path)
         stream.allowed = HEADER_LIMIT
-        with tarfile.open(fileobj=stream, mode="r|") as archive:
+        archive: Any  # the stubs know no `members`
+        with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r|") as archive:
             while (member := archive.next()) is not None:
                 archive.members.clear()  # or a million of empty members fill the memory
                 check_member(path, member.name, member.isreg() or member.isdir())
@@ -109,7 +113,7 @@ def tar_members(path, wanted):
             pass
 
 
-def zip_members(path, wanted):
+def zip_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
         total = sum(member.file_size for member in archive.infolist())
         if total > TOTAL_LIMIT:
@@ -125,8 +129,8 @@ def zip_members(path, wanted):
                 yield name, archive.read(member)
 
 
-def read_plain(path, name):
-    """The bytes of a file below a folder; ValueError for what is no plain file: a pipe or a device never ends.
+def read_plain(path: str | Path, name: str) -> bytes:
+    """Return the bytes of a file below a folder; ValueError for what is no plain file: a pipe or a device never ends.
 
     It is opened without waiting for a writer, and asked what it is before anything is read.
     """
@@ -138,7 +142,7 @@ def read_plain(path, name):
         return file.read(found.st_size)
 
 
-def folder_members(path, wanted):
+def folder_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     for folder, _, names in os.walk(path, followlinks=True):  # people assemble subsets of classes by links
         real, inside = os.path.realpath(folder), Path(folder).relative_to(path)
         if any(real == os.path.realpath(path / above) for above in inside.parents):
@@ -149,8 +153,8 @@ def folder_members(path, wanted):
                 yield name, read_plain(Path(folder) / file, name)
 
 
-def read_files(path, wanted):
-    """{name: bytes} of the files below the folder, or in the archive, `path` for which wanted(name) is true.
+def read_files(path: Path, wanted: Callable[[str], bool]) -> dict[str, bytes]:
+    """Return {name: bytes} of the files below the folder, or in the archive, `path` for which wanted(name) is true.
 
     name: relative to `path`, with "/"; hidden files are left out. All of it is held in memory (at most 8 GiB).
     ValueError: a member lies outside the archive, is a link, is encrypted, is given twice, is larger than
@@ -177,8 +181,8 @@ def read_files(path, wanted):
     return files
 
 
-def rebased(files, markers, where):
-    """The same files as seen from the shallowest folder that holds one of the names `markers`.
+def rebased(files: dict[str, bytes], markers: Collection[str], where: str | Path) -> dict[str, bytes]:
+    """Return the same files as seen from the shallowest folder that holds one of the names `markers`.
 
     Archives wrap a data set in folders of any name. ValueError: two folders of that depth hold one; `where`
     names the source in it.
@@ -197,13 +201,13 @@ def rebased(files, markers, where):
     return {name.removeprefix(prefix): content for name, content in files.items() if name.startswith(prefix)}
 
 
-def content_digest(path, files=None):
+def content_digest(path: str | Path, files: dict[str, bytes] | None = None) -> str:
     """SHA-256, hexadecimal, of the archive `path`; or, for a folder, of its `files` {name: bytes}.
 
     A folder's is that of the names in order, each followed by its size and bytes, so it does not depend on
     where the folder lies or on dates.
 
-    >>> content_digest(None, {"a": b"1"}) == content_digest(None, {"b": b"1"})
+    >>> content_digest("here", {"a": b"1"}) == content_digest("there", {"b": b"1"})
     False
     """
     if files is None:

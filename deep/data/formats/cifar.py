@@ -5,8 +5,11 @@ https://www.cs.toronto.edu/~kriz/cifar.html.
 """
 
 import hashlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from deep.data.cache import Decoded
 from deep.data.formats.cifar_pickle import read_pickle
@@ -24,7 +27,7 @@ CIFAR10_FILES = (*OFFICIAL_MD5["cifar10"], "batches.meta")
 CIFAR100_FILES = (*OFFICIAL_MD5["cifar100"], "meta")
 
 
-def read_batch(content, name, labels_of):
+def read_batch(content: bytes, name: str, labels_of: list[tuple[str, int]]) -> tuple[np.ndarray, ...]:
     """Images uint8 (n, 3, 32, 32), and for each (key, classes) of `labels_of` the labels (n,) in 0..classes-1."""
     found = read_pickle(content, name)
     rows = found.get("data")
@@ -44,8 +47,8 @@ def read_batch(content, name, labels_of):
     return rows.reshape(-1, 3, 32, 32), *labels
 
 
-def label_names(found, key, name, count=None):
-    """The class names under `key` of a meta file's dictionary; `count` of them, if it is given."""
+def label_names(found: dict[str, Any], key: str, name: str, count: int | None = None) -> tuple[str, ...]:
+    """Return the class names under `key` of a meta file's dictionary; `count` of them, if it is given."""
     names = found.get(key)
     if (not isinstance(names, list | tuple) or not names or count not in (None, len(names))
             or not all(isinstance(word, str | bytes) for word in names)):
@@ -54,27 +57,27 @@ def label_names(found, key, name, count=None):
     return distinct(names, f"{name} names a class")
 
 
-def distinct(names, what):
-    """The names; ValueError if one stands there twice: nobody could tell its classes apart."""
+def distinct(names: tuple[str, ...], what: str) -> tuple[str, ...]:
+    """Return the names; ValueError if one stands there twice: nobody could tell its classes apart."""
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ValueError(f"{what} twice, {twice!r}: copy the file again.")
     return names
 
 
-def official(dataset, files):
+def official(dataset: str, files: dict[str, bytes]) -> dict[str, bool]:
     """For each image file whether its MD5 is the official one."""
     return {name: hashlib.md5(files[name]).hexdigest() == md5
             for name, md5 in OFFICIAL_MD5[dataset].items() if name in files}
 
 
-def need(files, names, where, advice):
+def need(files: dict[str, bytes], names: list[str] | tuple[str, ...], where: str | Path, advice: str) -> None:
     missing = [name for name in names if name not in files]
     if missing:
         raise ValueError(f"{where} lacks {', '.join(missing)}: {advice}")
 
 
-def read_cifar10(files, where, advice):
+def read_cifar10(files: dict[str, bytes], where: str | Path, advice: str) -> Decoded:
     """CIFAR-10 from `files` {name: bytes}: one to five of data_batch_1..5, test_batch, and batches.meta if there.
 
     where: the folder or archive, and advice: how to get it, for the sentences. The note says when files are not
@@ -100,7 +103,7 @@ def read_cifar10(files, where, advice):
                    provenance={"layout": "cifar-10-batches-py", "official_md5": sums})
 
 
-def read_cifar100(files, where, advice):
+def read_cifar100(files: dict[str, bytes], where: str | Path, advice: str) -> Decoded:
     """CIFAR-100 from `files` {name: bytes}, which must hold train, test and meta: fine labels are the classes.
 
     Coarse labels become the superclass of each class, so that CAS can be summed within and between superclasses.
@@ -126,8 +129,9 @@ def read_cifar100(files, where, advice):
                    provenance={"layout": "cifar-100-python", "official_md5": sums})
 
 
-def superclasses(labels, groups, classes, names, where):
-    """The name of the one superclass of each class; labels, groups (n,): the fine and coarse label of each image."""
+def superclasses(labels: Int[np.ndarray, "n"], groups: Int[np.ndarray, "n"], classes: tuple[str, ...],
+                 names: tuple[str, ...], where: str | Path) -> tuple[str, ...]:
+    """Return the name of the one superclass of each class; labels, groups: fine and coarse label of each image."""
     found = [set(groups[labels == label].tolist()) for label in range(len(classes))]
     for name, group in zip(classes, found, strict=True):
         if len(group) > 1:

@@ -8,6 +8,8 @@ for an inert object that checks what it is told and keeps it; the arrays are bui
 import io
 import math
 import pickle
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -32,10 +34,10 @@ class Kind:
 
     __slots__ = ("name",)
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         self.name = name
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         plain = [(3, order, None, None, None, -1, -1, 0) for order in ("|", "<", b"|", b"<")]
         if state not in plain:
             raise Refused("it changes the layout of numpy's numbers")
@@ -46,7 +48,7 @@ class Array:
 
     __slots__ = ("state",)
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         version, shape, kind, fortran, content = state
         sizes = type(shape) is tuple and all(type(size) is int and size >= 0 for size in shape)
         if not (version == 1 and sizes and type(kind) is Kind and fortran in (False, 0) and type(content) is bytes
@@ -54,7 +56,7 @@ class Array:
             raise Refused("it holds an array whose bytes are not those of its shape and type")
         self.state = shape, kind.name, content
 
-    def values(self):
+    def values(self) -> np.ndarray:
         shape, name, content = self.state
         return np.frombuffer(content, dtype=f"<{name}").reshape(shape).copy()
 
@@ -63,33 +65,34 @@ class Function:
     """What stands for a function that a pickle calls. Without slots or a dictionary nothing can be set on it."""
 
     __slots__ = ("call",)
+    call: Callable[..., Any]
 
-    def __init__(self, call):
+    def __init__(self, call: Callable[..., Any]) -> None:
         object.__setattr__(self, "call", call)
 
-    def __call__(self, *arguments):
+    def __call__(self, *arguments: Any) -> Any:
         return self.call(*arguments)
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
         raise Refused("it changes a function")
 
 
-def ndarray(*arguments):
+def ndarray(*arguments: Any) -> NoReturn:
     raise Refused("it makes an array that no bytes fill")
 
 
-def reconstruct(kind, shape, code):
+def reconstruct(kind: Any, shape: Any, code: Any) -> Array:
     return Array()
 
 
-def dtype(name, align=0, copy=1):
+def dtype(name: str | bytes, align: int = 0, copy: int = 1) -> Kind:
     name = name.decode() if isinstance(name, bytes) else name
     if not isinstance(name, str) or name not in NUMBERS:
         raise Refused(f"it holds an array of {name!r:.40}, but only plain numbers are read")
     return Kind(name)
 
 
-def encode(text, codec):
+def encode(text: str, codec: str) -> bytes:
     """Bytes as Python 3 writes them under protocol 2."""
     if codec != "latin1":
         raise Refused(f"it asks for the codec {codec!r:.40}")
@@ -102,39 +105,42 @@ NAMES = {("numpy", "ndarray"): Function(ndarray), ("numpy", "dtype"): Function(d
          ("numpy._core.multiarray", "_reconstruct"): Function(reconstruct)}
 
 
-class Unpickler(pickle._Unpickler):
+PythonUnpickler: Any = pickle._Unpickler  # whose methods no stub names
+
+
+class Unpickler(PythonUnpickler):
     """Python's own unpickler in Python: the one in C allocates as many places as an index claims."""
 
-    dispatch = {code: method for code, method in pickle._Unpickler.dispatch.items()  # noqa: RUF012 - as in the parent
+    dispatch = {code: method for code, method in PythonUnpickler.dispatch.items()  # noqa: RUF012 - as in the parent
                 if code in {getattr(pickle, name)[0] for name in OPCODES.split()}}
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Function:
         if (module, name) not in NAMES:
             raise Refused(f"it asks for {module}.{name}, but only numpy arrays and plain containers are admitted")
         return NAMES[module, name]
 
-    def named(self, pairs):
+    def named(self, pairs: Iterable[Any]) -> None:
         """Refuse keys that are no texts: the hash of a deeply nested tuple exhausts the stack."""
         if not all(isinstance(key, str | bytes) for key in pairs):
             raise Refused("it holds a dictionary whose keys are no names")
 
-    def load_setitem(self):
+    def load_setitem(self) -> None:
         self.named(self.stack[-2:-1])
-        pickle._Unpickler.load_setitem(self)
+        PythonUnpickler.load_setitem(self)
 
-    def load_setitems(self):
+    def load_setitems(self) -> None:
         self.named(self.stack[::2])
-        pickle._Unpickler.load_setitems(self)
+        PythonUnpickler.load_setitems(self)
 
-    def load_dict(self):
+    def load_dict(self) -> None:
         self.named(self.stack[::2])
-        pickle._Unpickler.load_dict(self)
+        PythonUnpickler.load_dict(self)
 
     dispatch |= {pickle.SETITEM[0]: load_setitem, pickle.SETITEMS[0]: load_setitems, pickle.DICT[0]: load_dict}
 
 
-def read_pickle(content, name):
-    """The dictionary in the bytes of one CIFAR pickle, keys as str; ValueError naming the file if it is none.
+def read_pickle(content: bytes, name: str) -> dict[str, Any]:
+    """Return the dictionary in the bytes of one CIFAR pickle, keys as str; ValueError naming the file if it is none.
 
     Its values are plain containers, numbers and texts (bytes, where Python 2 wrote them), and arrays of numbers.
 

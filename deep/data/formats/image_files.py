@@ -1,8 +1,12 @@
 """Image files to pixels, known by their content; what was met among them."""
 
 import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 __all__ = ["LOSSY", "decode", "is_image", "note_of", "one_size", "readable"]
@@ -16,8 +20,8 @@ MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}  # eight bit
 PIXEL_LIMIT = 2**26  # of one image; a file of a few bytes can claim any size
 
 
-def is_image(name):
-    """Whether a name ends like that of an image file, in any case.
+def is_image(name: str) -> bool:
+    """Return whether a name ends like that of an image file, in any case.
 
     >>> is_image("train/cat/1.JPEG"), is_image("train/cat/notes.txt")
     (True, False)
@@ -25,8 +29,8 @@ def is_image(name):
     return name.lower().endswith(ENDINGS)
 
 
-def readable(content):
-    """Whether the bytes `content` begin like an image of FORMATS, whatever their name.
+def readable(content: bytes) -> bool:
+    """Return whether the bytes `content` begin like an image of FORMATS, whatever their name.
 
     >>> readable(b"P5 1 1 255 x"), readable(b"notes")
     (True, False)
@@ -38,8 +42,8 @@ def readable(content):
     return True
 
 
-def bits(image, content):
-    """The bits of a channel in the file; Pillow opens some images of 16 as if they had 8."""
+def bits(image: Any, content: bytes) -> int:
+    """Return the bits of a channel in the file; Pillow opens some images of 16 as if they had 8."""
     if image.format == "PNG":
         return content[24]  # in the header IHDR, whose place is fixed
     if image.format == "TIFF":
@@ -49,8 +53,8 @@ def bits(image, content):
     return 8
 
 
-def opened(content, name):
-    """The image in the bytes `content`, its pixels not yet decoded; ValueError naming it if it cannot be read."""
+def opened(content: bytes, name: str) -> Image.Image:
+    """Return the image in `content`, its pixels not yet decoded; ValueError naming it if it cannot be read."""
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
         depth, frames = bits(image, content), getattr(image, "n_frames", 1)
@@ -71,11 +75,11 @@ def opened(content, name):
     return image
 
 
-def upright(content, name):
-    """(image turned as its EXIF orientation says, pixels decoded; what is to be counted of it)."""
+def upright(content: bytes, name: str) -> tuple[Image.Image, list[str]]:
+    """Return (image turned as its EXIF orientation says, pixels decoded; what is to be counted of it)."""
     image = opened(content, name)
     inside = image.format == "MPO" or image.info.get("compression") == "jpeg"  # JPEGs in another format's frame
-    met = ["JPEG" if inside else image.format]
+    met = ["JPEG" if inside else image.format or ""]
     try:
         if image.getexif().get(0x0112, 1) != 1:
             image, met = ImageOps.exif_transpose(image), [*met, "turned"]
@@ -88,8 +92,8 @@ def upright(content, name):
         raise ValueError(f"{name} is cut or damaged ({error}): copy it again, or remove it.") from error
 
 
-def one_size(contents, names):
-    """(width, height) of the first image: that of all, unless `resize` is asked for.
+def one_size(contents: Sequence[bytes], names: Sequence[str]) -> tuple[int, int]:
+    """Return (width, height) of the first image: that of all, unless `resize` is asked for.
 
     >>> one_size([b"GIF"], ["cat.gif"])
     Traceback (most recent call last):
@@ -98,7 +102,8 @@ def one_size(contents, names):
     return upright(contents[0], names[0])[0].size
 
 
-def decode(contents, names, size, resize=None, met=None):
+def decode(contents: Sequence[bytes], names: Sequence[str], size: tuple[int, int], resize: int | None = None,
+           met: Counter[str] | None = None) -> UInt8[np.ndarray, "n 3 height width"]:
     """Images uint8 (n, 3, height, width) from the bytes of n files of FORMATS.
 
     names: for the sentences. size: (width, height) of every image. resize: None, or the side of the square to
@@ -127,8 +132,8 @@ def decode(contents, names, size, resize=None, met=None):
     return images
 
 
-def note_of(layout, met, total):
-    """What a data set's name says of its files: formats that need not keep pixels, and gray where all of them are.
+def note_of(layout: str, met: Mapping[str, int], total: int) -> str:
+    """Return what a data set's name says of its files: lossy formats, and gray where all of them are.
 
     >>> note_of("image folder", {"PNG": 1, "JPEG": 2, "gray": 3}, 3)
     'image folder, JPEG, gray as RGB'

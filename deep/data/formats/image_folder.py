@@ -2,8 +2,11 @@
 
 import unicodedata
 from collections import Counter
+from collections.abc import Collection
+from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int, UInt8
 
 from deep.data.cache import Decoded
 from deep.data.formats.image_files import decode, is_image, note_of, one_size, readable
@@ -14,8 +17,8 @@ EVALUATED = ("test", "val", "valid", "validation")  # the first that is there is
 TINY_SIZE = (64, 64)
 
 
-def normalised_name(name):
-    """A name in Unicode's composed form (NFC): file systems keep an accent and its letter together or apart.
+def normalised_name(name: str) -> str:
+    """Return a name in Unicode's composed form (NFC): file systems keep an accent and its letter together or apart.
 
     >>> normalised_name("e\u0301") == "\u00e9"
     True
@@ -23,8 +26,8 @@ def normalised_name(name):
     return unicodedata.normalize("NFC", name)
 
 
-def in_a_class(name):
-    """Whether a file lies in a class's folder of a split: it may be an image, whatever its name.
+def in_a_class(name: str) -> bool:
+    """Return whether a file lies in a class's folder of a split: it may be an image, whatever its name.
 
     >>> in_a_class("pets/train/cat/0001"), in_a_class("pets/train/labels.csv")
     (True, False)
@@ -32,7 +35,9 @@ def in_a_class(name):
     return any(part in ("train", *EVALUATED) for part in name.split("/")[:-2])
 
 
-def decode_split(files, labelled, classes, where, size, resize, met):
+def decode_split(files: dict[str, bytes], labelled: list[tuple[str, str]], classes: tuple[str, ...], where: str | Path,
+                 size: tuple[int, int], resize: int | None,
+                 met: Counter[str]) -> tuple[UInt8[np.ndarray, "n 3 h w"], Int[np.ndarray, "n"]]:
     """Images and labels of [(file name, class name)], ordered by file name."""
     labelled = sorted(labelled, key=lambda pair: (normalised_name(pair[0]), pair))
     index = {name: label for label, name in enumerate(classes)}
@@ -41,9 +46,10 @@ def decode_split(files, labelled, classes, where, size, resize, met):
     return images, np.array([index[class_name] for _, class_name in labelled], dtype=np.int64)
 
 
-def sorted_out(files, split):
-    """([(file name, class name)] of a split's images, {why: [file name]} of what else lies in it)."""
-    images, others = [], {"that are no images": [], "outside a class's folder": []}
+def sorted_out(files: dict[str, bytes], split: str) -> tuple[list[tuple[str, str]], dict[str, list[str]]]:
+    """Return ([(file name, class name)] of a split's images, {why: [file name]} of what else lies in it)."""
+    images = []
+    others: dict[str, list[str]] = {"that are no images": [], "outside a class's folder": []}
     for name, content in files.items():
         parts = name.split("/")
         if parts[0] != split:
@@ -55,7 +61,7 @@ def sorted_out(files, split):
     return images, others
 
 
-def read_folder(files, where, advice, resize=None):
+def read_folder(files: dict[str, bytes], where: str | Path, advice: str, resize: int | None = None) -> Decoded:
     """Any images laid out as `<split>/<class>/.../NAME`, from `files` {name: bytes}, known by their content.
 
     The splits: train, and test or else val, valid or validation. Classes are the folders' names in order. All
@@ -73,12 +79,13 @@ def read_folder(files, where, advice, resize=None):
         missing = "train/<class>" if not found["train"][0] else "test/<class> or val/<class>"
         raise ValueError(f"{where} has no images in {missing}: {advice}")
     used = {split: found[split][0] for split in ("train", evaluated)}
-    classes, tested = ({name for _, name in images} for images in used.values())
-    if classes != tested:
-        odd = min(classes ^ tested)
+    trained, tested = ({name for _, name in images} for images in used.values())
+    if trained != tested:
+        odd = min(trained ^ tested)
         raise ValueError(f"{where} has images of class {odd!r} in only one of train and {evaluated}: copy the missing "
                          "ones, or remove the class.")
-    classes, met = tuple(sorted(classes)), Counter()
+    classes = tuple(sorted(trained))
+    met: Counter[str] = Counter()
     size = one_size(*zip(*[(files[name], f"{where}/{name}") for name, _ in sorted(used["train"])[:1]], strict=True))
     parts = [decode_split(files, images, classes, where, size, resize, met) for images in used.values()]
     left_out = {why: [*found["train"][1][why], *found[evaluated][1][why]] for why in found["train"][1]}
@@ -90,20 +97,20 @@ def read_folder(files, where, advice, resize=None):
                                             for why, names in left_out.items() if names}})
 
 
-def lines(files, name):
-    """The lines of a text file, each split at tabs; none if the file is missing."""
+def lines(files: dict[str, bytes], name: str) -> list[list[str]]:
+    """Return the lines of a text file, each split at tabs; none if the file is missing."""
     text = files.get(name, b"").decode(errors="replace")
     return [line.split("\t") for line in text.splitlines() if line.strip()]
 
 
-def tiny_names(files, wnids):
-    """The first synonym of each class in words.txt; its WordNet number where that is missing or not its own."""
+def tiny_names(files: dict[str, bytes], wnids: list[str]) -> tuple[str, ...]:
+    """Return the first synonym of each class in words.txt; its WordNet number where that is missing or not its own."""
     words = {row[0]: row[1].split(",")[0] for row in lines(files, "words.txt") if len(row) > 1}
     names = [words.get(wnid, wnid) for wnid in wnids]
     return tuple(name if names.count(name) == 1 else wnid for name, wnid in zip(names, wnids, strict=True))
 
 
-def check_same(present, listed, where, kind, advice):
+def check_same(present: Collection[str], listed: Collection[str], where: str | Path, kind: str, advice: str) -> None:
     """ValueError unless what is there is what the data set lists: it was copied in part, or its list was."""
     missing = sorted(set(listed) - set(present))
     if missing:
@@ -115,15 +122,15 @@ def check_same(present, listed, where, kind, advice):
                          f"{advice}")
 
 
-def in_val_class(name):
-    """Whether a file of Tiny-ImageNet is a validation image in its class's folder."""
+def in_val_class(name: str) -> bool:
+    """Return whether a file of Tiny-ImageNet is a validation image in its class's folder."""
     folders = name.split("/")[:-1]
     return (is_image(name) and len(folders) > 1 and folders[0] == "val" and folders[1] != "images"
             and folders[2:] in ([], ["images"]))
 
 
-def tiny_val(files, wnids, where, advice):
-    """[(file name, WordNet number)] of the labelled images, from the annotations, from folders, or from both."""
+def tiny_val(files: dict[str, bytes], wnids: list[str], where: str | Path, advice: str) -> list[tuple[str, str]]:
+    """Return [(file name, WordNet number)] of the labelled images, from the annotations, from folders, or from both."""
     annotated = {row[0]: "".join(row[1:2]) for row in lines(files, "val/val_annotations.txt")}
     sorted_in = {name: name.split("/")[1] for name in files if in_val_class(name)}
     if not sorted_in:
@@ -145,7 +152,7 @@ def tiny_val(files, wnids, where, advice):
     return list(sorted_in.items())
 
 
-def read_tiny_imagenet(files, where, advice, resize=None):
+def read_tiny_imagenet(files: dict[str, bytes], where: str | Path, advice: str, resize: int | None = None) -> Decoded:
     """Tiny-ImageNet (Stanford CS231N) from `files` {name: bytes}; its labelled `val` is the test split.
 
     Layout: wnids.txt (a class a line), words.txt (names), train/<wnid>/images/*.JPEG with
@@ -172,7 +179,8 @@ def read_tiny_imagenet(files, where, advice, resize=None):
     check_same([name for name, wnid in train if wnid in boxed],
                [f"train/{wnid}/images/{row[0]}" for wnid in boxed
                 for row in lines(files, f"train/{wnid}/{wnid}_boxes.txt")], where, "training images", advice)
-    val, met = tiny_val(files, wnids, where, advice), Counter()
-    parts = [decode_split(files, split, wnids, where, TINY_SIZE, resize, met) for split in (train, val)]
+    val, names = tiny_val(files, wnids, where, advice), tuple(wnids)
+    met: Counter[str] = Counter()
+    parts = [decode_split(files, split, names, where, TINY_SIZE, resize, met) for split in (train, val)]
     return Decoded(*parts[0], *parts[1], tiny_names(files, wnids),
                    provenance={"layout": "tiny-imagenet-200", "test_split": "val", "wnids": wnids, "files": dict(met)})

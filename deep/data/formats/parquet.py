@@ -8,8 +8,11 @@ names of the classes stand as JSON in the schema's metadata.
 import json
 import re
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from deep.data.cache import Decoded
 from deep.data.formats.archives import TOTAL_LIMIT
@@ -23,7 +26,7 @@ SHARD = re.compile(r"-(\d+)-of-(\d+)")
 ROWS_AT_ONCE = 256
 
 
-def import_pyarrow():
+def import_pyarrow() -> Any:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -33,13 +36,13 @@ def import_pyarrow():
     return pyarrow
 
 
-def shards(files, where, advice):
-    """{split: names of its files}: a file or its folder is called after the split, `data/train-00000-of-00002.parquet`.
+def shards(files: dict[str, bytes], where: str | Path, advice: str) -> dict[str, list[str]]:
+    """Return {split: names of its files}: it, or its folder, is named after it, `data/train-00000-of-00002.parquet`.
 
     The splits are train, and the first of EVALUATED that is there. ValueError: one is missing, is there twice
     in different folders, or lacks one of the shards that the others count.
     """
-    found = {}
+    found: dict[str, list[str]] = {}
     for name in sorted(files):
         for part in reversed(name.removesuffix(".parquet").split("/")):
             split = re.split(r"[-_.]", part)[0]
@@ -60,7 +63,7 @@ def shards(files, where, advice):
     return {"train": found["train"], evaluated: found[evaluated]}
 
 
-def read_tables(files, names, where):
+def read_tables(files: dict[str, bytes], names: list[str], where: str | Path) -> list[Any]:
     """Tables of pyarrow from the Parquet files `names`, of one schema; ValueError naming a damaged one.
 
     The rows are read a few at a time and their bytes counted, whatever the file says of its size: a row may be
@@ -84,8 +87,8 @@ def read_tables(files, names, where):
     return tables
 
 
-def column(table, names, where):
-    """(the first of `names` that is a column, its values as a list); ValueError if none is."""
+def column(table: Any, names: tuple[str, ...], where: str | Path) -> tuple[str, list[Any]]:
+    """Return (the first of `names` that is a column, its values as a list); ValueError if none is."""
     found = next((name for name in names if name in table.column_names), None)
     if found is None:
         raise ValueError(f"{where} has no column {' or '.join(names)}, but only {', '.join(table.column_names)}: "
@@ -95,16 +98,16 @@ def column(table, names, where):
     return found, table.column(found).to_pylist()
 
 
-def image_bytes(tables, where):
+def image_bytes(tables: list[Any], where: str | Path) -> list[bytes]:
     values = [value for table in tables for value in column(table, ("image", "img"), where)[1]]
-    contents = [value.get("bytes") if isinstance(value, dict) else value for value in values]
+    contents: list[Any] = [value.get("bytes") if isinstance(value, dict) else value for value in values]
     if not contents or not all(isinstance(content, bytes) for content in contents):
         raise ValueError(f"{where} has a row without the bytes of an image: get the version that embeds them.")
     return contents
 
 
-def names_of(table, key, where):
-    """The class names of a label column in the schema's metadata, or None."""
+def names_of(table: Any, key: str, where: str | Path) -> tuple[str, ...] | None:
+    """Return the class names of a label column in the schema's metadata, or None."""
     try:
         features = json.loads((table.schema.metadata or {})[b"huggingface"])["info"]["features"]
         names = tuple(normalised_name(str(name)) for name in features[key]["names"])
@@ -115,7 +118,8 @@ def names_of(table, key, where):
     return distinct(names, f"{where} names a class of {key}")
 
 
-def labels_of(splits, names, where):
+def labels_of(splits: list[list[Any]], names: tuple[str, ...],
+              where: str | Path) -> tuple[list[Int[np.ndarray, "n"]], tuple[str, ...]]:
     """Label arrays int64 (n,), one for each of `splits`, lists of tables, and the class names.
 
     The names, 0, 1, ... where no table has some, stand in the order of the first that has: the labels of a table with
@@ -148,8 +152,9 @@ def labels_of(splits, names, where):
     return [np.concatenate(arrays[:first]), np.concatenate(arrays[first:])], classes
 
 
-def read_parquet(files, where, advice, size=None, resize=None):
-    """A data set from Parquet `files` {name: bytes}; columns image or img, and fine_label or label.
+def read_parquet(files: dict[str, bytes], where: str | Path, advice: str, size: tuple[int, int] | None = None,
+                 resize: int | None = None) -> Decoded:
+    """Return a data set from Parquet `files` {name: bytes}; columns image or img, and fine_label or label.
 
     A column coarse_label becomes the superclass of each class. size: (width, height) of every image (None:
     the first one's), unless resize is asked for. The note says which lossy formats are in it, such as JPEG.
@@ -164,14 +169,14 @@ def read_parquet(files, where, advice, size=None, resize=None):
     tables = [read_tables(files, names, where) for names in splits.values()]
     contents = [image_bytes(part, where) for part in tables]
     labels, classes = labels_of(tables, ("fine_label", "label"), where)
-    groups = ()
+    groups: tuple[str, ...] = ()
     if all("coarse_label" in table.column_names for part in tables for table in part):
         coarse, names = labels_of(tables, ("coarse_label",), where)
         groups = superclasses(np.concatenate(labels), np.concatenate(coarse), classes, names, where)
     rows = [[f"{where}, image {row} of {split}" for row in range(len(part))]
             for split, part in zip(splits, contents, strict=True)]
     size = size or one_size(contents[0], rows[0])
-    met = Counter()
+    met: Counter[str] = Counter()
     images = [decode(*part, size, resize, met) for part in zip(contents, rows, strict=True)]
     return Decoded(images[0], labels[0], images[1], labels[1], classes, groups,
                    note=note_of("Parquet", met, sum(map(len, contents))),

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from deep.networks.registry import NETWORKS, register
 from deep.recipe.recipe import recipe_named
 from deep.runs.folder import packed
-from deep.system.random_state import seeded
+from deep.system.device import seeded
 from deep.training.epoch import finish_epoch
 from deep.training.loop import load_data, train
 from deep.training.state import seeds
