@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from deep.data.dataset import Data, Split
     from deep.evaluation.accuracy import accuracy, evaluation_attack, measure
     from deep.evaluation.cas import cas, class_correlation, class_profile, margin_cas, null_cas
-    from deep.evaluation.gradcam import gradcam
+    from deep.evaluation.saliency.gradcam import gradcam
     from deep.networks.registry import register
     from deep.recipe.recipe import RECIPES, Recipe, recipe_named, run_name
     from deep.runs.folder import RunFolder
@@ -46,7 +46,7 @@ HOMES = {
     "deep.data.dataset": ("Data", "Split"),
     "deep.evaluation.accuracy": ("accuracy", "evaluation_attack", "measure"),
     "deep.evaluation.cas": ("cas", "class_correlation", "class_profile", "margin_cas", "null_cas"),
-    "deep.evaluation.gradcam": ("gradcam",),
+    "deep.evaluation.saliency.gradcam": ("gradcam",),
     "deep.networks.registry": ("register",),
     "deep.recipe.recipe": ("RECIPES", "Recipe", "recipe_named", "run_name"),
     "deep.runs.folder": ("RunFolder",),

@@ -1,7 +1,7 @@
 """The command line of `deep`: its commands, and one sentence for whatever goes wrong."""
 
+import argparse
 import sys
-from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import suppress
 from types import ModuleType
@@ -25,7 +25,10 @@ def parser() -> OneSentenceParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 0; 2 for input that is refused, with one sentence; 1 for a failed training; 128 + signal."""
+    """Run a command and return the exit status.
+
+    It is 0; 2 for input that is refused, with one sentence; 1 for a failed training; 128 + signal.
+    """
     with escaped_output():
         return answered(arguments)
 
@@ -47,8 +50,8 @@ def answered(arguments: Sequence[str] | None) -> int:
     return status
 
 
-def outcome(command: ModuleType, options: Namespace, continues: str | None) -> int:
-    """The exit status of a command, and a sentence on what ended it."""
+def outcome(command: ModuleType, options: argparse.Namespace, continues: str | None) -> int:
+    """Run a command, say in a sentence what ended it, and return the exit status."""
     try:
         with Stop(f"deep {options.command}"):
             command.run(options)

@@ -26,7 +26,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from deep.evaluation.gradcam_picture import draw
+    from deep.evaluation.saliency.picture import draw
     from deep.experiments.saliency import choose_images, saliency
     from deep.runs.fingerprint import file_suffix
     from deep.system.files import write_text

@@ -201,7 +201,8 @@ def instance_correlation(features: Values, labels: Values, weight: Values) -> Fl
     return means @ means.T  # the mean of all cosines is the product of the mean unit vectors
 
 
-def margin_similarity(means: Float[Tensor, "*batch K d"], weight: Float[Tensor, "*batch K d"]) -> Float[Tensor, "*batch"]:
+def margin_similarity(means: Float[Tensor, "*batch K d"],
+                      weight: Float[Tensor, "*batch K d"]) -> Float[Tensor, "*batch"]:
     """Compute margin-CAS from class means (..., K, d) and W (..., K, d), in O(K^2 d) time, memory O(K^2 + K d).
 
     With unit vectors u_ij = A_ij/|A_ij|, the cosines of the triples with the same j sum to |sum_i u_ij|^2 - sum_i 1

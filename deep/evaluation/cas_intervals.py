@@ -94,7 +94,7 @@ def cas_values(outcome: Outcome, weight: Float[Tensor, "K d"], draws: int = 50,
     """
     samples, weight = prepared(outcome, weight)
     found = cas_from_means(means_of(samples), weight, pairs_of(len(weight), superclasses), random_rows(weight, draws),
-                      random_permutations(*weight.shape, draws))
+                      random_permutations(len(weight), weight.shape[1], draws))
     result = {}
     for name, value in found.items():
         result[name] = value.mean().item()
@@ -157,7 +157,7 @@ def cas_intervals(outcomes: Sequence[Outcome], weight: Float[Tensor, "K d"], res
             raise ValueError("outcomes of different images were given: attack the same images with each seed.")
         samples, weight = prepared(outcome, weight)
         pairs, rows = pairs_of(len(weight), superclasses), random_rows(weight, draws)
-        order = random_permutations(*weight.shape, draws)
+        order = random_permutations(len(weight), weight.shape[1], draws)
         means = means_of(samples)
         if number == 0:
             found = cas_from_means(means, weight, pairs, rows, order)

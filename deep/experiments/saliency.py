@@ -7,8 +7,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from deep.data.dataset import Data, Split, as_float
-from deep.evaluation.gradcam import Evidence, enlarged, evidence, parts
-from deep.evaluation.shared_evidence import common_partners, overlap, profiles, scaled, shared_fraction, summary
+from deep.evaluation.saliency.gradcam import Evidence, enlarged, evidence, parts
+from deep.evaluation.saliency.shared_evidence import (
+    common_partners,
+    overlap,
+    profiles,
+    scaled,
+    shared_fraction,
+    summary,
+)
 from deep.experiments.checkpoint_evaluation import Checkpoint
 from deep.system.progress import bar
 
@@ -44,7 +51,7 @@ def choose_images(labels: Int[Tensor, "n"], total: int, classes: list[int] | Non
 
 def saliency(checkpoints: list[Checkpoint], steps: int, adversarial: bool, used: Int[Tensor, "m"], shown: list[int],
              classes: list[int] | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return (report, rows): plain values, and for each image shown its maps, as `gradcam_picture.draw` takes them.
+    """Return (report, rows): plain values, and for each image shown its maps, as `picture.draw` takes them.
 
     steps: of the PGD; adversarial: whether the evidence is that of attacked images. used, shown: as `choose_images`
     returns them. classes: those to be shown, None for the two that share most.
@@ -117,7 +124,7 @@ def picture_rows(data: Data, used: Int[Tensor, "m"], shown: list[int],
 
 
 def by_class(summary: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """Return `deep.evaluation.shared_evidence.summary` with a dictionary for each class, the means, and the matrix."""
+    """Return `shared_evidence.summary` with a dictionary for each class, the means, and the matrix."""
     keys = [key for key in summary if key not in ("overlap", "own_partner")]
     lines = {name: {key: summary[key][i] for key in keys} | {"own_partner": names[summary["own_partner"][i]]}
              for i, name in enumerate(names)}

@@ -40,8 +40,8 @@ class Interrupted(BaseException):
         return f"signal {self.number} stopped {self.what}"
 
 
-def ending(error):
-    """Whether an error that ends the process with its own `status` (Lost) is on its way: no signal outranks it.
+def ending(error: BaseException | None) -> bool:
+    """Return whether an error that ends the process with its own `status` (Lost) is on its way: no signal outranks it.
 
     That comes after it: where a process of a training is lost, torchrun stops the others by SIGTERM.
     """

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from deep.__main__ import main as deep
-from deep.evaluation.gradcam_picture import short
+from deep.evaluation.saliency.picture import short
 from deep.system.messages import tell
 from synthmodel.__main__ import main as synthmodel
 from synthmodel.cli import commands

@@ -15,8 +15,8 @@ import deep.data.layouts
 from deep.__main__ import main
 from deep.data.dataset import load
 from deep.data.layouts import LAYOUTS
-from deep.recipe.checks import CHOICES
 from deep.recipe.recipe import RECIPES, recipe_named, run_name
+from deep.recipe.settings import DataSettings, about
 from deep.runs.folder import RunFolder
 from deep.training.loop import load_data
 from tests.conftest import shared
@@ -427,7 +427,7 @@ def test_what_load_is_not_asked_for(tmp_path):
 # --- training ---
 
 def test_the_recipe_knows_the_catalogue_and_old_names_stay():
-    assert set(CHOICES["data"]) == {*LAYOUTS, "planted"}
+    assert set(about(DataSettings)["data"].choices) == {*LAYOUTS, "planted"}
     assert "resize" not in RECIPES["at"].as_dict()
     resized = recipe_named("at", ["data=folder", "resize=16"])
     assert resized.as_dict()["resize"] == 16

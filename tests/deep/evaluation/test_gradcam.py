@@ -13,8 +13,16 @@ from deep.__main__ import main
 from deep.data.dataset import Split
 from deep.data.planted import planted_images, sign_patterns
 from deep.evaluation.accuracy import evaluation_attack, measure
-from deep.evaluation.gradcam import channel_maps, enlarged, evidence, gradcam, parts, signed_maps, spatial_layer
-from deep.evaluation.shared_evidence import overlap, profiles, shared_fraction
+from deep.evaluation.saliency.gradcam import (
+    channel_maps,
+    enlarged,
+    evidence,
+    gradcam,
+    parts,
+    signed_maps,
+    spatial_layer,
+)
+from deep.evaluation.saliency.shared_evidence import overlap, profiles, shared_fraction
 from deep.networks.classifier import Classifier, build
 from deep.recipe.recipe import recipe_named
 from deep.runs.folder import RunFolder
@@ -481,7 +489,7 @@ def test_a_run_without_maps_is_refused(linear_run, capsys):
 
 def test_a_picture_of_real_images(cifar, tmp_path):
     """Colour images keep their colours: the mean of the first picture is that of the image."""
-    from deep.evaluation.gradcam_picture import displayed
+    from deep.evaluation.saliency.picture import displayed
     recipe = recipe_named("at-cpu", ["train_size=50", "val_size=10"])
     data = load_data(recipe, cifar)
     image = data.test.images[0].float() / 255

@@ -6,7 +6,7 @@ import torch
 
 from deep.data.planted import sample_features
 from deep.evaluation.cas import class_correlation, gauge_fixed
-from deep.evaluation.shared_evidence import (
+from deep.evaluation.saliency.shared_evidence import (
     class_shares,
     common_partners,
     null_shares,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from deep.evaluation.gradcam_picture import draw as draw_saliency
+from deep.evaluation.saliency.picture import draw as draw_saliency
 from figures.theory import weights
 
 ROOT = Path(__file__).parents[3]
@@ -137,7 +137,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from deep.networks.classifier import Classifier
-from deep.evaluation.gradcam import gradcam
+from deep.evaluation.saliency.gradcam import gradcam
 body = nn.Sequential(nn.Conv2d(1, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 assert 'matplotlib' not in sys.modules
 print(gradcam(Classifier(body, nn.Linear(2, 3), (0.0,), (1.0,)), torch.ones(1, 1, 2, 2), torch.tensor([0])).shape)
@@ -148,7 +148,7 @@ def draw():
     axes[0, 0].set_title('100 %_')
     save(figure, Path('.'), 'figure')
 draw()
-from deep.evaluation.gradcam_picture import draw as draw_saliency
+from deep.evaluation.saliency.picture import draw as draw_saliency
 {inspect.getsource(report)}
 {inspect.getsource(rows)}
 draw_saliency(report(), rows(), 'saliency.png')

@@ -3,7 +3,7 @@
 A: the last map (n, C, h, w) of a network; alpha_k = mean over pixels of d f_i / d A_k. The channel maps alpha_k A_k
 add up to the Grad-CAM map of class i (before its ReLU). A network that averages A over pixels (the residual ones)
 has alpha_k = W[i, k]/(h w): its channels are its features, and the sum of a channel map is h_k W[i, k], the paper's
-attribution. A channel is two, A_k > 0 and A_k < 0 (deep/evaluation/shared_evidence.py), of which the networks
+attribution. A channel is two, A_k > 0 and A_k < 0 (deep/evaluation/saliency/shared_evidence.py), of which the networks
 that end in a ReLU have one. Shared to the extent c_k, they split the map: shared + exclusive = all.
 """
 
