@@ -46,7 +46,7 @@ WORDS = ("classes", "superclasses", "note", "provenance")
 
 
 def cache_folder() -> Path | None:
-    """$DEEP_CACHE, or else ~/.cache/deep; None, with a sentence, for a user without a home, as in a container."""
+    """Return $DEEP_CACHE, or else ~/.cache/deep; None, with a sentence, for a user without a home (a container)."""
     if os.environ.get("DEEP_CACHE"):
         return Path(os.environ["DEEP_CACHE"])
     try:
@@ -58,7 +58,7 @@ def cache_folder() -> Path | None:
 
 
 def joint_key(*parts: str | int | None) -> str:
-    """One name for everything that decides the decoded pixels: the reader, its settings, the files' digest.
+    """Return one name for all that decides the decoded pixels: the reader, its settings, the files' digest.
 
     >>> joint_key("folder", None, "ab") != joint_key("folder", 32, "ab")
     True

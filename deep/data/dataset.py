@@ -36,7 +36,7 @@ class Split:
         return Split(self.images.to(device), self.labels.to(device))
 
     def digest(self) -> str:
-        """SHA-256, hexadecimal, of pixels and labels, types and shapes included.
+        """Return the SHA-256, hexadecimal, of pixels and labels, types and shapes included.
 
         >>> first, second = (Split(torch.zeros(2, 1, 1, 2), torch.tensor(labels)) for labels in ([0, 1], [1, 0]))
         >>> first.digest() == second.digest()
@@ -72,7 +72,7 @@ class Data:
         return {name: getattr(self, name).digest() for name in SPLITS}
 
     def training_digest(self) -> str:
-        """SHA-256 of the training pixels and labels alone, by which the checkpoints of older versions know them."""
+        """Return the SHA-256 of the training pixels and labels alone, which older checkpoints hold."""
         digest = hashlib.sha256()
         for tensor in (self.train.images, self.train.labels):
             digest.update(tensor.cpu().contiguous().numpy().tobytes())
@@ -84,7 +84,7 @@ class Data:
 
 
 def as_float(images: Shaped[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """uint8 pixels (any shape) as float32 in [0, 1]; float images as they are.
+    """Return uint8 pixels as float32 in [0, 1], and float images as they are.
 
     >>> as_float(torch.tensor([0, 51, 255], dtype=torch.uint8)).tolist()
     [0.0, 0.2..., 1.0]
@@ -113,7 +113,7 @@ def held_out(total: int, val_size: int, train_size: int | None, seed: int = SPLI
 
 
 def balanced(labels: Int[Tensor, "len"], n: int) -> Int[Tensor, "m"]:
-    """Positions (m,), int64, of a fixed sample of m = min(n, len(labels)) images, as many of each class as can be.
+    """Return positions of a fixed sample of m = min(n, len(labels)) images, balanced by class as far as possible.
 
     labels (len,): of all images, in any order. Images are taken in turn, one of each class, from one shuffled order:
     class sizes differ by at most one where no class is exhausted, and a smaller sample is a part of a larger one.
@@ -146,7 +146,7 @@ def channel_statistics(images: UInt8[Tensor, "n c h w"]) -> tuple[tuple[float, .
 
 
 def check_classes(decoded: Decoded, layout: Layout, path: Path) -> None:
-    """ValueError if a class lacks images, or there are fewer than 3 classes, or more than the data set has."""
+    """Raise ValueError if a class lacks images, or there are fewer than 3 classes, or more than the set has."""
     if len(decoded.classes) < 3:
         raise ValueError(f"{path} has classes {', '.join(decoded.classes)} alone, but margin-CAS compares triples of "
                          "classes: pass images of at least 3.")
@@ -261,5 +261,5 @@ def augment(images: Shaped[Tensor, "n c h w"], generator: torch.Generator, paddi
 
 
 def reflected(index: Int[Tensor, "n side"], size: int) -> Int[Tensor, "n side"]:
-    """Indices outside 0..size-1 mirrored at the border pixel: -1 -> 1, size -> size - 2."""
+    """Mirror indices outside 0..size-1 at the border pixel: -1 -> 1, size -> size - 2."""
     return (size - 1) - ((size - 1) - index.abs()).abs()

@@ -19,7 +19,7 @@ PATTERN_SEED = 7  # one fixed set of patterns: the images of all runs show the s
 
 def sample_features(n: int, mu: float, sigma: float,
                     generator: torch.Generator) -> tuple[Float[Tensor, "n 6"], Int[Tensor, "n"]]:
-    """n draws of the data law (THEORY.md, section 0): features (n, 6) = (E_1..E_3, C_1..C_3), labels (n,).
+    """Draw n times from the data law (THEORY.md, section 0): features (n, 6) = (E_1..E_3, C_1..C_3), labels (n,).
 
     Given class i: E_i ~ N(mu, sigma^2), the other E are 0; C_j ~ N(mu, sigma^2) for j != i, C_i = 0.
 

@@ -24,7 +24,7 @@ TRAINING_IMAGES = 1000  # those on which the clean accuracy is taken; forward pa
 
 
 def evaluation_attack(recipe: Recipe, box: tuple[float, float] | None, steps: int | None = None) -> Attack:
-    """PGD of step eps/4 (l2: eps/8) on the recipe's loss and start, in eval mode (deep/README.md, Conventions).
+    """Return PGD of step eps/4 (l2: eps/8) on the recipe's loss and start, in eval mode (deep/README.md).
 
     steps: their number; None: the recipe's eval_steps, those of its own metrics.
 

@@ -61,17 +61,17 @@ def class_means(values: Float[Tensor, "n d"], labels: Int[Tensor, "n"], classes:
 
 
 def over(vectors: Tensor, size: Tensor) -> Tensor:
-    """vectors/size, and 0 where size is 0."""
+    """Return vectors/size, and 0 where size is 0."""
     return vectors / torch.where(size > 0, size, 1.0)
 
 
 def scaled(vectors: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
-    """Vectors over their largest entry, so that the squares neither overflow nor vanish; a zero vector stays zero."""
+    """Divide vectors by their largest entry, so that squares neither overflow nor vanish; zero stays zero."""
     return over(vectors, torch.linalg.vector_norm(vectors, torch.inf, -1, keepdim=True))
 
 
 def unit(vectors: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
-    """Vectors over their length; a zero vector stays zero, so that its cosine with anything is 0, never NaN."""
+    """Divide vectors by their length; zero stays zero, so that its cosine with anything is 0, never NaN."""
     vectors = scaled(vectors)
     return over(vectors, vectors.norm(dim=-1, keepdim=True))
 
@@ -89,7 +89,7 @@ def cosines(vectors: Float[Tensor, "*batch K d"]) -> Float[Tensor, "*batch K K"]
 
 
 def class_correlation(features: Values, labels: Values, weight: Values) -> Float[Tensor, "K K"]:
-    """C[i, j] = cos(A_i, A_j), A_i = mean over class i of h(x) * W[i] (Wei, Guo, Wang 2025; THEORY.md, CAS).
+    """Compute C[i, j] = cos(A_i, A_j), A_i the mean of h(x) * W[i] over class i (Wei, Guo, Wang 2025; THEORY.md).
 
     features: (n, d), the inputs of the last layer, in the paper on adversarial test images; labels: (n,) in
     0..K-1, each class at least once; weight: (K, d). Returns (K, K), float64. Raises ValueError for other shapes,
@@ -125,7 +125,7 @@ def pairs_of(classes: int, superclasses: Sequence[str] = ()) -> dict[str, Bool[T
 
 
 def positive_sum(correlation: Float[Tensor, "*batch K K"], pairs: Bool[Tensor, "K K"]) -> Float[Tensor, "*batch"]:
-    """Sum of max(C[i, j], 0) over the pairs of a (K, K) mask: (..., K, K) -> (...).
+    """Sum max(C[i, j], 0) over the pairs of a (K, K) mask: (..., K, K) -> (...).
 
     >>> positive_sum(torch.tensor([[1., .5], [-.5, 1.]]), pairs_of(2)["cas"]).item()
     0.5
@@ -141,7 +141,7 @@ def checked_square(correlation: Values) -> Float[Tensor, "K K"]:
 
 
 def cas(correlation: Values) -> float:
-    """CAS = sum over ordered pairs i != j of max(C[i, j], 0), between 0 and K(K-1).
+    """Compute CAS = sum over ordered pairs i != j of max(C[i, j], 0), between 0 and K(K-1).
 
     >>> cas(torch.tensor([[1., .5, -.2], [.5, 1., 0.], [-.2, 0., 1.]]))
     1.0
@@ -179,7 +179,7 @@ def class_profile(correlation: Values) -> Profile:
 
 
 def gauge_fixed(weight: Values) -> Float[Tensor, "K d"]:
-    """W (K, d) with its mean row taken away: a common row changes no prediction, but it changes CAS (THEORY.md, CAS).
+    """Take its mean row from W (K, d): a common row changes no prediction, but it changes CAS (THEORY.md, CAS).
 
     >>> gauge_fixed(torch.tensor([[1.0, 2.0], [3.0, 2.0]])).tolist()
     [[-1.0, 0.0], [1.0, 0.0]]
@@ -189,7 +189,7 @@ def gauge_fixed(weight: Values) -> Float[Tensor, "K d"]:
 
 
 def instance_correlation(features: Values, labels: Values, weight: Values) -> Float[Tensor, "K K"]:
-    """C[i, j] = mean of cos(h(x) * W[i], h(x') * W[j]) over x in class i, x' in class j (per-instance CAS).
+    """Compute C[i, j] = mean of cos(h(x) * W[i], h(x') * W[j]) over x in class i, x' in class j.
 
     For i = j the mean includes the pairs x = x'. Shapes and errors as `class_correlation`.
 
@@ -222,7 +222,7 @@ def margin_similarity(means: Float[Tensor, "*batch K d"],
 
 
 def margin_cas(features: Values, labels: Values, weight: Values) -> float:
-    """Mean over triples (i, l, j), all different, of cos(A_ij, A_lj), A_ij = mean over class i of (W_i - W_j) * h.
+    """Average cos(A_ij, A_lj) over triples (i, l, j), all different; A_ij = mean of (W_i - W_j) * h over class i.
 
     Features on clean inputs (THEORY.md, mCAS). Unchanged by a common row of W, by the logits' scale and by
     h -> D h, W -> W D^-1 with D diagonal. A_ij = 0 gives cosine 0. Needs K >= 3.
@@ -249,7 +249,7 @@ def random_rows(weight: Float[Tensor, "K d"], draws: int, seed: int = 0) -> Floa
 
 
 def null_cas(features: Values, labels: Values, weight: Values, draws: int = 50, seed: int = 0) -> tuple[float, float]:
-    """CAS with random rows in place of W: (mean, standard deviation) over `draws`, at least 2.
+    """Compute CAS with random rows in place of W: (mean, standard deviation) over `draws`, at least 2.
 
     An untrained network already has a large CAS, because features are positive (deep/README.md, Conventions): only
     what lies above this level says anything about shared features. Errors as `class_correlation`.

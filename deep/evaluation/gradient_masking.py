@@ -28,7 +28,7 @@ NOISE_DRAWS = 5
 
 def cheap_attacks(model: Classifier, split: Split, attack: Attack, seed: int = 0,
                   batch: int = 256) -> tuple[Bool[Tensor, "n"], ...]:
-    """Three (n,) bool of each image of `split`: zero gradient; correct after FGSM; correct after every noise.
+    """Return of each image of `split`: zero gradient; correct after FGSM; correct after every noise.
 
     The gradient is that of attack.loss at the image itself; FGSM one step of size eps along it (its steepest
     direction in l2); noise NOISE_DRAWS uniform points of the ball. Costs about as much as four steps of PGD.
@@ -63,7 +63,7 @@ def sign_test(first: Bool[Tensor, "n"], second: Bool[Tensor, "n"]) -> dict[str, 
 
 def masking_flags(model: Classifier, split: Split, attack: Attack, outcome: Outcome, seed: int = 0,
                   batch: int = 256) -> dict[str, dict[str, Any]]:
-    """Four flags, each {"flag": bool, ... its numbers}, of PGD `attack` whose result on `split` is `outcome`.
+    """Return four flags, each {"flag": bool, ... its numbers}, of PGD `attack` whose result on `split` is `outcome`.
 
     zero_gradients: more than MOST_ZERO of the images that are correct when clean have a gradient of exactly zero.
     fgsm_stronger, noise_stronger: on these images FGSM, or uniform noise in the ball, leaves fewer correct than

@@ -13,7 +13,7 @@ __all__ = ["margin_estimates", "wrong_class_margins"]
 
 
 def wrong_class_margins(outcome: Outcome, linear: torch.nn.Linear) -> Float[Tensor, "n K-1"]:
-    """m_j = f_i - f_j on the attacked images, i the image's class: (n, K - 1), the other classes in ascending order.
+    """Compute m_j = f_i - f_j on the attacked images, i the image's class, j the other classes in ascending order.
 
     The scores follow from the features of `outcome`, f = W h + b in float64, so nothing is run again. linear: the
     last layer. ValueError if a score is not finite or a label names no class.
@@ -47,7 +47,7 @@ def moments(rows: Float[Tensor, "n J"]) -> Float[Tensor, "4"]:
 
 
 def read_off(moments: Float[Tensor, "4"]) -> dict[str, Any]:
-    """rho, r, k and the spread from pooled moments; a note in words where r or k do not exist, None in their place."""
+    """Compute rho, r, k and the spread from pooled moments; where r or k do not exist, None and a note in words."""
     mean, variance, covariance, spread = moments.tolist()
     found = {"rho": None, "r": None, "k": None, "spread": spread, "note": None}
     if not variance > 1e-24 * mean ** 2:  # what rounding leaves of equal rows is about 1e-32

@@ -86,7 +86,7 @@ def attack_test_images(checkpoint: Checkpoint, steps: int | None, seed: int) -> 
 
 def measure_accuracy(checkpoint: Checkpoint, steps: int, attacks: dict[str, list[Round]], separate: bool,
                      partial: PartialResults | None, write: Callable[..., None]) -> dict[str, Any]:
-    """Clean and robust accuracy, flags of gradient masking and, with `attacks`, the worst case over them.
+    """Measure clean and robust accuracy, flags of gradient masking and, with `attacks`, the worst case over them.
 
     steps: of the PGD. attacks: {name: rounds} as `deep.evaluation.battery.battery` takes them, `separate` too.
     partial: what an interrupted evaluation has left; None without attacks. write(function, *arguments) is how
@@ -114,7 +114,7 @@ def measure_accuracy(checkpoint: Checkpoint, steps: int, attacks: dict[str, list
 
 
 def attack_by_pgd(checkpoint: Checkpoint, steps: int) -> dict[str, Any]:
-    """Which images are correct when clean and under the recipe's PGD, as text, and the flags of gradient masking."""
+    """Return which images are correct when clean and under PGD, as text, and the flags of gradient masking."""
     model, attack, outcome = attack_test_images(checkpoint, steps, 0)
     return {"clean": mask_to_text(outcome.clean), "robust": mask_to_text(outcome.robust),
             "sanity": masking_flags(model, checkpoint.data.test, attack, outcome)}
@@ -123,7 +123,7 @@ def attack_by_pgd(checkpoint: Checkpoint, steps: int) -> dict[str, Any]:
 # --- CAS ---
 
 def measure_cas(checkpoint: Checkpoint, steps: int, seeds: int) -> dict[str, Any]:
-    """Attack the test images once a seed; every CAS, its interval, the profile by class, the estimates from margins."""
+    """Measure every CAS with its interval, the profile by class and the margins, attacking once for each seed."""
     outcomes, data = [], checkpoint.data
     for seed in range(seeds):
         model, _, outcome = attack_test_images(checkpoint, steps, seed)

@@ -184,7 +184,7 @@ class PlannedRun:
 
 def plan_runs(table: str, scale: str, seeds: int, changes: Sequence[str] = (),
               data: Mapping[str, str] | None = None) -> dict[tuple[str, int], PlannedRun]:
-    """All runs of a table, teachers before those that they teach: {(system, seed): PlannedRun}.
+    """List all runs of a table, teachers before those that they teach: {(system, seed): PlannedRun}.
 
     seeds: their number. data: {data set: the name under which its images are read}, as in `recipe_of`. A teacher is
     named by its run folder's name alone, without a path: runs keep their names wherever the folder OUT lies, and are
@@ -239,7 +239,7 @@ def paper_numbers(table: str, name: str, stage: str) -> dict[str, float | None]:
 
 
 def paper_cas_drop(name: str) -> float | None:
-    """CAS at best minus CAS at last that the paper gives for AT on CIFAR-10 at a system's eps, or None.
+    """Return CAS at best minus CAS at last as the paper gives it for AT on CIFAR-10 at a system's eps, or None.
 
     >>> paper_cas_drop("AT, eps 2/255"), paper_cas_drop("AT, l2 128/255")
     (4.1, None)

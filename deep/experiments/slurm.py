@@ -33,8 +33,9 @@ class Job:
             raise SystemExit(stop.status) from None
 
     def checkpoint(self, *arguments: Any) -> Any:
-        """submitit calls it shortly before the time limit, and ends the process: the last epoch's checkpoint is there,
-        and that of an epoch which is being evaluated.
+        """Ask for another job: submitit calls this shortly before the time limit, and ends the process.
+
+        The checkpoint of the last epoch is there, even of one that is being evaluated.
         """
         from submitit.helpers import DelayedSubmission
         return DelayedSubmission(self, *arguments)

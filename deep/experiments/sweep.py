@@ -100,7 +100,7 @@ def expanded(values: dict[str, Any]) -> list[Run]:
 
 
 def check_shapes(values: dict[str, Any]) -> None:
-    """ValueError unless there is a recipe's name and, besides, nothing but the tables of a sweep."""
+    """Raise ValueError unless there is a recipe's name and, besides, nothing but the tables of a sweep."""
     for key, value in values.items():
         if key not in ("recipe", "set", "grid", "run"):
             raise ValueError(f"the key {key} was given, but a sweep has recipe, [set], [grid] and [[run]]: put a "
@@ -171,7 +171,7 @@ def run_status(run: Run, out: str | Path) -> dict[str, Any]:
 
 
 def clear_failures(runs: Iterable[Run], out: str | Path) -> None:
-    """A sweep that is started again tries its failed runs again."""
+    """Forget why runs failed, so that a sweep that is started again tries them again."""
     for run in runs:
         with suppress(OSError):
             (Path(out) / run.name / "failed.json").unlink()

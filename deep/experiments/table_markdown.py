@@ -65,7 +65,7 @@ CODE = ("At any scale two things are not as in the paper's public code: batch no
 
 
 def difference_sentences(report: dict[str, Any]) -> Iterator[str]:
-    """All that is done otherwise than by the paper's public code: by each recipe, and by none of its fields."""
+    """Yield what differs from the paper's public code: by each recipe's fields, and by none of them."""
     for words, systems in grouped(report["differences"]).items():
         yield f"{'; '.join(systems)}: " + (
             f"otherwise than in the public code's recipe (its value in brackets): {words}." if words else
@@ -75,7 +75,7 @@ def difference_sentences(report: dict[str, Any]) -> Iterator[str]:
 
 
 def paper_sentences(report: dict[str, Any]) -> Iterator[str]:
-    """Where the paper's numbers come from, and with what they may be compared."""
+    """Yield where the paper's numbers come from, and with what they may be compared."""
     title, scale = TABLES[report["table"]][0], report["scale"]
     if report["table"] == "fast_at":
         yield (f"Paper: {SOURCE}; the reference file gives none of its numbers for this table, so its columns are "
@@ -101,7 +101,7 @@ def paper_sentences(report: dict[str, Any]) -> Iterator[str]:
 
 
 def caption(report: dict[str, Any]) -> Iterator[str]:
-    """Sentences: the table, the scale and its changes, the trainings, the data, n, seeds, measurements, the paper."""
+    """Yield sentences: the table, scale and changes, the trainings, data, n, seeds, measurements, the paper."""
     changed = f", changed by --set {' --set '.join(report['changes'])}" if report["changes"] else ""
     yield f"Table {report['table']}: {TABLES[report['table']][0]}. Scale {report['scale']}{changed}."
     for words, systems in grouped(report["trainings"]).items():
@@ -125,7 +125,7 @@ def caption(report: dict[str, Any]) -> Iterator[str]:
 
 
 def number(value: dict[str, Any] | None, digits: int = 2) -> str:
-    """mean [min, max], or one seed's value, said to be so.
+    """Write mean [min, max], or one seed's value, said to be so.
 
     >>> number({"mean": 2.0, "min": 1.0, "max": 3.0, "values": [1.0, 3.0]})
     '2.00 [1.00, 3.00]'
@@ -170,7 +170,7 @@ def cells(row: dict[str, Any], report: dict[str, Any]) -> dict[str, str]:
 
 
 def markdown(lines: list[dict[str, str]]) -> list[str]:
-    """Lines, {column: cell}, as a Markdown table whose columns are as wide as their widest cell."""
+    """Write lines, {column: cell}, as a Markdown table whose columns are as wide as their widest cell."""
     columns = list(lines[0])
     widths = [max(len(column), *(len(line[column]) for line in lines)) for column in columns]
     table = [columns, ["-" * width for width in widths], *([line[column] for column in columns] for line in lines)]

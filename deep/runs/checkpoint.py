@@ -39,7 +39,7 @@ def short(value: Any) -> str:
 
 
 def check_weights(found: Any, wanted: dict[str, Tensor], what: str) -> None:
-    """ValueError unless `found` is a state dict with the names, shapes and types of `wanted`.
+    """Raise ValueError unless `found` is a state dict with the names, shapes and types of `wanted`.
 
     >>> check_weights({"w": torch.zeros(2)}, {"w": torch.zeros(3)}, "weights")
     Traceback (most recent call last):

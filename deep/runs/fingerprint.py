@@ -41,7 +41,7 @@ def recorded_class_names(state: dict[str, Any], data: Data) -> list[str] | None:
 
 
 def check_same_images(state: dict[str, Any], data: Data) -> None:
-    """ValueError unless `data` has the images and labels with which the training of a checkpoint's `state` began."""
+    """Raise ValueError unless `data` has the images and labels with which a checkpoint's training began."""
     others = differing_splits(state, data)
     if others:
         more = f", nor are the {' and the '.join(others[1:])} images" if others[1:] else ""
@@ -63,7 +63,7 @@ def newest_state(run: RunFolder) -> dict[str, Any]:
 
 
 def data_for_evaluation(run: RunFolder, data: Data) -> Data:
-    """`data` to measure a run on: unchanged if it is the run's own, else with a name that says that it is not.
+    """Return `data` to evaluate a run on: unchanged if it is the run's own, else named as not the run's own.
 
     What differs is said in a sentence: images or labels of a split, names of classes. Raises ValueError if the
     number of classes does.

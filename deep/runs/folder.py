@@ -32,13 +32,13 @@ def packed(state: Any) -> memoryview:
 
 
 def save(path: Path, state: Any) -> None:
-    """torch.save, atomically; through memory, because torch turns a full disk into a RuntimeError of its own."""
+    """Write by torch.save, atomically; through memory, because torch makes its own RuntimeError of a full disk."""
     content = packed(state)
     write_atomically(path, lambda file: file.write(content))
 
 
 def load_checkpoint(path: str | Path) -> Any:
-    """Tensors and plain containers only; ValueError names a file that is cut, corrupt or something else.
+    """Load tensors and plain containers only; ValueError names a file that is cut, corrupt or something else.
 
     A checkpoint is a zip archive with a CRC-32 of every member. torch.load does not look at it and would return
     other weights for most flipped bits of a file, so it is compared here; it costs a tenth of a second per 100 MB.
@@ -58,7 +58,7 @@ def load_checkpoint(path: str | Path) -> Any:
 
 
 def run_checkpoint(path: Path) -> dict[str, Any]:
-    """`load_checkpoint` of a file that must be one of a run's."""
+    """Load a file that must be a checkpoint of a run."""
     state = load_checkpoint(path)
     if not isinstance(state, dict) or not {"model", "epoch"} <= state.keys():
         raise ValueError(f"{path} is a file of torch but no checkpoint of a run: restore it from a copy.")
@@ -70,7 +70,7 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path, self.lock = Path(path), Lock(Path(path) / "lock")
-        self.last_is_damaged = False  # as far as `resume` has found
+        self.last_is_damaged = False  # if `resume` finds it so
 
     def open_for_training(self, recipe: Recipe) -> None:
         """Create the folder, or check that it holds this very recipe; lock it for this process."""
@@ -148,7 +148,7 @@ class RunFolder:
         self.advance()
 
     def advance(self) -> None:
-        """next.pt becomes last.pt, and last.pt, if there is one, previous.pt, unless it is damaged."""
+        """Rename next.pt to last.pt, and last.pt, if there is one and it is not damaged, to previous.pt."""
         last = self.path / "last.pt"
         if last.exists() and not self.last_is_damaged:
             os.replace(last, self.path / "previous.pt")
@@ -201,7 +201,7 @@ class RunFolder:
             save(self.path / "best.pt", state["best_state"])
 
     def write_metrics(self, history: list[dict[str, Any]]) -> None:
-        """metrics.jsonl, one line an epoch: always the history of the checkpoint, whatever a crash left there."""
+        """Write metrics.jsonl, one line an epoch: the history of the checkpoint, whatever a crash left there."""
         write_text(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in history))
 
     def metrics(self) -> list[dict[str, Any]]:

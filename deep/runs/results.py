@@ -31,7 +31,7 @@ def checkpoint_names(run: RunFolder) -> list[str]:
 
 
 def weights_digest(weights: dict[str, Tensor]) -> str:
-    """SHA-256 of a state dict, names, types and numbers: the same weights under another name are known again.
+    """Return the SHA-256 of a state dict: the same weights under another name are known again.
 
     >>> one, two = ({"w": torch.tensor([value])} for value in (1.0, 2.0))
     >>> weights_digest(one) == weights_digest({"w": torch.ones(1)}), weights_digest(one) == weights_digest(two)

@@ -79,7 +79,7 @@ def own_generators(device: "torch.device") -> "list[torch.Generator]":
 
 @contextmanager
 def seeded(seed: int, device: "torch.device") -> Iterator[None]:
-    """In the block torch's own generators begin at `seed`; afterwards they are where they were, even after an error.
+    """Start torch's own generators at `seed` in the block; after it they are where they were, even after an error.
 
     >>> import torch
     >>> before = torch.get_rng_state()

@@ -30,7 +30,7 @@ def load_matplotlib() -> None:
 
 @contextmanager
 def drawing(settings: dict[str, Any]) -> Iterator[None]:
-    """matplotlib's own defaults and `settings` over them; what its user had set comes back at the end.
+    """Set matplotlib's own defaults and `settings` over them; what its user had set comes back at the end.
 
     Most settings act when a part of a figure is made, some when it is saved: both belong inside.
 

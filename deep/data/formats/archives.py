@@ -48,7 +48,7 @@ def without_suffix(name: str) -> str:
 
 
 def visible(name: str) -> bool:
-    """False for what file managers leave behind: `.DS_Store`, `._cat.png`, `__MACOSX/...`."""
+    """Return False for what file managers leave behind: `.DS_Store`, `._cat.png`, `__MACOSX/...`."""
     return not any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
 
 
@@ -202,7 +202,7 @@ def rebased(files: dict[str, bytes], markers: Collection[str], where: str | Path
 
 
 def content_digest(path: str | Path, files: dict[str, bytes] | None = None) -> str:
-    """SHA-256, hexadecimal, of the archive `path`; or, for a folder, of its `files` {name: bytes}.
+    """Return the SHA-256, hexadecimal, of the archive `path` or, for a folder, of its `files` {name: bytes}.
 
     A folder's is that of the names in order, each followed by its size and bytes, so it does not depend on
     where the folder lies or on dates.

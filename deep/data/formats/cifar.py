@@ -28,7 +28,7 @@ CIFAR100_FILES = (*OFFICIAL_MD5["cifar100"], "meta")
 
 
 def read_batch(content: bytes, name: str, labels_of: list[tuple[str, int]]) -> tuple[np.ndarray, ...]:
-    """Images uint8 (n, 3, 32, 32), and for each (key, classes) of `labels_of` the labels (n,) in 0..classes-1."""
+    """Read images uint8 (n, 3, 32, 32) and, for each (key, classes) of `labels_of`, labels (n,) in 0..classes-1."""
     found = read_pickle(content, name)
     rows = found.get("data")
     if not isinstance(rows, np.ndarray) or rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != 3072:
@@ -66,7 +66,7 @@ def distinct(names: tuple[str, ...], what: str) -> tuple[str, ...]:
 
 
 def official(dataset: str, files: dict[str, bytes]) -> dict[str, bool]:
-    """For each image file whether its MD5 is the official one."""
+    """Return for each image file whether its MD5 is the official one."""
     return {name: hashlib.md5(files[name]).hexdigest() == md5
             for name, md5 in OFFICIAL_MD5[dataset].items() if name in files}
 
@@ -78,7 +78,7 @@ def need(files: dict[str, bytes], names: list[str] | tuple[str, ...], where: str
 
 
 def read_cifar10(files: dict[str, bytes], where: str | Path, advice: str) -> Decoded:
-    """CIFAR-10 from `files` {name: bytes}: one to five of data_batch_1..5, test_batch, and batches.meta if there.
+    """Read CIFAR-10 from `files` {name: bytes}: one to five of data_batch_1..5, test_batch, perhaps batches.meta.
 
     where: the folder or archive, and advice: how to get it, for the sentences. The note says when files are not
     the official ones, or are fewer.
@@ -104,7 +104,7 @@ def read_cifar10(files: dict[str, bytes], where: str | Path, advice: str) -> Dec
 
 
 def read_cifar100(files: dict[str, bytes], where: str | Path, advice: str) -> Decoded:
-    """CIFAR-100 from `files` {name: bytes}, which must hold train, test and meta: fine labels are the classes.
+    """Read CIFAR-100 from `files` {name: bytes}: train, test and meta, all needed; fine labels are the classes.
 
     Coarse labels become the superclass of each class, so that CAS can be summed within and between superclasses.
     ValueError: images of one class have two superclasses. `where`, `advice` and the note as `read_cifar10`.

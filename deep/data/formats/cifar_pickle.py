@@ -93,7 +93,7 @@ def dtype(name: str | bytes, align: int = 0, copy: int = 1) -> Kind:
 
 
 def encode(text: str, codec: str) -> bytes:
-    """Bytes as Python 3 writes them under protocol 2."""
+    """Return bytes as Python 3 writes them under protocol 2."""
     if codec != "latin1":
         raise Refused(f"it asks for the codec {codec!r:.40}")
     return text.encode("latin1")

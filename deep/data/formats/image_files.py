@@ -104,7 +104,7 @@ def one_size(contents: Sequence[bytes], names: Sequence[str]) -> tuple[int, int]
 
 def decode(contents: Sequence[bytes], names: Sequence[str], size: tuple[int, int], resize: int | None = None,
            met: Counter[str] | None = None) -> UInt8[np.ndarray, "n 3 height width"]:
-    """Images uint8 (n, 3, height, width) from the bytes of n files of FORMATS.
+    """Decode the bytes of n files of FORMATS into images uint8 (n, 3, height, width).
 
     names: for the sentences. size: (width, height) of every image. resize: None, or the side of the square to
     which each image is cut, about its centre, and scaled (bicubic). Images are turned as their EXIF orientation

@@ -38,7 +38,7 @@ def in_a_class(name: str) -> bool:
 def decode_split(files: dict[str, bytes], labelled: list[tuple[str, str]], classes: tuple[str, ...], where: str | Path,
                  size: tuple[int, int], resize: int | None,
                  met: Counter[str]) -> tuple[UInt8[np.ndarray, "n 3 h w"], Int[np.ndarray, "n"]]:
-    """Images and labels of [(file name, class name)], ordered by file name."""
+    """Decode the images of [(file name, class name)], ordered by file name, and return them with their labels."""
     labelled = sorted(labelled, key=lambda pair: (normalised_name(pair[0]), pair))
     index = {name: label for label, name in enumerate(classes)}
     names = [f"{where}/{name}" for name, _ in labelled]
@@ -62,7 +62,7 @@ def sorted_out(files: dict[str, bytes], split: str) -> tuple[list[tuple[str, str
 
 
 def read_folder(files: dict[str, bytes], where: str | Path, advice: str, resize: int | None = None) -> Decoded:
-    """Any images laid out as `<split>/<class>/.../NAME`, from `files` {name: bytes}, known by their content.
+    """Read images laid out as `<split>/<class>/.../NAME` from `files` {name: bytes}, known by their content.
 
     The splits: train, and test or else val, valid or validation. Classes are the folders' names in order. All
     images must have one size, unless resize = its side is asked for. The note says which have lossy formats;
@@ -111,7 +111,7 @@ def tiny_names(files: dict[str, bytes], wnids: list[str]) -> tuple[str, ...]:
 
 
 def check_same(present: Collection[str], listed: Collection[str], where: str | Path, kind: str, advice: str) -> None:
-    """ValueError unless what is there is what the data set lists: it was copied in part, or its list was."""
+    """Raise ValueError unless the files are those that the data set lists: one or the other was copied in part."""
     missing = sorted(set(listed) - set(present))
     if missing:
         raise ValueError(f"{where} lacks {len(missing)} of {len(set(listed))} {kind}, {missing[0]} among them: "
@@ -153,7 +153,7 @@ def tiny_val(files: dict[str, bytes], wnids: list[str], where: str | Path, advic
 
 
 def read_tiny_imagenet(files: dict[str, bytes], where: str | Path, advice: str, resize: int | None = None) -> Decoded:
-    """Tiny-ImageNet (Stanford CS231N) from `files` {name: bytes}; its labelled `val` is the test split.
+    """Read Tiny-ImageNet (Stanford CS231N) from `files` {name: bytes}; its labelled `val` is the test split.
 
     Layout: wnids.txt (a class a line), words.txt (names), train/<wnid>/images/*.JPEG with
     train/<wnid>/<wnid>_boxes.txt (which lists them), val/images/*.JPEG and val/val_annotations.txt (name, wnid,

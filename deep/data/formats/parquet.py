@@ -64,7 +64,7 @@ def shards(files: dict[str, bytes], where: str | Path, advice: str) -> dict[str,
 
 
 def read_tables(files: dict[str, bytes], names: list[str], where: str | Path) -> list[Any]:
-    """Tables of pyarrow from the Parquet files `names`, of one schema; ValueError naming a damaged one.
+    """Read tables of pyarrow from the Parquet files `names`, of one schema; ValueError names a damaged one.
 
     The rows are read a few at a time and their bytes counted, whatever the file says of its size: a row may be
     stored once and repeated a million times.
@@ -120,7 +120,7 @@ def names_of(table: Any, key: str, where: str | Path) -> tuple[str, ...] | None:
 
 def labels_of(splits: list[list[Any]], names: tuple[str, ...],
               where: str | Path) -> tuple[list[Int[np.ndarray, "n"]], tuple[str, ...]]:
-    """Label arrays int64 (n,), one for each of `splits`, lists of tables, and the class names.
+    """Read the labels int64 (n,) of each of `splits`, lists of tables, and the class names.
 
     The names, 0, 1, ... where no table has some, stand in the order of the first that has: the labels of a table with
     another order are changed to it.

@@ -104,7 +104,7 @@ def last_map(model: Classifier, x: Float[Tensor, "n c H W"]) -> nn.Module:
 
 
 def channel_maps(model: Classifier, x: Float[Tensor, "n c H W"], classes: Int[Tensor, "n"]) -> Float[Tensor, "n C h w"]:
-    """alpha_k A_k (n, C, h, w), before the sum over channels and the ReLU; the network is left as it was.
+    """Compute alpha_k A_k, before the sum over channels and the ReLU; the network is left as it was.
 
     model: `deep.networks.classifier.Classifier`; x: (n, c, H, W), pixels; classes: (n,), the class i explained for
     each image.
@@ -147,7 +147,7 @@ def signed_maps(model: Classifier, x: Float[Tensor, "n c H W"],
 
 
 def gradcam(model: Classifier, x: Float[Tensor, "n c H W"], classes: Int[Tensor, "n"]) -> Float[Tensor, "n h w"]:
-    """relu(sum_k alpha_k A_k) (n, h, w), in logits: a network that averages over pixels has sum - bias = logit.
+    """Compute relu(sum_k alpha_k A_k), in logits: a network that averages over pixels has sum - bias = logit.
 
     Arguments and errors as `channel_maps`; `enlarged` brings it to the images' size.
     """
@@ -171,7 +171,7 @@ def parts(maps: Float[Tensor, "n C h w"],
 
 
 def enlarged(maps: Float[Tensor, "n h w"], size: Sequence[int]) -> Float[Tensor, "n H W"]:
-    """Maps (n, h, w) brought to `size` (H, W) bilinearly.
+    """Resize maps to `size` (H, W), bilinearly.
 
     >>> enlarged(torch.ones(2, 4, 4), (32, 32)).shape
     torch.Size([2, 32, 32])

@@ -108,7 +108,7 @@ class Page:
         self.skip(self.tall + 1.2 * LINE)
 
     def scale(self, group: int) -> None:
-        """The colour scale, under the last checkpoint's maps."""
+        """Draw the colour scale, under the last checkpoint's maps."""
         self.skip(0.3 * LINE)
         ramp = [[step / 99 for step in range(100)]]
         x = self.left(group, 1)

@@ -25,7 +25,7 @@ __all__ = ["class_shares", "common_partners", "null_shares", "overlap", "profile
 
 
 def profiles(features: Values, labels: Values, weight: Values) -> Float[Tensor, "K 2*d"]:
-    """Q (K, 2 d), float64: mean evidence of each class on h^+ and on h^-, scaled to a sum of 1 (0 if there is none).
+    """Compute Q (K, 2 d), float64: each class's mean evidence on h^+ and h^-, scaled to a sum of 1 (or 0).
 
     features: (n, d), inputs of the last layer; labels: (n,) in 0..K-1; weight: (K, d). ValueError as in
     `deep.evaluation.cas.class_correlation`.
@@ -39,12 +39,12 @@ def profiles(features: Values, labels: Values, weight: Values) -> Float[Tensor, 
 
 def by_sign(features: Float[Tensor, "n d"], labels: Int[Tensor, "n"],
             weight: Float[Tensor, "K d"]) -> tuple[Float[Tensor, "n 2*d"], Int[Tensor, "n"], Float[Tensor, "K 2*d"]]:
-    """h^+ with W and h^- with -W: the attributions that are positive are those of h with W."""
+    """Return h^+ with W and h^- with -W: the attributions that are positive are those of h with W."""
     return torch.cat([features.clamp(min=0), (-features).clamp(min=0)], 1), labels, torch.cat([weight, -weight], 1)
 
 
 def scaled(attributions: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
-    """Positive parts over their sum, along the last dimension; 0 if none is positive.
+    """Divide the positive parts by their sum, along the last dimension; 0 if none is positive.
 
     >>> scaled(torch.tensor([[3.0, -5.0, 1.0], [-1.0, 0.0, 0.0]])).tolist()
     [[0.75, 0.0, 0.25], [0.0, 0.0, 0.0]]
@@ -55,7 +55,7 @@ def scaled(attributions: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]
 
 
 def overlap(profiles: Float[Tensor, "K D"]) -> Float[Tensor, "K K"]:
-    """O (K, K), symmetric: O_ij = sum_f min(Q_if, Q_jf), the share of class i's evidence that class j has too.
+    """Compute O, symmetric: O_ij = sum_f min(Q_if, Q_jf), the share of class i's evidence that class j has too.
 
     In the three-class model (g(x) = x, W = [w1 I | w2 (J - I)], clean inputs) O_ij = r/(1 + 2r) with r = w2/w1:
     >>> own = torch.eye(3)
@@ -96,7 +96,7 @@ def common_partners(overlaps: Iterable[Float[Tensor, "K K"]]) -> Int[Tensor, "K"
 
 
 def shared_fraction(own: Float[Tensor, "D"], other: Float[Tensor, "D"]) -> Float[Tensor, "D"]:
-    """c in [0, 1]: the extent to which each feature of class i is shared with class j, min(1, Q_jf / Q_if).
+    """Compute to what extent c in [0, 1] each feature of class i is shared with class j: min(1, Q_jf / Q_if).
 
     own, other: Q_i and Q_j. 0 where Q_i is 0: what does not speak for a class is not evidence that it shares.
     So O_ij = sum_f c_f Q_if.
