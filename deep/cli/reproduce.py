@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     from deep.experiments.data_sets import DataSets, data_locations, layout_at
     from deep.experiments.paper_tables import plan_runs
     from deep.experiments.reproduction import Reproduction, write_report
-    from deep.experiments.table_markdown import printed
+    from deep.experiments.table_markdown import report_lines
     positive("--seeds", options.seeds, most=1000)
     positive("--attack-steps", options.attack_steps)
     locations = data_locations(options.data)
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
                                 DataSets(locations, device), options.attack_steps, worst_case)
     report = reproduction.report(command_line(options))
     tell(str(write_report(report, reproduction.out, ATTACK_STEPS)))
-    print(json.dumps(report) if options.json else "\n".join(printed(report)))
+    print(json.dumps(report) if options.json else "\n".join(report_lines(report)))
     if any(row["missing"] for row in report["rows"]):
         raise SystemExit(1)
 

@@ -13,22 +13,9 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-__all__ = [
-    "Profile",
-    "Values",
-    "cas",
-    "class_correlation",
-    "class_profile",
-    "cosines",
-    "gauge_fixed",
-    "instance_correlation",
-    "margin_cas",
-    "margin_similarity",
-    "null_cas",
-    "pairs_of",
-    "positive_sum",
-    "random_rows",
-]
+__all__ = ["Profile", "Values", "cas", "class_correlation", "class_profile", "cosines", "gauge_fixed",
+           "instance_correlation", "margin_cas", "margin_similarity", "null_cas", "pairs_of", "positive_sum",
+           "random_rows"]
 
 SAME = 1e-12  # |A_ij|^2 over the terms it is a difference of: below, rows W_i and W_j are equal but for rounding
 

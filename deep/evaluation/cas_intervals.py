@@ -27,7 +27,7 @@ CHUNK = 2 ** 18  # numbers of one resampled array that are worked on at a time: 
 ByClass = list[Float[Tensor, "n d"]]  # of each class, its images
 
 
-def prepared(outcome: Outcome, weight: Float[Tensor, "K d"]) -> tuple[list[ByClass], Float[Tensor, "K d"]]:
+def samples_by_class(outcome: Outcome, weight: Float[Tensor, "K d"]) -> tuple[list[ByClass], Float[Tensor, "K d"]]:
     """Return ([adversarial, clean, unit attributions], weight), checked, float64.
 
     Each of the three is a list of (n_i, d), one a class: their means are all that any CAS needs.
@@ -92,7 +92,7 @@ def cas_values(outcome: Outcome, weight: Float[Tensor, "K d"], draws: int = 50,
     >>> round(values["cas"], 12), round(values["margin_cas"], 12)  # the model of THEORY.md, CAS, r = 1
     (2.0, 0.5)
     """
-    samples, weight = prepared(outcome, weight)
+    samples, weight = samples_by_class(outcome, weight)
     found = cas_from_means(means_of(samples), weight, pairs_of(len(weight), superclasses), random_rows(weight, draws),
                       random_permutations(len(weight), weight.shape[1], draws))
     result = {}
@@ -155,23 +155,23 @@ def cas_intervals(outcomes: Sequence[Outcome], weight: Float[Tensor, "K d"], res
     for number, outcome in enumerate(outcomes):
         if not torch.equal(outcome.labels, outcomes[0].labels):
             raise ValueError("outcomes of different images were given: attack the same images with each seed.")
-        samples, weight = prepared(outcome, weight)
+        samples, weight = samples_by_class(outcome, weight)
         pairs, rows = pairs_of(len(weight), superclasses), random_rows(weight, draws)
         order = random_permutations(len(weight), weight.shape[1], draws)
         means = means_of(samples)
         if number == 0:
             found = cas_from_means(means, weight, pairs, rows, order)
-        centres.append(scalars(cas_from_means(means, weight, pairs, rows[:ROWS], order[:ROWS])))
+        centres.append(null_levels_averaged(cas_from_means(means, weight, pairs, rows[:ROWS], order[:ROWS])))
         left = len(range(number, resamples, len(outcomes)))
         while left:
             count = min(left, max(1, CHUNK // weight.numel()))
             resample = resampled_means(samples, count, generator)
-            drawn.append(scalars(cas_from_means(resample, weight, pairs, rows[:ROWS], order[:ROWS])))
+            drawn.append(null_levels_averaged(cas_from_means(resample, weight, pairs, rows[:ROWS], order[:ROWS])))
             left -= count
     tails = torch.tensor([(1 + level) / 2, (1 - level) / 2], dtype=torch.float64)
     noise = torch.randn(resamples, generator=generator, dtype=torch.float64)
     intervals = {}
-    for name, value in scalars(found).items():
+    for name, value in null_levels_averaged(found).items():
         errors = torch.cat([part[name] for part in drawn]) - torch.stack([centre[name] for centre in centres]).mean()
         above = name.removesuffix("_excess") if name.endswith("_excess") else name if name in SHARING else None
         null = found.get(name if name.endswith("_null") else f"{above}_null")
@@ -182,7 +182,7 @@ def cas_intervals(outcomes: Sequence[Outcome], weight: Float[Tensor, "K d"], res
     return intervals
 
 
-def scalars(found: dict[str, Tensor]) -> dict[str, Tensor]:
+def null_levels_averaged(found: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the variants without the null levels' spread over rows."""
     return {name: value.mean(-1) if name.endswith("_null") else value for name, value in found.items()}
 

@@ -46,7 +46,7 @@ def moments(rows: Float[Tensor, "n J"]) -> Float[Tensor, "4"]:
     return torch.stack([rows.mean(), variance, covariance, (rows.mean(1) - rows.amin(1)).mean()])
 
 
-def read_off(moments: Float[Tensor, "4"]) -> dict[str, Any]:
+def estimates_from_moments(moments: Float[Tensor, "4"]) -> dict[str, Any]:
     """Compute rho, r, k and the spread from pooled moments; where r or k do not exist, None and a note in words."""
     mean, variance, covariance, spread = moments.tolist()
     found = {"rho": None, "r": None, "k": None, "spread": spread, "note": None}
@@ -92,4 +92,4 @@ def margin_estimates(margins: Values, labels: Values) -> dict[str, dict[str, Any
                          "at least 10 of each class.")
     parts = torch.stack([moments(margins[labels == label]) for label in classes])
     shares = counts.double() / len(labels)
-    return {"plain": read_off(moments(margins)), "centred": read_off(shares @ parts)}
+    return {"plain": estimates_from_moments(moments(margins)), "centred": estimates_from_moments(shares @ parts)}

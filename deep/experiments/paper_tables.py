@@ -154,7 +154,7 @@ def recipe_of(name: str, scale: str, seed: int, changes: Sequence[str] = (), dat
     return recipe
 
 
-def written(value: Any) -> str:
+def as_text(value: Any) -> str:
     """Return a recipe's value as in `key=value`."""
     if isinstance(value, tuple):
         return ",".join(map(str, value))
@@ -168,7 +168,7 @@ def differences(recipe: Recipe, name: str) -> dict[str, tuple[str, str]]:
     {'lr': ('0.2', '0.1'), 'padding': ('0', '4')}
     """
     paper = recipe_of(name, "paper", 0, teachers=[(field, "RUN") for field, _ in SYSTEMS[name].teachers])
-    return {name: (written(getattr(recipe, name)), written(getattr(paper, name))) for name in HINTS
+    return {name: (as_text(getattr(recipe, name)), as_text(getattr(paper, name))) for name in HINTS
             if name not in SAME and getattr(recipe, name) != getattr(paper, name)}
 
 
@@ -210,7 +210,7 @@ def plan_runs(table: str, scale: str, seeds: int, changes: Sequence[str] = (),
     return found
 
 
-def cells(name: str) -> list[dict[str, Any]]:
+def paper_lines(name: str) -> list[dict[str, Any]]:
     """Return the lines of a file of the paper's numbers; numbers as floats, an empty cell as None."""
     with files("deep.experiments").joinpath("paper", name).open() as file:
         lines = list(csv.DictReader(file))
@@ -232,7 +232,7 @@ def paper_numbers(table: str, name: str, stage: str) -> dict[str, float | None]:
     method = "at+kd" if recipe.teacher else "at" if recipe.method == "at" and recipe.steps > 1 else None
     key = {"dataset": recipe.data.replace("-", ""), "arch": network, "norm": recipe.norm,
            "eps_255": float(recipe.eps * 255), "method": method, "stage": stage}
-    lines = [line for line in cells("results.csv") if key.items() <= line.items()]
+    lines = [line for line in paper_lines("results.csv") if key.items() <= line.items()]
     line = next((line for line in lines if line["table"] == table), lines[0] if lines else {})
     return {ours: line.get(theirs) for ours, theirs in (("robust", "robust_accuracy"), ("cas", "cas"),
                                                         ("epoch", "epoch"))}
@@ -247,5 +247,5 @@ def paper_cas_drop(name: str) -> float | None:
     recipe = recipe_of(name, "paper", 0, teachers=[(field, "RUN") for field, _ in SYSTEMS[name].teachers])
     if (SYSTEMS[name].recipe, recipe.data, recipe.teacher) != ("at", "cifar10", None):
         return None
-    return next((line["delta_cas_best_minus_last"] for line in cells("delta_cas.csv")
+    return next((line["delta_cas_best_minus_last"] for line in paper_lines("delta_cas.csv")
                  if line["eps_255"] == float(recipe.eps * 255)), None)

@@ -14,7 +14,7 @@ from deep.experiments.comparison import comparable, directions, rows, stage_valu
 from deep.experiments.data_sets import DataSets
 from deep.experiments.paper_tables import PAPER_STEPS, SYSTEMS, TABLES, PlannedRun, checkpoint_of
 from deep.experiments.sweep import Run, clear_failures, run_status, train_remaining, train_run
-from deep.experiments.table_markdown import caption, described, deviations
+from deep.experiments.table_markdown import caption, deviations, training_in_words
 from deep.runs.fingerprint import differing_splits
 from deep.runs.folder import RunFolder
 from deep.system.files import commit, write_text
@@ -162,7 +162,7 @@ class Reproduction:
                 continue
             recipe = planned.run.recipe
             data = self.data_sets.load(recipe)
-            trainings[system] = described(recipe, len(data.train))
+            trainings[system] = training_in_words(recipe, len(data.train))
             differences[system] = deviations(recipe, system)
             n = {split: len(getattr(data, split)) for split in ("train", "val", "test")}
             entry = data_sets.setdefault(f"{data.name} {n}", {"name": data.name, "provenance": data.provenance,

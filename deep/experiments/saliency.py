@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from deep.data.dataset import Data, Split, as_float
-from deep.evaluation.saliency.gradcam import Evidence, enlarged, evidence, parts
+from deep.evaluation.saliency.gradcam import Evidence, evidence, resize_maps, split_by_sharing
 from deep.evaluation.saliency.shared_evidence import (
     common_partners,
     overlap,
@@ -96,8 +96,8 @@ def explain_images(evidence: Evidence, weight: Float[Tensor, "K d"], partner: In
     for maps, position in zip(evidence.maps, shown, strict=True):
         own = int(evidence.labels[position])
         fraction = shared_fraction(found[own], found[partner[own]])
-        both = torch.cat([maps.sum(0)[None], parts(maps[None], fraction)[0]]).relu()
-        results.append((*enlarged(both, size), (scaled(positive[position]) @ fraction).item(),
+        both = torch.cat([maps.sum(0)[None], split_by_sharing(maps[None], fraction)[0]]).relu()
+        results.append((*resize_maps(both, size), (scaled(positive[position]) @ fraction).item(),
                         int(evidence.scores[position].argmax())))
     return results
 

@@ -69,25 +69,25 @@ def read_sweep(path: str | Path) -> list[Run]:
         raise ValueError(f"{path} is not a readable TOML file ({reason}): write one such as "
                          'recipe = "at-cpu" and [grid] seed = [0, 1].') from None
     try:
-        return expanded(values)
+        return expand(values)
     except ValueError as error:
         raise ValueError(f"in {path}: {error}") from None
 
 
-def expanded(values: dict[str, Any]) -> list[Run]:
+def expand(values: dict[str, Any]) -> list[Run]:
     """Return the runs of a sweep file's values."""
     check_shapes(values)
     fixed, grid, further = (values.get(key, {}) for key in ("set", "grid", "run"))
     for key in grid:
         if key in fixed:
             raise ValueError(f"{key} was given in both [set] and [grid]: leave it in one of them.")
-    lists = [words(key, options) for key, options in grid.items()]
+    lists = [grid_overrides(key, options) for key, options in grid.items()]
     if prod(map(len, lists)) + len(further) > MOST:
         raise ValueError(f"{prod(map(len, lists)) + len(further)} runs were given, but a sweep has at most {MOST}: "
                          "split it.")
     changes = list(product(*lists)) if grid or not further else []
-    changes += [tuple(word(key, value) for key, value in one.items()) for one in further]
-    common = [word(key, value) for key, value in fixed.items()]
+    changes += [tuple(override(key, value) for key, value in one.items()) for one in further]
+    common = [override(key, value) for key, value in fixed.items()]
     runs: dict[str, Run] = {}
     for change in changes:
         run = Run(change, recipe_named(values["recipe"], [*common, *change]))
@@ -114,18 +114,18 @@ def check_shapes(values: dict[str, Any]) -> None:
         raise ValueError('no recipe was given: write recipe = "at-cpu", or another name, above the tables.')
 
 
-def words(key: str, options: Any) -> list[str]:
+def grid_overrides(key: str, options: Any) -> list[str]:
     """Return the `key=value` words of one line of [grid]."""
     if not isinstance(options, list) or not options:
         raise ValueError(f"{key} = {options!r} was given in [grid], but it must be a list of one value or more: "
                          f"write {key} = [...], or put it into [set].")
-    return [word(key, value) for value in options]
+    return [override(key, value) for value in options]
 
 
-def word(key: str, value: Any) -> str:
+def override(key: str, value: Any) -> str:
     """Return the `key=value` word of a TOML value; a list is a recipe's list, as in drops = ["1/2", "3/4"].
 
-    >>> word("flip", True), word("drops", ["1/2", "3/4"]), word("lr", 1e-3)
+    >>> override("flip", True), override("drops", ["1/2", "3/4"]), override("lr", 1e-3)
     ('flip=true', 'drops=1/2,3/4', 'lr=0.001')
     """
     parts = value if isinstance(value, list) and key == "drops" else [value]

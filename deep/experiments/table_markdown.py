@@ -7,7 +7,7 @@ from deep.experiments.comparison import QUANTITIES, WORST_CASE
 from deep.experiments.paper_tables import NOTES, PAPER_STEPS, SYSTEMS, TABLES, differences
 from deep.recipe.recipe import Recipe
 
-__all__ = ["caption", "described", "deviations", "history_lines", "markdown", "printed"]
+__all__ = ["caption", "deviations", "history_lines", "markdown", "report_lines", "training_in_words"]
 
 SOURCE = ('Wei, Guo, Wang, "Identifying and Understanding Cross-Class Features in Adversarial Training", '
           "arXiv 2506.05032")
@@ -18,11 +18,11 @@ K = TypeVar("K")
 V = TypeVar("V", bound=Hashable)
 
 
-def described(recipe: Recipe, images: int) -> str:
+def training_in_words(recipe: Recipe, images: int) -> str:
     """Return a training in words; images: their number.
 
     >>> from deep.recipe.recipe import recipe_named
-    >>> described(recipe_named("at"), 49_000)
+    >>> training_in_words(recipe_named("at"), 49_000)
     'preactresnet18 of width 64, 49,000 training images, 200 epochs, PGD-10'
     """
     size = f" of width {recipe.width}" if recipe.width else ""
@@ -43,7 +43,7 @@ def deviations(recipe: Recipe, system: str) -> str:
     return ", ".join(f"{field}={own} ({papers})" for field, (own, papers) in differences(recipe, system).items())
 
 
-def grouped(values: Mapping[K, V]) -> dict[V, list[K]]:
+def keys_by_value(values: Mapping[K, V]) -> dict[V, list[K]]:
     """Return {value: its keys} of a dictionary, in its order."""
     groups: dict[V, list[K]] = {}
     for key, value in values.items():
@@ -66,7 +66,7 @@ CODE = ("At any scale two things are not as in the paper's public code: batch no
 
 def difference_sentences(report: dict[str, Any]) -> Iterator[str]:
     """Yield what differs from the paper's public code: by each recipe's fields, and by none of them."""
-    for words, systems in grouped(report["differences"]).items():
+    for words, systems in keys_by_value(report["differences"]).items():
         yield f"{'; '.join(systems)}: " + (
             f"otherwise than in the public code's recipe (its value in brackets): {words}." if words else
             "the public code's recipe: all training images, float32, the attack in train mode, selected on the test "
@@ -104,7 +104,7 @@ def caption(report: dict[str, Any]) -> Iterator[str]:
     """Yield sentences: the table, scale and changes, the trainings, data, n, seeds, measurements, the paper."""
     changed = f", changed by --set {' --set '.join(report['changes'])}" if report["changes"] else ""
     yield f"Table {report['table']}: {TABLES[report['table']][0]}. Scale {report['scale']}{changed}."
-    for words, systems in grouped(report["trainings"]).items():
+    for words, systems in keys_by_value(report["trainings"]).items():
         yield f"Scale {report['scale']}, {'; '.join(systems)}: {words}."
     yield from difference_sentences(report)
     for data in report["data"].values():
@@ -124,12 +124,12 @@ def caption(report: dict[str, Any]) -> Iterator[str]:
     yield from paper_sentences(report)
 
 
-def number(value: dict[str, Any] | None, digits: int = 2) -> str:
+def mean_and_range(value: dict[str, Any] | None, digits: int = 2) -> str:
     """Write mean [min, max], or one seed's value, said to be so.
 
-    >>> number({"mean": 2.0, "min": 1.0, "max": 3.0, "values": [1.0, 3.0]})
+    >>> mean_and_range({"mean": 2.0, "min": 1.0, "max": 3.0, "values": [1.0, 3.0]})
     '2.00 [1.00, 3.00]'
-    >>> number({"mean": 2.0, "min": 2.0, "max": 2.0, "values": [2.0]})
+    >>> mean_and_range({"mean": 2.0, "min": 2.0, "max": 2.0, "values": [2.0]})
     '2.00 (one seed)'
     """
     if value is None:
@@ -139,10 +139,10 @@ def number(value: dict[str, Any] | None, digits: int = 2) -> str:
     return f"{value['mean']:.{digits}f} [{value['min']:.{digits}f}, {value['max']:.{digits}f}]"
 
 
-def given(value: float | None) -> str:
+def paper_number(value: float | None) -> str:
     """Return a number of the paper, with the digits that it has there.
 
-    >>> given(9.0), given(1548.0), given(None)
+    >>> paper_number(9.0), paper_number(1548.0), paper_number(None)
     ('9.0', '1548', '')
     """
     return "" if value is None else f"{value:.1f}" if value < 100 else f"{value:g}"
@@ -155,11 +155,13 @@ def cells(row: dict[str, Any], report: dict[str, Any]) -> dict[str, str]:
             "epoch": ", ".join(map(str, row["epochs"])), "seeds": f"{len(row['seeds'])} of {total}"}
     for name in QUANTITIES:
         if name != "worst" or report["worst_case"]:
-            line[HEADINGS[name]] = number(row[name])
+            line[HEADINGS[name]] = mean_and_range(row[name])
     if row["missing"]:
-        reasons = "; ".join(f"{reason} (seed {', '.join(seeds)})" for reason, seeds in grouped(row["missing"]).items())
+        reasons = "; ".join(f"{reason} (seed {', '.join(seeds)})"
+                            for reason, seeds in keys_by_value(row["missing"]).items())
         line["robust %"] = f"{line['robust %']} {reasons}".strip()
-    line["paper: robust %"], line["paper: CAS"] = given(row["paper"]["robust"]), given(row["paper"]["cas"])
+    line["paper: robust %"] = paper_number(row["paper"]["robust"])
+    line["paper: CAS"] = paper_number(row["paper"]["cas"])
     if line["paper: CAS"] and row["paper_note"]:
         line["paper: CAS"] += f" ({row['paper_note']})"
     line["paper: epoch"] = "" if row["paper"]["epoch"] is None else f"{row['paper']['epoch']:g}"
@@ -187,7 +189,7 @@ def history_lines(history: list[dict[str, Any]]) -> list[dict[str, str]]:
             for line in history if "robust" in line]
 
 
-def printed(report: dict[str, Any]) -> list[str]:
+def report_lines(report: dict[str, Any]) -> list[str]:
     """Return the lines that `deep reproduce` prints."""
     lines = [*report["caption"], "", *markdown([cells(row, report) for row in report["rows"]])]
     for one in report["histories"]:

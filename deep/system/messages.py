@@ -9,10 +9,10 @@ from typing import Any, TextIO, cast
 
 from deep.system.terminal import printable
 
-__all__ = ["Patient", "tell"]
+__all__ = ["LossyStream", "tell"]
 
 
-class Patient:
+class LossyStream:
     """A text stream that goes on when what is written to it is lost."""
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -33,4 +33,4 @@ class Patient:
 
 def tell(sentence: str, stream: TextIO | None = None) -> None:
     """Print a line on `stream` (None: standard error); where that cannot be written, the line is lost."""
-    print(printable(sentence), file=Patient(stream or sys.stderr), flush=True)
+    print(printable(sentence), file=LossyStream(stream or sys.stderr), flush=True)

@@ -9,13 +9,13 @@ from typing import Any, TextIO, cast
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
-from deep.system.messages import Patient
+from deep.system.messages import LossyStream
 
 __all__ = ["bar", "training_progress"]
 
 
 def console() -> Console:
-    return Console(file=cast(TextIO, Patient(sys.stderr)))
+    return Console(file=cast(TextIO, LossyStream(sys.stderr)))
 
 
 def columns() -> tuple[ProgressColumn, ...]:

@@ -54,10 +54,10 @@ def label_names(found: dict[str, Any], key: str, name: str, count: int | None = 
             or not all(isinstance(word, str | bytes) for word in names)):
         raise ValueError(f"{name} does not hold {count or 'its'} {key}: copy the file again.")
     names = tuple(word.decode(errors="replace") if isinstance(word, bytes) else word for word in names)
-    return distinct(names, f"{name} names a class")
+    return check_distinct(names, f"{name} names a class")
 
 
-def distinct(names: tuple[str, ...], what: str) -> tuple[str, ...]:
+def check_distinct(names: tuple[str, ...], what: str) -> tuple[str, ...]:
     """Return the names; ValueError if one stands there twice: nobody could tell its classes apart."""
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -71,7 +71,7 @@ def official(dataset: str, files: dict[str, bytes]) -> dict[str, bool]:
             for name, md5 in OFFICIAL_MD5[dataset].items() if name in files}
 
 
-def need(files: dict[str, bytes], names: list[str] | tuple[str, ...], where: str | Path, advice: str) -> None:
+def require_files(files: dict[str, bytes], names: list[str] | tuple[str, ...], where: str | Path, advice: str) -> None:
     missing = [name for name in names if name not in files]
     if missing:
         raise ValueError(f"{where} lacks {', '.join(missing)}: {advice}")
@@ -88,7 +88,7 @@ def read_cifar10(files: dict[str, bytes], where: str | Path, advice: str) -> Dec
     ValueError: here lacks test_batch: copy it again.
     """
     batches = [name for name in CIFAR10_FILES if name.startswith("data_batch") and name in files]
-    need(files, ["test_batch", *([] if batches else CIFAR10_FILES[:5])], where, advice)
+    require_files(files, ["test_batch", *([] if batches else CIFAR10_FILES[:5])], where, advice)
     parts = [read_batch(files[name], f"{where}/{name}", [("labels", 10)]) for name in batches]
     test_images, test_labels = read_batch(files["test_batch"], f"{where}/test_batch", [("labels", 10)])
     meta = f"{where}/batches.meta"
@@ -113,7 +113,7 @@ def read_cifar100(files: dict[str, bytes], where: str | Path, advice: str) -> De
     Traceback (most recent call last):
     ValueError: here lacks test: copy it again.
     """
-    need(files, CIFAR100_FILES, where, advice)
+    require_files(files, CIFAR100_FILES, where, advice)
     meta = f"{where}/meta"
     found = read_pickle(files["meta"], meta)
     classes = label_names(found, "fine_label_names", meta)

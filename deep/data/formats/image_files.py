@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-__all__ = ["LOSSY", "decode", "is_image", "note_of", "one_size", "readable"]
+__all__ = ["LOSSY", "decode", "format_note", "image_size", "is_image", "readable"]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 LOSSY = {"JPEG": "JPEG", "WEBP": "WebP"}  # formats that need not keep pixels, and their names
@@ -53,7 +53,7 @@ def bits(image: Any, content: bytes) -> int:
     return 8
 
 
-def opened(content: bytes, name: str) -> Image.Image:
+def open_image(content: bytes, name: str) -> Image.Image:
     """Return the image in `content`, its pixels not yet decoded; ValueError naming it if it cannot be read."""
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
@@ -75,40 +75,40 @@ def opened(content: bytes, name: str) -> Image.Image:
     return image
 
 
-def upright(content: bytes, name: str) -> tuple[Image.Image, list[str]]:
+def decode_upright(content: bytes, name: str) -> tuple[Image.Image, list[str]]:
     """Return (image turned as its EXIF orientation says, pixels decoded; what is to be counted of it)."""
-    image = opened(content, name)
+    image = open_image(content, name)
     inside = image.format == "MPO" or image.info.get("compression") == "jpeg"  # JPEGs in another format's frame
-    met = ["JPEG" if inside else image.format or ""]
+    counts = ["JPEG" if inside else image.format or ""]
     try:
         if image.getexif().get(0x0112, 1) != 1:
-            image, met = ImageOps.exif_transpose(image), [*met, "turned"]
+            image, counts = ImageOps.exif_transpose(image), [*counts, "turned"]
         if image.mode in ("1", "L", "LA"):
-            met.append("gray")
+            counts.append("gray")
         if "transparency" in image.info:  # a palette or gray level may be declared transparent
             image = image.convert("RGBA")
-        return image.convert("RGB"), met
+        return image.convert("RGB"), counts
     except Exception as error:
         raise ValueError(f"{name} is cut or damaged ({error}): copy it again, or remove it.") from error
 
 
-def one_size(contents: Sequence[bytes], names: Sequence[str]) -> tuple[int, int]:
+def image_size(contents: Sequence[bytes], names: Sequence[str]) -> tuple[int, int]:
     """Return (width, height) of the first image: that of all, unless `resize` is asked for.
 
-    >>> one_size([b"GIF"], ["cat.gif"])
+    >>> image_size([b"GIF"], ["cat.gif"])
     Traceback (most recent call last):
     ValueError: cat.gif is not a JPEG or PNG image, nor one of WEBP, BMP, GIF, TIFF, PPM: copy it again, convert it, ...
     """
-    return upright(contents[0], names[0])[0].size
+    return decode_upright(contents[0], names[0])[0].size
 
 
 def decode(contents: Sequence[bytes], names: Sequence[str], size: tuple[int, int], resize: int | None = None,
-           met: Counter[str] | None = None) -> UInt8[np.ndarray, "n 3 height width"]:
+           counts: Counter[str] | None = None) -> UInt8[np.ndarray, "n 3 height width"]:
     """Decode the bytes of n files of FORMATS into images uint8 (n, 3, height, width).
 
     names: for the sentences. size: (width, height) of every image. resize: None, or the side of the square to
     which each image is cut, about its centre, and scaled (bicubic). Images are turned as their EXIF orientation
-    says; gray becomes three equal channels; transparency is dropped. met: a Counter that takes how many files have
+    says; gray becomes three equal channels; transparency is dropped. counts: a Counter that takes how many files have
     each format, are "gray" and are "turned". ValueError, naming the file: no image, several, cut in half, another
     size, 16 bits.
 
@@ -120,23 +120,23 @@ def decode(contents: Sequence[bytes], names: Sequence[str], size: tuple[int, int
     width, height = size if resize is None else (resize, resize)
     images = np.empty((len(contents), 3, height, width), dtype=np.uint8)
     for pixels, content, name in zip(images, contents, names, strict=True):
-        image, seen = upright(content, name)
+        image, seen = decode_upright(content, name)
         if resize is not None:
             image = ImageOps.fit(image, (resize, resize), Image.Resampling.BICUBIC)
         elif image.size != size:
             raise ValueError(f"{name} has {image.width} x {image.height} pixels, but {size[0]} x {size[1]} are needed "
                              "here: remove it, or ask for one size with resize=PIXELS.")
         pixels[:] = np.asarray(image).transpose(2, 0, 1)
-        if met is not None:
-            met.update(seen)
+        if counts is not None:
+            counts.update(seen)
     return images
 
 
-def note_of(layout: str, met: Mapping[str, int], total: int) -> str:
+def format_note(layout: str, counts: Mapping[str, int], total: int) -> str:
     """Return what a data set's name says of its files: lossy formats, and gray where all of them are.
 
-    >>> note_of("image folder", {"PNG": 1, "JPEG": 2, "gray": 3}, 3)
+    >>> format_note("image folder", {"PNG": 1, "JPEG": 2, "gray": 3}, 3)
     'image folder, JPEG, gray as RGB'
     """
-    lossy = [name for kind, name in LOSSY.items() if met.get(kind)]
-    return ", ".join([layout, *lossy, *(["gray as RGB"] if met.get("gray") == total else [])])
+    lossy = [name for kind, name in LOSSY.items() if counts.get(kind)]
+    return ", ".join([layout, *lossy, *(["gray as RGB"] if counts.get("gray") == total else [])])

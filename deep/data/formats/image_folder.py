@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from deep.data.cache import Decoded
-from deep.data.formats.image_files import decode, is_image, note_of, one_size, readable
+from deep.data.formats.image_files import decode, format_note, image_size, is_image, readable
 
 __all__ = ["EVALUATED", "in_a_class", "normalised_name", "read_folder", "read_tiny_imagenet"]
 
@@ -37,16 +37,16 @@ def in_a_class(name: str) -> bool:
 
 def decode_split(files: dict[str, bytes], labelled: list[tuple[str, str]], classes: tuple[str, ...], where: str | Path,
                  size: tuple[int, int], resize: int | None,
-                 met: Counter[str]) -> tuple[UInt8[np.ndarray, "n 3 h w"], Int[np.ndarray, "n"]]:
+                 counts: Counter[str]) -> tuple[UInt8[np.ndarray, "n 3 h w"], Int[np.ndarray, "n"]]:
     """Decode the images of [(file name, class name)], ordered by file name, and return them with their labels."""
     labelled = sorted(labelled, key=lambda pair: (normalised_name(pair[0]), pair))
     index = {name: label for label, name in enumerate(classes)}
     names = [f"{where}/{name}" for name, _ in labelled]
-    images = decode([files[name] for name, _ in labelled], names, size, resize, met)
+    images = decode([files[name] for name, _ in labelled], names, size, resize, counts)
     return images, np.array([index[class_name] for _, class_name in labelled], dtype=np.int64)
 
 
-def sorted_out(files: dict[str, bytes], split: str) -> tuple[list[tuple[str, str]], dict[str, list[str]]]:
+def list_images(files: dict[str, bytes], split: str) -> tuple[list[tuple[str, str]], dict[str, list[str]]]:
     """Return ([(file name, class name)] of a split's images, {why: [file name]} of what else lies in it)."""
     images = []
     others: dict[str, list[str]] = {"that are no images": [], "outside a class's folder": []}
@@ -73,7 +73,7 @@ def read_folder(files: dict[str, bytes], where: str | Path, advice: str, resize:
     Traceback (most recent call last):
     ValueError: cats has no images in test/<class> or val/<class>: copy them again.
     """
-    found = {split: sorted_out(files, split) for split in ("train", *EVALUATED)}
+    found = {split: list_images(files, split) for split in ("train", *EVALUATED)}
     evaluated = next((split for split in EVALUATED if found[split][0]), None)
     if not found["train"][0] or evaluated is None:
         missing = "train/<class>" if not found["train"][0] else "test/<class> or val/<class>"
@@ -85,14 +85,15 @@ def read_folder(files: dict[str, bytes], where: str | Path, advice: str, resize:
         raise ValueError(f"{where} has images of class {odd!r} in only one of train and {evaluated}: copy the missing "
                          "ones, or remove the class.")
     classes = tuple(sorted(trained))
-    met: Counter[str] = Counter()
-    size = one_size(*zip(*[(files[name], f"{where}/{name}") for name, _ in sorted(used["train"])[:1]], strict=True))
-    parts = [decode_split(files, images, classes, where, size, resize, met) for images in used.values()]
+    counts: Counter[str] = Counter()
+    size = image_size(*zip(*[(files[name], f"{where}/{name}") for name, _ in sorted(used["train"])[:1]], strict=True))
+    parts = [decode_split(files, images, classes, where, size, resize, counts) for images in used.values()]
     left_out = {why: [*found["train"][1][why], *found[evaluated][1][why]] for why in found["train"][1]}
     left_out |= {f"in {split}, beside {evaluated}": [name for name, _ in found[split][0]]
                  for split in EVALUATED if split != evaluated}
-    return Decoded(*parts[0], *parts[1], classes, note=note_of("image folder", met, sum(map(len, used.values()))),
-                   provenance={"layout": "image folder", "test_split": evaluated, "files": dict(met),
+    note = format_note("image folder", counts, sum(map(len, used.values())))
+    return Decoded(*parts[0], *parts[1], classes, note=note,
+                   provenance={"layout": "image folder", "test_split": evaluated, "files": dict(counts),
                                "left_out": {why: {"count": len(names), "one": min(names)}
                                             for why, names in left_out.items() if names}})
 
@@ -180,7 +181,8 @@ def read_tiny_imagenet(files: dict[str, bytes], where: str | Path, advice: str, 
                [f"train/{wnid}/images/{row[0]}" for wnid in boxed
                 for row in lines(files, f"train/{wnid}/{wnid}_boxes.txt")], where, "training images", advice)
     val, names = tiny_val(files, wnids, where, advice), tuple(wnids)
-    met: Counter[str] = Counter()
-    parts = [decode_split(files, split, names, where, TINY_SIZE, resize, met) for split in (train, val)]
+    counts: Counter[str] = Counter()
+    parts = [decode_split(files, split, names, where, TINY_SIZE, resize, counts) for split in (train, val)]
     return Decoded(*parts[0], *parts[1], tiny_names(files, wnids),
-                   provenance={"layout": "tiny-imagenet-200", "test_split": "val", "wnids": wnids, "files": dict(met)})
+                   provenance={"layout": "tiny-imagenet-200", "test_split": "val", "wnids": wnids,
+                               "files": dict(counts)})

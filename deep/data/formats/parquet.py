@@ -16,8 +16,8 @@ from jaxtyping import Int
 
 from deep.data.cache import Decoded
 from deep.data.formats.archives import TOTAL_LIMIT
-from deep.data.formats.cifar import distinct, superclasses
-from deep.data.formats.image_files import decode, note_of, one_size
+from deep.data.formats.cifar import check_distinct, superclasses
+from deep.data.formats.image_files import decode, format_note, image_size
 from deep.data.formats.image_folder import EVALUATED, normalised_name
 
 __all__ = ["read_parquet"]
@@ -115,7 +115,7 @@ def names_of(table: Any, key: str, where: str | Path) -> tuple[str, ...] | None:
         raise ValueError(f"{where} has metadata nested too deeply to be read: copy the files again.") from None
     except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError):
         return None
-    return distinct(names, f"{where} names a class of {key}")
+    return check_distinct(names, f"{where} names a class of {key}")
 
 
 def labels_of(splits: list[list[Any]], names: tuple[str, ...],
@@ -175,9 +175,9 @@ def read_parquet(files: dict[str, bytes], where: str | Path, advice: str, size: 
         groups = superclasses(np.concatenate(labels), np.concatenate(coarse), classes, names, where)
     rows = [[f"{where}, image {row} of {split}" for row in range(len(part))]
             for split, part in zip(splits, contents, strict=True)]
-    size = size or one_size(contents[0], rows[0])
-    met: Counter[str] = Counter()
-    images = [decode(*part, size, resize, met) for part in zip(contents, rows, strict=True)]
+    size = size or image_size(contents[0], rows[0])
+    counts: Counter[str] = Counter()
+    images = [decode(*part, size, resize, counts) for part in zip(contents, rows, strict=True)]
     return Decoded(images[0], labels[0], images[1], labels[1], classes, groups,
-                   note=note_of("Parquet", met, sum(map(len, contents))),
-                   provenance={"layout": "Parquet", "test_split": list(splits)[1], "files": dict(met)})
+                   note=format_note("Parquet", counts, sum(map(len, contents))),
+                   provenance={"layout": "Parquet", "test_split": list(splits)[1], "files": dict(counts)})

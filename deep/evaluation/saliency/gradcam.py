@@ -23,8 +23,8 @@ from deep.networks.classifier import Classifier
 from deep.networks.deit import DeiT
 from deep.system.drawing import load_matplotlib
 
-__all__ = ["Evidence", "channel_maps", "enlarged", "evidence", "gradcam", "parts", "signed_maps",
-           "spatial_layer"]
+__all__ = ["Evidence", "channel_maps", "evidence", "gradcam", "resize_maps", "signed_maps", "spatial_layer",
+           "split_by_sharing"]
 
 
 @contextmanager
@@ -149,12 +149,12 @@ def signed_maps(model: Classifier, x: Float[Tensor, "n c H W"],
 def gradcam(model: Classifier, x: Float[Tensor, "n c H W"], classes: Int[Tensor, "n"]) -> Float[Tensor, "n h w"]:
     """Compute relu(sum_k alpha_k A_k), in logits: a network that averages over pixels has sum - bias = logit.
 
-    Arguments and errors as `channel_maps`; `enlarged` brings it to the images' size.
+    Arguments and errors as `channel_maps`; `resize_maps` brings it to the images' size.
     """
     return channel_maps(model, x, classes).sum(1).relu()
 
 
-def parts(maps: Float[Tensor, "n C h w"],
+def split_by_sharing(maps: Float[Tensor, "n C h w"],
           fraction: Float[Tensor, "*n C"]) -> tuple[Float[Tensor, "n h w"], Float[Tensor, "n h w"]]:
     """Return (shared, exclusive): shared = sum_k c_k (alpha_k A_k)^+, exclusive the rest of the sum over k.
 
@@ -163,17 +163,17 @@ def parts(maps: Float[Tensor, "n C h w"],
     nonnegative, and may be larger than their sum.
 
     >>> maps = torch.tensor([[[[1.0]], [[2.0]], [[-5.0]]]])
-    >>> [part.tolist() for part in parts(maps, torch.tensor([1.0, 0.5, 1.0]))]
+    >>> [part.tolist() for part in split_by_sharing(maps, torch.tensor([1.0, 0.5, 1.0]))]
     [[[[2.0]]], [[[-4.0]]]]
     """
     weights = fraction.to(maps)[..., None, None] * (maps > 0)
     return (weights * maps).sum(1), ((1 - weights) * maps).sum(1)
 
 
-def enlarged(maps: Float[Tensor, "n h w"], size: Sequence[int]) -> Float[Tensor, "n H W"]:
+def resize_maps(maps: Float[Tensor, "n h w"], size: Sequence[int]) -> Float[Tensor, "n H W"]:
     """Resize maps to `size` (H, W), bilinearly.
 
-    >>> enlarged(torch.ones(2, 4, 4), (32, 32)).shape
+    >>> resize_maps(torch.ones(2, 4, 4), (32, 32)).shape
     torch.Size([2, 32, 32])
     """
     return F.interpolate(maps[:, None], size=tuple(size), mode="bilinear", align_corners=False)[:, 0]

@@ -19,7 +19,7 @@ from deep.evaluation.cas import (
     pairs_of,
     random_rows,
 )
-from deep.evaluation.cas_intervals import cas_interval, cas_intervals, cas_values, prepared, resampled_means
+from deep.evaluation.cas_intervals import cas_interval, cas_intervals, cas_values, resampled_means, samples_by_class
 from deep.evaluation.nulls import permuted, random_permutations, sharing
 
 K, D = 5, 7
@@ -136,7 +136,7 @@ def test_resampled_means_are_means_of_images_of_their_class(problem):
     labels = torch.arange(60) % K
     features = torch.zeros(60, D, dtype=torch.float64)
     features[:, 0] = 100.0 * labels + torch.arange(60) // K + 1
-    samples, _ = prepared(outcome_with(features, 3 * features, labels), torch.ones(K, D))
+    samples, _ = samples_by_class(outcome_with(features, 3 * features, labels), torch.ones(K, D))
     adversarial, clean, instance = resampled_means(samples, 4000, torch.Generator().manual_seed(0))
     torch.testing.assert_close(clean, 3 * adversarial)  # one draw of images for all
     torch.testing.assert_close(instance[..., 0], torch.ones(4000, K, dtype=torch.float64))

@@ -15,12 +15,12 @@ from deep.data.planted import planted_images, sign_patterns
 from deep.evaluation.accuracy import evaluation_attack, measure
 from deep.evaluation.saliency.gradcam import (
     channel_maps,
-    enlarged,
     evidence,
     gradcam,
-    parts,
+    resize_maps,
     signed_maps,
     spatial_layer,
+    split_by_sharing,
 )
 from deep.evaluation.saliency.shared_evidence import overlap, profiles, shared_fraction
 from deep.networks.classifier import Classifier, build
@@ -118,7 +118,7 @@ def test_maps_on_planted_images_are_where_the_features_are():
         maps = found.maps[number:number + 1]
         torch.testing.assert_close(maps.sum(1)[0], expected, atol=1e-6, rtol=0)
         for other in {0, 1, 2} - {own}:
-            shared, exclusive = parts(maps, shared_fraction(table[own], table[other])[:12])
+            shared, exclusive = split_by_sharing(maps, shared_fraction(table[own], table[other])[:12])
             third = (1, 3 - own - other)
             assert shared[0][third] > 0.97 * expected[third]  # equal up to the noise of the classes' means
             assert shared.count_nonzero() == 1
@@ -131,14 +131,14 @@ def test_shared_and_exclusive_add_up_to_the_map(planted):
     maps = channel_maps(model, planted.test.images[:5], planted.test.labels[:5])
     fraction = torch.rand(5, maps.shape[1], generator=torch.Generator().manual_seed(0))
     for c in (fraction, fraction[0]):
-        shared, exclusive = parts(maps, c)
+        shared, exclusive = split_by_sharing(maps, c)
         torch.testing.assert_close(shared + exclusive, maps.sum(1), rtol=1e-5, atol=1e-7)
-    nothing, everything = parts(maps, torch.zeros(5, maps.shape[1]))
+    nothing, everything = split_by_sharing(maps, torch.zeros(5, maps.shape[1]))
     assert not nothing.any()
     assert torch.equal(everything, maps.sum(1))
     only = torch.zeros(maps.shape[1])
     only[3] = 1
-    assert torch.equal(parts(maps, only)[0], maps[:, 3].relu())
+    assert torch.equal(split_by_sharing(maps, only)[0], maps[:, 3].relu())
     assert maps.min() < 0
 
 
@@ -150,7 +150,7 @@ def test_the_share_of_an_image_is_that_of_its_shared_map(planted):
     whole = channel_maps(model, planted.test.images[7:9], planted.test.labels[7:9])
     torch.testing.assert_close(found.maps[:, :64] + found.maps[:, 64:], whole)
     fraction = torch.rand(128, generator=torch.Generator().manual_seed(1))
-    shared, exclusive = parts(found.maps, fraction)
+    shared, exclusive = split_by_sharing(found.maps, fraction)
     positive = found.channels[[7, 8]].clamp(min=0)
     torch.testing.assert_close(shared.sum((1, 2)), (positive * fraction).sum(1), rtol=1e-4, atol=1e-9)
     torch.testing.assert_close(positive.sum(1), whole.clamp(min=0).sum((1, 2, 3)), rtol=1e-4, atol=1e-9)
@@ -363,11 +363,11 @@ def test_evidence_is_of_the_images_that_cas_attacks(planted):
 def test_enlarging_keeps_places_and_constants():
     maps = torch.zeros(1, 2, 3)
     maps[0, 1, 2] = 1.0
-    big = enlarged(maps, (8, 12))[0]
+    big = resize_maps(maps, (8, 12))[0]
     row, column = divmod(int(big.argmax()), 12)
     assert row >= 4 and column >= 8
     assert big[:2, :4].abs().max() == 0
-    torch.testing.assert_close(enlarged(torch.full((1, 4, 4), 3.0), (32, 32)), torch.full((1, 32, 32), 3.0))
+    torch.testing.assert_close(resize_maps(torch.full((1, 4, 4), 3.0), (32, 32)), torch.full((1, 32, 32), 3.0))
 
 
 NETWORKS = {"cnn": ["width=4"], "preactresnet18": ["width=4"], "deit": ["width=64", "depth=2", "patch_size=4"]}

@@ -23,7 +23,7 @@ from deep.experiments.paper_tables import (
     recipe_of,
     stage_epoch,
 )
-from deep.experiments.table_markdown import caption, deviations, printed
+from deep.experiments.table_markdown import caption, deviations, report_lines
 from deep.recipe.recipe import recipe_named
 from tests.conftest import shared
 
@@ -302,20 +302,20 @@ def test_the_caption_says_scale_n_seeds_and_data(table, scale):
         assert ("Not measured on the paper's data (CIFAR-10)" in text) == (not beside and scale == "paper")
         assert ("not directly comparable with those measured here" in text) == (table != "fast_at")
         assert ("gives none of its numbers" in text) == (table == "fast_at")
-        table_text = "\n".join(printed(report))
+        table_text = "\n".join(report_lines(report))
         assert ("paper's |" in table_text) == (beside and table != "fast_at")  # of which the paper gives no number
         assert all(sentence in table_text for sentence in report["caption"])
         assert all(one["expected"] in table_text for one in report["directions"])
 
 
 def test_a_difference_has_a_sign_and_one_seed_no_interval():
-    text = "\n".join(printed(report_of("stages", "paper", True, seeds=1, worst=True)))
+    text = "\n".join(report_lines(report_of("stages", "paper", True, seeds=1, worst=True)))
     best = next(line for line in text.splitlines() if "| best" in line)
     assert "20.00 (one seed)" in best and "[" not in best
     assert f"{20 - 25.6:+.2f}" in best and f"{40 - 47.8:+.2f}" in best
     assert "one seed has no spread" in text
     assert "to be set beside the worst case, not beside PGD's" in text
-    two = next(line for line in printed(report_of("stages", "cpu", False)) if "| best" in line)
+    two = next(line for line in report_lines(report_of("stages", "cpu", False)) if "| best" in line)
     assert "20.50 [20.00, 21.00]" in two and "25.6" in two and "-5" not in two
 
 
@@ -367,7 +367,8 @@ def test_the_caption_lists_every_difference_of_another_scale():
 
 def test_what_the_papers_cas_was_measured_on_stands_beside_it():
     report = report_of("across", "paper", True)
-    head, _, *lines = [[cell.strip() for cell in line.split("|")] for line in printed(report) if line.startswith("|")]
+    head, _, *lines = [[cell.strip() for cell in line.split("|")]
+                       for line in report_lines(report) if line.startswith("|")]
     assert [line[head.index("paper: CAS")] for line in lines] == [
         "569 (CIFAR-10's normalisation)", "352 (CIFAR-10's normalisation)", "1548 (a 2x2 map)", "998 (a 2x2 map)",
         "22.1", "10.7", "25.4", "16.6"]
