@@ -21,7 +21,7 @@ import synthmodel.system.files
 from deep.experiments.checkpoint_evaluation import measurement_lock
 from deep.recipe.recipe import recipe_named, run_name
 from deep.runs.folder import RunFolder
-from deep.runs.results import enter
+from deep.runs.results import write_result
 from deep.system.files import write_atomically, write_text
 from deep.system.lock import Lock, file_system
 from deep.training.loop import load_data, train
@@ -354,5 +354,5 @@ def test_a_training_without_flock(tmp_path, no_flock, capsys):
     assert capsys.readouterr().err.count("has no flock") == 1
     assert train(recipe, data, tmp_path).metrics() == run.metrics()
     with measurement_lock(run.path):
-        enter(run.path / "cas.jsonl", {"epoch": 1, "checkpoint": "best"}, ("checkpoint",))
+        write_result(run.path / "cas.jsonl", {"epoch": 1, "checkpoint": "best"}, ("checkpoint",))
     assert not list(run.path.glob("*.soft"))

@@ -107,7 +107,7 @@ def read_parquet(path):
     ("deep.data.formats.cifar_pickle.Unpickler.load",
      lambda path: deep.data.formats.cifar_pickle.read_pickle(b"", "a")),
     ("PIL.Image.open",
-     lambda path: deep.data.formats.image_files.one_size([path.with_suffix(".png").read_bytes()], ["a"])),
+     lambda path: deep.data.formats.image_files.image_size([path.with_suffix(".png").read_bytes()], ["a"])),
     ("PIL.Image.open",
      lambda path: deep.data.formats.image_files.readable(b"")),
     ("PIL.Image.Image.convert",
