@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from deep.cli.common import ATTACK_STEPS, Commands, add_attack_steps, print_status
-from deep.experiments.paper_tables import SCALES, TABLES, PlannedRun
+from deep.experiments.reproduction.paper_tables import SCALES, TABLES, PlannedRun
 from deep.system.device import positive, use_device
 from deep.system.messages import tell
 
@@ -45,10 +45,10 @@ def continues(options: argparse.Namespace) -> str:
 
 
 def run(options: argparse.Namespace) -> None:
-    from deep.experiments.data_sets import DataSets, data_locations, layout_at
-    from deep.experiments.paper_tables import plan_runs
-    from deep.experiments.reproduction import Reproduction, write_report
-    from deep.experiments.table_markdown import report_lines
+    from deep.experiments.reproduction.data_sets import DataSets, data_locations, layout_at
+    from deep.experiments.reproduction.paper_tables import plan_runs
+    from deep.experiments.reproduction.reproduce import Reproduction, write_report
+    from deep.experiments.reproduction.table_markdown import report_lines
     positive("--seeds", options.seeds, most=1000)
     positive("--attack-steps", options.attack_steps)
     locations = data_locations(options.data)

@@ -190,7 +190,7 @@ def read(name: str, root: str | Path | None, resize: int | None) -> tuple[Layout
 
 def unused(name: str, root: str | Path | None, val_size: int, train_size: int | None = None,
            resize: int | None = None, data_seed: int = SPLIT_SEED) -> Split:
-    """Return the `Split` of the training images of a data set that are neither trained on nor held out: more test images.
+    """Return the training images of a data set that are neither trained on nor held out: more test images.
 
     Arguments and errors as `load`; its images are none of those of `load` with the same arguments.
     """
@@ -206,8 +206,9 @@ def load(name: str, root: str | Path | None, val_size: int, train_size: int | No
     root: the data set, or the folder in which it lies under its own name, unpacked or not; or Parquet files.
     val_size images of the training split are held out; train_size of the rest are used (None: all). data_seed: of the
     draw of both. resize: None, or the side to which image files are cut and scaled (never CIFAR's). Mean and standard
-    deviation are those of the training images used. Decoded images are kept in a cache (deep/data/cache.py). `Data.name` says
-    what is not the whole, official, exact data set. ValueError, in one sentence: what is missing or damaged.
+    deviation are those of the training images used. Decoded images are kept in a cache (deep/data/cache.py).
+    `Data.name` says what is not the whole, official, exact data set. ValueError, in one sentence: what is missing or
+    damaged.
 
     >>> load("mnist", "images", val_size=500)
     Traceback (most recent call last):

@@ -1,4 +1,3 @@
-"""Many runs: sweeps, the paper's tables, and each checkpoint measured once."""
+"""Many runs: sweeps, the paper's tables and their reproduction, and each checkpoint measured once."""
 
-__all__ = ["checkpoint_evaluation", "comparison", "data_sets", "paper_tables", "reproduction", "resumable_battery",
-           "saliency", "slurm", "sweep", "table_markdown"]
+__all__ = ["checkpoint_evaluation", "predictions", "reproduction", "resumable_battery", "saliency", "slurm", "sweep"]

@@ -77,6 +77,7 @@ def measured(network: str, words: list[str], runs: Path) -> Row:
     recipe = recipe_named(f"planted-{network}", words)
     data = load_data(recipe)
     run = trained(recipe, data, runs)
+    assert recipe.patch is not None  # as in every planted recipe
     exclusive, shared = reliance(load_network(run, data, "last"), data.test, recipe.patch)
     line = run.metrics()[-1]
     return {"network": network, "loss": recipe.loss, "eps": float(recipe.eps), "seed": recipe.seed,

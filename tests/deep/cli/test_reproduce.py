@@ -18,8 +18,8 @@ from deep.__main__ import main
 from deep.evaluation.accuracy import evaluation_attack, measure
 from deep.evaluation.battery import battery, correct, rounds_of
 from deep.evaluation.cas import cas, class_correlation, null_cas
-from deep.experiments.data_sets import data_locations, layout_at
-from deep.experiments.paper_tables import plan_runs
+from deep.experiments.reproduction.data_sets import data_locations, layout_at
+from deep.experiments.reproduction.paper_tables import plan_runs
 from deep.runs.folder import RunFolder
 from deep.runs.network import load_network
 from deep.runs.results import read_results

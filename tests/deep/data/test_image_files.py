@@ -14,7 +14,7 @@ from PIL import Image
 from deep.cli.saliency import class_numbers
 from deep.data.dataset import load
 from deep.data.formats.image_files import decode
-from deep.experiments.data_sets import layout_at
+from deep.experiments.reproduction.data_sets import layout_at
 from tests.support import layouts as made
 
 

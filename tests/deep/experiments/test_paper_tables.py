@@ -9,8 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from deep.experiments.comparison import EXPECTATIONS, comparable, directions, row, rows, stage_difference, stage_values
-from deep.experiments.paper_tables import (
+from deep.experiments.reproduction.comparison import (
+    EXPECTATIONS,
+    comparable,
+    directions,
+    row,
+    rows,
+    stage_difference,
+    stage_values,
+)
+from deep.experiments.reproduction.paper_tables import (
     SCALES,
     STAGES,
     SYSTEMS,
@@ -23,7 +31,7 @@ from deep.experiments.paper_tables import (
     recipe_of,
     stage_epoch,
 )
-from deep.experiments.table_markdown import caption, deviations, report_lines
+from deep.experiments.reproduction.table_markdown import caption, deviations, report_lines
 from deep.recipe.recipe import recipe_named
 from tests.conftest import shared
 
@@ -31,7 +39,8 @@ from tests.conftest import shared
 def test_the_papers_numbers_are_those_of_the_reference_and_lie_in_the_package():
     reference = shared("reference")
     for ours, theirs in (("results.csv", "paper_results.csv"), ("delta_cas.csv", "paper_delta_cas.csv")):
-        with files("deep.experiments").joinpath("paper", ours).open() as own, open(reference / theirs) as given:
+        paper = files("deep.experiments.reproduction").joinpath("paper", ours)
+        with paper.open() as own, open(reference / theirs) as given:
             lines = list(csv.DictReader(own))
             assert lines == list(csv.DictReader(given))
             assert lines

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from deep.data.layouts import LAYOUTS
-from deep.experiments.paper_tables import NOTES, STAGES, SYSTEMS, TABLES, paper_cas_drop, paper_numbers
+from deep.experiments.reproduction.paper_tables import NOTES, STAGES, SYSTEMS, TABLES, paper_cas_drop, paper_numbers
 
 __all__ = ["EXPECTATIONS", "QUANTITIES", "WORST_CASE", "comparable", "directions", "row", "rows", "spread",
            "stage_difference", "stage_values"]
@@ -49,7 +49,7 @@ def spread(values: list[float]) -> dict[str, Any] | None:
 def comparable(scale: str, changes: Sequence[str], data_set: str, name: str) -> bool:
     """Return whether a difference to the paper may be printed: at its scale, unchanged, and on its whole, exact data.
 
-    At its own scale, unchanged, a recipe is the public code's (`deep.experiments.paper_tables.differences` is empty).
+    At its own scale, unchanged, a recipe is the public code's (`paper_tables.differences` is empty).
     name: `Data.name`, which says whatever is not so.
 
     >>> comparable("paper", (), "cifar10", "CIFAR-10"), comparable("gpu", (), "cifar10", "CIFAR-10")

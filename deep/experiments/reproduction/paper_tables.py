@@ -212,7 +212,7 @@ def plan_runs(table: str, scale: str, seeds: int, changes: Sequence[str] = (),
 
 def paper_lines(name: str) -> list[dict[str, Any]]:
     """Return the lines of a file of the paper's numbers; numbers as floats, an empty cell as None."""
-    with files("deep.experiments").joinpath("paper", name).open() as file:
+    with files("deep.experiments.reproduction").joinpath("paper", name).open() as file:
         lines = list(csv.DictReader(file))
     numbers = ("eps_255", "epoch", "robust_accuracy", "cas", "delta_cas_best_minus_last")
     return [{key: (float(value) if value else None) if key in numbers else value for key, value in line.items()}

@@ -3,8 +3,8 @@
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from deep.experiments.comparison import QUANTITIES, WORST_CASE
-from deep.experiments.paper_tables import NOTES, PAPER_STEPS, SYSTEMS, TABLES, differences
+from deep.experiments.reproduction.comparison import QUANTITIES, WORST_CASE
+from deep.experiments.reproduction.paper_tables import NOTES, PAPER_STEPS, SYSTEMS, TABLES, differences
 from deep.recipe.recipe import Recipe
 
 __all__ = ["caption", "deviations", "history_lines", "markdown", "report_lines", "training_in_words"]
@@ -36,7 +36,7 @@ def training_in_words(recipe: Recipe, images: int) -> str:
 def deviations(recipe: Recipe, system: str) -> str:
     """Return what a recipe does otherwise than the one of the paper's scale, in words; "" for nothing.
 
-    >>> from deep.experiments.paper_tables import recipe_of
+    >>> from deep.experiments.reproduction.paper_tables import recipe_of
     >>> deviations(recipe_of("AT", "gpu", 0), "AT")
     'attack_mode=eval (train), epochs=100 (200), val_size=1000 (0), select=val (test), bf16=true (false), ...'
     """

@@ -10,11 +10,11 @@ from typing import Any
 from deep.evaluation.accuracy import evaluation_attack
 from deep.evaluation.battery import rounds_of
 from deep.experiments.checkpoint_evaluation import Checkpoint, cas_once, measurement_lock, worst_case_once
-from deep.experiments.comparison import comparable, directions, rows, stage_values
-from deep.experiments.data_sets import DataSets
-from deep.experiments.paper_tables import PAPER_STEPS, SYSTEMS, TABLES, PlannedRun, checkpoint_of
+from deep.experiments.reproduction.comparison import comparable, directions, rows, stage_values
+from deep.experiments.reproduction.data_sets import DataSets
+from deep.experiments.reproduction.paper_tables import PAPER_STEPS, SYSTEMS, TABLES, PlannedRun, checkpoint_of
+from deep.experiments.reproduction.table_markdown import caption, deviations, training_in_words
 from deep.experiments.sweep import Run, clear_failures, run_status, train_remaining, train_run
-from deep.experiments.table_markdown import caption, deviations, training_in_words
 from deep.runs.fingerprint import differing_splits
 from deep.runs.folder import RunFolder
 from deep.system.files import commit, write_text
@@ -29,7 +29,7 @@ __all__ = ["Reproduction", "write_report"]
 class Reproduction:
     """One table of the paper at one scale, as it is asked for.
 
-    plan: `deep.experiments.paper_tables.plan_runs` of the table, the scale, the number of seeds and the changes.
+    plan: `paper_tables.plan_runs` of the table, the scale, the number of seeds and the changes.
     out: the folder of the run folders. attack_steps: of the PGD that evaluates. worst_case: names of attacks, for a
     column with the worst case over them; () for none. missing: {(system, seed): why its images cannot be loaded}.
     """
@@ -126,7 +126,7 @@ class Reproduction:
         return found
 
     def results(self) -> dict[tuple[str, int], dict[str, Any]]:
-        """Return {(system, seed): {"stages", "missing"}}, as `deep.experiments.comparison.rows` takes it."""
+        """Return {(system, seed): {"stages", "missing"}}, as `comparison.rows` takes it."""
         results = {}
         reasons: dict[str, str | None] = {}  # why each run has no results, by its name
         for key, planned in self.plan.items():  # teachers stand first
