@@ -146,6 +146,7 @@ def load_data(recipe: Recipe, folder: str | Path | None = None) -> Data:
     12
     """
     if recipe.data == "planted":
+        assert recipe.mu is not None and recipe.sigma is not None and recipe.patch is not None  # of a planted recipe
         size = recipe.train_size or 20_000
         data = planted_images(recipe.mu, recipe.sigma, recipe.patch, size, recipe.val_size, seeds(recipe)["data"])
     else:
