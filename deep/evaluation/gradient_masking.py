@@ -1,5 +1,6 @@
 """Signs that an attack's failure is the gradient's fault, not the network's strength (Athalye et al. 2018)."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -37,9 +38,9 @@ def cheap_attacks(model: Classifier, split: Split, attack: Attack, seed: int = 0
     parts = []
     for begin in range(0, len(split), batch):
         x, y = as_float(split.images[begin:begin + batch]), split.labels[begin:begin + batch]
-        ball: Any = BALLS[attack.norm](x, attack.eps, attack.box)
+        ball = BALLS[attack.norm](x, attack.eps, attack.box)
         with frozen(model):
-            _, _, gradient = gradient_of(model, x, lambda logits, y=y: LOSSES[attack.loss](logits, y))
+            _, _, gradient = gradient_of(model, x, partial(LOSSES[attack.loss], labels=y))
         fgsm = correct(model, ball.project(x + float(attack.eps) * ball.direction(gradient)), y)
         noise = torch.stack([correct(model, ball.start(generator), y) for _ in range(NOISE_DRAWS)]).all(0)
         parts.append([(gradient == 0).flatten(1).all(1), fgsm, noise])
