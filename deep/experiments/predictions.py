@@ -2,16 +2,48 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from math import nan, sqrt
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-__all__ = ["QUANTITIES", "Judged", "conclusions", "holm", "judged", "partial_correlation", "quantity_of"]
+from deep.system.reading import from_json, from_toml
+
+__all__ = ["QUANTITIES", "Judged", "committed", "conclusions", "holm", "judged", "partial_correlation", "plan_of",
+           "quantity_of", "read_results"]
 
 Run = Mapping[str, Any]  # a result file of deep/experiments/campaign.py
+
+
+def committed() -> tuple[Path, Path]:
+    """The plan and the folder of results of the package: figures/predictions.toml, figures/data/campaign."""
+    figures = Path(str(files("figures")))
+    return figures / "predictions.toml", figures / "data" / "campaign"
+
+
+def plan_of(path: Path) -> dict[str, Any]:
+    """The plan in a TOML file; ValueError, in one sentence, for one that cannot be read."""
+    try:
+        return from_toml(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as a plan ({error}): restore it from a copy.") from error
+
+
+def read_results(folder: Path) -> dict[str, dict[int, dict[str, Any]]]:
+    """{arm: {seed: result}} of the files in a folder; none if there is no folder. ValueError names a damaged file."""
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            result = from_json(path.read_text())
+            found.setdefault(result["arm"], {})[int(result["seed"])] = result
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is no result of a campaign ({error!r}): remove it, and it is measured "
+                             "again.") from error
+    return found
 
 
 def curve(run: Run, split: str, name: str) -> Float[np.ndarray, " epochs"]:

@@ -1,0 +1,92 @@
+"""`deep confirm`: what networks say of each prediction, by rules that are older than the runs."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deep.cli.common import add_machine_options
+from deep.system.device import use_device
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from deep.experiments.predictions import Judged
+
+__all__ = ["add", "continues", "run"]
+
+
+def add(commands: Any) -> None:
+    """Add the command and its options."""
+    confirm = commands.add_parser("confirm", help="predictions for networks, what was measured, and the verdicts",
+                                  description="Judge the predictions of figures/predictions.toml by committed results, "
+                                  "or with --run by runs that are trained now, as far as results are missing.")
+    confirm.add_argument("--run", action="store_true", help="train, continue and measure what is missing")
+    confirm.add_argument("--arms", metavar="A,B", help="with --run: these arms alone")
+    confirm.add_argument("--out", default="runs", help="with --run: where the run folders are (default: runs)")
+    confirm.add_argument("--results", metavar="DIR", help="folder of the result files (default: the committed one, or "
+                                                          "OUT/campaign with --run)")
+    confirm.add_argument("--plan", metavar="FILE", help="other predictions, in the same form")
+    confirm.add_argument("--json", action="store_true", help="print JSON")
+    add_machine_options(confirm)
+
+
+def continues(options: "Namespace") -> str | None:
+    """Say what the same command does after a signal."""
+    return "the same command goes on where it stopped" if options.run else None
+
+
+def run(options: "Namespace") -> None:
+    """Train what is missing if that is asked for; judge, and print."""
+    from deep.experiments.predictions import committed, conclusions, judged, plan_of, read_results
+    plan_path, results = committed()
+    plan = plan_of(Path(options.plan) if options.plan else plan_path)
+    if options.results or options.run:
+        results = Path(options.results or Path(options.out) / "campaign")
+    if options.arms and not options.run:
+        raise ValueError("--arms was given without --run, but what is there is judged as a whole: add --run.")
+    if options.run:
+        from deep.experiments.campaign import run_task, tasks
+        from deep.system.progress import training_progress
+        use_device(options.device, options.threads)
+        for task in tasks(plan, options.arms.split(",") if options.arms else None):
+            with training_progress(task.recipe) as progress:
+                run_task(task, options.data, Path(options.out), results, progress)
+    rows = judged(plan, read_results(results))
+    drawn = conclusions(plan, rows)
+    if options.json:
+        print(json.dumps({"predictions": [as_dict(row) for row in rows],
+                          "conclusions": [dict(conclusion) | {"answer": answer} for conclusion, answer in drawn]}))
+        return
+    for row in rows:
+        print_row(row)
+    for conclusion, answer in drawn:
+        print(f"{answer.upper():12} {conclusion['statement']}")
+    counts = [row.verdict for row in rows]
+    print(f"{len(rows)} predictions: " + ", ".join(f"{counts.count(word)} {word}" for word in (
+        "confirmed", "contradicted", "undecided", "not run")))
+
+
+def rule_of(prediction: Any) -> str:
+    """The rule of a prediction in a word or two."""
+    words = {"at_least": ">=", "at_most": "<=", "within": "within +-"}
+    return next(f"{sign} {prediction[key]:g}" for key, sign in words.items() if key in prediction)
+
+
+def as_dict(row: "Judged") -> dict[str, Any]:
+    """A row for JSON: no NaN."""
+    known = row.n > 1
+    return dict(row.prediction) | {
+        "n": row.n, "seeds": list(row.seeds), "verdict": row.verdict, "value": row.value if known else None,
+        "interval": list(row.interval) if known else None, "p_confirming": row.confirming if known else None,
+        "p_contradicting": row.contradicting if known else None}
+
+
+def print_row(row: "Judged") -> None:
+    """Two lines: the verdict and the claim; what was measured, and how it is repeated."""
+    one = row.prediction
+    against = f", against {one['minus']}" if "minus" in one else ""
+    measured = (f"{row.value:.2f} [{row.interval[0]:.2f}, {row.interval[1]:.2f}], n = {row.n}" if row.n > 1
+                else "not measured")
+    print(f"{row.verdict.upper():12} {one['id']}: {one['claim']}")
+    print(f"{'':12} {one['quantity']} of {one['arm']}{against} {rule_of(one)}: {measured}; "
+          f"deep confirm --run --arms {one['arm']}{',' + one['minus'] if 'minus' in one else ''}")

@@ -1,0 +1,148 @@
+"""`deep confirm`: a small campaign from images to verdicts, stopped and continued, and what is refused."""
+
+import json
+import tomllib
+
+import pytest
+import torch
+
+import deep.experiments.campaign
+from deep.__main__ import main
+from deep.attacks.pgd import pgd
+from deep.data.dataset import as_float
+from deep.evaluation.accuracy import evaluation_attack
+from deep.evaluation.cas import cas, class_correlation
+from deep.experiments.campaign import run_task, tasks
+from deep.experiments.predictions import committed, plan_of, read_results
+from deep.runs.folder import RunFolder
+from deep.runs.network import load_network
+from deep.training.loop import load_data
+from tests.support.layouts import cifar10_files, write_tree
+
+PLAN = """
+[campaign]
+recipe = "at-cpu"
+words = ["width=2", "padding=0", "train_size=60", "val_size=20", "epochs=4", "batch=20", "steps=1", "keep_every=2",
+         "eval_every=4", "eval_steps=1", "bf16=false"]
+seeds = [0, 1]
+level = 0.95
+[effect]
+robust = 1.0
+[[arm]]
+id = "old"
+name = "nothing added"
+words = []
+[[arm]]
+id = "new"
+name = "half dropped"
+words = ["trim=1/2", "trim_from=1/2"]
+branch = true
+[[prediction]]
+id = "gain"
+claim = "dropping helps"
+arm = "new"
+minus = "old"
+quantity = "robust"
+at_least = 3.0
+[[conclusion]]
+id = "c"
+statement = "It does"
+supported_by = ["gain"]
+"""
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory):
+    """The folder of a small campaign after `deep confirm --run`: plan.toml, images, runs, runs/campaign."""
+    folder = tmp_path_factory.mktemp("campaign")
+    write_tree(folder / "images", cifar10_files(60))
+    (folder / "plan.toml").write_text(PLAN)
+    assert main(words(folder)) == 0
+    return folder
+
+
+def words(folder, *more):
+    return ["confirm", "--run", "--plan", str(folder / "plan.toml"), "--data", str(folder / "images"), "--out",
+            str(folder / "runs"), "--threads", "1", *more]
+
+
+def test_every_task_has_a_result_and_the_verdict_is_theirs(campaign, capsys):
+    found = read_results(campaign / "runs" / "campaign")
+    assert {arm: sorted(seeds) for arm, seeds in found.items()} == {"old": [0, 1], "new": [0, 1]}
+    for arm, kept in (("old", [2, 4]), ("new", [4])):
+        for seed, result in found[arm].items():
+            assert [line["epoch"] for line in result["checkpoints"]] == kept
+            assert (result["n_train"], result["n_test"], result["n_held_out"]) == (60, 60, 100)
+            assert result["recipe"]["seed"] == result["recipe"].get("data_seed", 0) == seed
+            assert result["end"]["robust_apgd_t"] <= result["end"]["robust"] + 1e-12
+            assert (result["trunk"] is None) == (arm == "old")
+    assert found["new"][1]["trunk"] == found["old"][1]["run"]
+    assert main(["confirm", "--plan", str(campaign / "plan.toml"), "--results", str(campaign / "runs" / "campaign"),
+                 "--json"]) == 0
+    row, = json.loads(capsys.readouterr().out)["predictions"]
+    gains = [100 * (found["new"][seed]["end"]["robust"] - found["old"][seed]["end"]["robust"]) for seed in (0, 1)]
+    assert row["n"] == 2 and row["value"] == pytest.approx(sum(gains) / 2, abs=1e-9)
+
+
+def test_what_is_measured_is_what_it_is_called(campaign):
+    """The last checkpoint of the trunk, attacked again: CAS on test inputs, accuracies on all held-out images."""
+    result = read_results(campaign / "runs" / "campaign")["old"][1]
+    run = RunFolder(campaign / "runs" / result["run"])
+    recipe = run.recipe()
+    data = load_data(recipe, campaign / "images")
+    model = load_network(run, data, "last")
+    x, y = as_float(data.test.images), data.test.labels
+    z = pgd(model, x, y, evaluation_attack(recipe, data.box, 10), torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        features = [model.features(part) for part in (x, z)]
+        right = [(model.linear(part).argmax(1) == y).double().mean().item() for part in features]
+    last = result["checkpoints"][-1]
+    for name, part, accuracy in zip(("clean_test", "test"), features, right, strict=True):
+        value = cas(class_correlation(part, y, model.linear.weight.detach()))
+        assert last[name]["cas"] == pytest.approx(value, abs=1e-3)
+        assert last[name]["accuracy"] == pytest.approx(accuracy, abs=1e-12)
+
+
+def test_the_same_command_measures_nothing_again(campaign, monkeypatch, capsys):
+    def never(*arguments, **options):
+        raise AssertionError("trained or measured again")
+    monkeypatch.setattr(deep.experiments.campaign, "train", never)
+    assert main(words(campaign)) == 0
+    assert "dropping helps" in capsys.readouterr().out
+    path = campaign / "runs" / "campaign" / "new-1.json"
+    content = path.read_text()
+    path.unlink()
+    with pytest.raises(AssertionError, match="again"):
+        main(words(campaign, "--arms", "new"))
+    path.write_text(content)
+
+
+def test_a_task_that_was_stopped_is_taken_up(campaign, monkeypatch, tmp_path):
+    """Killed between training and measuring: the run is there, its result is made from it, and is the same."""
+    task = next(task for task in tasks(tomllib.loads(PLAN)) if (task.arm, task.seed) == ("old", 0))
+    again = run_task(task, campaign / "images", campaign / "runs", tmp_path)
+    assert again == read_results(campaign / "runs" / "campaign")["old"][0]
+
+
+def test_the_committed_plan_without_results(capsys):
+    assert main(["confirm"]) == 0
+    out = capsys.readouterr().out
+    assert "22 predictions" in out and out.count("\n") == 2 * 22 + 4 + 1
+    plan, results = committed()
+    assert plan_of(plan)["campaign"]["seeds"] == [0, 1, 2, 3, 4] and results.name == "campaign"
+
+
+@pytest.mark.parametrize(("more", "sentence"), [
+    (["--arms", "a1"], "add --run"), (["--plan", "/nowhere.toml"], "cannot be read as a plan"),
+    (["--run", "--arms", "a1,zz"], "the arms zz were given"),
+])
+def test_what_is_refused(more, sentence, capsys):
+    assert main(["confirm", *more]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and error.count("\n") == 1
+
+
+def test_a_damaged_result_is_named(tmp_path):
+    (tmp_path / "a-0.json").write_text('{"seed": 0}')
+    with pytest.raises(ValueError, match=r"a-0.json is no result of a campaign"):
+        read_results(tmp_path)
