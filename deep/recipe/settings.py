@@ -114,6 +114,8 @@ class LabelSettings:
 
     smoothing: Annotated[float, About("b: 1 - b on the true class, b/(K-1) on each other (THEORY.md, section 0)",
                                       "probability", least=0, most=0.999, since=2)] = 0.0
+    smoothing_from: Annotated[Fraction, About("when smoothing begins", "share of the epochs", least=0, most=1,
+                                              since=4)] = Fraction(0)
     teacher: Annotated[str | None, About("a run folder: its best checkpoint teaches (RUN:last: its last); self: this "
                                          "network when teacher_from had passed; average: its running average",
                                          since=2)] = None
@@ -137,10 +139,18 @@ class RobustLossSettings:
                                         since=2)] = None
     trim: Annotated[Fraction, About("samples that are dropped", "share of a batch", least=0, most=0.99, since=2)] = (
         Fraction(0))
-    trim_kind: Annotated[str, About("which samples are dropped: of largest loss, or random ones",
-                                    choices=("largest", "random"), since=2)] = "largest"
-    trim_from: Annotated[Fraction, About("when clipping and dropping begin", "share of the epochs", least=0, most=1,
-                                         since=2)] = Fraction(0)
+    floor: Annotated[float | None, About("a sample's loss below it counts 0, in a mean over the whole batch (Yu et al. "
+                                         "2022)", "nats, or margin", least=1e-9, since=4)] = None
+    trim_kind: Annotated[str, About("which samples are dropped: of largest or smallest loss, or random ones, in each "
+                                    "batch; fixed: random images, for good; fixed-largest: those of largest loss at "
+                                    "trim_from, for good",
+                                    choices=("largest", "random", "smallest", "fixed", "fixed-largest"), since=2)] = (
+        "largest")
+    trim_from: Annotated[Fraction, About("when clipping, the floor, dropping and the CAS penalty begin",
+                                         "share of the epochs", least=0, most=1, since=2)] = Fraction(0)
+    cas_weight: Annotated[float, About("of CAS of a batch, added to the loss: above 0 it pushes CAS down", "nats",
+                                       least=-10, most=10, since=4)] = 0.0
+    cas_centred: Annotated[bool, About("that CAS with the rows of W centred", since=4)] = True
 
 
 @dataclass(frozen=True)

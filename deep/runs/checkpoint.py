@@ -65,7 +65,8 @@ def check_checkpoint(state: dict[str, Any], training: Any) -> None:
     What the checkpoints of earlier versions lack may be missing where the recipe says what it was.
     """
     recipe, own = training.recipe, training.state()
-    early = {"best_state", "teachers", "average", "data", "classes", "recipe"}  # not there, or checked elsewhere
+    # not there, or checked elsewhere
+    early = {"best_state", "dropped", "teachers", "average", "data", "classes", "recipe"}
     for name in own.keys() - state.keys() - early:
         refuse(f"no entry {name!r}")
     check(whole(state["epoch"], 0, recipe.epochs), f"epoch {short(state['epoch'])}, but the recipe has {recipe.epochs}")
@@ -74,6 +75,9 @@ def check_checkpoint(state: dict[str, Any], training: Any) -> None:
     check(number(state["seconds"], 0), f"{short(state['seconds'])} seconds")
     check(number(state["best"], -1, 1), f"the best accuracy {short(state['best'])}")
     check_order(state["order"], state["step"], len(training.data.train))
+    dropped = state.get("dropped")
+    check(dropped is None or (isinstance(dropped, torch.Tensor) and dropped.dtype == torch.bool
+                              and dropped.shape == (len(training.data.train),)), "a wrong table of dropped images")
     totals = state["totals"]
     check(isinstance(totals, torch.Tensor) and totals.dtype == torch.float64 and totals.ndim == 1
           and 2 <= len(totals) <= len(training.totals) and bool(totals.isfinite().all()), "sums that are no numbers")

@@ -26,14 +26,14 @@ class GraphedGradients:
 
     def __init__(self, training: State, gradients: Callable[[Tensor, Tensor], None]) -> None:
         self.training, self.run = training, gradients
-        self.phase: tuple[bool, int] | None = None
+        self.phase: tuple[bool, float, int] | None = None
 
     def __call__(self, x: Float[Tensor, "n c h w"], y: Int[Tensor, "n"]) -> None:
         training = self.training
         if len(y) != training.recipe.batch:
             self.run(x, y)
             return
-        phase = (training.trimming, len(training.teachers.active()))
+        phase = (training.trimming, training.smoothing, len(training.teachers.active()))
         if phase != self.phase:
             self.record(x, y)
             self.phase = phase

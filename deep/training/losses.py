@@ -3,13 +3,14 @@
 from fractions import Fraction
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
 from deep.attacks.pgd import LOSSES
 
-__all__ = ["batch_loss", "check_smoothing", "divergence", "label_loss", "samples_kept"]
+__all__ = ["batch_cas", "batch_loss", "check_smoothing", "counted", "divergence", "dropped_for_good", "label_loss",
+           "samples_kept"]
 
 
 def check_smoothing(b: float, classes: int) -> None:
@@ -57,28 +58,32 @@ def divergence(logits: Float[Tensor, "n K"], teacher: Float[Tensor, "n K"],
 
 def samples_kept(losses: Float[Tensor, "n"], trim: Fraction | float, kind: str,
                  generator: torch.Generator | None = None) -> Int[Tensor, "kept"]:
-    """Return the indices of the samples that are kept: all but round(trim n), the largest losses or random ones.
+    """Return the indices of the samples that are kept: all but round(trim n), the largest or smallest losses, or any.
 
     >>> samples_kept(torch.tensor([3.0, 1.0, 2.0, 0.0]), 0.25, "largest").tolist()
     [3, 1, 2]
     """
     n = len(losses)
-    ranks = losses.detach() if kind == "largest" else torch.rand(n, generator=generator, device=losses.device)
+    ranks = (torch.rand(n, generator=generator, device=losses.device) if kind == "random"
+             else losses.detach() if kind == "largest" else -losses.detach())
     return ranks.argsort()[:n - round(trim * n)]
 
 
 def batch_loss(losses: Float[Tensor, "n"], clip: float | None = None, trim: Fraction | float = 0,
                kind: str = "largest", generator: torch.Generator | None = None,
-               whole: Float[Tensor, "N"] | None = None, begin: int = 0) -> Float[Tensor, ""]:
+               whole: Float[Tensor, "N"] | None = None, begin: int = 0, floor: float | None = None
+               ) -> Float[Tensor, ""]:
     """Return the mean of the losses that are kept, each counted for at most `clip` (THEORY.md, D4-remedies).
+
+    A sample whose loss is below `floor` counts 0 in a mean over all that are kept (Yu et al. 2022).
 
     A sample beyond the bound has no gradient: it is dropped as training examples whose loss exceeds B are.
     whole: None, or the losses of a batch whose rows from `begin` on these are: then what is kept is decided in
     the batch, and the result is these rows' part of its mean, a sum over N.
 
     >>> losses = torch.tensor([3.0, 1.0, 2.0, 0.0])
-    >>> batch_loss(losses, clip=2.0).item(), batch_loss(losses, trim=0.25).item()
-    (1.25, 1.0)
+    >>> batch_loss(losses, clip=2.0).item(), batch_loss(losses, trim=0.25).item(), batch_loss(losses, floor=1.5).item()
+    (1.25, 1.0, 1.25)
     """
     n = len(losses)
     if whole is not None:
@@ -87,4 +92,43 @@ def batch_loss(losses: Float[Tensor, "n"], clip: float | None = None, trim: Frac
     elif trim:
         losses = losses[samples_kept(losses, trim, kind, generator)]
         n = len(losses)
-    return (losses if clip is None else losses.clamp(max=clip)).sum() / n
+    return counted(losses, clip, floor).sum() / n
+
+
+def counted(losses: Float[Tensor, "n"], clip: float | None, floor: float | None) -> Float[Tensor, "n"]:
+    """Return what each loss counts for: at most `clip`, and nothing below `floor`."""
+    if floor is not None:
+        losses = torch.where(losses.detach() < floor, torch.zeros_like(losses), losses)
+    return losses if clip is None else losses.clamp(max=clip)
+
+
+def dropped_for_good(ranks: Float[Tensor, "N"], trim: Fraction | float) -> Bool[Tensor, "N"]:
+    """Return which of all N training images are dropped: the round(trim N) of highest rank.
+
+    >>> dropped_for_good(torch.tensor([0.1, 3.0, 0.2, 2.0]), 0.5).tolist()
+    [False, True, False, True]
+    """
+    dropped = torch.zeros(len(ranks), dtype=torch.bool, device=ranks.device)
+    dropped[ranks.argsort(descending=True)[:round(trim * len(ranks))]] = True
+    return dropped
+
+
+def batch_cas(features: Float[Tensor, "n d"], labels: Int[Tensor, "n"], weight: Float[Tensor, "K d"],
+              centred: bool = True) -> Float[Tensor, ""]:
+    """Return CAS of a batch, differentiable in features and weight; a class without images shares nothing.
+
+    centred: of the row-centred W, which no common row can raise (THEORY.md, CAS).
+
+    >>> own = torch.eye(3)
+    >>> features = torch.cat([own, 1 - own], 1)
+    >>> round(batch_cas(features, torch.arange(3), features, centred=False).item(), 6)  # THEORY.md, CAS, r = 1
+    2.0
+    """
+    rows, features = (weight - weight.mean(0) if centred else weight), features.float()
+    one_hot = F.one_hot(labels, len(weight)).float()
+    counts = one_hot.sum(0)
+    present = (counts > 0).nonzero()[:, 0]
+    means = one_hot.T[present] @ features / counts[present, None]
+    unit = F.normalize(means * rows[present], dim=1)
+    cosines = unit @ unit.T
+    return cosines.clamp(min=0).sum() - cosines.diagonal().clamp(min=0).sum()

@@ -50,6 +50,7 @@ class State:
 
     epoch, step: how many have passed, of all and of this epoch. order: the epoch's permutation of the images, None
     before its first step. history: the lines of metrics. best, best_state: the highest score so far and its checkpoint.
+    dropped: (n,) bool, the training images that are dropped for good, or None.
     totals: since the epoch's begin, sums of the losses and of correct images; the first bad step, steps.
     world: None, or the processes that train together (deep/system/processes.py), each with its rows of every batch.
     """
@@ -72,6 +73,7 @@ class State:
         self.teachers = Teachers(recipe, self.data, self.device)
         self.epoch, self.step, self.seconds = 0, 0, 0.0
         self.order: Tensor | None = None
+        self.dropped: Tensor | None = None
         self.history: list[dict[str, Any]] = []
         self.best = -1.0
         self.best_state: dict[str, Any] | None = None
@@ -81,7 +83,8 @@ class State:
         """Return the content of a checkpoint."""
         return {"recipe": self.recipe.as_dict(), **self.remembered, "model": self.model.state_dict(),
                 "optimiser": self.optimiser.state_dict(), "epoch": self.epoch, "step": self.step,
-                "order": self.order, "totals": self.totals, "seconds": self.seconds, "history": self.history,
+                "order": self.order, "dropped": self.dropped, "totals": self.totals, "seconds": self.seconds,
+                "history": self.history,
                 "best": self.best, "best_state": self.best_state, "teachers": self.teachers.state(),
                 "average": self.average.state_dict() if self.average else None,
                 "generators": {name: generator.get_state() for name, generator in self.generators.items()}}
@@ -102,6 +105,8 @@ class State:
         for name in ("epoch", "step", "order", "seconds", "history", "best"):
             setattr(self, name, state[name])
         self.best_state = state.get("best_state")
+        dropped = state.get("dropped")
+        self.dropped = None if dropped is None else dropped.to(self.device)
         self.totals.zero_()[:len(state["totals"])] = state["totals"].to(self.device)
         self.teachers.load(state.get("teachers", {"own": None, "digests": []}), self.model)
         if self.average and state.get("average"):
@@ -126,6 +131,12 @@ class State:
     def trimming(self) -> bool:
         """Tell whether clipping and dropping have begun."""
         return self.recipe.begun(self.recipe.trim_from, self.epoch)
+
+    @property
+    def smoothing(self) -> float:
+        """Return the smoothing of the labels in this epoch."""
+        recipe = self.recipe
+        return recipe.smoothing if recipe.begun(recipe.smoothing_from, self.epoch) else 0.0
 
     @contextmanager
     def timed(self) -> Iterator[None]:

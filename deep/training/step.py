@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from deep.attacks.pgd import Attack, Rows, pgd
+from deep.attacks.pgd import Attack, Rows, frozen, pgd
 from deep.data.dataset import Data, as_float, augment, on_device
 from deep.networks.folding import Folded
 from deep.recipe.recipe import Recipe
@@ -15,8 +15,8 @@ from deep.recipe.settings import AttackSettings
 from deep.system.device import seeded
 from deep.system.processes import Alone
 from deep.training.cuda_graph import GraphedGradients
-from deep.training.losses import batch_loss, divergence, label_loss
-from deep.training.state import State
+from deep.training.losses import batch_cas, batch_loss, counted, divergence, dropped_for_good, label_loss
+from deep.training.state import State, seeds
 
 __all__ = ["Training"]
 
@@ -34,12 +34,13 @@ class Training(State):
     """A training: its state, and the step that changes it.
 
     model: the network. network, attacked: what a step's images and what its attack pass through (`prepared`).
-    rows: this process's, of the batch at hand.
+    rows: this process's, of the batch at hand. kept: of its images, those that are not dropped for good; None: all.
     """
 
     def __init__(self, recipe: Recipe, data: Data, device: str | torch.device, world: Alone | None = None) -> None:
         super().__init__(recipe, data, device, world)
         self.rows = Rows(self.generators["attack"], 0, recipe.batch)
+        self.kept: Tensor | None = None
         self.attack = training_attack(recipe, data.box)
         self.step_gradients = self.prepared()
 
@@ -61,9 +62,28 @@ class Training(State):
         return GraphedGradients(self, self.gradients) if self.device.type == "cuda" else self.gradients
 
     def begin_epoch(self) -> None:
-        """Take the epoch's teachers."""
+        """Take the epoch's teachers, and drop images for good once that is due."""
         average = self.begun_average if self.average and self.average.n_averaged > self.step else None
         self.teachers.begin_epoch(self.epoch, self.model, average)
+        recipe = self.recipe
+        if recipe.trim_kind.startswith("fixed") and self.trimming and self.dropped is None:
+            self.dropped = dropped_for_good(self.ranks(), recipe.trim)
+
+    def ranks(self) -> Float[Tensor, "N"]:
+        """Return the order in which images are dropped for good: random, or by loss on attacked, plain images."""
+        recipe, train = self.recipe, self.data.train
+        if recipe.trim_kind == "fixed":
+            generator = torch.Generator().manual_seed(seeds(recipe)["trim"])
+            return torch.rand(len(train), generator=generator).to(self.device)
+        generator, found = torch.Generator(self.device).manual_seed(seeds(recipe)["trim"]), []
+        if self.folded:
+            self.folded.refresh()
+        for begin in range(0, len(train), recipe.batch):
+            x, y = as_float(train.images[begin:begin + recipe.batch]), train.labels[begin:begin + recipe.batch]
+            z = pgd(self.folded or self.model, x, y, self.attack, Rows(generator, 0, len(y)))
+            with frozen(self.model), torch.no_grad():
+                found.append(label_loss(recipe.loss, self.model(z), y))
+        return torch.cat(found)
 
     def batch(self) -> tuple[Images, Labels]:
         """Return this process's rows of the next images (float, augmented) and labels, on the device."""
@@ -74,6 +94,7 @@ class Training(State):
         x, y = train.images[index], train.labels[index]
         if recipe.padding or recipe.flip:
             x = augment(x, self.generators["augmentation"], recipe.padding, recipe.flip)
+        self.kept = None if self.dropped is None else ~self.dropped[index]
         begin, end = self.world.rows(len(y))
         self.rows = Rows(self.generators["attack"], begin, len(y))
         return as_float(x[begin:end]), y[begin:end]
@@ -101,8 +122,8 @@ class Training(State):
         if recipe.method == "trades":
             assert recipe.beta is not None  # as a recipe checks
             clean = self.network(x)
-            return label_loss(recipe.loss, clean, y, recipe.smoothing) + recipe.beta * divergence(logits, clean)
-        losses = label_loss(recipe.loss, logits, y, recipe.smoothing)
+            return label_loss(recipe.loss, clean, y, self.smoothing) + recipe.beta * divergence(logits, clean)
+        losses = label_loss(recipe.loss, logits, y, self.smoothing)
         teachers = self.teachers.active()
         if teachers:
             losses = losses * (1 - sum(share for share, _ in teachers))
@@ -117,13 +138,13 @@ class Training(State):
         recipe = self.recipe
         z = self.adversarial(x, y)
         self.model.train()
-        logits = self.network(z)
+        penalised = bool(recipe.cas_weight) and self.trimming
+        features = self.model.features(z) if penalised else None
+        logits = self.network(z) if features is None else self.model.linear(features)
         losses = self.losses(x, y, z, logits)
-        trim, clip = (recipe.trim, recipe.clip) if self.trimming else (0, None)
-        whole = self.world.gather_rows(losses) if self.world.size > 1 and trim else None
-        loss = batch_loss(losses, clip, trim, recipe.trim_kind, self.generators["trim"], whole, self.rows.begin)
-        if self.world.size > 1 and whole is None:
-            loss = loss * len(y) / self.rows.n
+        loss = self.mean_loss(losses)
+        if features is not None:
+            loss = loss + recipe.cas_weight * batch_cas(features, y, self.model.linear.weight, recipe.cas_centred)
         self.optimiser.zero_grad()
         self.world.backward(loss)
 
@@ -132,6 +153,17 @@ class Training(State):
         bad = torch.where((self.totals[2] == 0) & ~value.isfinite(), self.totals[3] + 1, 0)
         correct = (logits.detach().argmax(1) == y).sum().double()
         self.totals += torch.stack([value * len(y), correct, bad, torch.ones_like(bad)])
+
+    def mean_loss(self, losses: Float[Tensor, "n"]) -> Float[Tensor, ""]:
+        """Return what is descended: these rows' part of the mean over what the batch keeps."""
+        recipe, world = self.recipe, self.world
+        trim, clip, floor = (recipe.trim, recipe.clip, recipe.floor) if self.trimming else (0, None, None)
+        if self.kept is not None:  # dropped for good: the mean over those of the whole batch that are left
+            kept = self.kept[self.rows.begin:self.rows.begin + len(losses)]
+            return (counted(losses, clip, floor) * kept).sum() / self.kept.sum().clamp(min=1)
+        whole = world.gather_rows(losses) if world.size > 1 and trim else None
+        loss = batch_loss(losses, clip, trim, recipe.trim_kind, self.generators["trim"], whole, self.rows.begin, floor)
+        return loss * len(losses) / self.rows.n if world.size > 1 and whole is None else loss
 
     def train_batch(self) -> None:
         """Take one step: augment, attack, descend."""
