@@ -14,10 +14,13 @@ from deep.evaluation.accuracy import evaluation_attack
 from deep.evaluation.cas import cas, class_correlation
 from deep.experiments.campaign import run_task, tasks
 from deep.experiments.predictions import committed, plan_of, read_results
+from deep.networks.folding import Folded
 from deep.runs.folder import RunFolder
 from deep.runs.network import load_network
 from deep.training.loop import load_data
 from tests.support.layouts import cifar10_files, write_tree
+
+pytestmark = pytest.mark.slow
 
 PLAN = """
 [campaign]
@@ -92,14 +95,14 @@ def test_what_is_measured_is_what_it_is_called(campaign):
     data = load_data(recipe, campaign / "images")
     model = load_network(run, data, "last")
     x, y = as_float(data.test.images), data.test.labels
-    z = pgd(model, x, y, evaluation_attack(recipe, data.box, 10), torch.Generator().manual_seed(0))
+    z = pgd(Folded(model), x, y, evaluation_attack(recipe, data.box, 10), torch.Generator().manual_seed(0))
     with torch.no_grad():
         features = [model.features(part) for part in (x, z)]
         right = [(model.linear(part).argmax(1) == y).double().mean().item() for part in features]
     last = result["checkpoints"][-1]
     for name, part, accuracy in zip(("clean_test", "test"), features, right, strict=True):
         value = cas(class_correlation(part, y, model.linear.weight.detach()))
-        assert last[name]["cas"] == pytest.approx(value, abs=1e-3)
+        assert last[name]["cas"] == pytest.approx(value, abs=1e-9)
         assert last[name]["accuracy"] == pytest.approx(accuracy, abs=1e-12)
 
 
@@ -121,7 +124,8 @@ def test_a_task_that_was_stopped_is_taken_up(campaign, monkeypatch, tmp_path):
     """Killed between training and measuring: the run is there, its result is made from it, and is the same."""
     task = next(task for task in tasks(tomllib.loads(PLAN)) if (task.arm, task.seed) == ("old", 0))
     again = run_task(task, campaign / "images", campaign / "runs", tmp_path)
-    assert again == read_results(campaign / "runs" / "campaign")["old"][0]
+    first = read_results(campaign / "runs" / "campaign")["old"][0]
+    assert again | {"commit": None} == first | {"commit": None}  # the code may have been changed since
 
 
 def test_the_committed_plan_without_results(capsys):

@@ -157,5 +157,5 @@ def test_what_would_do_nothing_is_refused(words, sentence):
 
 
 def test_the_penalty_needs_the_whole_batch():
-    with pytest.raises(ValueError, match="cas_weight = 0.1 was given with 2 processes"):
+    with pytest.raises(ValueError, match="was given with 2 processes, but CAS"):
         check_shared(recipe_of("cas_weight=0.1"), 60, 2)
