@@ -14,11 +14,12 @@ from figures.phase import (
     classes as phase_classes,
 )
 from figures.phase import (
-    norm as phase_norm,
-)
-from figures.phase import (
+    decays,
     sigma,
     theorems,
+)
+from figures.phase import (
+    norm as phase_norm,
 )
 from figures.phase import (
     smoothing as phase_smoothing,
@@ -37,6 +38,7 @@ __all__ = ["PICTURES", "atlas"]
 # (title, script, its sentence)
 PICTURES = (("Which theorem holds for which loss", theorems, theorems.finding),
             ("What each loss uses, and what would be best", ratios, ratios.finding),
+            ("Where the penalty turns it", decays, decays.finding),
             ("Attack and noise", sigma, sigma.finding),
             ("Attack and temperature", phase_temperature, phase_temperature.finding),
             ("Attack and smoothing", phase_smoothing, phase_smoothing.finding),

@@ -1,3 +1,3 @@
 """Phase diagrams of the atlas."""
 
-__all__ = ["classes", "norm", "sigma", "smoothing", "temperature", "theorems"]
+__all__ = ["classes", "decays", "norm", "sigma", "smoothing", "temperature", "theorems"]

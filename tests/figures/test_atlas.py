@@ -13,6 +13,9 @@ from figures.phase import (
     classes as phase_classes,
 )
 from figures.phase import (
+    decays as phase_decays,
+)
+from figures.phase import (
     norm,
     smoothing,
 )
@@ -28,6 +31,7 @@ from figures.phase import (
 from figures.style import read_csv, write_csv
 from figures.theory import dynamics, flows, ratios
 from synthmodel import (
+    CrossEntropy,
     Margin,
     Setting,
     WrongClassLSE,
@@ -201,6 +205,25 @@ def test_the_rows_attack_as_they_say(theorems):
                          ("self-distilled cross-entropy", 1)):
         found = phase_theorems.truths(*phase_theorems.LOSSES[name], np.array([0.3]), np.array([0.2]))
         assert found["T3-ratio"].item() == raised
+
+
+def test_where_the_penalty_turns_the_sentences(tmp_path, monkeypatch):
+    """At its own quotient each loss has the best ratio; above r_acc = 1/2 strong decay turns it before 2."""
+    phase_decays.compute(tmp_path, np.array([0.8, 1.0]), (0.1, 10.0))
+    rows = read_csv(tmp_path / "decays.csv")
+    for row in rows:
+        setting, best = Setting(row["k"], 1.0), r_acc(row["k"])
+        margin = solve(setting, Margin(), 0.0, lam_e=1.0, lam_c=row["margin"])
+        soft = solve(setting, CrossEntropy(), 0.0, lam_e=row["decay"], lam_c=row["decay"] * row["cross_entropy"])
+        assert (margin.ratio, soft.ratio) == pytest.approx((best, best), rel=1e-5)
+        assert row["margin"] < 1 < row["cross_entropy"]
+        assert (row["cross_entropy"] < 2) == (row["k"] == 1.0)  # r_acc = .44 and .64
+    assert "both sentences hold on this grid, up to k = 1;" in phase_decays.finding(tmp_path)
+    assert "from k = 1.00 on at lam_e/sigma^2 = 10" in phase_decays.finding(tmp_path)
+    phase_decays.draw(tmp_path)
+    assert (tmp_path / "decays.png").stat().st_size > 10_000
+    monkeypatch.setattr(phase_decays, "r_acc", lambda k: 0.9 * r_acc(k))  # another best ratio, another picture
+    assert phase_decays.turns(1.0, 0.1) > 1.1 * rows[2]["cross_entropy"]
 
 
 def test_a_flipped_theorem_is_seen(monkeypatch):
