@@ -16,7 +16,7 @@ from deep.attacks.pgd import Attack
 from deep.data.dataset import Data, Split, balanced, unused
 from deep.evaluation.accuracy import Outcome, evaluation_attack, measure, robust_loss
 from deep.evaluation.battery import attack_rounds, rounds_of
-from deep.evaluation.cas_intervals import attributions
+from deep.evaluation.cas_intervals import cas_values
 from deep.evaluation.neural_collapse import last_layer, neural_collapse
 from deep.networks.classifier import Classifier
 from deep.networks.folding import Folded
@@ -26,6 +26,7 @@ from deep.runs.network import load_network
 from deep.system.files import commit, write_text
 from deep.system.reading import from_json
 from deep.training.loop import load_data, train
+from deep.training.step import Training
 
 __all__ = ["Task", "measured_run", "result_path", "run_task", "tasks"]
 
@@ -77,21 +78,21 @@ def of_split(outcome: Outcome, model: Classifier, loss: str) -> dict[str, dict[s
     for name, features, right in (("", outcome.features, outcome.robust),
                                   ("clean_", outcome.clean_features, outcome.clean)):
         seen = Outcome(outcome.labels, outcome.clean, right, outcome.clean_features, features)
-        found[name] = (attributions(seen, weight) | neural_collapse(features, outcome.labels, weight, bias)
+        found[name] = (cas_values(seen, weight) | neural_collapse(features, outcome.labels, weight, bias)
                        | last_layer(features, outcome.labels, weight, bias)
                        | {"accuracy": right.double().mean().item(),
                           "robust_loss": robust_loss(seen, model.linear, loss)})
     return found
 
 
-def outcome_of(model: Classifier, split: Split, attack: Attack, progress: Callable[[int], object] | None) -> Outcome:
+def outcome_of(model: Classifier, split: Split, attack: Attack, progress: Callable[[int], None] | None) -> Outcome:
     """Attack a split once, with seed 0, the gradients taken from the folded network where there is one."""
     return measure(model, split, attack, 0, progress=progress,
                    attacked=Folded(model) if Folded.supports(model) else model)
 
 
 def measured_run(run: RunFolder, recipe: Recipe, data: Data, held_out: Split,
-                 progress: Callable[[int], object] | None = None) -> dict[str, Any]:
+                 progress: Callable[[int], None] | None = None) -> dict[str, Any]:
     """What the rules ask of a finished run: its measures along the training, and its accuracies at the end.
 
     held_out: the images that the end is measured on, test images and those that nobody trains on or selects by.
@@ -121,7 +122,7 @@ def measured_run(run: RunFolder, recipe: Recipe, data: Data, held_out: Split,
 
 
 def run_task(task: Task, root: str | Path | None, runs: Path, results: Path,
-             progress: Callable[[Any], object] | None = None) -> dict[str, Any]:
+             progress: Callable[[Training], None] | None = None) -> dict[str, Any]:
     """Train or continue the run of a task, measure it, write its result, and return it; at once if it is written.
 
     root: the folder of the images. ValueError where the trunk has not been trained.
