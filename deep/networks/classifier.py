@@ -1,8 +1,11 @@
 """Networks: each is a `Classifier`, a body of features under one linear layer, with normalisation inside."""
 
+from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from deep.attacks.pgd import frozen
 from deep.networks.convolution import overruns
@@ -24,27 +27,32 @@ class Classifier(nn.Module):
     The gradient in x is contiguous, whatever the body's memory format: outside attacks take `.view`s of it.
     """
 
-    def __init__(self, body, linear, mean, std, *, bf16=False, channels_last=False):
+    mean: Float[Tensor, "1 c 1 1"]
+    std: Float[Tensor, "1 c 1 1"]
+
+    def __init__(self, body: nn.Module, linear: nn.Linear, mean: Sequence[float], std: Sequence[float], *,
+                 bf16: bool = False, channels_last: bool = False) -> None:
         super().__init__()
         self.body, self.linear, self.bf16 = body, linear, bf16
         safe = not any(map(overruns, body.modules()))
         self.memory_format = torch.channels_last if channels_last and safe else torch.contiguous_format
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
-        self.to(memory_format=self.memory_format)
+        self.to(memory_format=self.memory_format)  # type: ignore[call-overload]  # torch's own stub lacks it
 
-    def features(self, x):
+    def features(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """Return what the last layer sees."""
         x = x.flatten(1).view(x.shape)  # the same pixels; on the way back, flattening makes the gradient contiguous
         x = ((x - self.mean) / self.std).contiguous(memory_format=self.memory_format)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
             return self.body(x).to(self.mean.dtype)
 
-    def forward(self, x):
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n K"]:
         return self.linear(self.features(x))
 
 
-def split_last_linear(network, shape, classes):
-    """(body, linear): an outside network's last linear layer, and the network with the identity in its place.
+def split_last_linear(network: nn.Module, shape: tuple[int, ...], classes: int) -> tuple[nn.Module, nn.Linear]:
+    """Return (body, linear): an outside network's last linear layer, and the network with the identity in its place.
 
     The layer is the one whose output the network returns, seen on two random images of `shape` (c, h, w). Raises
     ValueError if there is none, if its scores are not (n, classes), or if linear(body(x)) is not network(x).
@@ -54,7 +62,8 @@ def split_last_linear(network, shape, classes):
     >>> body(torch.zeros(7, 3, 2, 2)).shape, linear
     (torch.Size([7, 5]), Linear(in_features=5, out_features=2, bias=True))
     """
-    x, calls = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0)), []
+    x = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    calls: list[tuple[nn.Linear, Tensor]] = []
     hooks = [module.register_forward_hook(lambda layer, _, scores: calls.append((layer, scores)))
              for module in network.modules() if isinstance(module, nn.Linear)]
     with frozen(network), torch.no_grad():
@@ -79,8 +88,8 @@ def split_last_linear(network, shape, classes):
     return network, last
 
 
-def build(recipe, data, seed):
-    """The network of a recipe for a data set, its weights drawn from `seed`.
+def build(recipe: Any, data: Any, seed: int) -> Classifier:
+    """Build the network of a `Recipe` for a `Data`, which live on floors above, its weights drawn from `seed`.
 
     >>> from deep.recipe.recipe import recipe_named
     >>> from deep.training.loop import load_data

@@ -1,7 +1,10 @@
 """Convolutions of small images as matrix products: what a CPU's convolution kernels do badly in bfloat16."""
 
+from typing import Any
+
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 __all__ = ["Conv2d", "WindowProduct", "conv2d", "overruns", "windows"]
@@ -16,8 +19,8 @@ FEW = 16
 ENOUGH = 16
 
 
-def windows(x, size, stride, padding):
-    """The (n h w, size^2 c) matrix of the windows of x (n, c, h, w) under each output position, row by row."""
+def windows(x: Float[Tensor, "n c h w"], size: int, stride: int, padding: int) -> Float[Tensor, "positions entries"]:
+    """Return the (n h w, size^2 c) matrix of the windows of x under each output position, row by row."""
     n, c = x.shape[:2]
     padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, padding, padding, padding, padding))
     rows, columns = ((side - size) // stride + 1 for side in padded.shape[1:3])
@@ -31,7 +34,8 @@ class WindowProduct(torch.autograd.Function):
     """The convolution of x (n, c, h, w) with a square weight (d, c, k, k), as windows(x) W^T; bias (d,) or None."""
 
     @staticmethod
-    def forward(context, x, weight, bias, stride, padding):
+    def forward(context: Any, x: Float[Tensor, "n c h w"], weight: Float[Tensor, "d c k k"],
+                bias: Float[Tensor, "d"] | None, stride: int, padding: int) -> Float[Tensor, "n d h w"]:
         context.save_for_backward(x, weight)
         context.geometry = stride, padding
         size = weight.shape[2]
@@ -46,7 +50,7 @@ class WindowProduct(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(context, gradient):
+    def backward(context: Any, gradient: Float[Tensor, "n d h w"]) -> tuple[Tensor | None, ...]:
         x, weight = context.saved_tensors
         stride, padding = context.geometry
         d, c, size, _ = weight.shape
@@ -68,8 +72,8 @@ class WindowProduct(torch.autograd.Function):
         return to_x, to_weight, to_bias, None, None
 
 
-def overruns(layer):
-    """Whether the layer is one of torch's whose weight gradient overruns its memory on a CPU in channels_last.
+def overruns(layer: nn.Module) -> bool:
+    """Tell whether the layer is one of torch's whose weight gradient overruns its memory on a CPU in channels_last.
 
     >>> overruns(nn.Conv2d(8, 16, 1, stride=2)), overruns(Conv2d(8, 16, 1, stride=2)), overruns(nn.Conv2d(8, 16, 3, 2))
     (True, False, False)
@@ -78,8 +82,10 @@ def overruns(layer):
             and max(layer.stride) > 1 and layer.in_channels < ENOUGH)
 
 
-def conv2d(x, weight, bias=None, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):
-    """torch's `conv2d`; on a CPU, in bfloat16, for small square images, as a product of matrices.
+def conv2d(x: Float[Tensor, "n c h w"], weight: Float[Tensor, "d c_in k k"], bias: Float[Tensor, "d"] | None = None,
+           stride: tuple[int, ...] = (1, 1), padding: tuple[int, ...] = (0, 0), dilation: tuple[int, ...] = (1, 1),
+           groups: int = 1) -> Float[Tensor, "n d h w"]:
+    """Compute torch's `conv2d`; on a CPU, in bfloat16, for small square images, as a product of matrices.
 
     On a CPU a strided 1x1 convolution of few channels is that of every stride-th pixel, which torch computes soundly.
 
@@ -103,7 +109,7 @@ def conv2d(x, weight, bias=None, stride=(1, 1), padding=(0, 0), dilation=(1, 1),
 class Conv2d(nn.Conv2d):
     """torch's layer, by the `conv2d` above; what autocast does for that of torch, it does itself."""
 
-    def forward(self, x):
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d h w"]:
         weight, bias = self.weight, self.bias
         if self.padding_mode != "zeros" or isinstance(self.padding, str):
             return super().forward(x)

@@ -2,9 +2,12 @@
 
 import math
 from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 __all__ = ["Attention", "DeiT", "load_published", "resized_kernel", "resized_positions"]
@@ -16,13 +19,13 @@ class Attention(nn.Module):
     x: (n, tokens, width). q, k, v: the three parts of qkv(x), each cut into `heads` pieces of d channels.
     """
 
-    def __init__(self, width, heads):
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, x):
+    def forward(self, x: Float[Tensor, "n tokens width"]) -> Float[Tensor, "n tokens width"]:
         n, tokens, width = x.shape
         q, k, v = self.qkv(x).view(n, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(q, k, v)
@@ -32,7 +35,7 @@ class Attention(nn.Module):
 class Block(nn.Module):
     """x + attn(norm1(x)), then x + mlp(norm2(x)): normalisation comes first, the hidden layer is 4 times as wide."""
 
-    def __init__(self, width, heads):
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=1e-6)
         self.attn = Attention(width, heads)
@@ -40,7 +43,7 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(OrderedDict(fc1=nn.Linear(width, 4 * width), act=nn.GELU(),
                                              fc2=nn.Linear(4 * width, width)))
 
-    def forward(self, x):
+    def forward(self, x: Float[Tensor, "n tokens width"]) -> Float[Tensor, "n tokens width"]:
         x = x + self.attn(self.norm1(x))
         return x + self.mlp(self.norm2(x))
 
@@ -57,7 +60,8 @@ class DeiT(nn.Module):
     torch.Size([2, 8])
     """
 
-    def __init__(self, shape, width=192, depth=12, heads=3, patch=4):
+    def __init__(self, shape: tuple[int, ...], width: int = 192, depth: int = 12, heads: int = 3,
+                 patch: int = 4) -> None:
         super().__init__()
         channels, *size = shape
         if any(side % patch for side in size):
@@ -78,19 +82,20 @@ class DeiT(nn.Module):
             if isinstance(module, nn.Linear):
                 draw_truncated(module)
 
-    def forward(self, x):
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n width"]:
         patches = self.patch_embed(x).flatten(2).transpose(1, 2)
         tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), patches], 1) + self.pos_embed
         return self.norm(self.blocks(tokens)[:, 0])
 
 
-def draw_truncated(linear):
+def draw_truncated(linear: nn.Linear) -> None:
+    """Draw the weights from a truncated normal law of deviation .02, and set the biases to 0."""
     nn.init.trunc_normal_(linear.weight, std=0.02)
     nn.init.zeros_(linear.bias)
 
 
-def resized_kernel(kernel, patch):
-    """kernel (d, c, P, P) -> (d, c, patch, patch) with sum kernel' x = sum kernel (x enlarged bilinearly to P x P).
+def resized_kernel(kernel: Float[Tensor, "d c P P"], patch: int) -> Float[Tensor, "d c patch patch"]:
+    """Return kernel' with sum kernel' x = sum kernel (x enlarged bilinearly to P x P).
 
     So the tokens of small images are those the published network sees on each patch enlarged: exact, not a fit.
 
@@ -102,8 +107,8 @@ def resized_kernel(kernel, patch):
     return torch.einsum("pij,dcij->dcp", enlarged, kernel.float()).unflatten(2, (patch, patch))
 
 
-def resized_positions(table, grid):
-    """Positions (1, 1 + s^2, d) of a square grid -> (1, 1 + h w, d) for grid = (h, w), bicubic (DeiT's fine-tuning).
+def resized_positions(table: Float[Tensor, "1 tokens d"], grid: Sequence[int]) -> Float[Tensor, "1 resized d"]:
+    """Return the positions of a square grid, 1 + s^2, for grid = (h, w), 1 + h w: bicubic (DeiT's fine-tuning).
 
     The class token's row comes first and stays.
 
@@ -116,8 +121,8 @@ def resized_positions(table, grid):
     return torch.cat([table[:, :1].float(), resized.flatten(2).transpose(1, 2)], 1)
 
 
-def published_state(path):
-    """The tensors of a state dict, bare or under "model" as DeiT publishes it; nothing else is ever unpickled."""
+def published_state(path: str | Path) -> dict[str, Tensor]:
+    """Return the tensors of a state dict, bare or under "model" as DeiT publishes it; unpickle nothing else."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch reports damage with half a dozen exception types
@@ -134,7 +139,7 @@ def published_state(path):
     return dict(state)
 
 
-def load_published(body, linear, path):
+def load_published(body: DeiT, linear: nn.Linear, path: str | Path) -> None:
     """Load a published DeiT (keys as in timm: cls_token, ..., head.bias) into `body` and its last layer `linear`.
 
     The position table and the patches' kernel are resized to the body's; the head is taken over if it has as many

@@ -3,10 +3,16 @@
 torch is imported only when a network is built, so that recipes are read and refused without it.
 """
 
+from __future__ import annotations
+
 import math
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = ["NETWORKS", "Network", "register"]
 
@@ -15,17 +21,18 @@ __all__ = ["NETWORKS", "Network", "register"]
 class Network:
     """build(recipe, shape, classes) -> network; needs: the fields of SIZES it reads; pretrained: if it reads that."""
 
-    build: Any
+    build: Callable[[Any, tuple[int, ...], int], nn.Module | tuple[nn.Module, nn.Linear]]
     needs: tuple[str, ...]
     pretrained: bool
 
 
-NETWORKS = {}
+Builder = TypeVar("Builder", bound=Callable[..., Any])
+NETWORKS: dict[str, Network] = {}
 SIZES = ("width", "depth", "patch_size")  # fields of a recipe: set exactly for the networks that need them
 
 
-def register(name, needs=("width",), pretrained=False):
-    """A decorator: a recipe's `model=name` is what the function below it builds.
+def register(name: str, needs: Iterable[str] = ("width",), pretrained: bool = False) -> Callable[[Builder], Builder]:
+    """Return a decorator: a recipe's `model=name` is what the function below it builds.
 
     The function gets the recipe, the images' shape (c, h, w) and the number of classes K. It returns any nn.Module
     that maps (n, c, h, w) to the (n, K) scores of a last nn.Linear, or the pair (body, that layer). Pixels arrive
@@ -51,14 +58,15 @@ def register(name, needs=("width",), pretrained=False):
         raise ValueError(f"needs = {needs} was given for the network {name}, but a network's sizes are "
                          f"{', '.join(SIZES)}: write a tuple of some of them.")
 
-    def enter(build):
+    def enter(build: Builder) -> Builder:
         NETWORKS[name] = Network(build, tuple(needs), pretrained)
         return build
     return enter
 
 
 @register("preactresnet18")
-def preactresnet18(recipe, shape, classes):
+def preactresnet18(recipe: Any, shape: tuple[int, ...], classes: int) -> tuple[nn.Module, nn.Linear]:
+    """Build the paper's network."""
     from torch import nn
 
     from deep.networks.resnet import PreActResNet18
@@ -66,7 +74,8 @@ def preactresnet18(recipe, shape, classes):
 
 
 @register("resnet18")
-def resnet18(recipe, shape, classes):
+def resnet18(recipe: Any, shape: tuple[int, ...], classes: int) -> tuple[nn.Module, nn.Linear]:
+    """Build a ResNet-18 for small images."""
     from torch import nn
 
     from deep.networks.resnet import ResNet18
@@ -74,8 +83,8 @@ def resnet18(recipe, shape, classes):
 
 
 @register("wideresnet", needs=("width", "depth"))
-def wideresnet(recipe, shape, classes):
-    """WRN-28-10 has depth 28 and width 160 = 16 x 10."""
+def wideresnet(recipe: Any, shape: tuple[int, ...], classes: int) -> tuple[nn.Module, nn.Linear]:
+    """Build a WideResNet; WRN-28-10 has depth 28 and width 160 = 16 x 10."""
     from torch import nn
 
     from deep.networks.resnet import WideResNet
@@ -85,8 +94,11 @@ def wideresnet(recipe, shape, classes):
 
 
 @register("deit", needs=("width", "depth", "patch_size"), pretrained=True)
-def deit(recipe, shape, classes):
-    """DeiT-Ti has width 192 and depth 12. A head for every 64 channels, as in all published sizes; below 64 one."""
+def deit(recipe: Any, shape: tuple[int, ...], classes: int) -> tuple[nn.Module, nn.Linear]:
+    """Build a DeiT; DeiT-Ti has width 192 and depth 12.
+
+    A head for every 64 channels, as in all published sizes; below 64 one.
+    """
     from torch import nn
 
     from deep.networks.deit import DeiT, draw_truncated, load_published
@@ -99,14 +111,15 @@ def deit(recipe, shape, classes):
 
 
 @register("linear", needs=())
-def linear(recipe, shape, classes):
+def linear(recipe: Any, shape: tuple[int, ...], classes: int) -> tuple[nn.Module, nn.Linear]:
+    """Build f(x) = W x."""
     from torch import nn
     return nn.Flatten(), nn.Linear(math.prod(shape), classes, bias=False)
 
 
 @register("cnn")
-def cnn(recipe, shape, classes):
-    """Two convolutions without biases: homogeneous, so that a fixed weight norm fixes its scale (`radius`)."""
+def cnn(recipe: Any, shape: tuple[int, ...], classes: int) -> tuple[nn.Module, nn.Linear]:
+    """Build two convolutions without biases: homogeneous, so that a fixed weight norm fixes its scale (`radius`)."""
     from torch import nn
     (channels, height, width), c = shape, recipe.width
     body = nn.Sequential(nn.Conv2d(channels, c, 3, 1, 1, bias=False), nn.ReLU(),

@@ -1,8 +1,10 @@
 """Residual networks for small images: bodies that map (n, c, h, w) to (n, d) features, without the last layer."""
 
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deep.networks.convolution import Conv2d
@@ -13,7 +15,7 @@ __all__ = ["PreActBlock", "PreActResNet18", "ResNet18", "ResNetBlock", "WideResN
 class PreActBlock(nn.Module):
     """Pre-activation block (He et al. 2016, "Identity mappings"): the shortcut is taken after the first BN-ReLU."""
 
-    def __init__(self, inputs, outputs, stride):
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(inputs)
         self.conv1 = Conv2d(inputs, outputs, 3, stride, 1, bias=False)
@@ -22,7 +24,7 @@ class PreActBlock(nn.Module):
         changes_shape = stride != 1 or inputs != outputs
         self.shortcut = Conv2d(inputs, outputs, 1, stride, bias=False) if changes_shape else None
 
-    def forward(self, x):
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d rows columns"]:
         out = F.relu(self.bn1(x))
         shortcut = self.shortcut(out) if self.shortcut is not None else x
         return self.conv2(F.relu(self.bn2(self.conv1(out)))) + shortcut
@@ -31,7 +33,7 @@ class PreActBlock(nn.Module):
 class ResNetBlock(nn.Module):
     """Basic block (He et al. 2016, "Deep residual learning"): relu(shortcut + BN-conv-relu-BN-conv), top down."""
 
-    def __init__(self, inputs, outputs, stride):
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.conv1 = Conv2d(inputs, outputs, 3, stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(outputs)
@@ -41,28 +43,29 @@ class ResNetBlock(nn.Module):
         self.shortcut = nn.Sequential(Conv2d(inputs, outputs, 1, stride, bias=False),
                                       nn.BatchNorm2d(outputs)) if changes_shape else None
 
-    def forward(self, x):
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d rows columns"]:
         shortcut = self.shortcut(x) if self.shortcut is not None else x
         return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))) + shortcut)
 
 
-def stages(block, widths, blocks):
-    """`blocks` blocks for each pair of neighbouring widths; every stage but the first halves the image."""
-    layers = []
+def stages(block: Callable[[int, int, int], nn.Module], widths: Sequence[int], blocks: int) -> list[nn.Module]:
+    """Return `blocks` blocks for each pair of neighbouring widths; every stage but the first halves the image."""
+    layers: list[nn.Module] = []
     for stage, (inputs, outputs) in enumerate(pairwise(widths)):
         layers += [block(inputs, outputs, 1 if stage == 0 else 2),
                    *(block(outputs, outputs, 1) for _ in range(blocks - 1))]
     return layers
 
 
-def draw_kaiming(network):
-    """Convolution weights ~ N(0, 2/(k^2 outputs)) (He et al. 2015): a ReLU network keeps the gradients' variance."""
+def draw_kaiming(network: nn.Module) -> None:
+    """Draw convolutions from N(0, 2/(k^2 outputs)) (He et al. 2015): a ReLU network keeps a gradient's variance."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
-def mean_over_pixels():
+def mean_over_pixels() -> list[nn.Module]:
+    """Return the layers that take the mean over pixels."""
     return [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
 
 
@@ -77,7 +80,7 @@ class PreActResNet18(nn.Sequential):
     torch.Size([2, 32])
     """
 
-    def __init__(self, width=64, channels=3):
+    def __init__(self, width: int = 64, channels: int = 3) -> None:
         # The blocks draw their weights before the first convolution, as they did for every run there is.
         blocks = stages(PreActBlock, [width, width, 2 * width, 4 * width, 8 * width], 2)
         super().__init__(Conv2d(channels, width, 3, 1, 1, bias=False), *blocks, nn.BatchNorm2d(8 * width),
@@ -95,7 +98,7 @@ class ResNet18(nn.Sequential):
     torch.Size([2, 32])
     """
 
-    def __init__(self, width=64, channels=3):
+    def __init__(self, width: int = 64, channels: int = 3) -> None:
         widths = [width, width, 2 * width, 4 * width, 8 * width]
         super().__init__(Conv2d(channels, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
                          *stages(ResNetBlock, widths, 2), *mean_over_pixels())
@@ -113,7 +116,7 @@ class WideResNet(nn.Sequential):
     torch.Size([2, 32])
     """
 
-    def __init__(self, depth=28, width=160, channels=3):
+    def __init__(self, depth: int = 28, width: int = 160, channels: int = 3) -> None:
         blocks, rest = divmod(depth - 4, 6)
         if rest or blocks < 1:
             raise ValueError(f"depth = {depth} was given, but a wideresnet has 6 b + 4 layers for a whole b >= 1: "

@@ -19,6 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 __all__ = ["Alone", "Lost", "Processes", "SyncedBatchNorm", "joined", "synced", "usable"]
 
 T = TypeVar("T")
+M = TypeVar("M", bound=nn.Module)
 
 PATIENCE = timedelta(minutes=10)  # for a process that neither answers nor has ended, as behind a broken network
 
@@ -179,7 +180,7 @@ class SyncedBatchNorm(nn.BatchNorm2d):
         return torch.addcmul(self.bias.view(1, -1, 1, 1), centred, scale.view(1, -1, 1, 1)).to(x.dtype)
 
 
-def synced(model: nn.Module, device: torch.device) -> nn.Module:
+def synced(model: M, device: torch.device) -> M:
     """Return the model with every batch norm over all processes: torch's on a GPU, `SyncedBatchNorm` on a CPU.
 
     >>> list(synced(nn.Sequential(nn.BatchNorm2d(2)), torch.device("cpu")).children())
