@@ -174,7 +174,7 @@ def t3_ce_unequal(b="1/10000", steep="1/1000000"):
     for k, noise, lam, which, smoothing, guesses in (
             ("6.3766", "0.12699", "3.262e-5", 1, b, (("0.95464978", "1.11955451"), ("0.30696210", "1.24528749"))),
             ("12.579", "2.7345", "1.251e-6", 0, steep, (("0.87660984", "0.60397330"), ("0.96103119", "0.23142687")))):
-        low, high = (minimiser(CrossEntropy(Fraction(k), Fraction(share), Fraction(noise)), guess, Fraction(lam))
+        low, high = (minimiser(CrossEntropy(Fraction(k), Fraction(share), noise=Fraction(noise)), guess, Fraction(lam))
                      for share, guess in zip((0, smoothing), guesses, strict=True))
         margins += [*low, *high, high[which] - low[which]]
         if which:

@@ -11,7 +11,7 @@ Noise has deviation 1: e, c_2, c_3 ~ N(k, 1), k = d/sigma, and p_1 is the softma
 
 import math
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from flint import acb, arb, arb_series, ctx, fmpq
@@ -166,7 +166,8 @@ class CrossEntropy:
 
     k: Fraction
     b: Fraction = Fraction(0)
-    noise: Fraction = Fraction(1)  # sigma_C/sigma_E: then k = d/sigma_E, and w is in units of 1/sigma_E
+    # sigma_C/sigma_E: then k = d/sigma_E, and w is in units of 1/sigma_E
+    noise: Fraction = field(default=Fraction(1), kw_only=True)
 
     def shape(self, w):
         w1, w2 = w[0], number(self.noise) * w[1]
