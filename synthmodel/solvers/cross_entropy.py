@@ -1,7 +1,7 @@
 """The softmax losses under the monotone attack, minimised by damped Newton: cross-entropy and distillation.
 
 Everything is computed in units of the noise (THEORY.md, section 0): v = (sigma_e w1, sigma_c w2). Three classes with
-normal noise are integrated over a plane (`plane`), everything else over a line (`gumbel`).
+normal noise are integrated over a plane (`plane_integrals`), everything else over a line (`line_integrals`).
 """
 
 from math import inf
@@ -125,7 +125,8 @@ def solve_cross_entropy(setting, loss, eps, lam, lam_c=None):
     """Minimise R(w) = E loss(x + delta*) + (lam w1^2 + lam_c w2^2)/2 for CrossEntropy(b) or Distillation(teacher).
 
     The loss is log(1 + sum_j e^{-m_j}) + sum_j t_j m_j, with robust margins m_j under the monotone attack delta*
-    (claims A1, S1; forms: `plane`, `gumbel`), t_j = b/n for a smoothed label, the teacher's softmax otherwise.
+    (claims A1, S1; computed by `plane_integrals` or `line_integrals`), t_j = b/n for a smoothed label, the teacher's
+    softmax otherwise.
     setting: any with norm inf (design B: normal noise).  eps: attack strength >= 0, units of a feature.
     lam: weight decay > 0; a weight has the units of 1/feature.  lam_c: that of w2, where it is not lam. Arrays
     broadcast.
