@@ -43,6 +43,8 @@ class Lock:
     That is flock's. Where a file system has none, a lock file `PATH.soft` of the library filelock serves, which names
     its process and machine: a dead process of this machine is noticed, one that died on another machine is not, and
     then the file must be removed by hand. A sentence on standard error says so.
+
+    filelock's own FileLock is not used: it falls back on ENOSYS alone, and cannot say whether somebody holds a lock.
     """
 
     def __init__(self, path: str | Path) -> None:
