@@ -1,5 +1,6 @@
 """Several processes train what one trains: the same losses, and no hang when one of them dies."""
 
+import copy
 import json
 import os
 import signal
@@ -140,6 +141,23 @@ def test_synced_batch_norm_is_batch_norm(world_of_one):
         seen.append([z.grad, layer.weight.grad, layer.bias.grad, layer.running_mean, layer.running_var, layer(x)])
     for ours, theirs in zip(*seen, strict=True):
         assert torch.allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_a_weight_that_the_loss_does_not_use_keeps_no_gradient_and_stops_nothing(world_of_one):
+    """Step after step the gradients are those of the plain network, also where its images pass through it twice."""
+    plain = nn.Linear(3, 2).double()
+    plain.spare = nn.Parameter(torch.ones(4))
+    other = copy.deepcopy(plain)
+    world = Processes()
+    network = world.parallel(other)
+    assert network.module is other  # what an attack goes through
+    for step in range(3):
+        x = torch.randn(5, 3, dtype=torch.float64)
+        for model, run, backward in ((plain, plain, Alone().backward), (other, network, world.backward)):
+            model.zero_grad()
+            backward((run(x) * run(x + step)).sum())
+        assert torch.equal(other.weight.grad, plain.weight.grad) and torch.equal(other.bias.grad, plain.bias.grad)
+        assert other.spare.grad is None
 
 
 def process_of_rank(rank, parent):
