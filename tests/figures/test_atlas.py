@@ -195,6 +195,7 @@ def test_where_the_theorems_hold(theorems):
             assert row["N2"] == (row["eps"] < eps0(Setting(1.0, row["sigma"])))
 
 
+@pytest.mark.slow
 def test_the_rows_attack_as_they_say(theorems):
     """T3-target: under the exact attack alone w1 dies at mu (1-b)/(2-b); the exact attack alone can raise r (T3-CE)."""
     early = (1 - phase_theorems.B) / (2 - phase_theorems.B)
@@ -303,6 +304,7 @@ def test_light_tails_lose_little_and_a_heavy_one_points(flow_table):
                 np.testing.assert_allclose(points[1:], 100 * np.array(best), atol=2e-3)
 
 
+@pytest.mark.slow
 def test_the_softmax_flow_undershoots_its_ratio_and_no_weight_overshoots(flow_table):
     data = flows.columns(flow_table)
     swings = {case: flows.swing(data["ratio/limit", case][1]) for case in flows.RATE_LOOKS}
@@ -315,6 +317,7 @@ def test_the_softmax_flow_undershoots_its_ratio_and_no_weight_overshoots(flow_ta
     assert flows.swing(np.array([1.2, 0.9, 1.1])) == pytest.approx((10, 10))
 
 
+@pytest.mark.slow
 def test_rarer_outliers_come_nearer_to_the_l1_limit(flow_table):
     data = flows.columns(flow_table)
     _, limit = data["w2 with outliers", "limit"]
@@ -323,6 +326,7 @@ def test_rarer_outliers_come_nearer_to_the_l1_limit(flow_table):
     assert gaps[0] > 3 * gaps[1] > 0
 
 
+@pytest.mark.slow
 def test_the_sentences_of_the_flows_are_made_of_their_tables(flow_table, tmp_path, monkeypatch):
     said = flows.finding(flow_table)
     rows = read_csv(flow_table / "flows.csv")

@@ -16,6 +16,7 @@ from synthmodel.samples.learning_curve import chance_used
 from tests.conftest import assert_draws
 
 
+@pytest.mark.slow
 def test_the_learning_curve(tmp_path, pictures, monkeypatch):
     monkeypatch.setattr(learning_curve, "SIZES", {0.2: "black", 0.4: "red"})
     monkeypatch.setattr(learning_curve, "EXAMPLES", [1, 5, 20, 100])
@@ -76,6 +77,7 @@ def test_a_short_experiment():
     assert network.main(["a", "b"]) == 2
 
 
+@pytest.mark.slow
 def test_the_committed_data_and_what_was_expected(tmp_path, pictures):
     """The references are the library's; what the theory and the predictions' outcome say of the data is so."""
     data = json.loads(network.DATA.read_text())

@@ -162,6 +162,7 @@ def test_a_small_report(tmp_path, monkeypatch, capsys):
     assert json.loads((tmp_path / "provenance.json").read_text())["command"] == "synthmodel report"
 
 
+@pytest.mark.slow
 def test_the_planted_picture_shows_every_network_and_curve(tmp_path, pictures):
     """The committed tables: each panel's curve, and mean and range over seeds at each eps, linear left of the CNN."""
     for name in ("planted.csv", "planted-theory.csv"):

@@ -28,6 +28,7 @@ def called(monkeypatch, name, target, attribute):
     return count[0]
 
 
+@pytest.mark.slow
 def test_each_part_is_gone(monkeypatch):
     import deep.networks.folding as folded
     from deep.networks.convolution import WindowProduct

@@ -6,6 +6,7 @@ from itertools import chain, combinations
 from operator import gt, sub
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 from scipy.special import ndtr
 
@@ -47,6 +48,7 @@ def by_patterns(rows, chances, priors, pick=max):
     return 1 - right
 
 
+@pytest.mark.slow
 @property_of("B1", examples=60, model=finite_models())
 def test_bayes_of_all_classifiers(model, *, reach=2, pick=max):
     """The best of all classifiers, by integer programming over the conflicts of inputs, has the error of B1."""
@@ -82,6 +84,7 @@ def test_bayes_of_a_sharing(classes, q, data, *, least=0):
 SMALL = between(-2, 3)
 
 
+@pytest.mark.slow
 @property_of("G-share", examples=60, rows=st.lists(st.lists(st.integers(0, 1), min_size=3, max_size=3), min_size=3,
                                                    max_size=3), x=st.lists(SMALL, min_size=4, max_size=4),
              w=st.tuples(between(0, 2), between(0, 2)), eps=between(0, 1))

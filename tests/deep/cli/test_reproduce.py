@@ -139,6 +139,7 @@ def test_each_number_is_that_of_the_checkpoint_it_names(stages, images, capsys):
     assert sum("contradicted" in line or "holds in" in line or "decides" in line for line in lines) == 4
 
 
+@pytest.mark.slow
 def test_the_report_lies_beside_the_runs(stages, images, capsys):
     report = json_of(capsys, "stages", images, stages, seeds=2)
     assert json.loads(next(stages.glob("reproduce-stages-cpu-changed-*.json")).read_text()) == report
@@ -376,6 +377,7 @@ def test_an_image_folder_stands_in_for_cifar10_under_its_own_name(tmp_path, caps
     assert next((tmp_path / "out").glob("folder-preactresnet18-*")).is_dir()
 
 
+@pytest.mark.slow
 def test_a_run_of_other_images_is_not_measured_on_these(stages, tmp_path, capsys):
     shutil.copytree(stages, tmp_path / "out")
     files = cifar10_files(20)

@@ -441,6 +441,7 @@ def command(capsys, *words):
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_the_command(trained, capsys):
     path = str(trained.path)
     words = [path, "--checkpoint", "last", "--limit", "150"]
@@ -525,6 +526,7 @@ class Attacks:
 BATTERY = ["--checkpoint", "last", "--limit", "40", "--attacks", "pgd2,apgd-ce3,apgd-t2"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_battery_goes_on_after_its_last_attack(trained, tmp_path, monkeypatch, capsys):
     run, attacks = shutil.copytree(trained.path, tmp_path / "run"), Attacks(monkeypatch)
     whole = command(capsys, str(run), *BATTERY)

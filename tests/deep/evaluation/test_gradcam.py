@@ -438,6 +438,7 @@ def test_command(run, tmp_path, capsys):
         assert checkpoint["mean"]["share"] == pytest.approx(sum(shares) / 3)
 
 
+@pytest.mark.slow
 def test_command_by_default_and_on_clean_inputs(run, capsys):
     words = ["saliency", str(run.path), "--limit", "30", "--inputs", "clean", "--per-class", "1"]
     assert main([*words, "--checkpoint", "last"]) == 0

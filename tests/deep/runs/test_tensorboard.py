@@ -60,6 +60,7 @@ def test_a_training_is_mirrored_and_not_changed(plain, tmp_path):
     assert_same_weights(run, plain)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_one_point_an_epoch(plain, tmp_path):
     """Also when it was first mirrored, then not, then again, and when a crash took an epoch back."""
     trained(tmp_path, "--tensorboard", "--stop-after", "2")

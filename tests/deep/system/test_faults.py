@@ -277,6 +277,7 @@ def test_a_damaged_checkpoint_costs_an_epoch_at_most(undisturbed, third, tmp_pat
     assert noticed == 20 if how == "cut" else noticed >= 15  # zeros between the tensors mean nothing
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_takes_no_good_one_from_its_place(undisturbed, third, tmp_path):
     """Going on from previous.pt, the next checkpoint replaces the damaged last.pt; so does a complete next.pt."""
     half = {"last.pt": third["last.pt"][:len(third["last.pt"]) // 2]}

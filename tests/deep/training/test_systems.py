@@ -276,6 +276,7 @@ def test_the_running_average_teaches_once_it_has_begun():
         close(hand.training.average.module.linear.weight.double(), average)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ema", "swa"])
 def test_averages_of_weights(tmp_path, kind):
     seen = []
@@ -465,6 +466,7 @@ def test_the_recipe_of_fast_adversarial_training():
     assert fast.step == Fraction(5, 4) * fast.eps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["cyclic", "cosine", "steps"])
 def test_the_learning_rates_of_the_steps(tmp_path, schedule):
     rates = []
