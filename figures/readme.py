@@ -67,8 +67,10 @@ def filled(text: str) -> str:
     """`text` with what stands between <!-- NAME --> and <!-- end NAME --> made anew; ValueError without the marks."""
     with open(DATA.with_name("statements.csv"), newline="") as file:  # synthmodel table --csv
         statements = markdown(list(csv.DictReader(file)))
-    tables = {"claims": claims_table(), "statements": statements, "speed": speed(), "parts": parts(),
-              "arithmetic": arithmetic()} | {
+    with open(DATA.with_name("readings.csv"), newline="") as file:  # synthmodel table --readings --csv
+        readings = markdown(list(csv.DictReader(file)))
+    tables = {"claims": claims_table(), "statements": statements, "readings": readings, "speed": speed(),
+              "parts": parts(), "arithmetic": arithmetic()} | {
         name: markdown(summary(DATA.with_name(f"{name}.json"))) for name in ("cifar10", "cifar10-crops")}
     text = re.sub(r"take [\d.]+ % of the training's time", "take {:.1f} % of the training's time".format(
         100 * read("bench-16-pgd10")["evaluation_share"]), text)

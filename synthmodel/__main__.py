@@ -73,6 +73,8 @@ def parser() -> OneSentenceParser:
     form.add_argument("--json", action="store_true", help="print JSON")
     command("verify", [], "every claim with its status and how near it came to failing")
     stated = command("table", [], "what each statement becomes for each loss and attack", output=None)
+    stated.add_argument("--readings", action="store_true", help="instead: Theorems 1 to 3 in other readings of loss, "
+                        "penalty and attack (about a minute)")
     form = stated.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="print CSV")
     form.add_argument("--json", action="store_true", help="print JSON")
@@ -143,6 +145,15 @@ def print_table(rows: list[dict[str, Any]]) -> None:
             print(f"  {name:32} {cell}")
 
 
+def print_readings(rows: list[dict[str, Any]]) -> None:
+    """One block a reading, one line a theorem."""
+    for row in rows:
+        print(f"\n{row['reading']} (claim {row['claim']})")
+        for name in ("Theorem 1", "Theorem 2", "Theorem 3", "w2/w1"):
+            if row[name]:
+                print(f"  {name:12} {row[name]}")
+
+
 def print_open() -> None:
     from synthmodel.claims.registry import OPEN
     print("\nopen:")
@@ -201,7 +212,7 @@ def run(options: argparse.Namespace) -> int:
         print_table(COMMANDS["table"](options))
         print_open()
     elif options.command == "table":
-        print_table(result)
+        (print_readings if options.readings else print_table)(result)
     elif options.command == "derive":
         print(result["latex" if options.latex else "text"])
     elif options.command == "bench":

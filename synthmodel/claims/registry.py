@@ -234,6 +234,26 @@ CLAIMS = (
           "above 2 eps: a chance near Phi(2 sqrt(N) (eps0 - eps)/(sigma sqrt(1 - 1/pi))), exactly an integral of the "
           "N-th power of 2 exp(s^2/2) Phi(-s/sqrt(2)); w2/w1 is the same at every time of training", "symbolic",
           "w >= 0; equal normal noise; examples independent"),
+    # Section 11: other readings of loss, penalty and attack
+    Claim("R-sum", "new", "The sum over the wrong classes of phi(m_j) has no threshold before mu/2: w1 = w2, and "
+          "both die there", "symbolic", "phi as in U1; equal means and noises for w1 = w2 (else w2 dies at mu_C/2)"),
+    Claim("R-constraint", "new", "In place of the penalty, |w| = 1 has T1's and T3's eps0, eps1 and ratio, and w1 "
+          "lives beyond mu/2; on w1 + w2 = 1, w2 = 0 for every eps and b; in max(w1, w2) <= 1, w2 is 1 up to eps0 "
+          "or eps1, then 0, so that smoothing raises it between the two only", "symbolic", "margin loss; 0 <= b < 1"),
+    Claim("R-labels", "new", "Smoothing as sum_y q_y l_y of the margin losses: w2 dies where (1-b)(k - 1/sqrt(pi)) "
+          "= b k Phi(k), below eps0 and before w1, so that Theorem 3 fails", "symbolic", "delta*; w >= 0; 0 < b < "
+          "1/2"),
+    Claim("R-scores", "new", "For the loss f_j + f_k - f_i, w2 = 0 for every eps, and w1 dies at mu/3", "symbolic"),
+    Claim("R-active", "new", "If the attack moves the active features only, every threshold doubles: eps0 = mu - "
+          "sigma/sqrt(pi), eps1 = mu - (1-b) sigma/sqrt(pi), and w1 dies at mu", "symbolic", "margin loss; smoothed "
+          "or not"),
+    Claim("R-01", "new", "0-1 loss has w2 > 0 iff eps < eps0, at the ratio r_acc, and smoothing its labels changes "
+          "nothing", "symbolic", "eps < mu/2; 0 <= b < 2/3; delta*"),
+    Claim("R-squares", "new", "(1 - min_j m_j)^2 has the threshold eps0 under delta*, one below eps0 under its "
+          "exact attack; squared loss on one-hot labels has w2 = 0 between the roots of 2 eps^2 - mu eps + sigma^2 "
+          "+ lam/2 only", "symbolic", "w >= 0; b = 0; delta* for the second"),
+    Claim("R-TRADES", "new", "TRADES of the margin loss has eps0/beta for eps0; with cross-entropy and KL no weight "
+          "dies at w = 0 for any eps, and w2 > 0 in every case tried", "symbolic", "beta > 0; that w2 > 0: tested"),
 )
 
 # What nobody has proved or refuted yet, as far as we know.

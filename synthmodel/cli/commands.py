@@ -172,6 +172,9 @@ def run_certify(options):
 
 
 def run_table(options):
+    if options is not None and getattr(options, "readings", False):
+        from synthmodel.claims.reading_table import reading_table
+        return reading_table()
     from synthmodel.claims.statement_table import LOSSES, table
     return [{"statement": statement} | {name: row.get(name, row.get("any loss", "")) for name in LOSSES}
             for statement, row in table().items()]

@@ -7,6 +7,7 @@ from synthmodel.claims.checks import (
     exact_attack,
     flows,
     general,
+    readings,
     samples,
     softmax,
     theorems,
@@ -16,4 +17,5 @@ from synthmodel.claims.checks import (
 __all__ = ["CHECKS"]
 
 CHECKS = {**theorems.CHECKS, **softmax.CHECKS, **general.CHECKS, **flows.CHECKS, **cas.CHECKS,
-          **samples.CHECKS, **exact_attack.CHECKS, **bayes.CHECKS, **universal.CHECKS, **decays.CHECKS}
+          **samples.CHECKS, **exact_attack.CHECKS, **bayes.CHECKS, **universal.CHECKS, **decays.CHECKS,
+          **readings.CHECKS}

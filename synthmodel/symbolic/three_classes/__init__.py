@@ -4,9 +4,10 @@ from synthmodel.symbolic.three_classes import (
     best_ratio,
     joint_accuracy,
     margin_loss,
+    readings,
     unequal_noise,
     universal,
     worst_attack,
 )
 
-__all__ = ["best_ratio", "joint_accuracy", "margin_loss", "unequal_noise", "universal", "worst_attack"]
+__all__ = ["best_ratio", "joint_accuracy", "margin_loss", "readings", "unequal_noise", "universal", "worst_attack"]
