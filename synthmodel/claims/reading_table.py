@@ -5,14 +5,17 @@ setting: the weight lives just below and is dead just above. All rows take about
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from synthmodel.accuracy.three_classes import joint_slope, pairwise_accuracy, r_acc
+from synthmodel.claims.readings import BETA, READINGS, labels_threshold
 from synthmodel.claims.statement_table import cell
-from synthmodel.solvers.readings import BETA, READINGS, labels_threshold
 
 __all__ = ["reading_table"]
+
+Weights = Callable[..., tuple[float, float]]
 
 B, NEAR = 0.2, 1e-4
 SIGMAS, LAMS = (0.1, 0.25, 1.0), (1e-4, 0.5)
@@ -34,9 +37,9 @@ NAMED = {  # a threshold -> its value at mu = 1 for sigma and b
 SETTINGS = [(sigma, lam) for sigma in SIGMAS for lam in LAMS]
 
 
-def _dies(weights, which, b):
+def _dies(weights: Weights, which: int, b: float) -> str:
     """The name of the threshold of w1 or w2 (which: 0 or 1), or what happens instead."""
-    def alive(sigma, lam, eps):
+    def alive(sigma: float, lam: float, eps: float) -> bool:
         return weights(1.0, sigma, eps, b, lam)[which] > 0
 
     seen = np.array([[alive(sigma, lam, eps) for eps in EPS] for sigma, lam in SETTINGS])
@@ -49,7 +52,7 @@ def _dies(weights, which, b):
     return "never learned" if not seen.any() else "never" if seen.all() else "comes and goes"
 
 
-def _theorem1(weights):
+def _theorem1(weights: Weights) -> str:
     first, second = _dies(weights, 1, 0.0), _dies(weights, 0, 0.0)
     if first == "never learned":
         return "fails: w2 = 0 for every eps"
@@ -62,7 +65,7 @@ def _theorem1(weights):
     return f"holds, w2 dies at {first}, w1 {'at ' + second if second in NAMED else 'lives on'}"
 
 
-def _theorem3(weights):
+def _theorem3(weights: Weights) -> str:
     plain, smooth = (_dies(weights, 1, b) for b in (0.0, B))
     if plain not in NAMED or smooth not in NAMED:
         return "fails: there is no threshold to raise"
@@ -79,7 +82,7 @@ def _theorem3(weights):
     return f"fails: w2 dies at {smooth}, but below {plain} it rises in {sum(raised)} of {len(raised)}"
 
 
-def _ratio(weights):
+def _ratio(weights: Weights) -> str:
     """Where w2/w1 lies beside the ratio of the highest accuracy."""
     k, below, above = [], [], []
     for sigma, lam in SETTINGS:
@@ -95,7 +98,7 @@ def _ratio(weights):
     return "below r_acc" if any(below) else "above r_acc" if any(above) else "r_acc"
 
 
-def reading_table():
+def reading_table() -> list[dict[str, str]]:
     """Rows {reading, Theorem 1, Theorem 2, Theorem 3, w2/w1, claim} for each of `READINGS`; b = .2 and beta = 2."""
     ratios, strengths = np.linspace(0, 1, 101), [0.2, 0.5, 1.0, 2.0, 3.0]
     pair = cell(strengths, [np.all(np.diff(pairwise_accuracy(ratios, k)) > 0) for k in strengths])

@@ -6,11 +6,11 @@ import numpy as np
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from synthmodel.claims.checks.readings import STAR, risk_of
+from synthmodel.claims import readings
+from synthmodel.claims.checks.losses.readings import STAR, risk_of
 from synthmodel.model.losses import WorstMargin
 from synthmodel.model.setting import Setting
 from synthmodel.model.surrogates import Surrogate
-from synthmodel.solvers import readings
 from synthmodel.solvers.solve import solve, threshold
 from tests.properties.test_properties import SMOOTHINGS, pull, setting_of
 from tests.properties.test_properties_general import mean_least

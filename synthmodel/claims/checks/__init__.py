@@ -7,15 +7,13 @@ from synthmodel.claims.checks import (
     exact_attack,
     flows,
     general,
-    readings,
+    losses,
     samples,
     softmax,
     theorems,
-    universal,
 )
 
 __all__ = ["CHECKS"]
 
 CHECKS = {**theorems.CHECKS, **softmax.CHECKS, **general.CHECKS, **flows.CHECKS, **cas.CHECKS,
-          **samples.CHECKS, **exact_attack.CHECKS, **bayes.CHECKS, **universal.CHECKS, **decays.CHECKS,
-          **readings.CHECKS}
+          **samples.CHECKS, **exact_attack.CHECKS, **bayes.CHECKS, **losses.CHECKS, **decays.CHECKS}

@@ -8,7 +8,7 @@ import pytest
 
 from synthmodel import Setting, solve, threshold
 from synthmodel.__main__ import main
-from synthmodel.claims.checks.universal import hinge_risk
+from synthmodel.claims.checks.losses.universal import hinge_risk
 from synthmodel.model.losses import Margin, WorstMargin
 from synthmodel.model.solution import NotConverged
 from synthmodel.model.surrogates import SURROGATES, Surrogate

@@ -5,16 +5,18 @@ beside the distances at which signs are asked for.
 """
 
 import math
+from collections.abc import Iterable, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
 from scipy.stats import norm
 
+from synthmodel.claims import readings
 from synthmodel.claims.checks.theorems import joint_by_quadrature
 from synthmodel.claims.evidence import Evidence
-from synthmodel.solvers import readings
 
 __all__ = ["CHECKS", "risk_of"]
 
@@ -28,18 +30,18 @@ STAR = np.array([-1.0, 1, 1, 1, -1, -1])
 ACTIVE = [0, 4, 5]
 
 
-def moved(w, delta, mu, sigma):
+def moved(w: Sequence[float] | np.ndarray, delta: np.ndarray, mu: float, sigma: float) -> np.ndarray:
     """Scores (3, examples) of class 1 at x + delta."""
     e, c2, c3 = mu + sigma * NOISE
     x = [e + delta[0], delta[1], delta[2]], [delta[3], c2 + delta[4], c3 + delta[5]]
     return np.stack([w[0] * x[0][i] + w[1] * sum(x[1][j] for j in range(3) if j != i) + 0 * e for i in range(3)])
 
 
-def own_margins(f):
+def own_margins(f: np.ndarray) -> np.ndarray:
     return f[0] - f[1:]
 
 
-def label_losses(f):
+def label_losses(f: np.ndarray) -> np.ndarray:
     """l_y = max_{j != y} f_j - f_y."""
     return np.stack([np.max(np.delete(f, y, axis=0), axis=0) - f[y] for y in range(3)])
 
@@ -54,26 +56,29 @@ LOSSES = {
 }
 
 
-def risk_of(name, w, mu, sigma, eps, b, lam, vertices=VERTICES):
+def risk_of(name: str, w: Sequence[float] | np.ndarray, mu: float, sigma: float, eps: float, b: float, lam: float,
+            vertices: Iterable[np.ndarray] = tuple(VERTICES)) -> float:
     """E max over the vertices of the loss called `name`, and decay."""
     worst = np.max([LOSSES[name](moved(w, eps * v, mu, sigma), b) for v in vertices], axis=0)
     return worst.mean() + lam / 2 * (w[0]**2 + w[1]**2)
 
 
-def minimised(name, mu, sigma, eps, b, lam, vertices=VERTICES, start=(1.0, 0.5)):
+def minimised(name: str, mu: float, sigma: float, eps: float, b: float, lam: float, vertices: Iterable[np.ndarray],
+              start: tuple[float, float] = (1.0, 0.5)) -> np.ndarray:
     """argmin over w >= 0 of `risk_of`, without slopes."""
     found = minimize(lambda w: risk_of(name, np.abs(w), mu, sigma, eps, b, lam, vertices), start, method="Nelder-Mead",
                      options={"xatol": 1e-5, "fatol": 1e-9})
     return np.abs(found.x)
 
 
-def compared(pairs, domain, allowed, further=True, words=""):
+def compared(pairs: list[tuple[Any, Any]], domain: str, allowed: float, further: bool = True,
+             words: str = "") -> Evidence:
     worst = float(np.max([np.abs(np.subtract(a, b)).max() for a, b in pairs]))
     return Evidence(bool(further and worst <= allowed), domain, worst, f"largest error (allowed: {allowed})",
                     words)
 
 
-def check_sum():
+def check_sum() -> Evidence:
     star = [STAR]  # of a loss that falls in every margin (A1)
     pairs, equal = [], []
     for eps in (0.1, 0.4):
@@ -84,7 +89,7 @@ def check_sum():
                     min(map(min, equal)) > 0.05)
 
 
-def check_constraint():
+def check_constraint() -> Evidence:
     angle = np.linspace(0, math.pi / 2, 2001)
     pairs = []
     for eps, b in ((0.1, 0.0), (0.34, 0.3), (0.45, 0.0), (0.55, 0.3)):
@@ -99,7 +104,7 @@ def check_constraint():
     return compared(pairs, "mu = 1, sigma = .5, eps in {.1,.34,.45,.55}, b in {0,.3}: 51 points of each curve", 4e-2)
 
 
-def check_labels():
+def check_labels() -> Evidence:
     pairs = [(readings.labels(1, 0.5, eps, b, 0.5), minimised("labels", 1, 0.5, eps, b, 0.5, [STAR]))
              for eps, b in ((0.2, 0.1), (0.3, 0.2), (0.42, 0.1))]
     dead = readings.labels_threshold(1, 0.5, 0.1)
@@ -109,7 +114,7 @@ def check_labels():
                     sides == [True, False] and dead < eps0, f"b = .1: w2 dies at {dead:.4f} < eps0 = {eps0:.4f}")
 
 
-def check_scores():
+def check_scores() -> Evidence:
     pairs = []
     for eps in (0.1, 0.3, 0.36):
         best = readings.scores(1, 0.5, eps, 0.0, 0.5)
@@ -120,7 +125,7 @@ def check_scores():
     return compared(pairs, "mu = 1, sigma = .5, lam = .5, eps in {.1,.3,.36}, all 64 vertices: risks", 1e-9)
 
 
-def check_active():
+def check_active() -> Evidence:
     still = np.zeros((8, 6))
     still[:, ACTIVE] = list(product((-1.0, 1.0), repeat=3))
     pairs = [(readings.active(1, 0.5, eps, b, 0.5), minimised("margin", 1, 0.5, eps, b, 0.5, still))
@@ -128,7 +133,7 @@ def check_active():
     return compared(pairs, "mu = 1, sigma = .5, lam = .5, eps in {.3,.6,.8,1.1}", 2e-2)
 
 
-def check_01():
+def check_01() -> Evidence:
     """sum_y q_y 1{y is not predicted} by quadrature: its best ratio, on either side of eps0, with and without b."""
     ratios, found = np.linspace(0, 1.2, 25), []
     for eps in (0.2, 0.3, 0.4):
@@ -141,7 +146,7 @@ def check_01():
     return compared(found, "mu = 1, sigma = .5, eps in {.2,.3,.4}, b in {0,.4}: 25 ratios up to 1.2", 0.03)
 
 
-def check_squares():
+def check_squares() -> Evidence:
     pairs = []
     for eps, b in ((0.1, 0.0), (0.4, 0.3)):
         pairs.append((readings.squares(1, 0.5, eps, b, 0.2), minimised("squares", 1, 0.5, eps, b, 0.2, [STAR])))
@@ -156,7 +161,7 @@ def check_squares():
                     "w1 = .7: the risk rises with w2 at .35 < eps0")
 
 
-def check_trades():
+def check_trades() -> Evidence:
     """The slope in w2 at w2 = 0 by differences of the definition over the grid; and its sign on a grid of settings."""
     errors = []
     for eps, beta in ((0.2, 6.0), (0.6, 1.0)):
