@@ -227,13 +227,13 @@ CLAIMS = (
     Claim("G-share", "new", "Any sharing of features: eps0 is the root of E[M], M = min_j c_j in the mean over the "
           "classes; if each class has a wrong class that lacks none of its features, as within a superclass, w2 = 0 "
           "and r_acc = 0 for every eps; cross-entropy keeps w2 up to mu/2 whatever is shared", "symbolic",
-          "independent features of one law; some two classes differ"),
+          "independent features of one law; some two classes differ", penalty="any"),
     Claim("G-share-rule", "new", "eps0 > 0 only if every wrong class lacks a feature of the true one", "refuted",
           "any sharing of features", instead="only if that is so for one true class at least: it is a mean over them"),
     Claim("N1-sample", "new", "On N examples the two-weight margin loss has w2 > 0 iff the mean of min(C_2, C_3) is "
           "above 2 eps: a chance near Phi(2 sqrt(N) (eps0 - eps)/(sigma sqrt(1 - 1/pi))), exactly an integral of the "
           "N-th power of 2 exp(s^2/2) Phi(-s/sqrt(2)); w2/w1 is the same at every time of training", "symbolic",
-          "w >= 0; equal normal noise; examples independent"),
+          "w >= 0; equal normal noise; examples independent", penalty="any"),
     # Section 11: other readings of loss, penalty and attack
     Claim("R-sum", "new", "The sum over the wrong classes of phi(m_j) has no threshold before mu/2: w1 = w2, and "
           "both die there", "symbolic", "phi as in U1; equal means and noises for w1 = w2 (else w2 dies at mu_C/2)"),

@@ -12,7 +12,7 @@ from synthmodel import Margin, solve
 from synthmodel.__main__ import main
 from synthmodel.claims.checks import CHECKS
 from synthmodel.claims.evidence import Evidence
-from synthmodel.claims.registry import CLAIMS, OPEN, STATUSES
+from synthmodel.claims.registry import CLAIMS, OPEN, PENALTIES, STATUSES
 from synthmodel.claims.verify import Row
 from synthmodel.solvers.margin_closed import eps1, ratio_closed
 from synthmodel.symbolic import CLAIMS as DERIVED
@@ -34,6 +34,15 @@ def test_the_list_is_complete():
 def test_a_check_is_named_after_its_claim():
     named = {claim: "check_" + claim.lower().replace("'", "_prime").replace("-", "_") for claim in CHECKS}
     assert {claim: check.__name__ for claim, check in CHECKS.items()} == named
+
+
+def test_every_claim_about_trained_weights_names_its_penalty():
+    assert all(known.penalty in PENALTIES for known in CLAIMS)
+    silent = {known.id for known in CLAIMS if known.penalty == "none"}
+    assert {"T1", "N2", "N3", "S1", "T1-CE", "T3-CE", "N4", "N5", "N1", "G-K", "G-decay"}.isdisjoint(silent)
+    trained = ("r_AT", "r_CE", "b*", "lam", "eps0", "uses the")
+    assert [known.id for known in CLAIMS if known.id in silent and known.id[0] not in "DTGBR" and any(
+        word in known.statement for word in trained)] == []
 
 
 def test_a_symbolic_claim_has_a_derivation_and_every_derivation_a_claim():
