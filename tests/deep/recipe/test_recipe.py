@@ -51,6 +51,8 @@ TOGETHER = {
     "method": (["method=trades", "beta=6"], ["method=standard"]),
     "beta": (["method=trades", "beta=6"], ["method=trades", "beta=1"]),
     "smoothing": (["smoothing=0.1"], ["smoothing=0.2"]),
+    "smoothing_from": (["smoothing=0.1"], ["smoothing=0.1", "smoothing_from=1/2"]),
+    "cas_centred": (["cas_weight=1"], ["cas_weight=1", "cas_centred=false"]),
     "teacher": (["teacher=a", "teacher_share=1"], ["teacher=b", "teacher_share=1"]),
     "teacher_share": (["teacher=a", "teacher_share=1"], ["teacher=a", "teacher_share=0.5"]),
     "standard_teacher": (["standard_teacher=a", "standard_share=1"], ["standard_teacher=b", "standard_share=1"]),
