@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 from scipy.special import expit
 
@@ -37,6 +38,7 @@ def mixture(pieces):
     return Surrogate(value, slope, tuple(float(h) for _, h, _ in pieces))
 
 
+@pytest.mark.slow
 @property_of("U1", examples=20, model=attacked(SMOOTHINGS), pieces=PIECES, lam=between("1/20", 2, 1))
 def test_u1(model, pieces, lam, *, kept=lambda b: 1 - b, per=2):
     """For a random convex loss w2 > 0 iff mu - (1-b) sigma/sqrt(pi) - 2 eps > 0, exactly, and w1 > 0 iff eps < mu/2."""
@@ -49,6 +51,7 @@ def test_u1(model, pieces, lam, *, kept=lambda b: 1 - b, per=2):
     assert (found.w1 > 0) == (float(model.mu) > 2 * float(model.eps))
 
 
+@pytest.mark.slow
 @property_of("U1", examples=12, pieces=PIECES, noise=st.sampled_from(["laplace", "logistic", "uniform", "student-t:5"]),
              classes=st.integers(3, 6), sigma=between("1/10", "1/2"), side=st.sampled_from([-1, 1]))
 def test_u1_every_law(pieces, noise, classes, sigma, side, *, off=0):

@@ -57,6 +57,7 @@ def test_every_claim_is_tried():
     assert {claim for claim, _ in TRUE + SOFTMAX} == set(CLAIMS)
 
 
+@pytest.mark.slow
 def test_an_equality_is_undecided():
     """At r = 1 the slope of the pairwise accuracy is 0: neither balls nor digits can tell."""
     assert replay("T2-pair", k=1, r=1) == ("undecided",) * 3

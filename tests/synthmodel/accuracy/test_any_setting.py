@@ -39,6 +39,7 @@ def sampled(setting, ratio, eps, count=200_000):
     return (margins > 0).all(axis=1).mean(), (margins[:, 0] > 0).mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_accuracies_agree_with_samples(setting):
     for ratio in (0.0, 0.4, 1.0, 7.0):
