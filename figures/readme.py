@@ -1,4 +1,4 @@
-"""`python -m figures.readme` writes the README's tables, and the gallery, from the lists and files they come from."""
+"""`python -m figures.readme` writes the tables of the README pages, and the gallery, from what they come from."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from figures.gallery import gallery
 from figures.networks.real_run import DATA, summary
 from figures.report import claims_table, markdown
 
-__all__ = ["GALLERY", "README", "filled", "filled_gallery"]
+__all__ = ["pages"]
 
-README, GALLERY = Path(__file__).parents[1] / "README.md", Path(__file__).with_name("README.md")
+ROOT = Path(__file__).parents[1]
 
 
 WIDTHS = (16, 64)
@@ -63,37 +63,45 @@ def parts() -> str:
                      if row["step"] != "the whole step"])
 
 
-def filled(text: str) -> str:
-    """`text` with what stands between <!-- NAME --> and <!-- end NAME --> made anew; ValueError without the marks."""
-    with open(DATA.with_name("statements.csv"), newline="") as file:  # synthmodel table --csv
-        statements = markdown(list(csv.DictReader(file)))
-    with open(DATA.with_name("readings.csv"), newline="") as file:  # synthmodel table --readings --csv
-        readings = markdown(list(csv.DictReader(file)))
-    tables = {"claims": claims_table(), "statements": statements, "readings": readings, "speed": speed(),
-              "parts": parts(), "arithmetic": arithmetic()} | {
+def theory_tables() -> dict[str, str]:
+    """Return the tables of synthmodel/README.md by the names of their places."""
+    tables = {"claims": claims_table()}
+    for name in ("statements", "readings"):  # synthmodel table [--readings] --csv
+        with open(DATA.with_name(f"{name}.csv"), newline="") as file:
+            tables[name] = markdown(list(csv.DictReader(file)))
+    return tables
+
+
+def network_tables() -> dict[str, str]:
+    """Return the tables of deep/README.md by the names of their places."""
+    return {"speed": speed(), "parts": parts(), "arithmetic": arithmetic()} | {
         name: markdown(summary(DATA.with_name(f"{name}.json"))) for name in ("cifar10", "cifar10-crops")}
-    text = re.sub(r"take [\d.]+ % of the training's time", "take {:.1f} % of the training's time".format(
-        100 * read("bench-16-pgd10")["evaluation_share"]), text)
-    for name, table in tables.items():
-        text = put(text, name, table)
-    return text
-
-
-def filled_gallery(text: str) -> str:
-    """`text` with the gallery made anew."""
-    return put(text, "gallery", gallery())
 
 
 def put(text: str, name: str, table: str) -> str:
-    """`text` with `table` between <!-- NAME --> and <!-- end NAME -->; ValueError without the marks."""
+    """Return `text` with `table` between <!-- NAME --> and <!-- end NAME -->; ValueError without the marks."""
     text, found = re.subn(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)",
                           lambda match: f"{match[1]}{table}\n{match[2]}", text, flags=re.DOTALL)
     if found != 1:
-        raise ValueError(f"the README has {found} places for the table {name}, but needs one: mark it with "
+        raise ValueError(f"a README page has {found} places for the table {name}, but needs one: mark it with "
                          f"<!-- {name} --> and <!-- end {name} -->.")
     return text
 
 
+def pages() -> dict[Path, str]:
+    """Return each README page with its tables made anew: path -> text."""
+    share = f"take {100 * read('bench-16-pgd10')['evaluation_share']:.1f} % of the training's time"
+    found = {}
+    for folder, tables in (("synthmodel", theory_tables()), ("deep", network_tables()),
+                           ("figures", {"gallery": gallery()})):
+        path = ROOT / folder / "README.md"
+        text = re.sub(r"take [\d.]+ % of the training's time", share, path.read_text())
+        for name, table in tables.items():
+            text = put(text, name, table)
+        found[path] = text
+    return found
+
+
 if __name__ == "__main__":
-    write_text(README, filled(README.read_text()))
-    write_text(GALLERY, filled_gallery(GALLERY.read_text()))
+    for page, content in pages().items():
+        write_text(page, content)

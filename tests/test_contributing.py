@@ -86,7 +86,7 @@ def test_a_loss(copy):
 def test_a_claim(copy):
     assert "passed" in carry_out("A claim", copy)
     claim = re.search(r'\nClaim\("([^"]+)"', RECIPES["A claim"])[1]
-    assert f"| {claim} | new | tested |" in (copy / "README.md").read_text()
+    assert f"| {claim} | new | tested |" in (copy / "synthmodel" / "README.md").read_text()
     code = ("from synthmodel.claims.registry import CLAIMS; from synthmodel.claims.verify import verify; "
             f"print([row.holds for row in verify([c for c in CLAIMS if c.id == '{claim}'], symbolic=False)])")
     found = subprocess.run([sys.executable, "-c", code], cwd=copy, capture_output=True, text=True, timeout=600)

@@ -9,10 +9,12 @@ import pytest
 
 from figures import gallery
 from figures.networks import real_run, trimming
-from figures.readme import GALLERY, filled_gallery
+from figures.readme import put
 from figures.style import read_csv, write_csv
 from figures.theory import accuracy, finite_sample, weights
 from tests.support.rooms import ROOT
+
+GALLERY = ROOT / "figures" / "README.md"
 
 
 def test_every_committed_picture_is_in_it():
@@ -42,10 +44,10 @@ def test_commands_name_modules_that_are_there():
 
 
 def test_a_stale_page_is_seen():
-    text = GALLERY.read_text()
-    assert filled_gallery(text.replace("The optimal weights", "The weights")) == text
+    text, made = GALLERY.read_text(), gallery.gallery()
+    assert put(text.replace("The optimal weights", "The weights"), "gallery", made) == text
     with pytest.raises(ValueError, match="0 places for the table gallery"):
-        filled_gallery(text.replace("<!-- gallery -->", ""))
+        put(text.replace("<!-- gallery -->", ""), "gallery", made)
 
 
 def changed_csv(tmp_path, name, change):

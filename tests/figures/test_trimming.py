@@ -28,7 +28,7 @@ def test_the_runs_share_their_first_half_to_the_last_bit(committed):
 
 
 def test_the_readme_says_what_the_file_says(committed):
-    text = " ".join((DATA.parents[2] / "README.md").read_text().split())
+    text = " ".join((DATA.parents[2] / "deep" / "README.md").read_text().split())
     plain, largest, random = map(last, committed["runs"])
     highest = max(line["robust"] for line in committed["runs"][0]["metrics"] if "robust" in line)
     assert f"{100 * plain['robust']:.1f} % at the end, {100 * highest:.1f} % at its highest" in text

@@ -29,7 +29,8 @@ def anchor(claim):
 def sources():
     """Every file that may refer to the theory: path -> text; this one speaks of wrong references."""
     files = [path for folder in ("synthmodel", "deep", "figures", "tests") for path in (ROOT / folder).rglob("*.py")]
-    files += [ROOT / "README.md", ROOT / "deep/README.md", *(ROOT / "figures").glob("*.md")]
+    pages = ("README.md", "synthmodel/README.md", "deep/README.md")
+    files += [*(ROOT / page for page in pages), *(ROOT / "figures").glob("*.md")]
     return {path.relative_to(ROOT).as_posix(): path.read_text() for path in files if path != Path(__file__).resolve()}
 
 
