@@ -4,10 +4,13 @@ Robust margins m_j = w1 e + w2 c_j, j = 1..n, n = K - 1: e with mean d_e, c_1..c
 mean d_c, M = min c_j. Weights, means and deviations are in the units of a feature and tau = 1, so that time is in tau.
 """
 
+from __future__ import annotations
+
 import math
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.polynomial import Chebyshev
@@ -22,6 +25,14 @@ from synthmodel.model.solution import NotConverged
 from synthmodel.solvers import log_sum_exp
 from synthmodel.solvers.line_integrals import EXPONENT
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from numpy.typing import ArrayLike
+
+    from synthmodel.model.noise import Law
+
+    Value = TypeVar("Value", float, Float[np.ndarray, "..."])  # a number or an array of them
+
 __all__ = ["Features"]
 
 LIGHT = 100.0  # deviations to the quantile of 1e-20 from which on the line of `log_sum_exp.psi` is too long
@@ -32,7 +43,7 @@ ENDS = (1.0, 4.0, 16.0, 64.0, math.inf)  # of the ranges of s_c y on which psi i
 DEGREES = (16, 32, 64, 128)  # of the polynomials
 
 
-def light(known):
+def light(known: Law) -> bool:
     """Whether a Law has light tails: bounded, normal, or exponential ones."""
     return max(float(known.isf(1e-20)), -float(known.ppf(1e-20))) < LIGHT
 
@@ -57,22 +68,22 @@ class Features:
     noise_c: object = "normal"
     classes: int = 3
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("d_e", "d_c", "s_e", "s_c"):
             object.__setattr__(self, name, checked(name, getattr(self, name), above=0, single=True))
         object.__setattr__(self, "classes", whole("classes", self.classes, 3, MOST_CLASSES))
         law(self.noise_e), law(self.noise_c)
 
     @property
-    def n(self):
+    def n(self) -> int:
         return self.classes - 1
 
     @cached_property
-    def mean_least(self):
+    def mean_least(self) -> float:
         """E M, M = min c_j."""
         return self.d_c - self.s_c * law(self.noise_c).mean_least(self.n)
 
-    def accuracy(self, r):
+    def accuracy(self, r: Value) -> Value:
         """P(r) = Pr(e + r M > 0) for r >= 0, settled to 1e-11 (`noise.all_positive`), or NotConverged. Broadcasts.
 
         Raises ValueError for r < 0 or no number.
@@ -86,7 +97,7 @@ class Features:
         return number(all_positive(e, c, self.n, self.d_e + r * self.d_c, self.s_e, r * self.s_c,
                                    f"the accuracy for {e.name} e and {c.name} c"))
 
-    def psi(self, y):
+    def psi(self, y: float) -> float:
         """psi(y) = d_c - E sum_j q_j c_j, q_j proportional to exp(-y c_j), y >= 0 a number; psi(inf) = d_c - E M.
 
         Settled to 1e-9 s_c under a finer quadrature, or NotConverged: the line (`log_sum_exp.psi`) where the noise
@@ -99,7 +110,7 @@ class Features:
         y = math.inf if reals(y).ndim == 0 and reals(y) == math.inf else checked("y", y, least=0, single=True)
         return self.s_c * self._settled(y * self.s_c, SETTLED)[0]
 
-    def _settled(self, y, tolerance):
+    def _settled(self, y: float, tolerance: float) -> tuple[float, float]:
         """(psi(y/s_c)/s_c, its change under a finer rule), or NotConverged above the tolerance."""
         known = law(self.noise_c)
         if y in (0, math.inf):
@@ -119,10 +130,10 @@ class Features:
                            "tolerance or y, or a law with lighter tails.")
 
     @cached_property
-    def _polynomials(self):
+    def _polynomials(self) -> dict[tuple[float, float], tuple[Chebyshev, float]]:
         return {}
 
-    def _interpolated(self, end, tolerance):
+    def _interpolated(self, end: float, tolerance: float) -> tuple[Chebyshev, float]:
         """(psi/s_c as a polynomial in u = y/(1 + y), y = s_c w2 <= end; its error), remembered; or NotConverged.
 
         It has the degree 32, 64, ..., 256: the first whose values at Chebyshev's points differ by at most the tolerance
@@ -147,15 +158,16 @@ class Features:
                 if coarse:
                     error = float(max(np.abs(coarse(u) - values).max(), changes.max()))
                 coarse, degree = Chebyshev.fit(u, values, degree, domain=[0, last]), 2 * degree
+            assert coarse is not None  # the error was infinite at first
             self._polynomials[end, tolerance] = coarse, error
         return self._polynomials[end, tolerance]
 
-    def end_ratio(self, b=0.0):
+    def end_ratio(self, b: float = 0.0) -> float:
         """The limit of w2/w1 as t -> inf: ((1-b) E M + b d_c)_+/d_e."""
         b = checked_share(b)
         return max((1 - b) * self.mean_least + b * self.d_c, 0.0) / self.d_e
 
-    def flow(self, times, b=0.0, tolerance=SETTLED):
+    def flow(self, times: ArrayLike, b: float = 0.0, tolerance: float = SETTLED) -> Path:
         """The Path of w1 = d_e t, w2' = d_c - (1-b) psi(w2) from 0: log-sum-exp over wrong classes, smoothed by b.
 
         The ratio falls strictly from d_c/d_e to `end_ratio(b)`, so the drop from the best to the final accuracy is
@@ -174,7 +186,7 @@ class Features:
                    or self.d_c < (1 - b) * self.s_c * self._settled(end, tolerance)[0])
         psi, error = self._interpolated(end, tolerance)
 
-        def velocity(w2, more=0.0):
+        def velocity(w2: Float[np.ndarray, "1"], more: float = 0.0) -> Float[np.ndarray, "1"]:
             y = self.s_c * np.maximum(w2, 0)
             return self.d_c - (1 - b) * self.s_c * (psi(y / (1 + y)) + more)
 

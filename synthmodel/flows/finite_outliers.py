@@ -1,8 +1,11 @@
 """D4 with outliers of finite chance and size, three classes; units of a feature. Limit and remedies: `outliers`."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from itertools import product
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from scipy.special import expit, ndtr, owens_t
@@ -14,13 +17,25 @@ from synthmodel.flows.quadrature import legendre
 from synthmodel.flows.rare_outliers import FAR, ROOT_TWO_PI, checked_remedy
 from synthmodel.model.setting import checked, number
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from jaxtyping import Float
+    from numpy.typing import ArrayLike
+
+    from synthmodel.flows.gradient_flow import Velocity
+
+    Nodes = tuple[Float[np.ndarray, "#m nodes"], Float[np.ndarray, "#m nodes"]]  # and their weights
+    Value = TypeVar("Value", float, Float[np.ndarray, "..."])  # a number or an array of them
+
 __all__ = ["Outliers"]
 
 LOOSE = 1e-3  # a larger change of the weights under the finer rule, relative to the largest, raises
 NEGLIGIBLE = 1e-18  # weight of a node
 
 
-def normal_above(low, nodes, weights):
+def normal_above(low: Float[np.ndarray, "m"], nodes: Float[np.ndarray, "nodes"], weights: Float[np.ndarray, "nodes"],
+                 ) -> Nodes:
     """Nodes z and weights for E[f(Z); Z > low], Z standard normal: Gauss-Legendre on (max(low, -9), 9). Broadcasts."""
     low = np.clip(low, -FAR, FAR)[..., None]
     z = low + (FAR - low) * (nodes + 1) / 2
@@ -44,17 +59,17 @@ class Outliers:
     p: float
     size: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("d", "s_e", "s_c", "size"):
             object.__setattr__(self, name, checked(name, getattr(self, name), above=0, single=True))
         object.__setattr__(self, "p", checked("p", self.p, least=0, below=1, single=True))
 
     @property
-    def gamma(self):
+    def gamma(self) -> float:
         """n p S/sqrt(2 pi), n = 2."""
         return 2 * self.p * self.size / math.sqrt(2 * math.pi)
 
-    def accuracy(self, r):
+    def accuracy(self, r: Value) -> Value:
         """Pr(e + r c_j > 0 and e + r c_l > 0) for r >= 0, of the mixture, outliers counted. Broadcasts.
 
         Closed form: given which of the two are outliers the margins are jointly normal, of deviations
@@ -72,7 +87,7 @@ class Outliers:
             total = total + p * q * both
         return number(total)
 
-    def evidence(self, step):
+    def evidence(self, step: float) -> tuple[Float[np.ndarray, "m 2"], Float[np.ndarray, "m"]]:
         """Quadrature of (c_j, c_l): values (m, 2) with c_j listed before or at c_l, and weights (m,)."""
         hermite, hermite_weights = np.polynomial.hermite_e.hermegauss(round(1.6 / step))
         # Outliers bend the loss near c = 0, sharply if w2 S is large: the trapezoidal rule, dense there.
@@ -86,7 +101,8 @@ class Outliers:
         kept = pairs > NEGLIGIBLE
         return np.stack([c[first], c[second]], axis=1)[kept], pairs[kept]
 
-    def flow(self, times, b=0.0, teacher=None, clip=None):
+    def flow(self, times: ArrayLike, b: float = 0.0, teacher: tuple[float, float] | None = None,
+             clip: float | None = None) -> Path:
         """Gradient flow from 0 of cross-entropy on the hard label at x + delta*, or of a remedy; a Path (D4).
 
         w1' = E[e (p - t)], w2' = E[sum_j c_j (p_j - t_j)], p the softmax, p = p_j + p_l, t the soft label's part on the
@@ -96,24 +112,27 @@ class Outliers:
         t = checked_times(times)
         b, teacher, clip = checked_remedy(b, teacher, clip, 3)
 
-        def split(c, w1, w2, e):  # p_j, p_l at e (m, nodes)
+        def split(c: Float[np.ndarray, "m 2"], w1: float, w2: float, e: Float[np.ndarray, "#m nodes"],
+                  ) -> tuple[Float[np.ndarray, "m nodes"], Float[np.ndarray, "m nodes"]]:  # p_j, p_l at e (m, nodes)
             log_wrong = np.logaddexp(-w2 * c[:, 0], -w2 * c[:, 1])
             wrong = expit(log_wrong[:, None] - w1 * e)
             share = expit(w2 * (c[:, 1] - c[:, 0]))[:, None]
             return wrong * share, wrong * (1 - share)
 
-        def rule(step):
+        def rule(step: float) -> Velocity:
             """velocity(w) by trapezoidal steps in the outliers and in e, or, above a bound, Gauss-Legendre nodes."""
             c, pairs = self.evidence(step)
             z = np.arange(-FAR, FAR + step, 2.5 * step)
             normal = z, 2.5 * step * np.exp(-z * z / 2) / ROOT_TWO_PI
             nodes = legendre(round(6.4 / step))
 
-            def means(e, weights, chances):  # E[e sum_j p_j], E[sum_j c_j p_j]
+            def means(e: Float[np.ndarray, "#m nodes"], weights: Float[np.ndarray, "#m nodes"],
+                      chances: Iterable[float | Float[np.ndarray, "m nodes"]],
+                      ) -> Float[np.ndarray, "2"]:  # E[e sum_j p_j], E[sum_j c_j p_j]
                 first, second = (weights * pairs[:, None] * chance for chance in chances)
                 return np.array([np.sum(e * (first + second)), c[:, 0] @ first.sum(1) + c[:, 1] @ second.sum(1)])
 
-            def examples(w1, w2):  # those that the loss does not leave out
+            def examples(w1: float, w2: float) -> Nodes:  # those that the loss does not leave out
                 if not (clip and w1 > 0):
                     return normal
                 log_wrong = np.logaddexp(-w2 * c[:, 0], -w2 * c[:, 1])
@@ -122,15 +141,15 @@ class Outliers:
             e = self.d + self.s_e * normal[0]
             soft = means(e, normal[1], split(c, *teacher, e) if teacher else (0.5, 0.5)) if b else 0.0
 
-            def velocity(w):
+            def velocity(w: Float[np.ndarray, "2"]) -> Float[np.ndarray, "2"]:
                 z, weights = examples(*w)
                 e = self.d + self.s_e * z
-                return means(e, weights, split(c, *w, e)) - b * soft
+                return means(e, weights, split(c, w[0], w[1], e)) - b * soft
             return velocity
 
         velocity = rule(0.2)
         w1, w2 = integrate(velocity, [0.0, 0.0], t, rtol=1e-7).y
         moved = drift(velocity, rule(0.14), t, np.stack([w1, w2]), LOOSE)
-        slope, other = velocity((0.0, 0.0))
+        slope, other = velocity(np.zeros(2))
         ratio = np.divide(w2, w1, out=np.full_like(t, other / slope), where=w1 > 0)
         return Path(t, w1, w2, ratio, self.accuracy(ratio), moved)

@@ -5,8 +5,11 @@ tau/sigma^2 (tau: temperature of the loss); those of `cross_entropy_flow` in 1/s
 w = 0, without weight decay, under the monotone attack delta*: e, c_j, c_l ~ N(k, 1) are the robust features.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -15,6 +18,15 @@ from synthmodel.accuracy.three_classes import joint_accuracy
 from synthmodel.model.setting import checked, reals, shown
 from synthmodel.model.solution import NotConverged
 from synthmodel.solvers.log_sum_exp import psi_pair
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from jaxtyping import Float
+    from numpy.typing import ArrayLike
+
+    Velocity = Callable[[Float[np.ndarray, "weights"]], Float[np.ndarray, "weights"]]
+    Value = TypeVar("Value", float, Float[np.ndarray, "..."])  # a number or an array of them
 
 __all__ = ["Path", "checked_times", "cross_entropy_flow", "effective_smoothing", "integrate", "margin_flow", "psi"]
 
@@ -30,20 +42,20 @@ class Path:
     error: by how much of the largest weight a finer quadrature would move the weights (`drift`).
     """
 
-    t: np.ndarray
-    w1: np.ndarray
-    w2: np.ndarray
-    ratio: np.ndarray
-    accuracy: np.ndarray
+    t: Float[np.ndarray, "n"]
+    w1: Float[np.ndarray, "n"]
+    w2: Float[np.ndarray, "n"]
+    ratio: Float[np.ndarray, "n"]
+    accuracy: Float[np.ndarray, "n"]
     error: float = 0.0
 
     @property
-    def drop(self):
+    def drop(self) -> float:
         """Robust overfitting: the highest accuracy on the path less the last one; >= 0."""
         return float(self.accuracy.max() - self.accuracy[-1])
 
 
-def checked_times(times):
+def checked_times(times: ArrayLike) -> Float[np.ndarray, "n"]:
     """`times` as an increasing array of at least two finite numbers >= 0, else ValueError.
 
     >>> checked_times([0, 1, 3]).tolist()
@@ -56,7 +68,8 @@ def checked_times(times):
     return t
 
 
-def integrate(velocity, start, t, begin=0.0, events=None, rtol=1e-10):
+def integrate(velocity: Velocity, start: Sequence[float], t: Float[np.ndarray, "n"], begin: float = 0.0,
+              events: Callable[[float, Float[np.ndarray, "weights"]], float] | None = None, rtol: float = 1e-10) -> Any:
     """scipy's solution of w' = velocity(w), w(begin) = start, at the times t, by LSODA, or NotConverged.
 
     >>> integrate(lambda w: -w, [1.0], np.array([0.0, 1.0])).y.round(9).tolist()
@@ -69,7 +82,8 @@ def integrate(velocity, start, t, begin=0.0, events=None, rtol=1e-10):
     return solved
 
 
-def drift(velocity, finer, t, w, allowed):
+def drift(velocity: Velocity, finer: Velocity, t: Float[np.ndarray, "n"], w: Float[np.ndarray, "2 n"],
+          allowed: float) -> float:
     """By how much a finer rule would move the weights, relative to the largest, or NotConverged beyond `allowed`.
 
     It is the integral over time of |finer(w) - velocity(w)| along the path w (2, n) at the times t, by the trapezoidal
@@ -89,7 +103,7 @@ def drift(velocity, finer, t, w, allowed):
     return relative
 
 
-def psi(x):
+def psi(x: Value) -> Value:
     """psi(x) = E[(|Z|/sqrt 2) tanh(x |Z|/sqrt 2)], Z standard normal, x >= 0: rises from 0 to 1/sqrt(pi). Broadcasts.
 
     d - sigma psi(sigma w2/tau) is the mean of c_j, c_l weighted by softmax(-w2 c/tau) (THEORY.md, T1-temp and D1).
@@ -98,14 +112,14 @@ def psi(x):
     >>> round(float(psi(np.inf)), 12), round(float(psi(1e-6)) / 1e-6, 9)  # 1/sqrt(pi), psi'(0) = 1/2
     (0.564189583548, 0.5)
     """
-    given, x = x, reals(x)
-    if not x.size or not (x >= 0).all():
-        raise ValueError(f"x = {x if x.size else given} was given, but psi is used for x >= 0 only: choose such "
-                         "numbers.")
-    return psi_pair(x)[0]
+    numbers = reals(x)
+    if not numbers.size or not (numbers >= 0).all():
+        raise ValueError(f"x = {numbers if numbers.size else x} was given, but psi is used for x >= 0 only: choose "
+                         "such numbers.")
+    return psi_pair(numbers)[0]
 
 
-def effective_smoothing(b, teacher):
+def effective_smoothing(b: float, teacher: float) -> float:
     """b_eff = b (1 - sqrt(pi) psi(teacher)) (D1): the label smoothing that a teacher's labels amount to at the end.
 
     b: weight of the teacher's wrong-class distribution softmax(F_j/tau_T), 0 <= b <= 1. teacher: sigma T2/tau_T >= 0,
@@ -118,18 +132,18 @@ def effective_smoothing(b, teacher):
     return float(b * (1 - math.sqrt(math.pi) * psi(teacher)))
 
 
-def checked_share(b):
+def checked_share(b: float) -> float:
     return checked("b", b, least=0, below=1 + 1e-15, single=True)
 
 
-def one_strength(teacher):
+def one_strength(teacher: float) -> float:
     """A teacher's strength, a number >= 0 or inf, else ValueError."""
     strength = reals(teacher)
     return math.inf if strength.ndim == 0 and strength == math.inf else checked("teacher", teacher, least=0,
                                                                                 single=True)
 
 
-def margin_flow(k, times, b=0.0, teacher=0.0):
+def margin_flow(k: float, times: ArrayLike, b: float = 0.0, teacher: float = 0.0) -> Path:
     """Gradient flow of (1-b) tau log sum_{j != i} exp(f_j/tau) + b sum_{j != i} q_j f_j - f_i (D1).
 
     q = softmax(F_j/tau_T) over the wrong classes is a teacher's view of the same attacked input; the untrained teacher
@@ -147,7 +161,7 @@ def margin_flow(k, times, b=0.0, teacher=0.0):
     return Path(t, w1, w2, ratio, joint_accuracy(ratio, k))
 
 
-def cross_entropy_gradient(w, k, step=STEP):
+def cross_entropy_gradient(w: Float[np.ndarray, "2"], k: float, step: float = STEP) -> Float[np.ndarray, "2"]:
     """Minus the gradient (E[p e], E[p_j c_j + p_l c_l]), p = p_j + p_l = 1 - p_i, in units of the noise; w >= 0.
 
     With a = w1 e + w2 (c_j + c_l)/2 = k (w1 + w2) + t X and D = w2 (c_j - c_l)/2 = w2 Y/sqrt(2), X and Y independent
@@ -168,7 +182,7 @@ def cross_entropy_gradient(w, k, step=STEP):
     return np.array([k * first + w1 / t * second, k * first + w2 / (2 * t) * second - tilt])
 
 
-def cross_entropy_flow(k, times):
+def cross_entropy_flow(k: float, times: ArrayLike) -> Path:
     """Gradient flow of softmax cross-entropy on the hard label from w = 0 (D2), b = 0, lam = 0; a Path.
 
     k > 0; times: increasing, >= 0. Raises ValueError for others, NotConverged where a finer quadrature would move the
@@ -183,4 +197,4 @@ def cross_entropy_flow(k, times):
     w = integrate(lambda w: cross_entropy_gradient(w, k), [0.0, 0.0], t).y
     moved = drift(lambda w: cross_entropy_gradient(w, k), lambda w: cross_entropy_gradient(w, k, FINER), t, w, DRIFT)
     ratio = np.divide(w[1], w[0], out=np.ones_like(t), where=w[0] > 0)
-    return Path(t, *w, ratio, joint_accuracy(ratio, k), moved)
+    return Path(t, w[0], w[1], ratio, joint_accuracy(ratio, k), moved)

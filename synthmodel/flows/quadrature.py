@@ -1,10 +1,19 @@
 """Composite Gauss-Legendre rules whose panels end where the integrand bends, and the finer rule that judges them."""
 
+from __future__ import annotations
+
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from synthmodel.model.solution import NotConverged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from jaxtyping import Float
+    from numpy.typing import ArrayLike
 
 __all__ = ["bend", "judged", "legendre", "panels"]
 
@@ -12,7 +21,7 @@ BEND = np.array([0.0, 1.0, 3.0, 9.0, 27.0, 81.0])  # exp(-81 x/2) is below round
 legendre = cache(np.polynomial.legendre.leggauss)
 
 
-def bend(centre, width):
+def bend(centre: float, width: float) -> Float[np.ndarray, "11"]:
     """Where panels end around a bend, such as a sigmoid's: `centre` and up to 81 of its widths on either side.
 
     >>> bend(0.0, 1.0)[[0, 5, -1]].tolist()
@@ -21,7 +30,8 @@ def bend(centre, width):
     return centre + width * np.concatenate([-BEND[:0:-1], BEND])
 
 
-def panels(low, high, points, order):
+def panels(low: float, high: float, points: Iterable[float], order: int,
+           ) -> tuple[Float[np.ndarray, "nodes"], Float[np.ndarray, "nodes"]]:
     """Nodes and weights of the integral over (low, high): `order` Gauss-Legendre nodes between neighbouring points.
 
     >>> x, weights = panels(0.0, 2.0, [1.0], 4)
@@ -34,7 +44,7 @@ def panels(low, high, points, order):
     return (ends[:-1, None] + half * (nodes + 1)).ravel(), (half * weights).ravel()
 
 
-def judged(value, finer, allowed, what):
+def judged(value: ArrayLike, finer: ArrayLike, allowed: float, what: str) -> Float[np.ndarray, "..."]:
     """`finer`, an array, if `value` of the coarser rule differs from it by at most `allowed` of it, or NotConverged.
 
     >>> judged(1.0, 1.0 + 1e-12, 1e-9, "a mean").tolist()

@@ -11,7 +11,10 @@ adversarial input: b and teacher = (T1, T2), its weights, T2 > 0. Bounded loss: 
 exceeds B has no gradient.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from scipy.optimize import brentq
@@ -20,6 +23,12 @@ from scipy.special import expit, ndtr
 from synthmodel.flows.gradient_flow import Path, checked_times, drift, integrate
 from synthmodel.flows.quadrature import bend, judged, panels
 from synthmodel.model.setting import MOST_CLASSES, checked, shown, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from jaxtyping import Float
+    from numpy.typing import ArrayLike
 
 __all__ = ["exclusive_optimum", "forgetting_range", "limit_flow"]
 
@@ -30,17 +39,19 @@ ACCURACY = 1e-9  # a larger relative change of a threshold under the finer rule 
 DRIFT = 1e-6  # the same for the weights of a flow, relative to the largest
 
 
-def examples(k, points, order):
+def examples(k: float, points: Iterable[float], order: int,
+             ) -> tuple[Float[np.ndarray, "nodes"], Float[np.ndarray, "nodes"]]:
     """Nodes e and weights for E f(e), e ~ N(k, 1), where f bends at `points` and around e = 0."""
     e, weights = panels(min(k, 0.0) - FAR, k + FAR, [*(k + np.arange(-FAR, FAR, 3.0)), *points], order)
     return e, weights * np.exp(-(e - k)**2 / 2) / ROOT_TWO_PI
 
 
-def wrong_classes(classes):
+def wrong_classes(classes: int) -> int:
     return whole("classes", classes, 3, MOST_CLASSES) - 1
 
 
-def checked_remedy(b, teacher, clip, classes):
+def checked_remedy(b: float, teacher: Sequence[float] | None, clip: float | None, classes: int,
+                   ) -> tuple[float, tuple[float, float] | None, float | None]:
     """(b, teacher, clip) if it is one remedy, or none, within its domain."""
     b = checked("b", b, least=0, below=1 if teacher is not None else 1 - 1 / classes, single=True)
     if (clip is not None and b > 0) or (teacher is not None and b == 0):
@@ -49,26 +60,26 @@ def checked_remedy(b, teacher, clip, classes):
     if teacher is not None:
         if not isinstance(teacher, tuple | list) or len(teacher) != 2:
             raise ValueError(f"teacher = {shown(teacher)} was given, but it must be two weights (T1, T2): give two.")
-        teacher = tuple(checked(name, weight, above=0, single=True)
-                        for name, weight in zip(("T1", "T2"), teacher, strict=True))
+        teacher = cast("tuple[float, float]", tuple(checked(name, weight, above=0, single=True)
+                                                    for name, weight in zip(("T1", "T2"), teacher, strict=True)))
     if clip is not None:
         clip = checked("clip", clip, above=math.log(classes), single=True)
     return b, teacher, clip
 
 
-def sigmoid_bend(w1, w2, k, n):
+def sigmoid_bend(w1: float, w2: float, k: float, n: int) -> Iterable[float]:
     """The points e around which pi = n/(n + e^u), u = w1 e + w2 k, bends: none at w1 = 0."""
     return bend((math.log(n) - w2 * k) / w1, 1 / w1) if w1 > 0 else ()
 
 
-def wrong_chance(e, w1, w2, k, n):
+def wrong_chance(e: Float[np.ndarray, "nodes"], w1: float, w2: float, k: float, n: int) -> Float[np.ndarray, "nodes"]:
     """pi = n/(n + e^u), u = w1 e + w2 k: the softmax's chance of a wrong class on a regular example."""
     return expit(math.log(n) - w1 * e - w2 * k)
 
 
-def _exclusive_optimum(k, n, b, order):
+def _exclusive_optimum(k: float, n: int, b: float, order: int) -> float:
     """w1o by a rule of `order` nodes a panel; for small k E[e pi] = k E[pi] - w1 E[pi (1 - pi)] keeps its digits."""
-    def slope(w1):
+    def slope(w1: float) -> float:
         e, weights = panels(min(k - FAR, -FAR), k + FAR,
                             [*(k + np.arange(-FAR, FAR, 3.0)), *sigmoid_bend(w1, 0.0, k, n)], order)
         odds = math.log(n) - w1 * e
@@ -84,7 +95,7 @@ def _exclusive_optimum(k, n, b, order):
     return brentq(slope, 0.0, high, xtol=1e-300, rtol=1e-14)
 
 
-def exclusive_optimum(k, classes=3, b=0.0):
+def exclusive_optimum(k: float, classes: int = 3, b: float = 0.0) -> float:
     """w1o, the root of E[e pi] = b k at w2 = 0: the minimiser of E log(1 + n exp(-w1 e)) + b w1 k, e ~ N(k, 1) (D4).
 
     k > 0; classes >= 3; label smoothing 0 <= b < n/(n+1). Raises ValueError otherwise, NotConverged where a finer
@@ -95,11 +106,11 @@ def exclusive_optimum(k, classes=3, b=0.0):
     """
     k, n = checked("k", k, above=0, single=True), wrong_classes(classes)
     b, _, _ = checked_remedy(b, None, None, classes)
-    roots = [_exclusive_optimum(k, n, b, order) for order in (ORDER, FINER)]
-    return float(judged(*roots, ACCURACY, f"the exclusive optimum at k = {k}, {classes} classes and b = {b}"))
+    root, finer = (_exclusive_optimum(k, n, b, order) for order in (ORDER, FINER))
+    return float(judged(root, finer, ACCURACY, f"the exclusive optimum at k = {k}, {classes} classes and b = {b}"))
 
 
-def forgetting_range(k, classes=3, b=0.0):
+def forgetting_range(k: float, classes: int = 3, b: float = 0.0) -> tuple[float, float]:
     """(low, high) in units of pull = gamma/d, with label smoothing b: the three regimes of D4.
 
     (a) pull >= high = pi_0 - b, pi_0 = n/(n+1): never learned. (b) low <= pull < high, low = pibar - b with
@@ -111,20 +122,22 @@ def forgetting_range(k, classes=3, b=0.0):
     """
     n, best = wrong_classes(classes), exclusive_optimum(k, classes, b)
 
-    def wrong(order):
+    def wrong(order: int) -> float:
         e, weights = examples(k, sigmoid_bend(best, 0.0, k, n), order)
         return weights @ wrong_chance(e, best, 0.0, k, n)
     return float(judged(wrong(ORDER), wrong(FINER), ACCURACY, f"E[pi] at k = {k}")) - b, n / (n + 1) - b
 
 
-def nonnegative_flow(force, t):
+def nonnegative_flow(force: Callable[[float, float], Float[np.ndarray, "2"]], t: Float[np.ndarray, "n"],
+                     ) -> Float[np.ndarray, "2 n"]:
     """(w1, w2) at t of w' = force(w1, w2) from 0, kept at w2 >= 0; once w2 has come back to 0 it stays there.
 
     That it stays is a fact about `limit_flow`: at w2 = 0 the pull of w2 falls as w1 rises, which it does.
     """
-    def left(_, w):
+    def left(_: float, w: Float[np.ndarray, "2"]) -> float:
         return w[1]
-    left.terminal, left.direction = True, -1
+    event = cast(Any, left)  # solve_ivp reads attributes of the function
+    event.terminal, event.direction = True, -1
     w, begin, start = np.zeros((2, len(t))), 0.0, 0.0
     if force(0.0, 0.0)[1] > 0:
         solved = integrate(lambda w: force(*w), [0.0, 0.0], t, events=left)
@@ -138,7 +151,8 @@ def nonnegative_flow(force, t):
     return w
 
 
-def limit_flow(k, pull, times, classes=3, b=0.0, teacher=None, clip=None):
+def limit_flow(k: float, pull: float, times: ArrayLike, classes: int = 3, b: float = 0.0,
+               teacher: tuple[float, float] | None = None, clip: float | None = None) -> Path:
     """The flow of the limit p -> 0 (D4): w1' = E[e pi], w2' = k (E[pi] - pull) on w2 >= 0, from w = 0; a Path.
 
     Label smoothing: w1' = E[e (pi - b)], w2' = k (E[pi - b] - pull). Distillation: b pi_T in place of b, pi_T the
@@ -167,7 +181,7 @@ def limit_flow(k, pull, times, classes=3, b=0.0, teacher=None, clip=None):
     if clip or teacher:
         pull *= 1 - b if teacher else 0
 
-    def force(w1, w2, order=ORDER):
+    def force(w1: float, w2: float, order: int = ORDER) -> Float[np.ndarray, "2"]:
         points = [*sigmoid_bend(w1, w2, k, n), *(sigmoid_bend(*teacher, k, n) if teacher else ())]
         if clip and w1 > 0:
             low = (math.log(n / math.expm1(clip)) - w2 * k) / w1
@@ -179,7 +193,7 @@ def limit_flow(k, pull, times, classes=3, b=0.0, teacher=None, clip=None):
         return np.array([weights @ (e * excess), k * (weights @ excess - pull)])
 
     w1, w2 = nonnegative_flow(force, t)
-    moved = drift(lambda w: force(*w), lambda w: force(*w, FINER), t, np.stack([w1, w2]), DRIFT)
+    moved = drift(lambda w: force(*w), lambda w: force(w[0], w[1], FINER), t, np.stack([w1, w2]), DRIFT)
     first, second = force(0.0, 0.0)
     ratio = np.divide(w2, w1, out=np.full_like(t, max(second, 0.0) / first), where=w1 > 0)
     return Path(t, w1, w2, ratio, ndtr(k * (1 + ratio)), moved)

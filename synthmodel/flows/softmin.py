@@ -9,9 +9,18 @@ and psi(y) = -E sum_j q_j z_j is the slope in y of -y E min_j h_j:
 which needs the distribution function alone: densities may be infinite.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from synthmodel.flows.quadrature import legendre
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from synthmodel.model.noise import Law
 
 __all__ = ["psi_by_panels"]
 
@@ -22,7 +31,7 @@ DISTANCES = 4.0**np.arange(-16, 17)  # of panels from a finite end of the law, r
 ROWS = 64  # values of u at a time
 
 
-def bends(known):
+def bends(known: Law) -> tuple[Float[np.ndarray, "ends"], Float[np.ndarray, "kinks"]]:
     """Ends of panels for the distribution function of a Law, and where it has kinks: its ends and the median."""
     median = float(known.ppf(0.5))
     finite = [float(end) for end in (known.ppf(0.0), known.isf(0.0)) if np.isfinite(end)]
@@ -32,14 +41,15 @@ def bends(known):
             np.array([median, *finite]))
 
 
-def nodes(ends, order):
+def nodes(ends: Float[np.ndarray, "... ends"], order: int,
+          ) -> tuple[Float[np.ndarray, "... panels {order}"], Float[np.ndarray, "... panels {order}"]]:
     """Gauss-Legendre nodes and weights (panels, order) between the neighbours of `ends` (..., panels + 1)."""
     x, weights = legendre(order)
     half = np.diff(ends)[..., None] / 2
     return ends[..., :-1, None] + half * (x + 1), half * weights
 
 
-def psi_by_panels(y, n, known, order):
+def psi_by_panels(y: float, n: int, known: Law, order: int) -> float:
     """psi(y) for n >= 2 independent draws of a Law, y > 0; `order` nodes in each panel.
 
     >>> from synthmodel.model.noise import law
@@ -58,7 +68,8 @@ def psi_by_panels(y, n, known, order):
     return float(total)
 
 
-def integrand(u, y, n, known, z, order):
+def integrand(u: Float[np.ndarray, "m"], y: float, n: int, known: Law, z: Float[np.ndarray, "ends"], order: int,
+              ) -> Float[np.ndarray, "m"]:
     """That of psi(y) at u (m,): the mean of the least from 1 - M^n below 0, from M^n above; each tail keeps its digits.
 
     z: ends of panels of the Law.

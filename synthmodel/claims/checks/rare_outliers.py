@@ -2,6 +2,7 @@
 
 import math
 from itertools import product
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq, root
@@ -150,8 +151,8 @@ def check_d4_remedies() -> Evidence:
     gains.append(bounded.accuracy[-1] - plain.accuracy.max())
     gains.append(np.diff(bounded.w2).min())
     outliers, times = Outliers(0.4, 0.5, 0.1, 0.1, 3.0), np.array([0.0, 1.0, 10.0, 300.0])
-    finite = {key: outliers.flow(times, **remedy).accuracy for key, remedy in
-              {"plain": {}, "smoothing": {"b": 0.3}, "bounded": {"clip": 1.5}}.items()}
+    remedies: dict[str, dict[str, Any]] = {"plain": {}, "smoothing": {"b": 0.3}, "bounded": {"clip": 1.5}}
+    finite = {key: outliers.flow(times, **remedy).accuracy for key, remedy in remedies.items()}
     gains += [finite["bounded"][-1] - finite["plain"].max(), finite["plain"][-1] - finite["smoothing"][-1]]
     return Evidence(bool(min(gains) > 0), "K = 3, k = 1, gamma = 1.02 d pibar_1; finite outliers of size 3",
                     float(min(gains)), "smallest gain or loss that was claimed")
