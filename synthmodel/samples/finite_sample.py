@@ -6,18 +6,32 @@
 Nothing is selected on the population: early stopping, and the teacher it gives, use a fresh validation sample.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import platform
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from synthmodel.samples import linear_training as linear
 from synthmodel.samples.linear_training import descend, distilled, draw, one_hot, robust_accuracy, sample_accuracy
 from synthmodel.system.files import commit, write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from jaxtyping import Bool, Float, Int, Shaped
+    from numpy.typing import ArrayLike
+
+    from synthmodel.samples.linear_training import Inputs, Targets, Weights
+
+    Values = Float[np.ndarray, "..."]
+    Series = dict[str, Shaped[np.ndarray, "seeds"]]  # numbers of one setting
 
 __all__ = ["experiment", "parts", "settings", "summary", "transplanted", "without_noise"]
 
@@ -28,7 +42,7 @@ SEEDS = tuple(range(30))
 CENTRED = np.eye(3) - 1 / 3
 
 
-def parts(weights):
+def parts(weights: Weights) -> tuple[Values, Values, Values, Values]:
     """w1, w2, noise and share, each (...), of weights (..., 3, D), rows centred.
 
     W = [w1 (I - J/3) | -w2 (I - J/3) | 0] + rest (T1-W), w1 and w2 by projection; |W|_F^2 = 2 (w1^2 + w2^2) +
@@ -45,12 +59,12 @@ def parts(weights):
     return w1, w2, np.sqrt(np.maximum(total - w1 ** 2 - w2 ** 2, 0)), w2 / np.sqrt(total)
 
 
-def without_noise(weights):
+def without_noise(weights: Weights) -> Weights:
     """The weights with the block of the noise coordinates set to 0."""
     return np.concatenate([weights[..., :6], np.zeros_like(weights[..., 6:])], -1)
 
 
-def transplanted(final, early):
+def transplanted(final: Weights, early: Weights) -> Weights:
     """`final` with the signal block of `early`, scaled to the norm that the block of `final` has.
 
     The scale matters: weights grow for ever, and a small early block beside large final noise would lose by size
@@ -64,11 +78,11 @@ def transplanted(final, early):
     return np.concatenate([early[..., :6] * (size[0] / size[1]), final[..., 6:]], -1)
 
 
-def rounded(values):
+def rounded(values: float | Values) -> Any:
     return np.round(values, 4).tolist()
 
 
-def settings(smoothings=SMOOTHINGS):
+def settings(smoothings: Iterable[float] = SMOOTHINGS) -> dict[str, Callable[[Inputs, Any], Targets]]:
     """Every setting that is run: name -> targets(x, teacher).
 
     Hard labels come first, because their early-stopped weights are the teacher.
@@ -82,7 +96,7 @@ def settings(smoothings=SMOOTHINGS):
                "distilled adversarial": lambda x, teacher: distilled(teacher)})
 
 
-def surgeries(history, stopped):
+def surgeries(history: Weights, stopped: Int[np.ndarray, "seeds"]) -> dict[str, list[float]]:
     """Accuracies (S,) after each operation on the hard-label weights: name -> list over seeds.
 
     history (T, S, 3, D); stopped (S,): index of the early stop. `peak` is where the share of w2 is largest.
@@ -97,7 +111,7 @@ def surgeries(history, stopped):
     return {name: rounded(robust_accuracy(weights)) for name, weights in operations.items()}
 
 
-def best_ratio():
+def best_ratio() -> float:
     """The ratio w2/w1 of the highest robust accuracy where no coordinate is noise, on a grid of step .005.
 
     >>> best_ratio()
@@ -108,7 +122,8 @@ def best_ratio():
     return round(float(ratios[accuracy.argmax(), 0, 0]), 3)
 
 
-def experiment(seeds=SEEDS, steps=STEPS, smoothings=SMOOTHINGS, progress=lambda name: None):
+def experiment(seeds: Sequence[int] = SEEDS, steps: Sequence[int] = STEPS, smoothings: Sequence[float] = SMOOTHINGS,
+               progress: Callable[[str], None] = lambda name: None) -> dict[str, Any]:
     """Train every setting on every seed; a dictionary of plain numbers, as written to the JSON file.
 
     runs[setting]: for each seed the step of the validation's best (`stopped`), population robust accuracy and share
@@ -139,12 +154,12 @@ def experiment(seeds=SEEDS, steps=STEPS, smoothings=SMOOTHINGS, progress=lambda 
     return result | {"summary": summary(result)}
 
 
-def over_seeds(values):
+def over_seeds(values: ArrayLike) -> dict[str, float]:
     values = np.array(values)
     return {"mean": rounded(values.mean()), "min": rounded(values.min()), "max": rounded(values.max())}
 
 
-def measures(run, steps):
+def measures(run: Mapping[str, Any], steps: Sequence[int]) -> Series:
     """Numbers of one setting, each (S,): nothing is chosen by `highest`, it only describes the curve.
 
     fall: highest accuracy - last; forgetting: largest share - last; *_at: index of the step where it is reached.
@@ -158,7 +173,7 @@ def measures(run, steps):
             "ratio_end": np.array(run["ratio_end"])}
 
 
-def statements(by_setting, surgery, last):
+def statements(by_setting: dict[str, Series], surgery: Series, last: int) -> dict[str, Bool[np.ndarray, "seeds"]]:
     """What D3 says, each as an array (S,) of truth values; last: the index of the last recorded step."""
     hard = by_setting["hard"]
     said = {"the share of w2 rises, then falls": (hard["share_peak_at"] > 0) & (hard["share_peak_at"] < last),
@@ -179,7 +194,7 @@ def statements(by_setting, surgery, last):
         "the signal block of the largest share lowers the final accuracy": surgery["final, signal of peak"] < end}
 
 
-def summary(result):
+def summary(result: Mapping[str, Any]) -> dict[str, Any]:
     """Means and ranges over seeds, and in how many seeds each statement of D3 holds, from the series alone.
 
     >>> result = experiment(seeds=[0, 1], steps=[1, 30], smoothings=[])
@@ -198,7 +213,7 @@ def summary(result):
 SOURCES = [Path(linear.__file__), Path(__file__)]
 
 
-def provenance():
+def provenance() -> dict[str, Any]:
     """Commit ("+": files changed since), the sources and their joint hash, as that commit has them; versions."""
     return {"command": "python -m synthmodel.samples.finite_sample", "commit": commit(),
             "sources": [f"synthmodel/samples/{path.name}" for path in SOURCES],
@@ -206,7 +221,7 @@ def provenance():
             "python": platform.python_version(), "numpy": np.__version__}
 
 
-def main(words):
+def main(words: list[str]) -> int:
     if len(words) != 1 or not words[0].endswith(".json"):
         print(f"{words} was given, but the command takes one file to write: OUT.json.", file=sys.stderr)
         return 2

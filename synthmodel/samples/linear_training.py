@@ -8,12 +8,25 @@ beside them coordinates of pure noise N(0, s_N^2) that the attack may move as we
 noise), weights W (3, D), scores W x. Everything is a batch over seeds: x (S, 3, n, D) by class, W (S, 3, D).
 """
 
+from __future__ import annotations
+
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import ndtr, owens_t, softmax
 
 from synthmodel.model.setting import checked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from jaxtyping import Float
+
+    Weights = Float[np.ndarray, "... 3 d"]
+    Inputs = Float[np.ndarray, "... 3 n d"]
+    Targets = Callable[[Inputs], Float[np.ndarray, "... 3 #n 3"]]  # of attacked inputs
+    Value = float | Float[np.ndarray, "..."]
 
 __all__ = ["descend", "distilled", "draw", "one_hot", "orthant", "robust_accuracy", "sample_accuracy", "worst_case"]
 
@@ -24,7 +37,7 @@ RATE, MOMENTUM = 0.1, 0.9
 OTHERS = np.array([[1, 2], [0, 2], [0, 1]])  # the wrong classes of each class
 
 
-def moments(noise_dims):
+def moments(noise_dims: int) -> tuple[Float[np.ndarray, "3 d"], Float[np.ndarray, "3 d"]]:
     """Means and standard deviations (3, D) of the inputs of each class."""
     own = np.eye(3)
     mean = np.hstack([MU * own, MU * (1 - own), np.zeros((3, noise_dims))])
@@ -32,7 +45,7 @@ def moments(noise_dims):
     return mean, std
 
 
-def draw(per_class, noise_dims, rng):
+def draw(per_class: int, noise_dims: int, rng: np.random.Generator) -> Inputs:
     """Inputs x (3, per_class, 6 + noise_dims), grouped by class.
 
     >>> draw(2, 4, np.random.default_rng(0)).shape
@@ -42,17 +55,17 @@ def draw(per_class, noise_dims, rng):
     return mean[:, None] + std[:, None] * rng.standard_normal((3, per_class, mean.shape[1]))
 
 
-def scores(weights, x):
+def scores(weights: Weights, x: Inputs) -> Float[np.ndarray, "... 3 n 3"]:
     """W x (..., 3, n, 3) of weights (..., 3, D) and x (..., 3, n, D)."""
     return x @ weights.swapaxes(-1, -2)[..., None, :, :]
 
 
-def differences(weights):
+def differences(weights: Weights) -> Float[np.ndarray, "... 3 2 d"]:
     """W_i - W_j (..., 3, 2, D) for each class i and its two wrong classes j."""
     return weights[..., :, None, :] - weights[..., OTHERS, :]
 
 
-def worst_case(weights, x, eps):
+def worst_case(weights: Weights, x: Inputs, eps: float) -> Inputs:
     """delta (..., 3, n, D): the exact maximum of cross-entropy over the box ||delta||_inf <= eps.
 
     The loss log(1 + exp(-m_j) + exp(-m_k)) is convex in delta with gradient -(p_j (W_i - W_j) + p_k (W_i - W_k)),
@@ -84,7 +97,7 @@ def worst_case(weights, x, eps):
     return -eps * start[..., None, :] * np.where(turned, -1, 1)
 
 
-def one_hot(b):
+def one_hot(b: float) -> Targets:
     """Targets of label smoothing, 0 <= b < 1: 1 - b on the class, b/2 on each other, whatever the attacked inputs are.
 
     >>> one_hot(0.2)(None)[0].tolist()
@@ -95,7 +108,7 @@ def one_hot(b):
     return lambda attacked: labels
 
 
-def distilled(teacher, clean=None):
+def distilled(teacher: Weights, clean: Inputs | None = None) -> Targets:
     """Targets softmax(T x): of the clean inputs where they are given, else of the attacked inputs.
 
     teacher (S, 3, D), clean (S, 3, n, D).
@@ -104,7 +117,7 @@ def distilled(teacher, clean=None):
     >>> distilled(teacher)(np.eye(3)[None, :, None])[0, 0].round(6).tolist()
     [[0.5, 0.25, 0.25]]
     """
-    def probabilities(x):
+    def probabilities(x: Inputs) -> Float[np.ndarray, "... 3 n 3"]:
         return softmax(scores(teacher, x), -1)
     if clean is None:
         return probabilities
@@ -112,13 +125,13 @@ def distilled(teacher, clean=None):
     return lambda attacked: fixed
 
 
-def gradient(weights, attacked, targets):
+def gradient(weights: Weights, attacked: Inputs, targets: Float[np.ndarray, "... 3 #n 3"]) -> Weights:
     """Gradient (..., 3, D) of the mean cross-entropy between targets (..., 3, n, 3) and softmax(W x), x attacked."""
     error = softmax(scores(weights, attacked), -1) - targets
     return (error.swapaxes(-1, -2) @ attacked).mean(-3) / attacked.shape[-2]
 
 
-def descend(x, targets, steps):
+def descend(x: Inputs, targets: Targets, steps: Sequence[int]) -> Float[np.ndarray, "steps seeds 3 d"]:
     """Weights (len(steps), S, 3, D) after each of `steps` steps of full-batch gradient descent from W = 0.
 
     Every step attacks x (S, 3, n, D) anew (`worst_case`: the attack is on the hard label, as adversarial training
@@ -138,7 +151,7 @@ def descend(x, targets, steps):
     return np.stack(history)
 
 
-def orthant(h, k, rho):
+def orthant(h: Value, k: Value, rho: Value) -> Float[np.ndarray, "..."]:
     """Pr(X < h, Y < k) of standard normals with correlation rho, |rho| < 1, by Owen's T (Owen 1956). Broadcasts.
 
     >>> round(float(orthant(0.0, 0.0, 0.5)), 12)  # 1/4 + arcsin(rho)/(2 pi)
@@ -150,7 +163,7 @@ def orthant(h, k, rho):
     return value - np.where(h * np.sign(k) < 0, 0.5, 0.0)
 
 
-def robust_accuracy(weights):
+def robust_accuracy(weights: Weights) -> Float[np.ndarray, "..."]:
     """Exact population robust accuracy (...) of weights (..., 3, D), mean over the classes.
 
     x is right under every delta iff both margins stay positive, each against its own worst delta: min m_j =
@@ -173,7 +186,7 @@ def robust_accuracy(weights):
     return orthant(level[..., 0], level[..., 1], rho).mean(-1)
 
 
-def sample_accuracy(weights, x):
+def sample_accuracy(weights: Weights, x: Inputs) -> Float[np.ndarray, "... seeds"]:
     """Robust accuracy of weights (..., S, 3, D) on a sample x (S, 3, n, D): the share with both margins positive."""
     gap = differences(weights)
     margins = x @ gap.swapaxes(-1, -2) - EPS * np.abs(gap).sum(-1)[..., None, :]

@@ -3,8 +3,11 @@
 And tau*, the temperature at which the wrong-class log-sum-exp learns the most accurate ratio (claim T1-temp).
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import brentq
@@ -12,7 +15,12 @@ from scipy.optimize import brentq
 from synthmodel.accuracy.three_classes import K0, below_best
 from synthmodel.flows.gradient_flow import psi
 from synthmodel.model.noise import law
-from synthmodel.model.setting import Setting, checked, checked_setting, reals, whole  # noqa: F401 - Setting is used by a doctest
+from synthmodel.model.setting import Setting, checked, checked_setting, reals, whole
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Shaped
+
+    Values = Float[np.ndarray, "..."]
 
 __all__ = ["Interval", "estimates", "expected_maximum", "tau_star"]
 
@@ -31,7 +39,7 @@ class Interval:
     high: float
 
 
-def expected_maximum(n):
+def expected_maximum(n: int) -> float:
     """e_n = E max of n independent standard normals (THEORY.md, G-K); n an integer >= 1.
 
     >>> round(expected_maximum(2) * math.sqrt(math.pi), 12), round(expected_maximum(3) * math.sqrt(math.pi), 12)
@@ -40,12 +48,12 @@ def expected_maximum(n):
     return law("normal").mean_largest(whole("n", n, 1, MOST_NORMALS))
 
 
-def row_statistics(m):
+def row_statistics(m: Float[np.ndarray, "n wrong"]) -> Float[np.ndarray, "n wrong+3"]:
     """What is averaged over rows of m (n, J): the margins, sum m_j^2, (sum m_j)^2, mean m - min m; (n, J + 3)."""
     return np.column_stack([m, (m ** 2).sum(1), m.sum(1) ** 2, m.mean(1) - m.min(1)])
 
 
-def class_moments(mean):
+def class_moments(mean: Float[np.ndarray, "... wrong+3"]) -> tuple[Values, Values, Values, Values]:
     """mean (J,), variance of one margin and covariance of two, from averages (..., J + 3) of `row_statistics`."""
     first, squares, square_of_sum = mean[..., :-3], mean[..., -3], mean[..., -2]
     count = first.shape[-1]
@@ -54,7 +62,7 @@ def class_moments(mean):
     return first.mean(-1), variances / count, covariances / (count * (count - 1)), mean[..., -1]
 
 
-def read_off(mean, variance, covariance, spread, count):
+def read_off(mean: Values, variance: Values, covariance: Values, spread: Values, count: int) -> dict[str, Values]:
     """rho, r, k, spread and w2 s from moments; elementwise."""
     rho = covariance / variance
     cosine, sine = np.sqrt(np.clip(rho, 0, 1)), np.sqrt(np.clip(1 - rho, 0, 1))  # (1, r)/sqrt(1 + r^2)
@@ -63,7 +71,8 @@ def read_off(mean, variance, covariance, spread, count):
             "w2s": spread / expected_maximum(count)}
 
 
-def estimates(margins, labels=None, *, resamples=1000, level=0.95, seed=0):
+def estimates(margins: Float[np.ndarray, "n wrong"], labels: Shaped[np.ndarray, "n"] | None = None, *,
+              resamples: int = 1000, level: float = 0.95, seed: int = 0) -> dict[str, Interval]:
     """rho, r, k, spread and w2 s with bootstrap intervals, from robust margins: name -> `Interval`.
 
     margins (n, K-1): m_j = f_i - f_j under the attack, i the class of the row, one column for each wrong class;
@@ -100,7 +109,7 @@ def estimates(margins, labels=None, *, resamples=1000, level=0.95, seed=0):
     parts = [row_statistics(margins[labels == one] - origin) for one in classes]
     rng = np.random.default_rng(seed)
 
-    def pooled(averages):
+    def pooled(averages: list[Float[np.ndarray, "... wrong+3"]]) -> dict[str, Values]:
         moments = [np.array(value) for value in zip(*map(class_moments, averages), strict=True)]
         mean, variance, covariance, spread = (np.tensordot(counts / counts.sum(), value, 1) for value in moments)
         if not (variance > 1e-24 * origin ** 2).all():  # what rounding leaves of equal rows is about 1e-32
@@ -114,7 +123,7 @@ def estimates(margins, labels=None, *, resamples=1000, level=0.95, seed=0):
             for name in value}
 
 
-def tau_star(setting, eps, lam):
+def tau_star(setting: Setting, eps: float, lam: float) -> float:
     """tau* = s d r_acc/(lam psi^{-1}(k (1 - r_acc))), the temperature of the most accurate ratio (E-margins).
 
     At tau* the minimiser of the wrong-class log-sum-exp with weight decay lam has w2/w1 = r_acc(k). It exists for
