@@ -1,9 +1,12 @@
 """How fast the package is, and how fast and exact what a user would write instead: `synthmodel bench`."""
 
+from __future__ import annotations
+
 import statistics
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from scipy.optimize import minimize
@@ -13,6 +16,13 @@ from synthmodel.model.losses import CrossEntropy, Margin, SmoothedMargin
 from synthmodel.model.setting import Setting
 from synthmodel.solvers.solve import solve
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from jaxtyping import Float
+
+    from synthmodel.model.solution import Solution
+
 __all__ = ["bench", "cross_entropy_grid", "curves", "monte_carlo"]
 
 HEAVY = ("torch", "sympy", "flint", "matplotlib")
@@ -20,7 +30,7 @@ IMPORT = ("import sys, time; start = time.perf_counter(); import synthmodel; "
           "print(time.perf_counter() - start, *(m for m in {heavy} if m in sys.modules))")
 
 
-def seconds(function, repeats):
+def seconds(function: Callable[[], Any], repeats: int) -> list[float]:
     """Seconds of each of `repeats` runs, after one that does not count."""
     function()
     times = []
@@ -31,7 +41,7 @@ def seconds(function, repeats):
     return times
 
 
-def curves(points=1000):
+def curves(points: int = 1000) -> list[tuple[Solution, Float[np.ndarray, "{points}"]]]:
     """Curves in eps of so many points: margin, smoothed margin, and the joint accuracy of both ratios."""
     setting, eps = Setting(1.0, 0.5), np.linspace(0, 0.499, points)
     k = setting.k(eps)
@@ -39,13 +49,13 @@ def curves(points=1000):
         solve(setting, loss, eps, 0.1) for loss in (Margin(), SmoothedMargin(0.1)))]
 
 
-def cross_entropy_grid(size=50):
+def cross_entropy_grid(size: int = 50) -> Solution:
     """size x size problems in eps and sigma, lam = .1, mu = 1: solved or NotConverged, to a residual of 1e-10."""
     eps, sigma = np.meshgrid(np.linspace(0, 0.49, size), np.linspace(0.1, 1.5, size))
-    return solve(Setting(1.0, sigma), CrossEntropy(), eps, 0.1)
+    return solve(Setting(1.0, cast(Any, sigma)), CrossEntropy(), eps, 0.1)
 
 
-def monte_carlo(n=1_000_000, seed=0, sigma=0.5, eps=0.2, lam=0.1):
+def monte_carlo(n: int = 1_000_000, seed: int = 0, sigma: float = 0.5, eps: float = 0.2, lam: float = 0.1) -> float:
     """w2/w1 as one would compute it at first: BFGS on the mean loss of n samples of the robust margins.
 
     Gradients by differences: a written gradient would take about a third of the time, with the same error.
@@ -53,27 +63,27 @@ def monte_carlo(n=1_000_000, seed=0, sigma=0.5, eps=0.2, lam=0.1):
     rng = np.random.default_rng(seed)
     e, c2, c3 = 1 - 2 * eps + sigma * rng.standard_normal((3, n))
 
-    def risk(w):
+    def risk(w: Float[np.ndarray, "2"]) -> float:
         return np.mean(np.log1p(np.exp(-w[0] * e - w[1] * c2) + np.exp(-w[0] * e - w[1] * c3))) + lam / 2 * (w @ w)
 
     w = minimize(risk, np.array([1.0, 1.0]), method="BFGS").x
     return float(w[1] / w[0])
 
 
-def _row(times, target):
+def _row(times: Sequence[float], target: float | None) -> dict[str, Any]:
     """Median, smallest and largest of the times; target None: there is none."""
     median = statistics.median(times)
     return {"seconds": median, "min": min(times), "max": max(times), "target": target,
             "met": None if target is None else median < target}
 
 
-def _process(words):
+def _process(words: Sequence[str]) -> tuple[float, str]:
     start = time.perf_counter()
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
     return time.perf_counter() - start, done.stdout
 
 
-def _against_monte_carlo(seeds=3):
+def _against_monte_carlo(seeds: int = 3) -> dict[str, float]:
     """Times and errors of one problem, ours and the Monte Carlo way; the truth from a quadrature of another form.
 
     samples, seeds: of Monte Carlo.  *_seconds: medians for one problem.  *_error: of w2/w1, for Monte Carlo the median
@@ -101,7 +111,7 @@ def _against_monte_carlo(seeds=3):
             "ratio_of_errors": statistics.median(errors) / our_error}
 
 
-def bench(slow=True):
+def bench(slow: bool = True) -> dict[str, dict[str, Any]]:
     """name -> {seconds (median), min, max, target, met}; slow: also `verify` and `certify`, once each.
 
     Times and targets in seconds; met: median < target.  import: also "loaded", the heavy modules that it loads, which

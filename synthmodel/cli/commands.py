@@ -1,6 +1,9 @@
 """What each command of `synthmodel` computes: options in, a dictionary or a list of dictionaries out."""
 
+from __future__ import annotations
+
 from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,17 +15,23 @@ from synthmodel.model.setting import Setting, checked
 from synthmodel.solvers.margin_closed import eps0, eps1, eps_max, ratio_closed
 from synthmodel.solvers.solve import solve, threshold
 
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable
+
+    from jaxtyping import Float
+
 __all__ = ["COMMANDS"]
 
 MOST_POINTS = 100_000  # of a curve
 
 
-def setting_of(options):
+def setting_of(options: Namespace) -> Setting:
     return Setting(options.mu, options.sigma, options.mu_e, options.mu_c, options.sigma_e, options.sigma_c,
                    options.rho, options.noise, options.classes, options.design, options.norm)
 
 
-def loss_of(options):
+def loss_of(options: Namespace) -> Any:
     teacher = options.teacher
     if teacher is not None:
         teacher = tuple(teacher.split(","))
@@ -30,12 +39,13 @@ def loss_of(options):
                       teacher_input=options.teacher_input)
 
 
-def solved(setting, loss, options, eps):
+def solved(setting: Setting, loss: Any, options: Namespace, eps: Float[np.ndarray, "n"]) -> list[dict[str, Any]]:
     """The rows of `solve` and `curve` at the attack sizes eps (an array)."""
     solution = solve(setting, loss, eps, options.lam, options.method, lam_e=options.lam_e, lam_c=options.lam_c,
                      penalty=options.penalty)
     rows = []
     for i, size in enumerate(eps):
+        ratio: float | None
         ratio = float(solution.ratio[i])
         joint = pairwise = None
         if np.isfinite(ratio):
@@ -50,20 +60,20 @@ def solved(setting, loss, options, eps):
     return rows
 
 
-def weights_alone(setting, options=None):
+def weights_alone(setting: Setting, options: Namespace | None = None) -> bool:
     """Whether decay on (w1, w2) is no decay on a general W: in design B beyond three classes (N2-B)."""
     own = options and (options.penalty != "weights" or options.lam_e or options.lam_c)
     return setting.design == "B" and setting.classes > 3 and not own
 
 
-def run_solve(options):
+def run_solve(options: Namespace) -> dict[str, Any]:
     setting, loss = setting_of(options), loss_of(options)
     row = solved(setting, loss, options, np.array([checked("eps", options.eps, least=0, single=True)]))[0]
     return row | ({"decay": "on (w1, w2) alone: no general W with decay on its entries has these weights"}
                   if weights_alone(setting, options) else {})
 
 
-def run_thresholds(options):
+def run_thresholds(options: Namespace) -> dict[str, Any]:
     setting, smoothed = setting_of(options), {}
     if options.loss == "margin" and options.b is not None:  # a smoothing alone asks for eps1 beside eps0
         smoothed, options.b = {"eps1": eps1(setting, options.b)}, None
@@ -74,12 +84,12 @@ def run_thresholds(options):
     return {"eps0": eps0(setting)} | smoothed | {"eps_max": eps_max(setting, loss) if margins else eps_max(setting)}
 
 
-def run_accuracy(options):
+def run_accuracy(options: Namespace) -> dict[str, Any]:
     joint, pairwise = accuracy_of(setting_of(options), checked("ratio", options.ratio, least=0), options.eps)
     return {"joint": joint, "pairwise": pairwise}
 
 
-def run_best(options):
+def run_best(options: Namespace) -> dict[str, Any]:
     setting = setting_of(options)
     eps = checked("eps", options.eps, least=0, below=eps_max(setting))  # from mu/2 on no weight is left
     equal = setting.mu_e == setting.mu_c and setting.sigma_e == setting.sigma_c
@@ -102,7 +112,7 @@ def run_best(options):
                               "every entry of W (N2-B)"} if weights_alone(setting) else {})
 
 
-def run_bayes(options):
+def run_bayes(options: Namespace) -> dict[str, Any]:
     setting = setting_of(options)
     eps, two, ratio = checked("eps", options.eps, least=0, single=True), None, None
     found = {"bayes_error": bayes_error(setting, eps), "exclusive_error": exclusive_error(setting, eps)}
@@ -112,7 +122,7 @@ def run_bayes(options):
     return found | {"two_weights_error": two, "two_weights_ratio": ratio}
 
 
-def run_curve(options):
+def run_curve(options: Namespace) -> list[dict[str, Any]]:
     setting, loss = setting_of(options), loss_of(options)
     words = options.eps or f"0:{eps_max(setting)}:101"
     try:
@@ -136,7 +146,7 @@ def run_curve(options):
     return rows
 
 
-def run_verify(options):
+def run_verify(options: Namespace) -> list[dict[str, Any]]:
     import os
     import sys
 
@@ -149,13 +159,13 @@ def run_verify(options):
         return [row.as_dict() for row in progress.track(rows, total=len(CLAIMS), description="verifying")]
 
 
-def run_derive(options):
+def run_derive(options: Namespace) -> dict[str, Any]:
     from synthmodel.symbolic import derive
     found = derive(options.claim)
     return {"claim": found.claim, "holds": found.holds, "text": found.text(), "latex": found.latex()}
 
 
-def run_certify(options):
+def run_certify(options: Namespace) -> list[dict[str, Any]]:
     from synthmodel.certificates import certify, enclose
     if options.enclose:
         name, *numbers = options.enclose
@@ -171,7 +181,7 @@ def run_certify(options):
              "seconds": row.seconds, "outcome": row.outcome, "holds": row.holds} for row in rows]
 
 
-def run_table(options):
+def run_table(options: Namespace | None) -> list[dict[str, Any]] | list[dict[str, str]]:
     if options is not None and getattr(options, "readings", False):
         from synthmodel.claims.reading_table import reading_table
         return reading_table()
@@ -180,11 +190,12 @@ def run_table(options):
             for statement, row in table().items()]
 
 
-def run_bench(options):
+def run_bench(options: Namespace) -> dict[str, Any]:
     from synthmodel.cli.benchmark import bench
     return bench()
 
 
-COMMANDS = {"solve": run_solve, "thresholds": run_thresholds, "accuracy": run_accuracy, "best": run_best,
-            "bayes": run_bayes, "curve": run_curve, "verify": run_verify, "derive": run_derive, "certify": run_certify,
-            "bench": run_bench, "table": run_table}
+COMMANDS: dict[str, Callable[[Namespace], Any]] = {
+    "solve": run_solve, "thresholds": run_thresholds, "accuracy": run_accuracy, "best": run_best, "bayes": run_bayes,
+    "curve": run_curve, "verify": run_verify, "derive": run_derive, "certify": run_certify, "bench": run_bench,
+    "table": run_table}
