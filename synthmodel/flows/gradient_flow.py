@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -116,7 +116,7 @@ def psi(x: Value) -> Value:
     if not numbers.size or not (numbers >= 0).all():
         raise ValueError(f"x = {numbers if numbers.size else x} was given, but psi is used for x >= 0 only: choose "
                          "such numbers.")
-    return psi_pair(numbers)[0]
+    return cast(Any, psi_pair(numbers)[0])  # a number for a number
 
 
 def effective_smoothing(b: float, teacher: float) -> float:
