@@ -42,7 +42,7 @@ def inputs(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """(x (count, 6), labels (count,)): as many of each class."""
     labels = torch.arange(count) % 3
     noise = torch.randn(count, 6, generator=generator)
-    return ACTIVE[labels] * (SETTING.mu + SETTING.sigma * noise), labels
+    return ACTIVE[labels] * (float(SETTING.mu) + float(SETTING.sigma) * noise), labels
 
 
 def networks(seeds: list[int], width: int) -> list[Tensor]:

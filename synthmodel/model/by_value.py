@@ -1,6 +1,9 @@
 """Equality of dataclasses whose fields may be arrays."""
 
+from __future__ import annotations
+
 from dataclasses import fields
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,13 +16,13 @@ class ByValue:
     For `@dataclass(frozen=True, eq=False)`.
     """
 
-    def _values(self):
-        values = (getattr(self, field.name) for field in fields(self))
+    def _values(self) -> tuple[Any, ...]:
+        values = (getattr(self, field.name) for field in fields(cast("Any", self)))
         return tuple((value.shape, *value.ravel().tolist()) if isinstance(value, np.ndarray) else value
                      for value in values)
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return self._values() == other._values() if type(other) is type(self) else NotImplemented
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash(self._values())

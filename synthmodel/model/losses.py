@@ -3,8 +3,12 @@
 torch's `label_smoothing=beta` puts 1 - beta + beta/K on the true class: b = beta (K-1)/K.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -12,15 +16,18 @@ from synthmodel.model.by_value import ByValue
 from synthmodel.model.setting import checked
 from synthmodel.model.surrogates import SURROGATES, Surrogate
 
-__all__ = ["LOSSES", "CrossEntropy", "Distillation", "Margin", "SmoothedMargin", "SoftTargetMargin", "WorstMargin",
-           "WrongClassLSE", "loss_named"]
+if TYPE_CHECKING:
+    from synthmodel.model.types import Broadcast, Real
+
+__all__ = ["LOSSES", "CrossEntropy", "Distillation", "Loss", "Margin", "MarginLoss", "SmoothedMargin",
+           "SoftTargetMargin", "WorstMargin", "WrongClassLSE", "loss_named"]
 
 
-def _check(loss, name, **bounds):
+def _check(loss: object, name: str, **bounds: Any) -> None:
     object.__setattr__(loss, name, checked(name, getattr(loss, name), **bounds))
 
 
-def _check_word(loss, name, allowed):
+def _check_word(loss: object, name: str, allowed: Iterable[str]) -> None:
     if getattr(loss, name) not in allowed:
         raise ValueError(f"{name} = {getattr(loss, name)!r} was given, but it must be {' or '.join(allowed)}: "
                          "choose one.")
@@ -30,7 +37,7 @@ def _check_word(loss, name, allowed):
 class Margin(ByValue):
     """max_{j != i} f_j - f_i, maximised over the attack (the paper's loss; claim T1)."""
 
-    def coefficients(self, n):
+    def coefficients(self, n: int) -> tuple[Broadcast, Broadcast, Broadcast]:
         """(own, worst, others) of -f_i, of the largest wrong score and of each other score: the loss is
         -own f_i + max_j (worst f_j + others sum_{l != i, j} f_l).
         """
@@ -41,12 +48,12 @@ class Margin(ByValue):
 class SmoothedMargin(ByValue):
     """(1-b) max_{j != i} f_j + b mean_{j != i} f_j - f_i, maximised over the attack (claim T3); 0 <= b < 1."""
 
-    b: float
+    b: Real
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check(self, "b", least=0, below=1)
 
-    def coefficients(self, n):
+    def coefficients(self, n: int) -> tuple[Broadcast, Broadcast, Broadcast]:
         """As in `Margin.coefficients`."""
         return 1.0, 1 - self.b + self.b / n, self.b / n
 
@@ -59,14 +66,14 @@ class SoftTargetMargin(ByValue):
     worst case for the hard label (claim A1), but not of this loss for b > 0. 0 <= b < 1.
     """
 
-    b: float
+    b: Real
     attack: str = "exact"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check(self, "b", least=0, below=1)
         _check_word(self, "attack", ("exact", "monotone"))
 
-    def coefficients(self, n):
+    def coefficients(self, n: int) -> tuple[Broadcast, Broadcast, Broadcast]:
         """As in `Margin.coefficients`."""
         return 1 - self.b, 1 - self.b / n, -self.b / n
 
@@ -78,16 +85,16 @@ class WorstMargin(ByValue):
     phi: hinge, squared-hinge, logistic, exponential, or a `Surrogate` of your own.
     """
 
-    phi: object
-    b: float = 0.0
+    phi: str | Surrogate
+    b: Real = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.phi, Surrogate):
             _check_word(self, "phi", SURROGATES)
         _check(self, "b", least=0, below=1)
 
     @property
-    def surrogate(self):
+    def surrogate(self) -> Surrogate:
         """phi as a `Surrogate`."""
         return self.phi if isinstance(self.phi, Surrogate) else SURROGATES[self.phi]
 
@@ -99,10 +106,10 @@ class WrongClassLSE(ByValue):
     With b: (1-b) times the log-sum-exp plus b mean_{j != i} f_j, the loss of claim D1; 0 <= b < 1.
     """
 
-    tau: float
-    b: float = 0.0
+    tau: Real
+    b: Real = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check(self, "tau", above=0)
         _check(self, "b", least=0, below=1)
 
@@ -117,10 +124,10 @@ class CrossEntropy(ByValue):
     is w = 0 at b = n/(n+1); above it the label prefers the wrong classes, delta* is no attack, and the solver refuses.
     """
 
-    b: float = 0.0
+    b: Real = 0.0
     attack: str = "monotone"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check(self, "b", least=0, below=1)
         _check_word(self, "attack", ("monotone", "exact"))
 
@@ -133,17 +140,20 @@ class Distillation(ByValue):
     student does; "clean", it sees x.
     """
 
-    teacher: tuple
+    teacher: tuple[Real, Real]
     teacher_input: str = "adversarial"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.teacher, tuple | list) or len(self.teacher) != 2:
             raise ValueError(f"the teacher {self.teacher} was given, but it must be two weights (t1, t2): give two.")
         object.__setattr__(self, "teacher", tuple(checked("a teacher's weight", t, least=0) for t in self.teacher))
         _check_word(self, "teacher_input", ("adversarial", "clean"))
 
 
-LOSSES = {
+MarginLoss: TypeAlias = Margin | SmoothedMargin | SoftTargetMargin
+Loss: TypeAlias = MarginLoss | WorstMargin | WrongClassLSE | CrossEntropy | Distillation
+
+LOSSES: dict[str, tuple[Callable[..., Loss], tuple[str, ...]]] = {
     "margin": (Margin, ()),
     "smoothed-margin": (SmoothedMargin, ("b",)),
     "soft-target-margin": (SoftTargetMargin, ("b", "attack")),
@@ -156,7 +166,7 @@ NEEDS = {"smoothed-margin": "b", "soft-target-margin": "b", "wrong-class-lse": "
 EXAMPLES = {"b": "0.1", "tau": "0.1", "teacher": "1,0.5"}
 
 
-def loss_named(name, **parameters):
+def loss_named(name: Any, **parameters: Any) -> Loss:
     """The loss called `name`, one of LOSSES, with its parameters b, tau, attack, teacher, teacher_input; None: default.
 
     Raises ValueError for an unknown name, a parameter that the loss does not have (b = 0 passes everywhere), or one

@@ -1,13 +1,25 @@
 """Noise laws: standardised to mean 0 and standard deviation 1, so that sigma is the deviation whatever the law."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from math import isfinite, pi, sqrt
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 from scipy.special import expit, ndtr, ndtri
 
 from synthmodel.model.solution import NotConverged
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+    from synthmodel.model.types import Real
+
+    Rule: TypeAlias = tuple[Float[np.ndarray, "*rows nodes"], Float[np.ndarray, "*rows nodes"],
+                            Float[np.ndarray, "*rows nodes"], Float[np.ndarray, "*rows nodes"]]
 
 __all__ = ["Law", "all_positive", "law", "least_rule", "panel_rule", "quantile_rule", "settled"]
 
@@ -26,13 +38,13 @@ class Law:
     """
 
     name: str
-    pdf: callable
-    cdf: callable
-    sf: callable
-    ppf: callable
-    isf: callable
+    pdf: Callable[[Any], Any]
+    cdf: Callable[[Any], Any]
+    sf: Callable[[Any], Any]
+    ppf: Callable[[Any], Any]
+    isf: Callable[[Any], Any]
 
-    def mean_least(self, n):
+    def mean_least(self, n: int) -> float:
         """-E min of n independent draws (>= 0); for n = 2 half the Gini mean difference E|z - z'|.
 
         >>> round(law("normal").mean_least(2), 12)  # 1/sqrt(pi)
@@ -40,7 +52,7 @@ class Law:
         """
         return self._mean_extreme(n, lower=True)
 
-    def mean_largest(self, n):
+    def mean_largest(self, n: int) -> float:
         """E max of n independent draws; for the normal law e_n of THEORY.md, G-K.
 
         >>> round(law("normal").mean_largest(3), 12)  # 3/(2 sqrt(pi))
@@ -48,16 +60,16 @@ class Law:
         """
         return self._mean_extreme(n, lower=False)
 
-    def _mean_extreme(self, n, lower):
+    def _mean_extreme(self, n: int, lower: bool) -> float:
         # The smallest of n has the density n sf(z)^(n-1) pdf(z); by quantiles, each tail keeps its digits.
-        def mean(order):
+        def mean(order: int) -> float:
             z, weights, below, above = quantile_rule(self, order)
             return float(-weights @ (n * above**(n - 1) * z) if lower else weights @ (n * below**(n - 1) * z))
 
         return settled(mean, f"the mean of an extreme of {n} draws of {self.name} noise")
 
 
-def settled(mean, what):
+def settled(mean: Callable[[int], Any], what: str) -> Any:
     """mean(order), a number or an array, for orders 81, 161, ... until two agree to 1e-11, or NotConverged.
 
     >>> round(settled(lambda order: 1 / 4**order, "a power"), 12)
@@ -73,12 +85,12 @@ def settled(mean, what):
                        "accepted: choose a law with a smoother density.")
 
 
-def _normal():
+def _normal() -> Law:
     return Law("normal", lambda z: np.exp(-np.square(z) / 2) / sqrt(2 * pi), ndtr, lambda z: ndtr(-np.asarray(z)),
                ndtri, lambda u: -ndtri(u))
 
 
-def _standardised(name, frozen):
+def _standardised(name: str, frozen: Any) -> Law:
     """The law of (X - E X)/sd(X) for a scipy.stats frozen distribution X."""
     if np.ndim(frozen.mean()):
         raise ValueError(f"noise {name} was given, but it is an array of laws: choose one law.")
@@ -87,8 +99,8 @@ def _standardised(name, frozen):
         raise ValueError(f"noise {name} was given, but its mean is {mean} and its standard deviation {deviation}, "
                          "and sigma is the standard deviation: choose a law where both are finite.")
 
-    def at(function):
-        def value(z):
+    def at(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def value(z: Any) -> Any:
             with np.errstate(over="ignore"):  # in branches of scipy's that it then drops
                 return function(mean + deviation * np.asarray(z))
         return value
@@ -97,7 +109,7 @@ def _standardised(name, frozen):
                lambda u: (frozen.ppf(u) - mean) / deviation, lambda u: (frozen.isf(u) - mean) / deviation)
 
 
-def law(noise):
+def law(noise: Any) -> Law:
     """The Law called `noise` (normal, laplace, logistic, uniform, student-t:DF), or that of a scipy.stats frozen law.
 
     Raises ValueError for an unknown name or a law that is not continuous with a finite standard deviation.
@@ -112,7 +124,7 @@ def law(noise):
 
 
 @cache
-def _law(noise):
+def _law(noise: Any) -> Law:
     if noise == "normal":
         return _normal()
     if not isinstance(noise, str):
@@ -121,6 +133,7 @@ def _law(noise):
     named = {"laplace": stats.laplace, "logistic": stats.logistic, "uniform": stats.uniform}
     if noise in named:
         return _standardised(noise, named[noise]())
+    degrees: Any
     word, _, degrees = noise.partition(":")
     try:
         degrees = float(degrees)
@@ -133,12 +146,12 @@ def _law(noise):
 
 
 @lru_cache(maxsize=128)
-def quantile_rule(known, order=81):
+def quantile_rule(known: Law, order: int = 81) -> Rule:
     """`panel_rule` without further kinks, remembered: 2 `order` nodes for E f(z)."""
     return panel_rule(known, order)
 
 
-def panel_rule(known, order, kinks=()):
+def panel_rule(known: Law, order: int, kinks: Sequence[float] | Float[np.ndarray, "*rows kinks"] = ()) -> Rule:
     """(z, weights, F(z), 1 - F(z)): E f(z) = sum of weights f(z) for a Law, `order` nodes in a panel.
 
     The double-exponential rule in the probability u, on panels of (0, 1) that end at 1/2 and where z is a kink of f. It
@@ -157,11 +170,13 @@ def panel_rule(known, order, kinks=()):
     keep, above = np.isfinite(z), np.minimum(above, 1)
     if levels.ndim == 1:
         return z[keep], weights[keep], below[keep], above[keep]
-    return tuple(part.reshape(*levels.shape[:-1], -1) for part in (
-        np.where(keep, z, 0.0), np.where(keep, weights, 0.0), below, above))
+    return cast("Rule", tuple(part.reshape(*levels.shape[:-1], -1) for part in (
+        np.where(keep, z, 0.0), np.where(keep, weights, 0.0), below, above)))
 
 
-def least_rule(first, known, n, mean, tau, spread, order):
+def least_rule(first: Law, known: Law, n: int, mean: Real, tau: float, spread: Real, order: int,
+               ) -> tuple[Float[np.ndarray, "*rows nodes"], Float[np.ndarray, "*rows nodes"],
+                          Float[np.ndarray, "*rows nodes"]]:
     """Nodes z, weights and u = (mean + b z)/a for Pr(mean + tau z_0 + spread z_j > 0 for j = 1..n), z_0 of `first`.
 
     Where spread <= tau, z is the least of n draws of `known`, (a, b) = (tau, spread) and the chance is E sf(-u), sf of
@@ -180,7 +195,8 @@ def least_rule(first, known, n, mean, tau, spread, order):
     return z, weights, (mean + b * z) / a
 
 
-def all_positive(first, known, n, mean, tau, spread, what):
+def all_positive(first: Law, known: Law, n: int, mean: Real, tau: float, spread: Real,
+                 what: str) -> Float[np.ndarray, "..."]:
     """Pr(mean + tau z_0 + spread z_j > 0 for j = 1..n), z_0 of the Law `first`, z_j of `known`, all independent.
 
     mean and spread broadcast. Settled to 1e-11, or NotConverged for `what`.
@@ -195,7 +211,8 @@ def all_positive(first, known, n, mean, tau, spread, what):
         for start in range(0, len(rows), ROWS):
             at = tuple(rows[start:start + ROWS].T)
 
-            def probability(order, at=at, least=least):
+            def probability(order: int, at: tuple[Int[np.ndarray, "m"], ...] = at,
+                            least: bool = least) -> Float[np.ndarray, "m"]:
                 _, weights, u = least_rule(first, known, n, mean[at], tau, spread[at], order)
                 return np.sum(weights * (first.sf(-u) if least else known.sf(-u)**n), axis=-1)
             chance[at] = settled(probability, what)

@@ -1,13 +1,20 @@
 """The penalty (lam_e w1^2 + lam_c w2^2)/2 on the two weights, and the three that have a name."""
 
-from synthmodel.model.setting import Setting, checked, checked_setting, shown  # noqa: F401 - Setting is used by the doctests
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from synthmodel.model.setting import Setting, checked, checked_setting, shown
+
+if TYPE_CHECKING:
+    from synthmodel.model.types import Broadcast, Real
 
 __all__ = ["PENALTIES", "decays", "weighed"]
 
 PENALTIES = ("weights", "centred", "entries")
 
 
-def weighed(setting, penalty):
+def weighed(setting: Setting, penalty: Any) -> tuple[int, int]:
     """(n_e, n_c): how often the penalty of that name counts w1^2 and w2^2.
 
     "weights": w1^2 + w2^2.  "entries": all entries of W = [w1 I, w2 S], S the features that a class shares, squared:
@@ -25,7 +32,8 @@ def weighed(setting, penalty):
         penalty]
 
 
-def decays(setting, lam=None, lam_e=None, lam_c=None, penalty="weights"):
+def decays(setting: Setting, lam: Real | None = None, lam_e: Real | None = None, lam_c: Real | None = None,
+           penalty: str = "weights") -> tuple[Broadcast, Broadcast]:
     """(lam_e, lam_c) of the penalty (lam_e w1^2 + lam_c w2^2)/2: lam times `weighed`, where no own decay is given.
 
     lam > 0: the decay of both weights, or of all entries of a matrix.  lam_e, lam_c > 0: that of w1, of w2, in its
@@ -44,4 +52,4 @@ def decays(setting, lam=None, lam_e=None, lam_c=None, penalty="weights"):
         if own is None and lam is None:
             raise ValueError(f"neither lam nor {name} was given, but each weight needs a decay: add one.")
         found.append(count * checked("lam", lam, above=0) if own is None else checked(name, own, above=0))
-    return tuple(found)
+    return found[0], found[1]

@@ -1,5 +1,10 @@
 """Roots in one dimension: scipy's, with an error of this package where none is found."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 from synthmodel.model.solution import NotConverged
 
 __all__ = ["brentq"]
@@ -7,7 +12,7 @@ __all__ = ["brentq"]
 ITERATIONS = 2000  # of a root finder, most of whose steps may be bisections
 
 
-def brentq(function, low, high, args=(), **options):
+def brentq(function: Callable[..., Any], low: float, high: float, args: tuple[Any, ...] = (), **options: Any) -> Any:
     """scipy's Brent root finder; its module is loaded at the first use, as it is most of the time of an import."""
     from scipy.optimize import brentq
     try:

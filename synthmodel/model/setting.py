@@ -1,12 +1,20 @@
 """The data law of the model, and the checks every number passes before it is used."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 
 from synthmodel.model.by_value import ByValue
-from synthmodel.model.noise import law
+from synthmodel.model.noise import Law, law
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from synthmodel.model.types import Broadcast, Real
 
 __all__ = ["Setting", "checked", "checked_setting", "number", "reals", "shown", "whole"]
 
@@ -15,7 +23,7 @@ MOST_CLASSES = 1000
 LARGEST_NORM = 1e6  # beyond, powers overflow; inf is another case
 
 
-def shown(value):
+def shown(value: object) -> str:
     """`value` in a sentence, shortened where it is long."""
     try:
         words = " ".join(f"{value}".split())
@@ -24,7 +32,7 @@ def shown(value):
     return words if len(words) <= 80 else f"{words[:60]}..."
 
 
-def reals(value):
+def reals(value: Any) -> Float[np.ndarray, "..."]:
     """`value` as an array of floats; NaN for what is not real: text, complex or masked numbers, symbols, dates."""
     try:
         given = np.asarray(value)
@@ -36,7 +44,19 @@ def reals(value):
         return np.asarray(math.nan)
 
 
-def checked(name, value, *, above=None, least=None, below=None, single=False, sizes=(1 / LARGEST, LARGEST)):
+@overload
+def checked(name: str, value: Any, *, above: float | None = None, least: float | None = None,
+            below: float | None = None, single: Literal[True], sizes: tuple[float, float] = ...) -> float: ...
+
+
+@overload
+def checked(name: str, value: Any, *, above: float | None = None, least: float | None = None,
+            below: float | None = None, single: bool = False, sizes: tuple[float, float] = ...) -> Broadcast: ...
+
+
+def checked(name: str, value: Any, *, above: float | None = None, least: float | None = None,
+            below: float | None = None, single: bool = False,
+            sizes: tuple[float, float] = (1 / LARGEST, LARGEST)) -> Broadcast:
     """`value` as a float, or as an array of floats, or ValueError with one sentence: given, allowed, what to do.
 
     `above` and `below` are strict bounds, `least` is an inclusive one; NaN and infinities never pass, nor do
@@ -74,7 +94,7 @@ def checked(name, value, *, above=None, least=None, below=None, single=False, si
     return number(numbers)
 
 
-def whole(name, value, least, most):
+def whole(name: str, value: Any, least: int, most: int) -> int:
     """`value` as an int from `least` to `most`, or ValueError.
 
     >>> whole("classes", "3", 3, 1000)
@@ -87,7 +107,7 @@ def whole(name, value, least, most):
     return int(found)
 
 
-def number(value):
+def number(value: Real) -> Broadcast:
     """A 0-dimensional array as a float; any other array as it is."""
     return float(value) if np.ndim(value) == 0 else value
 
@@ -113,20 +133,20 @@ class Setting(ByValue):
     1.2
     """
 
-    mu: float = 1.0
-    sigma: float = 0.5
-    mu_e: float | None = None
-    mu_c: float | None = None
-    sigma_e: float | None = None
-    sigma_c: float | None = None
-    rho: float = 0.0
-    noise: object = "normal"
+    mu: Real = 1.0
+    sigma: Real = 0.5
+    mu_e: Real = None  # type: ignore[assignment]  # mu, as the next three are mu or sigma: after __post_init__ a Real
+    mu_c: Real = None  # type: ignore[assignment]
+    sigma_e: Real = None  # type: ignore[assignment]
+    sigma_c: Real = None  # type: ignore[assignment]
+    rho: Real = 0.0
+    noise: Any = "normal"
     classes: int = 3
     design: str = "A"
     norm: float = math.inf
 
-    def __post_init__(self):
-        def put(name, value):
+    def __post_init__(self) -> None:
+        def put(name: str, value: object) -> None:
             object.__setattr__(self, name, value)
 
         for name in ("mu", "sigma"):
@@ -150,27 +170,28 @@ class Setting(ByValue):
                              "correlation alone fixes the joint law for normal noise only: choose rho = 0 or that.")
 
     @property
-    def active(self):
+    def active(self) -> int:
         """n = K - 1: the number of wrong classes, and of cross-class features active in a class."""
         return self.classes - 1
 
     @property
-    def law(self):
+    def law(self) -> Law:
         """The standardised noise law."""
         return law(self.noise)
 
     @property
-    def plain(self):
+    def plain(self) -> bool:
         """Whether this is the model of THEORY.md, section 0: three classes, normal noise, rho = 0, a cube."""
-        return self.classes == 3 and self.noise == "normal" and np.all(self.rho == 0) and self.norm == math.inf
+        return cast("bool", self.classes == 3 and self.noise == "normal" and np.all(self.rho == 0)
+                    and self.norm == math.inf)
 
     @property
-    def sharing(self):
+    def sharing(self) -> int:
         """The factor of w2 in a margin's mean: 1 in design A; n - 1 = K - 2 in design B, where m_j misses one."""
         return 1 if self.design == "A" else self.active - 1
 
     @property
-    def variances(self):
+    def variances(self) -> tuple[Broadcast, Broadcast]:
         """(common, own): a margin is m_j = w1 e + w2 (mean + sigma_c (sqrt(common) z_0 + sqrt(own) z_j)) in law.
 
         For normal noise, z_0, z_1, ..., z_n independent. Design A: (rho, 1 - rho). Design B: m_j = w1 e + w2 (S - c_j),
@@ -181,12 +202,12 @@ class Setting(ByValue):
         n = self.active
         return n - 2 + self.rho * ((n - 1)**2 - n + 2), 1 - self.rho
 
-    def _equal(self, name):
+    def _equal(self, name: str) -> None:
         if np.any(self.mu_e != self.mu_c) or np.any(self.sigma_e != self.sigma_c):
             raise ValueError(f"{name} was asked for, but it is defined at equal means and noises only: use those of "
                              "the exclusive and the cross-class feature.")
 
-    def d(self, eps):
+    def d(self, eps: Real) -> Broadcast:
         """d = mu - 2 eps: the mean of a feature's robust margin under an attack ||delta||_inf <= eps.
 
         Raises ValueError at unequal means or noises.
@@ -194,13 +215,13 @@ class Setting(ByValue):
         self._equal("d")
         return self.mu_e - 2 * checked("eps", eps, least=0)
 
-    def k(self, eps):
+    def k(self, eps: Real) -> Broadcast:
         """k = (mu - 2 eps)/sigma: d in units of the noise; ValueError at unequal means or noises."""
         self._equal("k")
         return self.d(eps) / self.sigma_e
 
 
-def checked_setting(setting):
+def checked_setting(setting: Any) -> Setting:
     """`setting` if it is a `Setting`, else ValueError."""
     if not isinstance(setting, Setting):
         raise ValueError(f"{shown(repr(setting))} was given as the setting, but it must be a Setting: make one, such "

@@ -1,10 +1,16 @@
 """What a solver returns: the weights with the evidence that they are optimal, or an exception."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from synthmodel.model.by_value import ByValue
+
+if TYPE_CHECKING:
+    from synthmodel.model.types import Broadcast
 
 __all__ = ["NotConverged", "Solution"]
 
@@ -25,16 +31,16 @@ class Solution(ByValue):
     rounding may add; 0 for a closed form.
     """
 
-    w1: float
-    w2: float
-    risk: float
-    residual: float
+    w1: Broadcast
+    w2: Broadcast
+    risk: Broadcast
+    residual: Broadcast
     method: str
-    iterations: int = 0
-    error: float = 0.0
+    iterations: Broadcast = 0
+    error: Broadcast = 0.0
 
     @property
-    def ratio(self):
+    def ratio(self) -> Broadcast:
         """r = w2/w1 where w1 > 0; elsewhere None, in an array NaN.
 
         With w1 = 0 there is none, and with w1 < 0 (cross-entropy under its exact attack, b > 2/3) it would hide that

@@ -1,6 +1,10 @@
 """Surrogate losses phi of a margin: convex, decreasing, of slope < 0 at 0 (claim U1)."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import expit
@@ -16,11 +20,11 @@ class Surrogate:
     w = 0 every margin is 0, and a slope that jumps there lets w1 die before mu/2.
     """
 
-    value: callable
-    slope: callable
-    kinks: tuple = ()
+    value: Callable[[Any], Any]
+    slope: Callable[[Any], Any]
+    kinks: tuple[float, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if 0 in self.kinks:
             raise ValueError("a surrogate with a kink at 0 was given, but all margins are 0 at w = 0, where it must "
                              "have one slope: shift the kink.")

@@ -1,0 +1,14 @@
+"""The types that annotations share; nothing here is needed at run time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
+
+__all__ = ["Broadcast", "Real"]
+
+Real: TypeAlias = "float | Float[np.ndarray, '...']"  # an argument: a number or an array of any shape, which broadcasts
+Broadcast: TypeAlias = Any  # what comes of such: a number iff all arguments are numbers, else an array of their shape
