@@ -4,18 +4,31 @@ Everything is computed in units of the noise (THEORY.md, section 0): v = (sigma_
 normal noise are integrated over a plane (`plane_integrals`), everything else over a line (`line_integrals`).
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from math import inf
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 from scipy.special import softmax
 
 from synthmodel.model.losses import CrossEntropy, Distillation
 from synthmodel.model.quadrature import normal_rule
-from synthmodel.model.setting import checked, checked_setting, number
+from synthmodel.model.setting import Setting, checked, checked_setting, number
 from synthmodel.model.solution import NotConverged, Solution
 from synthmodel.solvers.line_integrals import derivatives_on_a_line
 from synthmodel.solvers.newton import damped_newton
 from synthmodel.solvers.plane_integrals import EXPONENT, Problem, derivatives
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+    from synthmodel.model.types import Broadcast, Real
+    from synthmodel.solvers.plane_integrals import Derivatives
+
+    Soft: TypeAlias = CrossEntropy | Distillation
+    Calculus: TypeAlias = Callable[[Int[np.ndarray, "q"], Float[np.ndarray, "q 2"]], Derivatives]
 
 __all__ = ["cross_entropy_ratio", "ratio_limit", "solve_cross_entropy", "stein_residual"]
 
@@ -26,7 +39,7 @@ ROUNDING = 1e-14  # in units of mu: a weight pulled by less is 0
 FINER = 1.5  # the second quadrature rule's exponent, in that of the first
 
 
-def _covered(setting, loss):
+def _covered(setting: Setting, loss: Soft) -> None:
     """Raise ValueError for what no form here covers."""
     checked_setting(setting)
     if not isinstance(loss, CrossEntropy | Distillation):
@@ -48,7 +61,7 @@ def _covered(setting, loss):
                          f"b <= {setting.active}/{setting.classes}.")
 
 
-def _calculus(setting, problem, finer=1.0):
+def _calculus(setting: Setting, problem: Problem, finer: float = 1.0) -> Calculus:
     """(index, v) -> derivatives of those problems, by the quadrature that covers the setting."""
     exponent = finer * EXPONENT
     if setting.classes == 3 and setting.noise == "normal":
@@ -59,12 +72,26 @@ def _calculus(setting, problem, finer=1.0):
 class _Arrays:
     """The numbers of setting, loss, eps and lam as arrays of one shape, flattened; d: the robust means (P, 2)."""
 
-    def __init__(self, setting, loss, eps, lam, lam_c):
+    mu_e: Float[np.ndarray, "p"]
+    mu_c: Float[np.ndarray, "p"]
+    sigma_e: Float[np.ndarray, "p"]
+    sigma_c: Float[np.ndarray, "p"]
+    common: Float[np.ndarray, "p"]
+    own: Float[np.ndarray, "p"]
+    eps: Float[np.ndarray, "p"]
+    lam: Float[np.ndarray, "p"]
+    lam_c: Float[np.ndarray, "p"]
+    b: Float[np.ndarray, "p"]  # of cross-entropy; the next two of distillation
+    teacher_e: Float[np.ndarray, "p"]
+    teacher_c: Float[np.ndarray, "p"]
+
+    def __init__(self, setting: Setting, loss: Soft, eps: Real, lam: Real, lam_c: Real | None) -> None:
         common, own = setting.variances
-        values = {"mu_e": setting.mu_e, "mu_c": setting.mu_c, "sigma_e": setting.sigma_e, "sigma_c": setting.sigma_c,
-                  "common": common, "own": own, "eps": eps, "lam": lam}
+        values: dict[str, Real] = {
+            "mu_e": setting.mu_e, "mu_c": setting.mu_c, "sigma_e": setting.sigma_e, "sigma_c": setting.sigma_c,
+            "common": common, "own": own, "eps": eps, "lam": lam}
         own_decay = lam_c is not None
-        values |= {"lam_c": lam_c if own_decay else lam}
+        values |= {"lam_c": cast("Real", lam_c) if own_decay else lam}
         values |= ({"b": loss.b} if isinstance(loss, CrossEntropy) else
                    {"teacher_e": loss.teacher[0], "teacher_c": loss.teacher[1]})
         self.names = tuple(name for name in values if own_decay or name != "lam_c")
@@ -75,17 +102,17 @@ class _Arrays:
         self.d = np.stack([self.mu_e - 2 * self.eps, setting.sharing * (self.mu_c - 2 * self.eps)], axis=1)
         self.sigma = np.stack([self.sigma_e, self.sigma_c], axis=1)
 
-    def words(self, i):
+    def words(self, i: int) -> str:
         """Problem i in words."""
         return ", ".join(f"{name} = {getattr(self, name)[i]:.6g}" for name in self.names)
 
-    def problem(self, linear):
+    def problem(self, linear: Float[np.ndarray, "p 2"]) -> Problem:
         """In units of the noise; linear (P, 2): the linear term in the units of d."""
         decay = np.stack([self.lam, self.lam_c], axis=1) / self.sigma**2
         return Problem(self.d / self.sigma, linear / self.sigma, decay, self.common, self.own)
 
 
-def _teacher_pull(setting, loss, arrays):
+def _teacher_pull(setting: Setting, loss: Distillation, arrays: _Arrays) -> Float[np.ndarray, "p 2"]:
     """-E (e sum_j t_j, sum_j t_j c_j) (P, 2): the linear term of distillation has the opposite sign (claim N5).
 
     It is the gradient of the teacher's own cross-entropy at its own weights and input; where its input is clean, its
@@ -100,7 +127,8 @@ def _teacher_pull(setting, loss, arrays):
     return gradient * arrays.sigma + shift * wrong[:, None]
 
 
-def _student(calculus, mu, sigma):
+def _student(calculus: Calculus, mu: Float[np.ndarray, "p"],
+             sigma: Float[np.ndarray, "p 2"]) -> Bool[np.ndarray, "p 2"]:
     """Distillation on w >= 0: the coordinates that are free at the minimiser; the smaller sets are tried first."""
     count = len(mu)
     free, undecided = np.ones((count, 2), dtype=bool), np.ones(count, dtype=bool)
@@ -110,7 +138,8 @@ def _student(calculus, mu, sigma):
             break
         trial = np.tile(np.array(kept), (len(index), 1))
 
-        def part(inner, v, index=index):
+        def part(inner: Int[np.ndarray, "q"], v: Float[np.ndarray, "q 2"],
+                 index: Int[np.ndarray, "r"] = index) -> Derivatives:
             return calculus(index[inner], v)
 
         v, _ = damped_newton(part, trial)
@@ -121,7 +150,7 @@ def _student(calculus, mu, sigma):
     return free
 
 
-def solve_cross_entropy(setting, loss, eps, lam, lam_c=None):
+def solve_cross_entropy(setting: Setting, loss: Soft, eps: Real, lam: Real, lam_c: Real | None = None) -> Solution:
     """Minimise R(w) = E loss(x + delta*) + (lam w1^2 + lam_c w2^2)/2 for CrossEntropy(b) or Distillation(teacher).
 
     The loss is log(1 + sum_j e^{-m_j}) + sum_j t_j m_j, with robust margins m_j under the monotone attack delta*
@@ -148,7 +177,7 @@ def solve_cross_entropy(setting, loss, eps, lam, lam_c=None):
     lam_c = None if lam_c is None else checked("lam_c", lam_c, above=0)
     smoothed = isinstance(loss, CrossEntropy)
     arrays = _Arrays(setting, loss, eps, lam, lam_c)
-    linear = arrays.b[:, None] * arrays.d if smoothed else -_teacher_pull(setting, loss, arrays)
+    linear = arrays.b[:, None] * arrays.d if smoothed else -_teacher_pull(setting, cast("Distillation", loss), arrays)
     problem = arrays.problem(linear)
     calculus = _calculus(setting, problem)
     with np.errstate(over="ignore"):
@@ -162,7 +191,8 @@ def solve_cross_entropy(setting, loss, eps, lam, lam_c=None):
     return _judged(setting, arrays, problem, free, v, np.where(free.any(axis=1), counts, 0))
 
 
-def _judged(setting, arrays, problem, free, v, counts):
+def _judged(setting: Setting, arrays: _Arrays, problem: Problem, free: Bool[np.ndarray, "p 2"],
+            v: Float[np.ndarray, "p 2"], counts: Int[np.ndarray, "p"]) -> Solution:
     """The Solution at v, or NotConverged."""
     everyone = np.arange(len(v))
     _, gradient, hessian, _ = _calculus(setting, problem)(everyone, v)
@@ -188,10 +218,11 @@ def _judged(setting, arrays, problem, free, v, counts):
     w = v / arrays.sigma
     shaped = [number(x.reshape(arrays.shape)) for x in (w[:, 0], w[:, 1], risk, residual, error)]
     iterations = int(counts[0]) if arrays.shape == () else counts.reshape(arrays.shape)
-    return Solution(*shaped[:4], method="numeric", iterations=iterations, error=shaped[4])
+    return Solution(shaped[0], shaped[1], shaped[2], shaped[3], method="numeric", iterations=iterations,
+                    error=shaped[4])
 
 
-def cross_entropy_ratio(setting, eps, lam, b=0.0):
+def cross_entropy_ratio(setting: Setting, eps: Real, lam: Real, b: Real = 0.0) -> Broadcast:
     """r_CE = w2/w1 in (0, 1) at the minimiser of `solve_cross_entropy` (claim S1); setting, eps, lam, b as there.
 
     Raises ValueError at eps >= mu_e/2 and at b >= (K-1)/K, where w1 = 0.
@@ -207,7 +238,7 @@ def cross_entropy_ratio(setting, eps, lam, b=0.0):
     return ratio
 
 
-def ratio_limit(setting, lam, lam_c=None):
+def ratio_limit(setting: Setting, lam: Real, lam_c: Real | None = None) -> Broadcast:
     """The limit of r_CE as eps -> mu/2, and as b -> (K-1)/K: (K^2 L + K - 1)/(K^2 L_c + (K-1)^2) (T1-CE, T3-CE).
 
     L = lam/sigma^2, L_c = lam_c/sigma^2, lam_c = lam unless given; for three classes (9 L + 2)/(9 L_c + 4). It is S1 at
@@ -227,7 +258,8 @@ def ratio_limit(setting, lam, lam_c=None):
     return (k * k * decay + k - 1) / (k * k * other + (k - 1)**2)
 
 
-def stein_residual(setting, loss, eps, lam, w1, w2, order=64, lam_c=None):
+def stein_residual(setting: Setting, loss: Soft, eps: float, lam: float, w1: float, w2: float, order: int = 64,
+                   lam_c: float | None = None) -> tuple[float, float]:
     """(dR/dw1, dR/dw2) by the Stein form S1, in units of mu_e, at w1, w2 >= 0: (0, 0) at the minimiser.
 
     dR/dw1 = -d_e (pibar - b) + w1 (lam + sigma_e^2 A), dR/dw2 = -d_c (pibar - b) + w2 (lam_c + sigma_c^2 B), with
@@ -255,9 +287,10 @@ def stein_residual(setting, loss, eps, lam, w1, w2, order=64, lam_c=None):
     e, c2, c3 = np.meshgrid(features[0], features[1], features[1], indexing="ij")
     p1, p2, p3 = softmax(np.stack([np.zeros_like(e), -w1 * e - w2 * c2, -w1 * e - w2 * c3]), axis=0)
 
-    def mean(values):
+    def mean(values: Float[np.ndarray, "n n n"]) -> float:
         return float(values @ weights @ weights @ weights)
 
     force, own, others = mean(p2 + p3) - b, mean(p1 * (1 - p1)), mean(p2 * (1 - p2) + p3 * (1 - p3))
-    return ((w1 * (lam + setting.sigma_e**2 * own) - (setting.mu_e - 2 * eps) * force) / setting.mu_e,
-            (w2 * (lam_c + setting.sigma_c**2 * others) - (setting.mu_c - 2 * eps) * force) / setting.mu_e)
+    return cast("tuple[float, float]", (
+        (w1 * (lam + setting.sigma_e**2 * own) - (setting.mu_e - 2 * eps) * force) / setting.mu_e,
+        (w2 * (lam_c + setting.sigma_c**2 * others) - (setting.mu_c - 2 * eps) * force) / setting.mu_e))

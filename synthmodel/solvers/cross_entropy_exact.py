@@ -7,9 +7,13 @@ loss log(1 + e^{-u_j} + e^{-u_k}) + (b/2)(u_j + u_k). Where m_j >= m_k only four
 linear, c + alpha x_j + beta x_k, so that the winner changes on lines, and the quadrature is cut there.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 from math import ceil, hypot, log, pi, sqrt
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from scipy.optimize import brentq
@@ -17,6 +21,12 @@ from scipy.optimize import brentq
 from synthmodel.model.setting import checked
 from synthmodel.model.solution import NotConverged
 from synthmodel.solvers.newton import damped_newton
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+    Array: TypeAlias = Float[np.ndarray, "..."]
+    Pair: TypeAlias = Float[np.ndarray, "2"]
 
 __all__ = ["exact_gradient", "exact_risk", "exact_threshold", "solve_exact"]
 
@@ -44,25 +54,26 @@ class _Problem:
     lam: float
     lam_c: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.lam_c is None:
             object.__setattr__(self, "lam_c", self.lam)
-        bounds = {"mu_e": {}, "mu_c": {}, "sigma_e": {"above": 0}, "sigma_c": {"above": 0}, "eps": {"least": 0},
-                  "rho": {"above": -1, "below": 1}, "b": {"least": 0, "below": 1}, "lam": {"above": 0},
-                  "lam_c": {"above": 0}}
+        bounds: dict[str, dict[str, Any]] = {
+            "mu_e": {}, "mu_c": {}, "sigma_e": {"above": 0}, "sigma_c": {"above": 0}, "eps": {"least": 0},
+            "rho": {"above": -1, "below": 1}, "b": {"least": 0, "below": 1}, "lam": {"above": 0},
+            "lam_c": {"above": 0}}
         for name, bound in bounds.items():
             object.__setattr__(self, name, checked(name, getattr(self, name), **bound))
 
     @property
-    def scale(self):
+    def scale(self) -> float:
         return max(abs(self.mu_e), abs(self.mu_c))
 
-    def towards(self, signs):
+    def towards(self, signs: Sequence[float] | Pair) -> _Problem:
         """The problem for v = signs * w."""
         return replace(self, mu_e=signs[0] * self.mu_e, mu_c=signs[1] * self.mu_c)
 
     @property
-    def decay(self):
+    def decay(self) -> Pair:
         return np.array([self.lam, self.lam_c])
 
 
@@ -73,14 +84,16 @@ class _Plane:
     C = mu_c + gamma (sin X - cos Z), Z a third one.
     """
 
-    def __init__(self, v, problem):
+    def __init__(self, v: Pair, problem: _Problem) -> None:
         p = self.problem = problem
         self.gamma, self.delta = p.sigma_c * sqrt((1 + p.rho) / 2), p.sigma_c * sqrt((1 - p.rho) / 2)
         self.spread, self.width = hypot(v[0] * p.sigma_e, v[1] * self.gamma), v[1] * self.delta
         self.cos, self.sin = v[0] * p.sigma_e / self.spread, v[1] * self.gamma / self.spread
         self.mean, self.t = v[0] * p.mu_e + v[1] * p.mu_c, 2 * p.eps * (v[0] + v[1])
 
-    def vertex(self, rows, x, y):
+    def vertex(self, rows: Int[np.ndarray, "..."], x: Array, y: Array,
+               ) -> tuple[Array, tuple[Array, Array], tuple[Array, Array],
+                          tuple[tuple[Array, Array], tuple[Array, Array]]]:
         """For the shift of SHIFTS[rows]: the loss, its slopes in u_j and u_k, (p_j, p_k), and du_j/dv, du_k/dv."""
         p, (s_j, s_k) = self.problem, (SHIFTS[rows, column] for column in (0, 1))
         a, big_d = self.mean + self.spread * x, self.width * y
@@ -94,17 +107,17 @@ class _Plane:
         return top + np.log(total) + p.b * (u_j + u_k) / 2, (p.b / 2 - p_j, p.b / 2 - p_k), (p_j, p_k), du
 
 
-def _lines(t, b):
+def _lines(t: float, b: float) -> tuple[Float[np.ndarray, "4 4"], Float[np.ndarray, "4 4"], Float[np.ndarray, "4 4"]]:
     """Arrays (4, 4) of c_u - c_v, alpha_v - alpha_u, beta_v - beta_u for the lines of SHIFTS, u < v."""
     c = b * t * SHIFTS.sum(axis=1) / 2
 
-    def rise(logs):  # e^v - e^u without cancellation
+    def rise(logs: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4 4"]:  # e^v - e^u without cancellation
         return 2 * np.exp((logs[:, None] + logs) / 2) * np.sinh((logs - logs[:, None]) / 2)
 
     return -rise(c), rise(c - t * SHIFTS[:, 0]), rise(c - t * SHIFTS[:, 1])
 
 
-def _switches(big_d, t, b):
+def _switches(big_d: Float[np.ndarray, "n"], t: float, b: float) -> Float[np.ndarray, "3 n"]:
     """The values of a, shape (3, n), below which row 1, 2, 3 of SHIFTS or a later one wins, at n values D >= 0."""
     c, alpha, beta = _lines(t, b)
     a = np.full((4, 4, len(big_d)), -np.inf)  # row v beats row u below a[u, v]
@@ -115,7 +128,7 @@ def _switches(big_d, t, b):
     return np.array([a[:v, v:].min(axis=0).max(axis=0) for v in (1, 2, 3)])
 
 
-def _corners(plane):
+def _corners(plane: _Plane) -> list[float]:
     """The values of D > 0 where three vertices tie, and where delta* ceases to win.
 
     delta* wins as a -> -inf if (e^{-D} + q e^D)/(2 cosh D) < q^{1 - b/2}, q = e^t: for D < D_end. Its switch falls
@@ -138,7 +151,8 @@ def _corners(plane):
     return [*ties, *(end * -np.expm1(np.linspace(high, low, count + 1) - start)), end]
 
 
-def _rule(edges, order):
+def _rule(edges: Float[np.ndarray, "*rows edges"],
+          order: int) -> tuple[Float[np.ndarray, "*rows pieces order"], Float[np.ndarray, "*rows pieces order"]]:
     """Gauss-Legendre nodes and weights between consecutive edges (along the last axis), for the standard normal law."""
     nodes, weights = np.polynomial.legendre.leggauss(order)
     low, width = edges[..., :-1, None], np.diff(edges)[..., None]
@@ -146,11 +160,13 @@ def _rule(edges, order):
     return x, width * weights / 2 * _density(x)
 
 
-def _density(x):
+def _density(x: Array) -> Array:
     return np.exp(-x * x / 2) / sqrt(2 * pi)
 
 
-def _quadrature(plane, order):
+def _quadrature(plane: _Plane, order: int) -> tuple[
+        Float[np.ndarray, "n"], Float[np.ndarray, "n"], Float[np.ndarray, "3 n"], Float[np.ndarray, "n pieces order"],
+        Float[np.ndarray, "n pieces order"], Int[np.ndarray, "n pieces 1"]]:
     """y, its weights, the switches in X at each y (3, n), and X, weights, winning rows of shape (n, pieces, order).
 
     Only Y > 0 is integrated, by symmetry. Panels are at most 3 wide for the densities, 4 in a and 2 in D for
@@ -174,7 +190,7 @@ def _quadrature(plane, order):
     return y, y_weights, switches, x, weights * y_weights[:, None, None], winner[:, :, None]
 
 
-def _derivatives(v, problem, order=ORDER):
+def _derivatives(v: Pair, problem: _Problem, order: int = ORDER) -> tuple[float, Pair, Float[np.ndarray, "2 2"]]:
     """Risk, gradient and Hessian at v >= 0, v != 0, on an axis their limits from v > 0."""
     plane = _Plane(v, problem)
     y, y_weights, switches, x, weights, winner = _quadrature(plane, order)
@@ -203,23 +219,23 @@ def _derivatives(v, problem, order=ORDER):
     return risk, gradient, hessian
 
 
-def _newton(v, problem, free):
+def _newton(v: Pair, problem: _Problem, free: Sequence[bool] | Bool[np.ndarray, "2"]) -> tuple[Pair, int]:
     """The minimiser over the coordinates `free` of v > 0, the others kept, and the count of derivatives."""
-    def calculus(_, at):
+    def calculus(_: Int[np.ndarray, "1"], at: Float[np.ndarray, "1 2"]) -> Any:
         return [np.asarray(part)[None] for part in _derivatives(at[0], problem)]
 
     found, counts = damped_newton(calculus, np.array([free]), v[None])
     return found[0], int(counts[0])
 
 
-def _on_axis(problem, i):
+def _on_axis(problem: _Problem, i: int) -> tuple[Pair, int]:
     """The minimiser v on axis i, 0 elsewhere, and the count of derivatives."""
     start = np.zeros(2)
     start[i] = 1 / (abs(problem.mu_e) + problem.sigma_e + abs(problem.mu_c) + problem.sigma_c)
     return _newton(start, problem, start > 0)
 
 
-def _minimise(problem):
+def _minimise(problem: _Problem) -> tuple[Pair, int]:
     """The minimiser in v >= 0 and the count of derivatives. By convexity a weight is 0 iff its slope there is >= 0."""
     ends, count = np.zeros(2), 0
     for i, mean in enumerate((problem.mu_e, problem.mu_c)):
@@ -233,11 +249,12 @@ def _minimise(problem):
     return v, count + used
 
 
-def _checked_problem(mu_e, mu_c, *others):
+def _checked_problem(mu_e: float, mu_c: float, *others: Any) -> _Problem:
     return _Problem(checked("mu_e", mu_e, above=0), checked("mu_c", mu_c, above=0), *others)
 
 
-def _derivatives_at(w, signs, problem, order=FINER):
+def _derivatives_at(w: Pair, signs: Pair, problem: _Problem,
+                    order: int = FINER) -> tuple[float, Pair, Float[np.ndarray, "2 2"]]:
     """Risk, gradient, Hessian at any real w, a weight that is 0 being approached along `signs`."""
     if w.any():
         risk, gradient, hessian = _derivatives(abs(w), problem.towards(signs), order)
@@ -246,12 +263,15 @@ def _derivatives_at(w, signs, problem, order=FINER):
     return log(3), pull + signs * 2 * problem.eps * abs(problem.b - 2 / 3), np.diag(problem.decay)
 
 
-def _evidence(w, problem):
+def _evidence(w: Pair, problem: _Problem) -> tuple[float, float, float, float]:
     """Risk, distance of 0 from the subdifferential, quadrature error of the gradient, Newton's step still to go.
 
     The distance is the slope of steepest descent. It is searched in each orthant that touches w.
     """
-    steepest, error, missing = 0.0, 0.0, 0.0
+    steepest: Any = 0.0
+    error: Any = 0.0
+    missing: Any = 0.0
+    signs: Any
     for signs in product(*((sign,) if sign else (1.0, -1.0) for sign in np.sign(w))):
         signs = np.array(signs)
         risk, gradient, hessian = _derivatives_at(w, signs, problem)
@@ -262,7 +282,8 @@ def _evidence(w, problem):
     return float(risk), float(steepest) / problem.scale, float(error) / problem.scale, float(missing)
 
 
-def exact_risk(w1, w2, mu_e, mu_c, sigma_e, sigma_c, rho, b, eps, lam):
+def exact_risk(w1: float, w2: float, mu_e: float, mu_c: float, sigma_e: float, sigma_c: float, rho: float, b: float,
+               eps: float, lam: float) -> float:
     """R(w) of `solve_exact` at any real w1, w2.
 
     >>> round(exact_risk(1, 0.5, 1, 1, 0.5, 0.5, 0, b=0.1, eps=0.2, lam=0.1), 9)
@@ -273,7 +294,8 @@ def exact_risk(w1, w2, mu_e, mu_c, sigma_e, sigma_c, rho, b, eps, lam):
     return float(_derivatives_at(w, np.where(w < 0, -1.0, 1.0), problem)[0])
 
 
-def exact_gradient(w1, w2, mu_e, mu_c, sigma_e, sigma_c, rho, b, eps, lam):
+def exact_gradient(w1: float, w2: float, mu_e: float, mu_c: float, sigma_e: float, sigma_c: float, rho: float, b: float,
+                   eps: float, lam: float) -> tuple[float, float]:
     """(dR/dw1, dR/dw2) of `solve_exact` at any real w1, w2; for a weight that is 0 its limit from above.
 
     >>> [round(slope, 9) for slope in exact_gradient(1, 0.5, 1, 1, 0.5, 0.5, 0, b=0.1, eps=0.2, lam=0.1)]
@@ -281,10 +303,12 @@ def exact_gradient(w1, w2, mu_e, mu_c, sigma_e, sigma_c, rho, b, eps, lam):
     """
     w = np.array([checked("w1", w1), checked("w2", w2)])
     problem = _checked_problem(mu_e, mu_c, sigma_e, sigma_c, rho, b, eps, lam)
-    return tuple(map(float, _derivatives_at(w, np.where(w < 0, -1.0, 1.0), problem)[1]))
+    slope1, slope2 = map(float, _derivatives_at(w, np.where(w < 0, -1.0, 1.0), problem)[1])
+    return slope1, slope2
 
 
-def solve_exact(mu_e, mu_c, sigma_e, sigma_c, rho, b, eps, lam, lam_c=None):
+def solve_exact(mu_e: float, mu_c: float, sigma_e: float, sigma_c: float, rho: float, b: float, eps: float, lam: float,
+                lam_c: float | None = None) -> tuple[float, float, float, float, float, int]:
     """Minimise R(w) = E max_delta loss(f(x + delta)) + (lam w1^2 + lam_c w2^2)/2, ||delta||_inf <= eps, over real w.
 
     loss = -(1-b) log p_i - (b/2)(log p_j + log p_k), p the softmax of the scores f; delta maximises this very loss
@@ -318,7 +342,8 @@ def solve_exact(mu_e, mu_c, sigma_e, sigma_c, rho, b, eps, lam, lam_c=None):
     return float(w[0]) + 0.0, float(w[1]) + 0.0, risk, residual, error, iterations
 
 
-def exact_threshold(mu_e, mu_c, sigma_e, sigma_c, rho, b, lam):
+def exact_threshold(mu_e: float, mu_c: float, sigma_e: float, sigma_c: float, rho: float, b: float,
+                    lam: float) -> float:
     """The eps from which on the weight of the smaller mean is 0 in `solve_exact`, for b < 2/3; arguments as there.
 
     It is the root in eps of that weight's one-sided slope at 0, the other weight being optimal: at the minimiser of
@@ -333,7 +358,7 @@ def exact_threshold(mu_e, mu_c, sigma_e, sigma_c, rho, b, lam):
     problem = _checked_problem(mu_e, mu_c, sigma_e, sigma_c, rho, b, 0.0, lam)
     weak, end = int(mu_e > mu_c), min(mu_e, mu_c) / 2
 
-    def slope(eps):
+    def slope(eps: float) -> float:
         at = replace(problem, eps=eps)
         return _derivatives(_on_axis(at, 1 - weak)[0], at, FINER)[1][weak]
 

@@ -6,13 +6,21 @@ A(s) = E exp(-e^{s+X}) and L(s) = E exp(-e^{s-Y}): products of one-dimensional m
 dimensions.
 """
 
+from __future__ import annotations
+
 from math import ceil, pi, sqrt
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from synthmodel.model.noise import quantile_rule
+from synthmodel.model.noise import Law, quantile_rule
 from synthmodel.model.solution import NotConverged
-from synthmodel.solvers.plane_integrals import EXPONENT, half_counts, normal_rule
+from synthmodel.solvers.plane_integrals import EXPONENT, Problem, half_counts, normal_rule
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from synthmodel.solvers.plane_integrals import Derivatives
 
 __all__ = ["derivatives_on_a_line", "log_sum_derivatives"]
 
@@ -22,7 +30,8 @@ RUN = 64  # nodes on the line that are treated at a time
 TAIL = 1e-9  # second moment of a node of heavy-tailed noise that may be left out; in a finer rule less
 
 
-def noise_rule(law, scale, exponent):
+def noise_rule(law: Law, scale: float,
+               exponent: float) -> tuple[Float[np.ndarray, "nodes"], Float[np.ndarray, "nodes"]]:
     """Nodes and weights of the standardised noise z, for kernels exp(-e^{s - scale z}) analytic in |Im| < pi/2."""
     if law.name == "normal":
         count = half_counts(pi / 2 / scale if scale else np.inf, exponent)
@@ -38,7 +47,7 @@ def noise_rule(law, scale, exponent):
     return z[keep], weights[keep]
 
 
-def line(low, high, exponent, nodes=1):
+def line(low: float, high: float, exponent: float, nodes: int = 1) -> tuple[Float[np.ndarray, "points"], float]:
     """Trapezoidal nodes and step on [low, high] for integrands analytic in |Im s| < pi/2, aliasing exp(-exponent).
 
     nodes: how many of the noise each is to meet; raises NotConverged where that would be too much work.
@@ -51,7 +60,8 @@ def line(low, high, exponent, nodes=1):
     return low + step * np.arange(count), step
 
 
-def kernels(argument):
+def kernels(argument: Float[np.ndarray, "..."],
+            ) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
     """exp(-e^u), its negative derivative e^u exp(-e^u), and the derivative of that; u is capped where all vanish."""
     power = np.exp(np.minimum(argument, 7.0))
     zero = np.exp(-power)
@@ -59,9 +69,10 @@ def kernels(argument):
     return zero, first, first * (1 - power)
 
 
-def derivatives_on_a_line(problem, v, n, law, exponent=EXPONENT):
+def derivatives_on_a_line(problem: Problem, v: Float[np.ndarray, "p 2"], n: int, law: Law,
+                          exponent: float = EXPONENT) -> Derivatives:
     """As `plane.derivatives`, for n wrong classes and a noise law; common >= 0, and > 0 for normal noise only."""
-    rows = [_single(problem[index], *v[index], n, law, exponent) for index in range(len(v))]
+    rows = [_single(problem[index], v[index, 0], v[index, 1], n, law, exponent) for index in range(len(v))]
     risk, gradient, hessian, wrong = map(np.array, zip(*rows, strict=True))
     risk = risk + np.sum(problem.linear * v + problem.decay * v * v / 2, axis=1)
     gradient = gradient + problem.linear + problem.decay * v
@@ -69,11 +80,12 @@ def derivatives_on_a_line(problem, v, n, law, exponent=EXPONENT):
     return risk, gradient, hessian, wrong
 
 
-def _single(problem, v1, v2, n, law, exponent):
+def _single(problem: Problem, v1: float, v2: float, n: int, law: Law,
+            exponent: float) -> tuple[float, list[float], list[list[float]], float]:
     mean_e, mean_c = problem.mean
     common, own = problem.common, np.sqrt(problem.own)
     t = np.sqrt(v1 * v1 + common * v2 * v2)
-    x, weights = noise_rule(law, t, exponent)
+    x, weights = noise_rule(law, cast("float", t), exponent)
     big_x = v1 * mean_e + t * x
     # With N a third standard normal, e = mean_e + alpha x + beta N and z_0 = beta x - alpha N (without common noise
     # e = mean_e + x, of any law): X = v1 e + v2 sqrt(common) z_0. At v = 0 any direction will do.
@@ -94,7 +106,7 @@ def _single(problem, v1, v2, n, law, exponent):
     l2, l22 = m1 @ (z_weights * slope), -(m2 @ (z_weights * slope**2))
     power, less, least = one**n, n * one**(n - 1), n * (n - 1) * one**(n - 2)
 
-    def integral(values):
+    def integral(values: Float[np.ndarray, "points"]) -> float:
         return -step * float(np.sum(values))
 
     risk = step * float(np.sum(np.exp(-np.exp(np.minimum(s, 7.0))) - big_a * power)) - float(weights @ big_x)
@@ -109,7 +121,7 @@ def _single(problem, v1, v2, n, law, exponent):
     return risk, gradient, [[h11, h12], [h12, h22]], wrong
 
 
-def log_sum_derivatives(y, n, law, exponent=EXPONENT):
+def log_sum_derivatives(y: float, n: int, law: Law, exponent: float = EXPONENT) -> tuple[float, float, float]:
     """(E log sum_j e^{-y z_j}, psi(y), psi'(y)) for n independent standardised draws; psi = d/dy of the first.
 
     psi(y) = -E sum_j q_j z_j, q the softmax of -y z, increases from 0 to -E min z_j (T1-temp, D1-any).
@@ -128,7 +140,8 @@ def log_sum_derivatives(y, n, law, exponent=EXPONENT):
     return value, slope, curvature
 
 
-def _means(s, shifts, weights, exponent):
+def _means(s: Float[np.ndarray, "points"], shifts: Float[np.ndarray, "nodes"], weights: Float[np.ndarray, "3 nodes"],
+           exponent: float) -> Float[np.ndarray, "3 points"]:
     """sum_i weights[d, i] k_d(s - shifts_i), k_0, k_1, k_2 the `kernels`, for each s.
 
     k_0 steps from 1 to 0 and the others vanish off the step, so that few shifts matter to a run of s at a time.

@@ -5,8 +5,11 @@ decouples. w1 = d_E/lam is that of the margin loss, and w2 >= 0 solves d_C - (1-
 psi(y) = -E sum_j q_j z_j, q the softmax of -y z over the n wrong classes, which rises from 0 to -E min z_j.
 """
 
+from __future__ import annotations
+
 from functools import cache
 from math import inf, pi, sqrt
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 from scipy.special import expit
@@ -14,9 +17,16 @@ from scipy.special import expit
 from synthmodel.model.losses import WrongClassLSE
 from synthmodel.model.noise import Law
 from synthmodel.model.roots import brentq
-from synthmodel.model.setting import Setting, checked, checked_setting, number  # noqa: F401 - Setting is used by the doctest
+from synthmodel.model.setting import Setting, checked, checked_setting, number
 from synthmodel.model.solution import NotConverged, Solution
 from synthmodel.solvers.line_integrals import EXPONENT, kernels, log_sum_derivatives
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from synthmodel.model.types import Real
+
+    Array: TypeAlias = Float[np.ndarray, "..."]
 
 __all__ = ["psi", "psi_pair", "solve_lse"]
 
@@ -33,7 +43,7 @@ HALF, HALF_WEIGHTS = 4.5 * (NODES + 1), 4.5 * WEIGHTS  # on [0, 9]
 LAYER, LAYER_WEIGHTS = 20 * (NODES + 1), 20 * WEIGHTS  # on [0, 40]
 
 
-def psi_pair(x):
+def psi_pair(x: Real) -> tuple[Array, Array]:
     """(psi, psi') for two wrong classes and normal noise: psi(x) = E[(|Z|/sqrt(2)) tanh(x |Z|/sqrt(2))] (T1-temp).
 
     psi rises from 0 to 1/sqrt(pi) with psi'(0) = 1/2. Broadcasts over x >= 0.
@@ -44,11 +54,12 @@ def psi_pair(x):
     x = np.asarray(x, dtype=float)
     if x.size > RUN:  # each takes a hundred nodes
         pieces = [_psi_pair(x.ravel()[start:start + RUN]) for start in range(0, x.size, RUN)]
-        return tuple(np.concatenate(part).reshape(x.shape) for part in zip(*pieces, strict=True))
+        value, slope = (np.concatenate(part).reshape(x.shape) for part in zip(*pieces, strict=True))
+        return value, slope
     return _psi_pair(x)
 
 
-def _psi_pair(x):
+def _psi_pair(x: Array) -> tuple[Array, Array]:
     x = x[..., None]
     z, near = HALF / sqrt(2), np.minimum(x, SMALL)
     density = HALF_WEIGHTS * 2 / sqrt(2 * pi) * np.exp(-HALF**2 / 2)
@@ -63,7 +74,7 @@ def _psi_pair(x):
             np.where(x < SMALL, slope, 2 * missing / far**3 - third / (2 * far**5)))
 
 
-def psi(y, n, law, exponent=EXPONENT):
+def psi(y: float, n: int, law: Law, exponent: float = EXPONENT) -> float:
     """psi(y) = -E sum_j q_j z_j for n draws of a standardised law, q the softmax of -y z; y >= 0, a number.
 
     By `gumbel.log_sum_derivatives`; near 0 as the integral of psi', which keeps its digits. For normal noise
@@ -89,13 +100,13 @@ def psi(y, n, law, exponent=EXPONENT):
 
 
 @cache
-def _reflected(law):
+def _reflected(law: Law) -> Law:
     """The law of -z."""
     return Law(f"-{law.name}", lambda z: law.pdf(-np.asarray(z)), lambda z: law.sf(-np.asarray(z)),
                lambda z: law.cdf(-np.asarray(z)), lambda u: -law.isf(u), lambda u: -law.ppf(u))
 
 
-def _root_pair(pull, price, decay):
+def _root_pair(pull: Array, price: Array, decay: Array) -> tuple[Array, int]:
     """y >= 0 with pull - price psi_pair(y) = decay y, for arrays, by Newton's method within a bracket."""
     low, high = np.zeros_like(pull), np.maximum(pull, 0) / decay
     y = high / 2
@@ -111,12 +122,12 @@ def _root_pair(pull, price, decay):
     return y, STEPS
 
 
-def _root(pull, price, decay, n, law):
+def _root(pull: float, price: float, decay: float, n: int, law: Law) -> tuple[float, int]:
     """y > 0 with pull - price psi(y, n, law) = decay y, for pull > 0, and the evaluations of psi it took.
 
     The bracket grows from a small y: psi at the end pull/decay, where the price is not paid, may need too many nodes.
     """
-    def gap(y):
+    def gap(y: float) -> float:
         return pull - price * psi(y, n, law) - decay * y
 
     low, high = 0.0, min(1.0, pull / decay)
@@ -126,7 +137,7 @@ def _root(pull, price, decay, n, law):
     return root, found.function_calls
 
 
-def solve_lse(setting, loss, eps, lam, lam_c=None):
+def solve_lse(setting: Setting, loss: WrongClassLSE, eps: Real, lam: Real, lam_c: Real | None = None) -> Solution:
     """Minimise E max_delta loss + (lam w1^2 + lam_c w2^2)/2 for WrongClassLSE(tau, b) (T1-temp, D1); lam_c: else lam.
 
     |w_tau - w_0| <= sqrt(2 tau log(K-1)/lam), w_0 the margin loss's (b = 0). Any setting with norm inf; arrays
@@ -160,7 +171,7 @@ def solve_lse(setting, loss, eps, lam, lam_c=None):
         y, count = np.zeros(d_c.shape), 0
         for index in np.ndindex(d_c.shape):
             if d_c[index] > 0:
-                y[index], steps = _root(d_c[index], price[index], decay[index], n, law)
+                y[index], steps = _root(cast("float", d_c[index]), price[index], decay[index], n, law)
                 count = max(count, steps)
         slopes = np.vectorize(lambda at: psi(at, n, law))(y)
         error = price * np.abs(np.vectorize(lambda at: psi(at, n, law, 1.5 * EXPONENT))(y) - slopes) / mu
@@ -174,11 +185,13 @@ def solve_lse(setting, loss, eps, lam, lam_c=None):
             f"a residual of {residual[i]:.1e} mu and a quadrature error of {error[i]:.1e} mu are left at d = "
             f"{d_c[i]:.3g}, tau = {tau[i]:.3g}, lam = {lam_c[i]:.3g} and {setting.law.name} noise, but at most "
             f"{ACCURACY:.0e}, {LOOSE:.0e} and {WEIGHT_ACCURACY:.0e} of d are accepted: choose a larger tau or lam.")
-    return Solution(*map(number, (w1, w2, _risk(law, n, w1, w2, tau, b, lam, lam_c, d_e, d_c, own), residual)),
+    risk = _risk(law, n, w1, w2, tau, b, lam, lam_c, d_e, d_c, own)
+    return Solution(number(w1), number(w2), number(risk), number(residual),
                     method="numeric", iterations=count, error=number(error))
 
 
-def _risk(law, n, w1, w2, tau, b, lam, lam_c, d_e, d_c, own):
+def _risk(law: Law, n: int, w1: Array, w2: Array, tau: Array, b: Array, lam: Array, lam_c: Array, d_e: Array,
+          d_c: Array, own: Array) -> Array:
     """-w1 d_E - w2 d_C + (1-b) tau E log sum_j exp(-y z_j) + (lam w1^2 + lam_c w2^2)/2, y = own w2/tau.
 
     For normal noise the mean is log n + int_0^y psi: by Gauss-Legendre on [0, 1]; beyond, psi = psi(inf) - (what is

@@ -11,13 +11,24 @@ p = inf two soft thresholds. A negative w1 or w2 only adds to R. A decay lam_c o
 (w1, s w2), s = sqrt(lam_c/lam), with v_C/s and kappa_C/s.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from synthmodel.model.losses import Margin, SmoothedMargin, SoftTargetMargin
-from synthmodel.model.setting import Setting, checked, checked_setting, number  # noqa: F401 - Setting is used by the doctests
+from synthmodel.model.losses import Margin, MarginLoss, SmoothedMargin, SoftTargetMargin
+from synthmodel.model.setting import Setting, checked, checked_setting, number
 from synthmodel.model.solution import NotConverged, Solution
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from synthmodel.model.types import Broadcast, Real
+
+    Array: TypeAlias = Float[np.ndarray, "..."]
 
 __all__ = ["eps0", "eps1", "eps_max", "linear_parts", "ratio_closed", "solve_closed", "threshold_closed"]
 
@@ -28,7 +39,7 @@ BISECTIONS = 120  # halvings, until the numbers at both ends are neighbours
 RESIDUAL = 1e-10  # in units of mu: a larger one raises; rounding leaves 1e-13 for 1.0001 <= p <= 1e6
 
 
-def smoothing(loss):
+def smoothing(loss: MarginLoss) -> Broadcast:
     """b of a margin loss, 0 for the plain one; ValueError for a loss that has no closed form."""
     if not isinstance(loss, Margin | SmoothedMargin | SoftTargetMargin):
         raise ValueError(f"a closed form was asked for {loss}, but only margin, smoothed-margin and soft-target-margin "
@@ -36,7 +47,7 @@ def smoothing(loss):
     return 0.0 if isinstance(loss, Margin) else loss.b
 
 
-def extreme_mean(setting):
+def extreme_mean(setting: Setting) -> Broadcast:
     """In units of sigma_c: the mean distance from mu_c to the least (A) or the largest (B) of n cross-class features.
 
     sqrt((1-rho)) e_n for normal noise; 1/sqrt(pi) for n = 2, rho = 0.
@@ -49,7 +60,7 @@ def extreme_mean(setting):
     return np.sqrt(1 - setting.rho) * mean
 
 
-def linear_parts(setting, loss):
+def linear_parts(setting: Setting, loss: MarginLoss) -> tuple[Broadcast, Broadcast, Broadcast, Broadcast]:
     """(v_E, v_C, kappa_E, kappa_C) of the risk above.
 
     v_E = A mu_e, v_C = A s mu_c - (B-D) sigma_c g, s = 1 (design A) or n-1 (B), g = `extreme_mean`.
@@ -73,7 +84,7 @@ def linear_parts(setting, loss):
                                               (worst + others, n - 1), (2 * others, math.comb(n - 1, 2)))
 
 
-def _dual_norm(p, *parts):
+def _dual_norm(p: float, *parts: tuple[Real, int]) -> Array:
     """|x|_q, 1/p + 1/q = 1, of the vector with `count` entries of each `value`."""
     values = np.array(np.broadcast_arrays(*(np.abs(value) for value, count in parts if count)))
     counts = np.array([count for _, count in parts if count], dtype=float).reshape(-1, *[1] * (values.ndim - 1))
@@ -84,7 +95,7 @@ def _dual_norm(p, *parts):
     return largest * np.sum(counts * (values / largest)**q, axis=0)**(1 / q)
 
 
-def eps_max(setting, loss=Margin()):  # noqa: B008 - losses are frozen
+def eps_max(setting: Setting, loss: MarginLoss = Margin()) -> Broadcast:  # noqa: B008 - losses are frozen
     """The attack size from which on w1 = 0 for a margin loss (T1, T3-target, G-lp): mu_e/2 for norm inf.
 
     v_E/kappa_E for norm inf, so mu_e (1-b)/(2-b) for the soft-target margin under its exact attack; for finite p both
@@ -99,13 +110,13 @@ def eps_max(setting, loss=Margin()):  # noqa: B008 - losses are frozen
     return number(pair_norm(pull_e / size_e, np.maximum(pull_c, 0.0) / size_c, setting.norm))
 
 
-def pair_norm(x, y, p):
+def pair_norm(x: Real, y: Real, p: float) -> Broadcast:
     """|(x, y)|_p of numbers >= 0, not both 0, for 1 <= p <= inf, without overflow."""
     largest = np.maximum(x, y)
     return largest if p == math.inf else largest * (1 + (np.minimum(x, y) / largest)**p)**(1 / p)
 
 
-def eps0(setting):
+def eps0(setting: Setting) -> Broadcast:
     """eps0 = mu/2 - sigma/(2 sqrt(pi)) (T1): the attack size at which the margin loss drops the cross-class feature.
 
     In (0, mu/2) iff sigma < sqrt(pi) mu; where it is <= 0 the feature is not learned at any eps. For other settings
@@ -117,7 +128,7 @@ def eps0(setting):
     return eps1(setting, 0.0)
 
 
-def eps1(setting, b):
+def eps1(setting: Setting, b: Real) -> Broadcast:
     """eps1 = mu/2 - (1-b) sigma/(2 sqrt(pi)) (T3): the same threshold with smoothing 0 <= b < 1; eps1 > eps0 for b > 0.
 
     >>> round(eps1(Setting(1, 0.5), 0.1), 6)
@@ -126,7 +137,7 @@ def eps1(setting, b):
     return threshold_closed(setting, SmoothedMargin(b))
 
 
-def threshold_closed(setting, loss):
+def threshold_closed(setting: Setting, loss: MarginLoss) -> Broadcast:
     """The eps from which on w2 = 0, for a margin loss (T1, T3, T3-target, G-K, G-lp); <= 0 where it always is.
 
     v_C/kappa_C for norm inf; for finite p the norm |(v_E/kappa_E, v_C/kappa_C)|_p, where w1 dies too.
@@ -139,7 +150,7 @@ def threshold_closed(setting, loss):
     return number(own if setting.norm == math.inf else np.where(own > 0, eps_max(setting, loss), own))
 
 
-def ratio_closed(k, b=0.0):
+def ratio_closed(k: Real, b: Real = 0.0) -> Broadcast:
     """w2*/w1* = max(1 - (1-b)/(k sqrt(pi)), 0) for k > 0, 0 <= b <= 1: r_AT for b = 0, else the smoothed one (T1, T3).
 
     Broadcasts. Raises ValueError for other numbers.
@@ -151,7 +162,7 @@ def ratio_closed(k, b=0.0):
     return number(np.maximum(1 - rest * GAP / checked("k", k, above=0), 0.0))
 
 
-def _beyond_ball(v_e, v_c, size_e, size_c, p):
+def _beyond_ball(v_e: Array, v_c: Array, size_e: Array, size_c: Array, p: float) -> tuple[Array, Array]:
     """v - P v, P the projection onto |(y_E/size_E, y_C/size_C)|_p <= 1, for v >= 0 outside of it, v_C > 0, p < inf.
 
     On the curve y = (size_E x, size_C y), x^p = 1/(1 + e^g), y^p = 1/(1 + e^-g), the vector v - y is parallel to the
@@ -176,7 +187,7 @@ def _beyond_ball(v_e, v_c, size_e, size_c, p):
             np.where(first, rest_e * normal_c / np.where(first, normal_e, 1.0), rest_c))
 
 
-def _weights(pull_e, pull_c, radius_e, radius_c, p):
+def _weights(pull_e: Array, pull_c: Array, radius_e: Array, radius_c: Array, p: float) -> tuple[Array, Array]:
     """lam w for norm p; radius = eps kappa."""
     soft_e, soft_c = np.maximum(pull_e - radius_e, 0.0), np.maximum(pull_c - radius_c, 0.0)
     if p == math.inf:
@@ -186,11 +197,12 @@ def _weights(pull_e, pull_c, radius_e, radius_c, p):
     soft_c = np.where(radius_e == 0, soft_c, 0.0)
     safe_e, safe_c = np.where(alone, 1.0, radius_e), np.where(alone, 1.0, radius_c)
     outside = pair_norm(pull_e / safe_e, np.abs(pull_c) / safe_c, p) > 1
-    return tuple(np.where(alone, soft, np.where(outside, weight, 0.0)) for soft, weight in zip(
+    w_e, w_c = (np.where(alone, soft, np.where(outside, weight, 0.0)) for soft, weight in zip(
         (soft_e, soft_c), _beyond_ball(pull_e, pull_c, safe_e, safe_c, p), strict=True))
+    return w_e, w_c
 
 
-def _attack_slopes(radii, pulled, p):
+def _attack_slopes(radii: tuple[Array, Array], pulled: tuple[Array, Array], p: float) -> tuple[Array, Array]:
     """A subgradient at w >= 0, w != 0, of eps |kappa w|_q, radius = eps kappa: the attack that costs most."""
     if p == math.inf:
         return radii
@@ -200,16 +212,19 @@ def _attack_slopes(radii, pulled, p):
     shares = [np.where(largest > 0, np.maximum(x / np.where(largest > 0, largest, 1.0), 1e-300), 1.0) for x in spent]
     q = p / (p - 1)
     size = (shares[0]**q + shares[1]**q)**(1 / q)
-    return tuple(radius * (share / size)**(q - 1) for radius, share in zip(radii, shares, strict=True))
+    slope_e, slope_c = (radius * (share / size)**(q - 1) for radius, share in zip(radii, shares, strict=True))
+    return slope_e, slope_c
 
 
-def _residual(pulls, radii, pulled, p, stretch=1.0):
+def _residual(pulls: tuple[Array, Array], radii: tuple[Array, Array], pulled: tuple[Array, Array], p: float,
+              stretch: Real = 1.0) -> Array:
     """Distance of 0 from the subdifferential of R at w = pulled/lam >= 0, by the slopes of R's terms.
 
     At w = 0 and p < inf: by how much the pulls lie outside the attack's ball, times its smaller radius.
     stretch: what a slope in w2 is multiplied by, as w2 is measured in units of 1/stretch.
     """
     up = [np.maximum(pull, 0.0) for pull in pulls]
+    errors: Sequence[Array]
     if p == 1:  # from y = v - lam w to the part of the segment between (radius_E, 0) and (0, radius_C) that w selects
         (y_e, y_c), (a, c) = (np.where(w > 0, pull - w, most) for pull, w, most in zip(pulls, pulled, up, strict=True)
                               ), radii
@@ -224,13 +239,14 @@ def _residual(pulls, radii, pulled, p, stretch=1.0):
     if p == math.inf:
         return distance
     free = radii[0] == 0
-    reached = pair_norm(*(most / np.where(free, 1.0, radius) for most, radius in zip(up, radii, strict=True)), p)
+    reach_e, reach_c = (most / np.where(free, 1.0, radius) for most, radius in zip(up, radii, strict=True))
+    reached = pair_norm(reach_e, reach_c, p)
     beyond = np.maximum(reached - 1, 0.0) * np.minimum(*radii) * np.maximum(stretch, 1.0)
     at_zero = np.where(free, np.hypot(up[0], up[1] * stretch), beyond)
     return np.where((pulled[0] == 0) & (pulled[1] == 0), at_zero, distance)
 
 
-def solve_closed(setting, loss, eps, lam, lam_c=None):
+def solve_closed(setting: Setting, loss: MarginLoss, eps: Real, lam: Real, lam_c: Real | None = None) -> Solution:
     """The minimiser of E max_delta loss + (lam w1^2 + lam_c w2^2)/2 for the margin losses (T1, T3, T3-target, G-*).
 
     In the plain model: w1 = max(mu - 2 eps, 0)/lam,  w2 = max(mu - (1-b) sigma/sqrt(pi) - 2 eps, 0)/lam for Margin
@@ -256,4 +272,4 @@ def solve_closed(setting, loss, eps, lam, lam_c=None):
     if not np.all(residual <= RESIDUAL * np.maximum(1, stretch * np.abs(pull_c) / mu)):
         raise NotConverged(f"a residual of {np.max(residual):.1e} mu is left for norm {setting.norm}, but at most "
                            f"{RESIDUAL:.0e} mu is accepted: choose norm 1, or one further from it.")
-    return Solution(*map(number, (w1, w2 / stretch, risk, residual)), method="closed")
+    return Solution(number(w1), number(w2 / stretch), number(risk), number(residual), method="closed")

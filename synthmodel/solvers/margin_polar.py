@@ -7,16 +7,24 @@ the risk is -|w| g(t) + (lam/2)|w|^2, g = -(mean attacked loss at u): its minimu
 g > 0, and where g > 0 it is strictly concave in t, so the best angle is where its one-sided slope changes sign.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
 from functools import cache
 from itertools import combinations, pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.integrate import quad
 
-from synthmodel.model.losses import Margin, SmoothedMargin, SoftTargetMargin
-from synthmodel.model.setting import Setting, checked  # noqa: F401 - Setting is used by the doctest
+from synthmodel.model.losses import Margin, MarginLoss, SmoothedMargin, SoftTargetMargin
+from synthmodel.model.noise import Law
+from synthmodel.model.setting import Setting, checked
 from synthmodel.model.solution import NotConverged, Solution
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 __all__ = ["mean_slope", "solve_polar"]
 
@@ -28,7 +36,7 @@ AXIS = 1e-15  # an angle so close to an axis is on it
 RESIDUAL = 1e-10
 
 
-def _scores(setting):
+def _scores(setting: Setting) -> tuple[Float[np.ndarray, "k k"], Float[np.ndarray, "k features"]]:
     """S (classes, features): f = S_E x_E w1 + S_C x_C w2, as two matrices."""
     k = setting.classes
     if setting.design == "A":
@@ -36,7 +44,7 @@ def _scores(setting):
     return np.eye(k), np.array([[float(i in pair) for pair in combinations(range(k), 2)] for i in range(k)])
 
 
-def _integral(function, end):
+def _integral(function: Callable[[float], float], end: float) -> float:
     """The integral of a function of z from 0 to end, of either sign: adaptive, on panels that double in length."""
     edges = np.concatenate([[0.0], 0.25 * 2.0**np.arange(max(0, math.ceil(math.log2(4 * abs(end)))))])
     edges = np.append(edges[edges < abs(end)], abs(end))
@@ -51,24 +59,25 @@ def _integral(function, end):
 
 
 @cache
-def _extreme_means(law, n):
+def _extreme_means(law: Law, n: int) -> tuple[float, float]:
     """(E max, E min) of n standardised draws: E X = int_0^inf P(X > z) dz - int_-inf^0 P(X < z) dz."""
     low, high = float(law.ppf(1e-30)), float(law.isf(1e-30))
 
-    def one_of_n(probability):  # 1 - (1 - probability)^n, with its digits
+    def one_of_n(probability: float) -> float:  # 1 - (1 - probability)^n, with its digits
         return -np.expm1(n * np.log1p(-np.minimum(probability, 1 - 1e-16)))
 
     return (_integral(lambda z: one_of_n(law.sf(z)), high) - _integral(lambda z: law.cdf(z)**n, low),
             _integral(lambda z: law.sf(z)**n, high) - _integral(lambda z: one_of_n(law.cdf(z)), low))
 
 
-def _norm(vectors, q):
+def _norm(vectors: Float[np.ndarray, "*rows d"], q: float) -> Float[np.ndarray, "*rows"]:
     """|x|_q along the last axis, without underflow for large q."""
     largest = np.abs(vectors).max(axis=-1)
     return largest * np.linalg.norm(vectors / largest[..., None], q, axis=-1)
 
 
-def mean_slope(setting, loss, eps):
+def mean_slope(setting: Setting, loss: MarginLoss,
+               eps: float) -> Callable[[Float[np.ndarray, "n 2"]], Float[np.ndarray, "n 2"]]:
     """w -> gradient of E max_{|delta|_p <= eps} loss at any real w off the kinks; (n, 2) -> (n, 2)."""
     n, (scores_e, scores_c) = setting.active, _scores(setting)
     own, worst, others = loss.coefficients(n)
@@ -89,7 +98,7 @@ def mean_slope(setting, loss, eps):
     extremes = np.array(_extreme_means(setting.law, n)) * setting.sigma_c * math.sqrt(1 - setting.rho)
     pull_e = -own * setting.mu_e
 
-    def slope(w):
+    def slope(w: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
         # E max_j (w2 special) c_j takes the largest or the least c_j.
         extreme = np.where(w[:, 1] * special > 0, *extremes)
         pull_c = setting.mu_c * (n * shared + special) + special * extreme
@@ -104,7 +113,7 @@ def mean_slope(setting, loss, eps):
     return slope
 
 
-def solve_polar(setting, loss, eps, lam, lam_c=None):
+def solve_polar(setting: Setting, loss: MarginLoss, eps: float, lam: float, lam_c: float | None = None) -> Solution:
     """Minimise E max_delta loss + (lam w1^2 + lam_c w2^2)/2 over all real w for a margin loss in any `Setting`.
 
     Returns a Solution with method "numeric"; its residual is the slope of steepest descent at w, over 1441 directions.
@@ -121,7 +130,7 @@ def solve_polar(setting, loss, eps, lam, lam_c=None):
     plain = mean_slope(setting, loss, eps)
     unit = np.array([1.0, 1 / stretch])  # in (w1, stretch w2) the penalty is round
 
-    def slope(u):
+    def slope(u: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
         return plain(u * unit) * unit
 
     # By homogeneity (Euler) the mean attacked loss at u is slope(u) . u, so g(t) = -slope(u) . u and g' = -slope . u'.

@@ -5,16 +5,24 @@ on the scores themselves, the expectation is a quadrature over the three noisy f
 and all sign patterns of (w1, w2) are searched.
 """
 
+from __future__ import annotations
+
 from itertools import product
 from math import sqrt
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 from scipy.optimize import brentq
 
-from synthmodel.model.losses import Margin, SmoothedMargin, SoftTargetMargin
+from synthmodel.model.losses import Margin, MarginLoss, SmoothedMargin, SoftTargetMargin
 from synthmodel.model.quadrature import normal_rule
-from synthmodel.model.setting import checked, checked_setting
+from synthmodel.model.setting import Setting, checked, checked_setting
 from synthmodel.model.solution import NotConverged, Solution
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    Decay: TypeAlias = float | Float[np.ndarray, "2"]
 
 __all__ = ["solve_numeric", "threshold_numeric"]
 
@@ -30,14 +38,15 @@ VERTICES = np.array(list(product((-1.0, 1.0), repeat=6)))
 DELTA_STAR = np.array([[-p, p, p, q, -q, -q] for p, q in SIGNS])
 
 
-def _gauss_legendre_half_normal(order, end=9.0):
+def _gauss_legendre_half_normal(order: int, end: float = 9.0,
+                                ) -> tuple[Float[np.ndarray, "order"], Float[np.ndarray, "order"]]:
     """Gauss-Legendre nodes and weights on [0, 9] for the standard normal law on (0, inf): tail below 1e-18."""
     nodes, weights = np.polynomial.legendre.leggauss(order)
     nodes = end * (1 + nodes) / 2
     return nodes, weights * end / 2 * np.exp(-nodes**2 / 2) / sqrt(2 * np.pi)
 
 
-def _samples(setting, order):
+def _samples(setting: Setting, order: int) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n"]]:
     """Quadrature nodes for class 1: features (E1, C2, C3) as an (n, 3) array, and their probability weights.
 
     The loss is linear in E1 and C2 + C3, so two Gauss-Hermite nodes are exact there. In C2 - C3 it has one
@@ -53,7 +62,7 @@ def _samples(setting, order):
     return mean + np.array([setting.sigma_e, setting.sigma_c, setting.sigma_c]) * noise, weights
 
 
-def _rows(loss):
+def _rows(loss: MarginLoss) -> Float[np.ndarray, "2 3"]:
     """Coefficients of (f_1, f_2, f_3) when f_2, then f_3, is the larger wrong score; ValueError for another loss."""
     if isinstance(loss, Margin):
         return np.array([[-1.0, 1, 0], [-1, 0, 1]])
@@ -65,7 +74,8 @@ def _rows(loss):
                      "solve_cross_entropy for CrossEntropy(b).")
 
 
-def _pieces(setting, loss, eps, order=ORDER):
+def _pieces(setting: Setting, loss: MarginLoss, eps: float,
+            order: int = ORDER) -> tuple[Float[np.ndarray, "n m 2"], Float[np.ndarray, "n"]]:
     """The loss under attack as max_a w . g_a at n samples: g_a, shape (n, 128, 2), and the samples' weights.
 
     a runs over 64 vertices of the attack and 2 choices of the wrong class that attains max(f_2, f_3).
@@ -75,7 +85,8 @@ def _pieces(setting, loss, eps, order=ORDER):
     clean_e, clean_c = np.zeros((len(features), 3)), np.zeros((len(features), 3))
     clean_e[:, 0], clean_c[:, 1:] = features[:, 0], features[:, 1:]
 
-    def gradients(x_e, x_c):  # of the two pieces with respect to (w1, w2), shape (m, 2, 2)
+    def gradients(x_e: Float[np.ndarray, "m 3"], x_c: Float[np.ndarray, "m 3"]) -> Float[np.ndarray, "m 2 2"]:
+        # of the two pieces with respect to (w1, w2)
         return np.stack([x_e @ coefficients.T, x_c @ SHARED @ coefficients.T], axis=2)
 
     monotone = isinstance(loss, SoftTargetMargin) and loss.attack == "monotone"
@@ -85,16 +96,18 @@ def _pieces(setting, loss, eps, order=ORDER):
     return (clean[:, None] + attack[None]).reshape(len(features), -1, 2), weights
 
 
-def _risk(pieces, weights, lam, w):
+def _risk(pieces: Float[np.ndarray, "n m 2"], weights: Float[np.ndarray, "n"], lam: Decay,
+          w: Float[np.ndarray, "2"]) -> float:
     return weights @ (pieces @ w).max(axis=1) + _penalty(lam, w)
 
 
-def _penalty(lam, w):
+def _penalty(lam: Decay, w: Float[np.ndarray, "2"]) -> float:
     """(lam/2)|w|^2, or lam . w^2/2 for a decay of each weight."""
     return lam / 2 * (w @ w) if np.ndim(lam) == 0 else (lam * w) @ w / 2
 
 
-def _gradient(pieces, weights, lam, w, signs):
+def _gradient(pieces: Float[np.ndarray, "n m 2"], weights: Float[np.ndarray, "n"], lam: Decay,
+              w: Float[np.ndarray, "2"], signs: Float[np.ndarray, "2"]) -> Float[np.ndarray, "2"]:
     """Gradient of the risk at w, on an axis its limit from inside the orthant `signs`.
 
     By the envelope theorem it is the mean gradient of the active piece. A weight that is exactly 0 is moved
@@ -105,17 +118,20 @@ def _gradient(pieces, weights, lam, w, signs):
     return weights @ pieces[np.arange(len(active)), active] + lam * w
 
 
-def _residual(pieces, weights, lam, w):
+def _residual(pieces: Float[np.ndarray, "n m 2"], weights: Float[np.ndarray, "n"], lam: Decay,
+              w: Float[np.ndarray, "2"]) -> float:
     """Distance of 0 from the subdifferential at w.
 
     It is the slope of steepest descent, max over |h| <= 1 of -R'(w; h); in each orthant of directions h the
     one-sided derivative R'(w; h) is linear in h, and its steepest h keeps the coordinates that descend.
     """
     slopes = (signs * _gradient(pieces, weights, lam, w, signs) for signs in np.array(SIGNS))
-    return max(np.linalg.norm(np.minimum(slope, 0)) for slope in slopes)
+    return cast("float", max(np.linalg.norm(np.minimum(slope, 0)) for slope in slopes))
 
 
-def _minimise_on_orthant(pieces, weights, lam, signs, rounding, steps=50):
+def _minimise_on_orthant(pieces: Float[np.ndarray, "n m 2"], weights: Float[np.ndarray, "n"], lam: Decay,
+                         signs: Float[np.ndarray, "2"], rounding: float,
+                         steps: int = 50) -> tuple[Float[np.ndarray, "2"], int]:
     """Projected Newton on one closed orthant: the minimiser and the number of gradients it took.
 
     The quadrature risk is piecewise linear plus lam . w^2/2, so diag(lam) is its exact Hessian inside a piece.
@@ -130,7 +146,7 @@ def _minimise_on_orthant(pieces, weights, lam, signs, rounding, steps=50):
     return w, steps
 
 
-def solve_numeric(setting, loss, eps, lam, lam_c=None):
+def solve_numeric(setting: Setting, loss: MarginLoss, eps: float, lam: float, lam_c: float | None = None) -> Solution:
     """Minimise R(w) = E max_{||delta||_inf <= eps} loss(f(x + delta)) + (lam w1^2 + lam_c w2^2)/2 over all real w.
 
     f_i(x) = w1 x_{E,i} + w2 (x_{C,j} + x_{C,k}), delta on all six features of x (THEORY.md, section 0).
@@ -153,7 +169,7 @@ def solve_numeric(setting, loss, eps, lam, lam_c=None):
     eps, lam = checked("eps", eps, least=0, single=True), checked("lam", lam, above=0, single=True)
     pieces, weights = _pieces(setting, loss, eps)
     decay = lam if lam_c in (None, lam) else np.array([lam, checked("lam_c", lam_c, above=0, single=True)])
-    rounding = ROUNDING * (setting.mu_e + setting.mu_c + setting.sigma_e + setting.sigma_c + eps)
+    rounding: Any = ROUNDING * (setting.mu_e + setting.mu_c + setting.sigma_e + setting.sigma_c + eps)
     minima = [_minimise_on_orthant(pieces, weights, decay, np.array(signs), rounding) for signs in SIGNS]
     w = min((w for w, _ in minima), key=lambda w: _risk(pieces, weights, decay, w))
     residual = _residual(pieces, weights, decay, w) / setting.mu_e
@@ -171,7 +187,7 @@ def solve_numeric(setting, loss, eps, lam, lam_c=None):
                     "numeric", sum(count for _, count in minima), float(error))
 
 
-def threshold_numeric(setting, loss):
+def threshold_numeric(setting: Setting, loss: MarginLoss) -> float:
     """The eps at which the optimal w2 of `solve_numeric` reaches 0, in the units of mu: eps0, eps1 of T1, T3.
 
     It is the root in eps of lam w2 while w2 > 0, continued by minus the one-sided derivative dR/dw2 at
@@ -182,7 +198,7 @@ def threshold_numeric(setting, loss):
     >>> round(threshold_numeric(Setting(mu=1, sigma=0.5), Margin()), 9)
     0.358952604
     """
-    def pull(eps):
+    def pull(eps: float) -> float:
         solution = solve_numeric(setting, loss, eps, 1.0)
         w = np.array([solution.w1, solution.w2])
         return w[1] or -_gradient(*_pieces(setting, loss, eps), 1.0, w, np.ones(2))[1]

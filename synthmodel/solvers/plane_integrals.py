@@ -4,13 +4,24 @@ In units of the noise, v = (sigma_e w1, sigma_c w2), the robust margins are m_j 
 c_j ~ N(k_c, 1). Their half sum a and half difference D are independent, and the loss is log(1 + 2 e^{-a} cosh D).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, fields
 from math import pi, sqrt
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from scipy.special import expit
 
 from synthmodel.model.solution import NotConverged
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+    from synthmodel.model.types import Broadcast, Real
+
+    Derivatives: TypeAlias = tuple[Float[np.ndarray, "p"], Float[np.ndarray, "p 2"], Float[np.ndarray, "p 2 2"],
+                                   Float[np.ndarray, "p"]]
 
 __all__ = ["EXPONENT", "Problem", "derivatives"]
 
@@ -30,17 +41,17 @@ class Problem:
     common, own (P,): c_j = mean + sqrt(common) z_0 + sqrt(own) z_j in law.
     """
 
-    mean: np.ndarray
-    linear: np.ndarray
-    decay: np.ndarray
-    common: np.ndarray
-    own: np.ndarray
+    mean: Float[np.ndarray, "p 2"]
+    linear: Float[np.ndarray, "p 2"]
+    decay: Float[np.ndarray, "p 2"]
+    common: Float[np.ndarray, "p"]
+    own: Float[np.ndarray, "p"]
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int | Int[np.ndarray, "q"]) -> Problem:
         return Problem(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
-def half_counts(pole, exponent):
+def half_counts(pole: Real, exponent: float) -> Broadcast:
     """Nodes in a half-line for E f(X), X standard normal, f analytic in |Im x| < pole.
 
     Moving the contour by y < pole bounds the error of step h by exp(y^2/2 - 2 pi y/h), the first term being
@@ -55,13 +66,13 @@ def half_counts(pole, exponent):
     return counts.astype(int)
 
 
-def normal_rule(count):
+def normal_rule(count: int) -> tuple[Float[np.ndarray, "nodes"], Float[np.ndarray, "nodes"]]:
     """2 count + 1 equidistant nodes on [-9, 9] and the normal law's weights."""
     nodes = np.linspace(-RADIUS, RADIUS, 2 * count + 1)
     return nodes, RADIUS / count / sqrt(2 * pi) * np.exp(-nodes**2 / 2)
 
 
-def derivatives(problem, v, exponent=EXPONENT):
+def derivatives(problem: Problem, v: Float[np.ndarray, "p 2"], exponent: float = EXPONENT) -> Derivatives:
     """(risk (P,), gradient (P, 2), Hessian (P, 2, 2), E[1-p_1] (P,)) at v (P, 2) >= 0, by the trapezoidal rule.
 
     Problems that need about as many nodes share their rule; raises NotConverged where too many are needed.
@@ -87,7 +98,8 @@ def derivatives(problem, v, exponent=EXPONENT):
     return risk, gradient, hessian, wrong
 
 
-def _integrals(problem, v, plus, minus, x_count, y_count):
+def _integrals(problem: Problem, v: Float[np.ndarray, "p 2"], plus: Float[np.ndarray, "p"],
+               minus: Float[np.ndarray, "p"], x_count: int, y_count: int) -> Derivatives:
     """The four expectations, without linear term and decay, with given node counts.
 
     a = mean + t X and D = v2 minus Y; given X, e = k_e + alpha X + beta N and the mean of the two c_j is
@@ -112,7 +124,7 @@ def _integrals(problem, v, plus, minus, x_count, y_count):
     # Conditional means given X of e and c = (c_j + c_l)/2.
     e, c = problem.mean[:, :1] + alpha * x, problem.mean[:, 1:] + plus[:, None] * beta * x
 
-    def over_y(values, weights):
+    def over_y(values: Float[np.ndarray, "p x y"], weights: Float[np.ndarray, "p y"]) -> Float[np.ndarray, "p x"]:
         return np.matmul(values, weights[:, :, None])[:, :, 0]
 
     flat = np.broadcast_to(y_weights, big_d.shape)

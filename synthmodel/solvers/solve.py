@@ -1,14 +1,29 @@
 """One way in: `solve` and `threshold` pick the method for a loss."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from synthmodel.model.losses import CrossEntropy, Distillation, SmoothedMargin, WorstMargin, WrongClassLSE
+from synthmodel.model.losses import (
+    CrossEntropy,
+    Distillation,
+    Loss,
+    MarginLoss,
+    SmoothedMargin,
+    WorstMargin,
+    WrongClassLSE,
+)
 from synthmodel.model.penalty import decays
-from synthmodel.model.setting import Setting, checked, checked_setting, number  # noqa: F401 - Setting is used by the doctests
+from synthmodel.model.setting import Setting, checked, checked_setting, number
 from synthmodel.model.solution import Solution
 from synthmodel.solvers.margin_closed import solve_closed, threshold_closed
+
+if TYPE_CHECKING:
+    from synthmodel.model.types import Broadcast, Real
 
 __all__ = ["solve", "threshold"]
 
@@ -17,7 +32,8 @@ SOFT = (CrossEntropy, Distillation, WrongClassLSE)
 NUMERIC = (*SOFT, WorstMargin)
 
 
-def solve(setting, loss, eps, lam=None, method="auto", *, lam_e=None, lam_c=None, penalty="weights"):
+def solve(setting: Setting, loss: Loss, eps: Real, lam: Real | None = None, method: str = "auto", *,
+          lam_e: Real | None = None, lam_c: Real | None = None, penalty: str = "weights") -> Solution:
     """The optimal robust weights: the minimiser over (w1, w2) of E max_delta loss + (lam_e w1^2 + lam_c w2^2)/2.
 
     setting: the data law and the norm of the attack; loss: one of `synthmodel.model.losses`; eps >= 0: the size of the
@@ -50,7 +66,8 @@ def solve(setting, loss, eps, lam=None, method="auto", *, lam_e=None, lam_c=None
     return solve_closed(setting, loss, eps, *decay)
 
 
-def _solve_soft(setting, loss, eps, *decay):
+def _solve_soft(setting: Setting, loss: CrossEntropy | Distillation | WrongClassLSE | WorstMargin, eps: Real,
+                *decay: Real) -> Solution:
     if isinstance(loss, WorstMargin):
         from synthmodel.solvers.worst_margin import solve_worst_margin
         return _each(solve_worst_margin, setting, loss, eps, *decay)
@@ -63,7 +80,7 @@ def _solve_soft(setting, loss, eps, *decay):
     return solve_cross_entropy(setting, loss, eps, *decay)
 
 
-def _solve_margin_numerically(setting, loss, eps, *decay):
+def _solve_margin_numerically(setting: Setting, loss: MarginLoss, eps: float, *decay: float) -> Solution:
     """By brute force over the attack's vertices in the plain model, else in polar coordinates."""
     if setting.plain:
         from synthmodel.solvers.margin_vertices import solve_numeric
@@ -72,19 +89,19 @@ def _solve_margin_numerically(setting, loss, eps, *decay):
     return solve_polar(setting, loss, eps, *decay)
 
 
-def _solve_exactly(setting, loss, eps, lam, lam_c):
+def _solve_exactly(setting: Setting, loss: CrossEntropy, eps: float, lam: float, lam_c: float) -> Solution:
     if setting.classes > 3 or setting.noise != "normal" or setting.norm != math.inf:
         raise ValueError(f"{setting.classes} classes, {setting.law.name} noise and norm {setting.norm} were given with "
                          "the exact attack on cross-entropy, which covers three classes, normal noise and norm inf: "
                          "choose these, or the monotone attack.")
     from synthmodel.solvers.cross_entropy_exact import solve_exact
-    w1, w2, risk, residual, error, iterations = solve_exact(
-        setting.mu_e, setting.mu_c, setting.sigma_e, setting.sigma_c, setting.rho, loss.b,
-        checked("eps", eps, least=0), lam, lam_c)
+    numbers = cast("tuple[float, float, float, float, float, float]",
+                   (setting.mu_e, setting.mu_c, setting.sigma_e, setting.sigma_c, setting.rho, loss.b))
+    w1, w2, risk, residual, error, iterations = solve_exact(*numbers, checked("eps", eps, least=0), lam, lam_c)
     return Solution(w1, w2, risk, residual, "numeric", iterations, error)
 
 
-def _each(method, setting, loss, eps, lam, lam_c):
+def _each(method: Callable[..., Solution], setting: Setting, loss: Any, eps: Real, lam: Real, lam_c: Real) -> Solution:
     """`method`, which takes numbers, for each element of the broadcast arrays."""
     numbers = {name: getattr(setting, name) for name in ("mu_e", "mu_c", "sigma_e", "sigma_c", "rho")}
     parameters = {"b": loss.b} if hasattr(loss, "b") else {}
@@ -95,15 +112,15 @@ def _each(method, setting, loss, eps, lam, lam_c):
     if shape == ():
         return method(setting, loss, eps, lam, lam_c)
     from dataclasses import fields, replace
-    found = [method(replace(setting, **{name: float(values[name][at]) for name in numbers}),
+    found = [method(replace(setting, **cast("dict[str, Any]", {name: float(values[name][at]) for name in numbers})),
                     replace(loss, **{name: float(values[name][at]) for name in parameters}),
                     *(float(values[name][at]) for name in ("eps", "lam", "lam_c"))) for at in np.ndindex(shape)]
-    gathered = {field.name: np.array([getattr(one, field.name) for one in found]).reshape(shape)
+    gathered: dict[str, Any] = {field.name: np.array([getattr(one, field.name) for one in found]).reshape(shape)
                 for field in fields(Solution)}
     return Solution(**gathered | {"method": "numeric"})
 
 
-def threshold(setting, loss):
+def threshold(setting: Setting, loss: Loss) -> Broadcast:
     """The eps from which on w2 = 0.
 
     eps0 (T1), eps1 (T3) and their generalisations for the margin losses, and for every surrogate of the least margin

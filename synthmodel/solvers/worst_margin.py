@@ -4,15 +4,25 @@ Under delta* and for w >= 0 the margin is v = w1 e + w2 M, where M = (1-b) min_j
 M runs over nodes; for each of them e runs over panels that end where v meets a kink of phi. Nothing here knows eps0.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 from scipy.optimize import brentq, minimize, root
 
-from synthmodel.model.losses import WorstMargin  # noqa: F401 - for the doctest
+from synthmodel.model.losses import WorstMargin
 from synthmodel.model.noise import panel_rule, quantile_rule
-from synthmodel.model.setting import Setting, checked  # noqa: F401 - Setting is used by the doctest
+from synthmodel.model.setting import Setting, checked
 from synthmodel.model.solution import NotConverged, Solution
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import Float
+
+    Pair: TypeAlias = Float[np.ndarray, "2"] | Sequence[Any]
 
 __all__ = ["solve_worst_margin"]
 
@@ -22,7 +32,8 @@ TAIL = 1e-200  # a probability whose part of the mean must be nothing
 REACH, STEP = 10.0, 0.1  # the trapezoidal rule for a skew-normal M, in units of its scale
 
 
-def _least(setting, b, eps, order):
+def _least(setting: Setting, b: float, eps: float,
+           order: int) -> tuple[Float[np.ndarray, "nodes"], Float[np.ndarray, "nodes"]]:
     """Nodes and weights of M."""
     d = setting.mu_c - 2 * eps
     if setting.noise == "normal" and setting.classes == 3:
@@ -39,12 +50,12 @@ def _least(setting, b, eps, order):
 class _Risk:
     """The risk without its penalty, and its slopes, by a rule of one order."""
 
-    def __init__(self, setting, loss, eps, order):
+    def __init__(self, setting: Setting, loss: WorstMargin, eps: float, order: int) -> None:
         self.setting, self.phi, self.order = setting, loss.surrogate, order
         self.d = setting.mu_e - 2 * eps
-        self.least, self.weights = _least(setting, loss.b, eps, order)
+        self.least, self.weights = _least(setting, cast("float", loss.b), eps, order)
 
-    def at(self, w):
+    def at(self, w: Pair) -> Float[np.ndarray, "3"]:
         """(risk, slope in w1, slope in w2) at w1 > 0, w2 >= 0."""
         w1, w2 = w
         shift = w2 * self.least if w2 else np.zeros(1)
@@ -64,16 +75,17 @@ class _Risk:
             found = np.array([self.weights @ risk, self.weights @ along, self.weights @ (total * self.least)])
         return found
 
-    def light(self, w):
+    def light(self, w: Pair) -> bool:
         """Whether what lies beyond a probability of 1e-300 adds nothing to the slopes: else they are infinite."""
         far = abs(float(self.setting.law.ppf(TAIL)))
         spread = w[0] * self.setting.sigma_e + w[1] * self.setting.sigma_c
         with np.errstate(over="ignore"):
             steep = float(-self.phi.slope(np.array([-spread * far]))[0])
-        return TAIL * steep * far * self.setting.sigma_e <= 1e-30
+        return cast("bool", TAIL * steep * far * self.setting.sigma_e <= 1e-30)
 
 
-def solve_worst_margin(setting, loss, eps, lam, lam_c=None):
+def solve_worst_margin(setting: Setting, loss: WorstMargin, eps: float, lam: float,
+                       lam_c: float | None = None) -> Solution:
     """Minimise E max_delta loss + (lam w1^2 + lam_c w2^2)/2 for a `WorstMargin` loss: convex, the minimiser is >= 0.
 
     lam_c: lam, where it is not given. Design A, norm inf; with b > 0, a correlation or design B: three classes and
@@ -104,7 +116,7 @@ def solve_worst_margin(setting, loss, eps, lam, lam_c=None):
         value = float(loss.surrogate.value(np.zeros(1))[0])
         return Solution(0.0, 0.0, value, 0.0, "numeric")
 
-    def slopes(w, rule=risk):
+    def slopes(w: Pair, rule: _Risk = risk) -> Float[np.ndarray, "2"]:
         found = rule.at(w)[1:] + decay * np.asarray(w)
         if not (np.isfinite(found).all() and rule.light(w)):
             raise NotConverged(f"the mean of the loss is infinite, or nearly so, at w = {list(map(float, w))} under "
@@ -123,7 +135,7 @@ def solve_worst_margin(setting, loss, eps, lam, lam_c=None):
     if slopes(w)[1] < 0:
         rough = _Risk(setting, loss, eps, ORDER // 3)
 
-        def objective(w):
+        def objective(w: Float[np.ndarray, "2"]) -> tuple[float, Float[np.ndarray, "2"]]:
             found = rough.at(w)
             return found[0] + decay @ w**2 / 2, found[1:] + decay * w
 
