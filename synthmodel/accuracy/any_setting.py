@@ -5,7 +5,10 @@ M = mean(r) + r sigma_c sqrt(own) min_j z_j: joint accuracy = E F(M/tau), F(u) =
 what all margins share.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from scipy.special import ndtr, owens_t
@@ -15,9 +18,12 @@ from synthmodel.model.losses import Margin
 from synthmodel.model.noise import all_positive, least_rule
 from synthmodel.model.penalty import weighed
 from synthmodel.model.roots import brentq
-from synthmodel.model.setting import Setting, checked, checked_setting, number  # noqa: F401 - Setting is used by the doctests
+from synthmodel.model.setting import Setting, checked, checked_setting, number
 from synthmodel.model.solution import NotConverged
 from synthmodel.solvers.margin_closed import extreme_mean, linear_parts, pair_norm
+
+if TYPE_CHECKING:
+    from synthmodel.model.types import Broadcast, Real
 
 __all__ = ["accuracy_of", "best_ratio", "best_smoothing"]
 
@@ -28,7 +34,7 @@ NORMAL = np.arange(-9.0, 9.05, 0.1)
 NORMAL_WEIGHTS = 0.1 * np.exp(-NORMAL**2 / 2) / math.sqrt(2 * math.pi)
 
 
-def _mean(setting, r, eps):
+def _mean(setting: Setting, r: float, eps: float) -> tuple[float, float]:
     """(mean margin lowered by the attack, its slope in r)."""
     _, _, size_e, size_c = linear_parts(setting, Margin())
     p = setting.norm
@@ -42,7 +48,7 @@ def _mean(setting, r, eps):
     return setting.mu_e + r * setting.sharing * setting.mu_c - loss, setting.sharing * setting.mu_c - slope
 
 
-def _check_covered(setting):
+def _check_covered(setting: Setting) -> None:
     checked_setting(setting)
     if np.ndim(setting.mu_e + setting.mu_c + setting.sigma_e + setting.sigma_c + setting.rho):
         raise ValueError("a setting of arrays was given, but an accuracy takes one setting at a time: give numbers.")
@@ -54,17 +60,17 @@ def _check_covered(setting):
                          "negative correlation for three classes only: choose rho >= 0.")
 
 
-def _parts(setting, r, eps):
+def _parts(setting: Setting, r: float, eps: float) -> tuple[float, float, float, float, float]:
     """Of the margins m_j = mean + (what all share) + r unit z_j: mean, its slope in r, the shared variance, its slope
     in r, and unit.
     """
     common, own = setting.variances
     mean, slope = _mean(setting, r, eps)
-    common = common * setting.sigma_c**2
-    return mean, slope, setting.sigma_e**2 + common * r * r, 2 * common * r, setting.sigma_c * math.sqrt(own)
+    common, unit = common * setting.sigma_c**2, cast("float", setting.sigma_c * math.sqrt(own))
+    return mean, slope, setting.sigma_e**2 + common * r * r, 2 * common * r, unit
 
 
-def _joint(setting, n, mean, shared, spread):
+def _joint(setting: Setting, n: int, mean: float, shared: float, spread: float) -> float:
     """P(n margins > 0)."""
     tau = math.sqrt(shared) if shared > 0 else 0.0
     if setting.noise != "normal":
@@ -79,7 +85,7 @@ def _joint(setting, n, mean, shared, spread):
     return NORMAL_WEIGHTS @ ndtr((mean + tau * NORMAL) / spread)**n
 
 
-def accuracy_of(setting, ratio, eps):
+def accuracy_of(setting: Setting, ratio: Real, eps: Real) -> tuple[Broadcast, Broadcast]:
     """(joint, pairwise): the robust accuracy of w2/w1 = ratio, against all wrong classes and against any one of them.
 
     joint = Pr(all m_j > 0), pairwise = Pr(m_j > 0), m_j = e + r c_j at the worst perturbation of size eps for the pair.
@@ -95,10 +101,11 @@ def accuracy_of(setting, ratio, eps):
     for r, size in zip(ratio.ravel().tolist(), eps.ravel().tolist(), strict=True):
         mean, _, shared, _, unit = _parts(setting, r, size)
         both.append([_joint(setting, n, mean, shared, r * unit) for n in (setting.active, 1)])
-    return tuple(number(values.reshape(ratio.shape)) for values in np.transpose(both))
+    joint, pairwise = (number(values.reshape(ratio.shape)) for values in np.transpose(both))
+    return joint, pairwise
 
 
-def _slope(setting, r, eps):
+def _slope(setting: Setting, r: float, eps: float) -> float:
     """dP/dr; for normal noise divided by phi(h), h the standardised mean of a margin, which might underflow."""
     mean, mean_slope, shared, shared_slope, unit = _parts(setting, r, eps)
     law, n, spread = setting.law, setting.active, r * unit
@@ -122,7 +129,7 @@ def _slope(setting, r, eps):
     return float(weights @ rise)
 
 
-def best_ratio(setting, eps):
+def best_ratio(setting: Setting, eps: float) -> float:
     """The ratio r >= 0 of the highest joint robust accuracy: a root of dP/dr, or 0 (claims T2-joint', T2-joint-K).
 
     For three classes, equal means and noises it is r_acc(k); for K classes (design A, equal noise) it is 0 iff
@@ -151,7 +158,7 @@ def best_ratio(setting, eps):
     return max(peaks, key=lambda r: accuracy_of(setting, r, eps)[0])
 
 
-def best_smoothing(setting, eps, decay="weights"):
+def best_smoothing(setting: Setting, eps: float, decay: str = "weights") -> float | None:
     """b* with which the smoothed margin's ratio is the best one (N3, T2-joint-K); None where the best ratio is 0.
 
     b* = 1 - (d_C - r d_E)/(sigma_c g), g = `extreme_mean`, d the robust means. Below 0, where the margin loss already

@@ -4,18 +4,26 @@ A feature of value x is small if |x| <= 2 eps. The attack can take small feature
 can be, and no others: so all that is left of an input is which of its features are not small.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import ndtr, xlog1py
 
-from synthmodel.model.noise import law, quantile_rule, settled  # noqa: F401 - law is used by a doctest
-from synthmodel.model.setting import Setting, checked, checked_setting, number  # noqa: F401 - Setting is used by the doctests
+from synthmodel.model.noise import Law, law, quantile_rule, settled  # noqa: F401 - law is used by a doctest
+from synthmodel.model.setting import Setting, checked, checked_setting, number
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from synthmodel.model.types import Broadcast, Real
 
 __all__ = ["affine_error", "bayes_error", "error_of_chances", "exclusive_error", "small"]
 
 
-def small(known, mean, deviation, eps):
+def small(known: Law, mean: Real, deviation: Real, eps: Real) -> Float[np.ndarray, "..."]:
     """q = Pr(|x| <= 2 eps) for a feature x = mean + deviation z, z of the Law `known`. Broadcasts.
 
     >>> round(float(small(law("normal"), 1, 0.5, 0.2)), 6)
@@ -26,7 +34,7 @@ def small(known, mean, deviation, eps):
     return np.where(low > 0, known.sf(low) - known.sf(high), known.cdf(high) - known.cdf(low))
 
 
-def _check_covered(setting):
+def _check_covered(setting: Setting) -> None:
     checked_setting(setting)
     if setting.norm != math.inf:
         raise ValueError(f"norm = {setting.norm} was given, but the robust Bayes error is known for norm inf only: "
@@ -36,7 +44,7 @@ def _check_covered(setting):
                          "that are independent given what they share: choose rho >= 0.")
 
 
-def error_of_chances(classes, design, q_e, q):
+def error_of_chances(classes: int, design: str, q_e: Real, q: Real) -> Broadcast:
     """The robust Bayes error for chances q_e and q that an exclusive and a cross-class feature is small.
 
     >>> round(float(error_of_chances(3, "A", 0.5, 0.5)), 12), error_of_chances(3, "B", 0.5, 0.5)  # q^2 - q^3/3
@@ -49,7 +57,7 @@ def error_of_chances(classes, design, q_e, q):
     return q_e * q**(n - 1) * (q * n / classes + (1 - q) * n / 2)
 
 
-def bayes_error(setting, eps):
+def bayes_error(setting: Setting, eps: Real) -> Broadcast:
     """The least robust error that any classifier can have (claim B1). Broadcasts over eps and the setting's numbers.
 
     With q_E, q the chances that an exclusive and a cross-class feature lies in [-2 eps, 2 eps] and n = K - 1:
@@ -66,7 +74,7 @@ def bayes_error(setting, eps):
         q = small(setting.law, setting.mu_c, setting.sigma_c, eps)
         return number(error_of_chances(setting.classes, setting.design, *np.broadcast_arrays(q_e, q)))
 
-    def mean(order):
+    def mean(order: int) -> Float[np.ndarray, "..."]:
         z, weights, _, _ = quantile_rule(setting.law, order)
         over = [np.asarray(x, dtype=float)[..., None] for x in (setting.mu_c, setting.sigma_c, rho, eps, q_e)]
         mu, sigma, shared, size, own = over
@@ -75,7 +83,7 @@ def bayes_error(setting, eps):
     return number(settled(mean, "the robust Bayes error"))
 
 
-def exclusive_error(setting, eps):
+def exclusive_error(setting: Setting, eps: Real) -> Broadcast:
     """q_E (1 - 1/K): the least robust error of any classifier that sees the exclusive features alone. Broadcasts.
 
     >>> round(exclusive_error(Setting(1, 0.5), 0.2), 6)
@@ -87,7 +95,7 @@ def exclusive_error(setting, eps):
     return number(q_e * (1 - 1 / setting.classes))
 
 
-def affine_error(k):
+def affine_error(k: Real) -> Broadcast:
     """(Phi(-k) + Phi(-sqrt(2) k))/3: scores with constants come as near to this robust error as one likes. Broadcasts.
 
     Three classes, equal means and noises, k = (mu - 2 eps)/sigma > 0 (claim B1-linear).

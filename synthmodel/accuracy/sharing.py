@@ -3,9 +3,13 @@
 Designs A and B (`Setting`) treat all classes alike, here each class has the features that a matrix gives it.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.stats import qmc
@@ -15,6 +19,11 @@ from synthmodel.accuracy.three_classes import nonnegative
 from synthmodel.model.noise import law
 from synthmodel.model.roots import brentq
 from synthmodel.model.setting import checked, number, reals, shown, whole
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+    from synthmodel.model.types import Broadcast, Real
 
 __all__ = ["ANIMALS_AND_VEHICLES", "Sharing", "error_of_sharing"]
 
@@ -39,14 +48,14 @@ class Sharing:
     (True, (0.0, 0.0))
     """
 
-    has: tuple
-    copies: tuple | None = None
+    has: Sequence[Sequence[int]]
+    copies: Sequence[int] = None  # type: ignore[assignment]  # after __post_init__ one for each kind
     mu: float = 1.0
     sigma: float = 0.5
-    noise: object = "normal"
+    noise: Any = "normal"
 
-    def __post_init__(self):
-        def put(name, value):
+    def __post_init__(self) -> None:
+        def put(name: str, value: object) -> None:
             object.__setattr__(self, name, value)
 
         has = reals(self.has)
@@ -68,17 +77,17 @@ class Sharing:
         law(self.noise)
 
     @property
-    def features(self):
+    def features(self) -> Bool[np.ndarray, "k features"]:
         """(K, features): the matrix with each kind as often as it has copies."""
         return np.repeat(np.array(self.has, dtype=bool), self.copies, axis=1)
 
     @property
-    def lost(self):
+    def lost(self) -> bool:
         """Whether each class has a wrong class that lacks none of its features: then w2 = 0 for every eps (G-share)."""
         return all(any((ours <= theirs).all() for j, theirs in enumerate(self.features) if j != i)
                    for i, ours in enumerate(self.features))
 
-    def least(self, scrambling):
+    def least(self, scrambling: int) -> Callable[[float], Float[np.ndarray, "k points"]]:
         """A function of eps: M = min_j c_j at Sobol points, scrambled by the seed `scrambling`; (K, points)."""
         features, values = self.features, []
         for i, ours in enumerate(features):
@@ -92,7 +101,7 @@ class Sharing:
             values.append(((self.mu + self.sigma * z) @ lacked.T, (ours ^ others).sum(axis=1)))
         return lambda eps: np.array([np.min(sums - eps * sizes, axis=1) for sums, sizes in values])
 
-    def threshold(self):
+    def threshold(self) -> tuple[float, float]:
         """(eps0, its standard error): from eps0 on the margin loss has w2 = 0; (0, 0) where it has for every eps.
 
         The root of the mean of M = min_j c_j over the classes, by scrambled Sobol points.
@@ -110,7 +119,7 @@ class Sharing:
                          if mean(0.0).mean() > 0 else 0.0)
         return float(np.mean(roots)), float(np.std(roots, ddof=1) / math.sqrt(SCRAMBLINGS))
 
-    def accuracy(self, ratio, eps):
+    def accuracy(self, ratio: Real, eps: Real) -> tuple[Broadcast, Broadcast]:
         """(joint robust accuracy of w2/w1 = ratio, its standard error), in the mean over the classes; both broadcast.
 
         >>> joint, error = Sharing([[0, 1, 1], [1, 0, 1], [1, 1, 0]]).accuracy(0.5, 0.2)
@@ -127,7 +136,7 @@ class Sharing:
         mean, error = found.mean(axis=0), found.std(axis=0, ddof=1) / math.sqrt(SCRAMBLINGS)
         return number(mean.reshape(ratio.shape)), number(error.reshape(ratio.shape))
 
-    def bayes_error(self, eps):
+    def bayes_error(self, eps: float) -> float:
         """The least robust error that any classifier can have (claim B1): `error_of_sharing`. eps: a number.
 
         >>> round(Sharing([[0, 1, 1], [1, 0, 1], [1, 1, 0]]).bayes_error(0.2), 6)
@@ -137,7 +146,7 @@ class Sharing:
         return max(error_of_sharing(self.features, float(q)), 0.0)
 
 
-def error_of_sharing(features, q):
+def error_of_sharing(features: Sequence[Sequence[int]] | Bool[np.ndarray, "k features"], q: Any) -> Any:
     """The robust Bayes error of K rows of features 0 or 1, where each, and the exclusive one, is small with chance q.
 
     The rule that attains it answers the first class that has every feature beyond eps, classes with fewer features

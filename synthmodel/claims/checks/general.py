@@ -127,6 +127,7 @@ def check_n2_k() -> Evidence:
         for k in edge * np.array([1.01, 1.1, 1.5, 2.5]):
             setting = Setting(k, 1.0, classes=classes)
             best, used, smoothing = best_ratio(setting, 0.0), 1 - edge / k, best_smoothing(setting, 0.0)
+            assert smoothing is not None
             gaps.append((best - used) / (used * (1 - used)))
             good &= 0 < smoothing < 1
             smoothed = solve_polar(setting, SmoothedMargin(smoothing), 0.0, 1.0).ratio
