@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import minimize
@@ -52,7 +52,7 @@ def curves(points: int = 1000) -> list[tuple[Solution, Float[np.ndarray, "{point
 def cross_entropy_grid(size: int = 50) -> Solution:
     """size x size problems in eps and sigma, lam = .1, mu = 1: solved or NotConverged, to a residual of 1e-10."""
     eps, sigma = np.meshgrid(np.linspace(0, 0.49, size), np.linspace(0.1, 1.5, size))
-    return solve(Setting(1.0, cast(Any, sigma)), CrossEntropy(), eps, 0.1)
+    return solve(Setting(1.0, sigma), CrossEntropy(), eps, 0.1)
 
 
 def monte_carlo(n: int = 1_000_000, seed: int = 0, sigma: float = 0.5, eps: float = 0.2, lam: float = 0.1) -> float:

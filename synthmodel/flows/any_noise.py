@@ -10,7 +10,7 @@ import math
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.polynomial import Chebyshev
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from synthmodel.model.noise import Law
-
-    Value = TypeVar("Value", float, Float[np.ndarray, "..."])  # a number or an array of them
+    from synthmodel.model.types import Value
 
 __all__ = ["Features"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import expit, ndtr, owens_t
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from synthmodel.flows.gradient_flow import Velocity
+    from synthmodel.model.types import Value
 
     Nodes = tuple[Float[np.ndarray, "#m nodes"], Float[np.ndarray, "#m nodes"]]  # and their weights
-    Value = TypeVar("Value", float, Float[np.ndarray, "..."])  # a number or an array of them
 
 __all__ = ["Outliers"]
 

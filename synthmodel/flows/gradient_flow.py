@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from numpy.typing import ArrayLike
 
+    from synthmodel.model.types import Value
+
     Velocity = Callable[[Float[np.ndarray, "weights"]], Float[np.ndarray, "weights"]]
-    Value = TypeVar("Value", float, Float[np.ndarray, "..."])  # a number or an array of them
 
 __all__ = ["Path", "checked_times", "cross_entropy_flow", "effective_smoothing", "integrate", "margin_flow", "psi"]
 

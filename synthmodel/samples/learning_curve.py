@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import log_ndtr, ndtr
@@ -13,9 +13,7 @@ from synthmodel.model.roots import brentq
 from synthmodel.model.setting import number, whole
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
-
-    Value = TypeVar("Value", float, Float[np.ndarray, "..."])  # a number or an array of them
+    from synthmodel.model.types import Value
 
 __all__ = ["chance_used", "chance_used_normal"]
 

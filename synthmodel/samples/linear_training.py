@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
+    from synthmodel.model.types import Real
+
     Weights = Float[np.ndarray, "... 3 d"]
     Inputs = Float[np.ndarray, "... 3 n d"]
     Targets = Callable[[Inputs], Float[np.ndarray, "... 3 #n 3"]]  # of attacked inputs
-    Value = float | Float[np.ndarray, "..."]
 
 __all__ = ["descend", "distilled", "draw", "one_hot", "orthant", "robust_accuracy", "sample_accuracy", "worst_case"]
 
@@ -151,7 +152,7 @@ def descend(x: Inputs, targets: Targets, steps: Sequence[int]) -> Float[np.ndarr
     return np.stack(history)
 
 
-def orthant(h: Value, k: Value, rho: Value) -> Float[np.ndarray, "..."]:
+def orthant(h: Real, k: Real, rho: Real) -> Float[np.ndarray, "..."]:
     """Pr(X < h, Y < k) of standard normals with correlation rho, |rho| < 1, by Owen's T (Owen 1956). Broadcasts.
 
     >>> round(float(orthant(0.0, 0.0, 0.5)), 12)  # 1/4 + arcsin(rho)/(2 pi)
