@@ -39,7 +39,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def claims_table(claims: Sequence[Claim] = CLAIMS) -> str:
-    """The README's table of claims, made from the list that `verify` checks."""
+    """The table of claims of synthmodel/README.md, made from the list that `verify` checks."""
     def said(c: Claim) -> str:
         return (c.statement + (f". *Instead:* {c.instead}" if c.instead else "")
                 + (f". *Certified:* {c.certified}" if c.certified else ""))

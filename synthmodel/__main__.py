@@ -84,7 +84,7 @@ def parser() -> OneSentenceParser:
     certified = command("certify", [], "the stored proofs, checked again: ball arithmetic, for cross-entropy over "
                         "doubles with an a-priori bound of their error")
     which = certified.add_mutually_exclusive_group()
-    which.add_argument("--long", action="store_true", help="instead: the long ones: C1, N4, CE-monotone (about 30 s)")
+    which.add_argument("--long", action="store_true", help="instead: the long ones (about a minute)")
     which.add_argument("--search", action="store_true",
                        help="instead: those whose boxes are not stored but searched for (about seven minutes)")
     which.add_argument("--enclose", nargs="+", metavar=("NAME", "KEY=VALUE"),

@@ -89,4 +89,4 @@ def print_row(row: "Judged") -> None:
                 else "not measured")
     print(f"{row.verdict.upper():12} {one['id']}: {one['claim']}")
     print(f"{'':12} {one['quantity']} of {one['arm']}{against} {rule_of(one)}: {measured}; "
-          f"deep confirm --run --arms {one['arm']}{',' + one['minus'] if 'minus' in one else ''}")
+          f"deep confirm --run --data DIR --arms {one['arm']}{',' + one['minus'] if 'minus' in one else ''}")

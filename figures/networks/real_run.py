@@ -77,7 +77,7 @@ def among(values: dict[str, Any], chosen: bool) -> float:
 
 
 def summary(source: Path = DATA) -> list[Row]:
-    """Rows (quantity, best, last, change) as mean and range over the seeds, for the README and the report."""
+    """Rows (quantity, best, last, change) as mean and range over the seeds, for deep/README.md and the report."""
     runs = json.loads(source.read_text())
     rows = []
     for name, kind, pick in (("robust accuracy, %", "evaluate", lambda v: 100 * v["robust"]["value"]),

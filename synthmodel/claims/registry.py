@@ -1,4 +1,4 @@
-"""The claims as data: `verify`, the report and the README's table are all made from this list."""
+"""The claims as data: `verify`, the report and the table of synthmodel/README.md are all made from this list."""
 
 from dataclasses import dataclass
 
@@ -154,11 +154,11 @@ CLAIMS = (
           penalty="any"),
     Claim("G-K", "new", "K classes: eps0 = (mu - sigma e_{K-1})/2 in design A, mu/2 - sigma e_{K-1}/(2(K-2)) in "
           "design B: as K grows A loses the feature, B keeps it", "symbolic", penalty="any"),
-    Claim("G-joint-K", "new", "For K classes dP/dr has the sign of E[T] under the density of 9.2", "symbolic",
+    Claim("G-joint-K", "new", "For K classes dP/dr has the sign of E[T] under the density of its section", "symbolic",
           "design A; equal noise"),
     Claim("C1", "new", "max imr''/(1 + imr') = .6070554...: the third central moment of a normal law times a "
-          "log-concave factor is at least -C1 times its variance", "certified", "the lemma of 9.2 for the second part",
-          certified=".60705545 < C1 < .60705546"),
+          "log-concave factor is at least -C1 times its variance", "certified", "the skewness lemma for the second "
+          "part", certified=".60705545 < C1 < .60705546"),
     Claim("T2-joint-K", "new", "T2-joint' for every K >= 3: strictly unimodal, r_acc = 0 iff k <= e_{K-1}", "symbolic",
           "design A; equal noise"),
     Claim("N2-K", "new", "r_AT = 1 - e_{K-1}/k < r_acc for every K >= 3, and b*_K lies in (0, 1)", "symbolic",
