@@ -48,6 +48,12 @@ PICTURES = (("Which theorem holds for which loss", theorems, theorems.finding),
             ("Flows under other laws, of cross-entropy, and with ever rarer outliers", flows, flows.finding))
 
 
+def file_name(script: Any) -> str:
+    """The name of a script's files: "ratios" of figures.theory.ratios, "phase_sigma" of figures.phase.sigma."""
+    room, name = script.__name__.split(".")[-2:]
+    return f"phase_{name}" if room == "phase" else str(name)
+
+
 def atlas(out: str | Path, pictures: Sequence[tuple[str, Any, Callable[[Path], str]]] = PICTURES) -> int:
     """Write each picture (PNG, SVG), its table (CSV) and the index atlas.md into the folder `out`; 0.
 
@@ -59,7 +65,7 @@ def atlas(out: str | Path, pictures: Sequence[tuple[str, Any, Callable[[Path], s
     for title, script, finding in pictures:
         script.compute(folder)
         script.draw(folder)
-        name, said = script.__name__.rpartition(".")[2], finding(folder)
+        name, said = file_name(script), finding(folder)
         print(f"{folder / name}.png\n  {said}", flush=True)
         sections.append(f"## {title}\n\n![{name}]({name}.png)\n\n{said}\n\nNumbers: [{name}.csv]({name}.csv).")
     write_text(folder / "atlas.md", "\n\n".join(sections) + "\n")

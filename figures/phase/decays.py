@@ -37,14 +37,14 @@ def turns(k: float, decay: float) -> float:
 
 
 def compute(folder: Path, strengths: Float[np.ndarray, "k"] = STRENGTHS, decays: Sequence[float] = DECAYS) -> None:
-    """decays.csv: k, lam_e/sigma^2, and the lam_c/lam_e at which each of the two losses has the best ratio."""
-    write_csv(folder / "decays.csv", [
+    """phase_decays.csv: k, lam_e/sigma^2, and the lam_c/lam_e at which each of the two losses has the best ratio."""
+    write_csv(folder / "phase_decays.csv", [
         {"k": k, "decay": decay, "margin": solve(Setting(k, 1.0), Margin(), 0.0, 1.0).ratio / r_acc(k),
          "cross_entropy": turns(k, decay)} for k in map(float, strengths) for decay in decays])
 
 
 def finding(folder: Path) -> str:
-    rows = read_csv(folder / "decays.csv")
+    rows = read_csv(folder / "phase_decays.csv")
     low, high = min(row["margin"] for row in rows), max(row["margin"] for row in rows)
     decays = sorted({row["decay"] for row in rows})
     strong = [row for row in rows if row["decay"] == decays[-1]]
@@ -60,8 +60,8 @@ def finding(folder: Path) -> str:
 
 @styled()
 def draw(folder: Path) -> None:
-    """decays.png and .svg from decays.csv."""
-    rows = read_csv(folder / "decays.csv")
+    """phase_decays.png and .svg from phase_decays.csv."""
+    rows = read_csv(folder / "phase_decays.csv")
     figure, (axes,) = new_figure(1, 1, 6.4, 4.4)
     axis = axes[0]
     k = sorted({row["k"] for row in rows})
@@ -84,7 +84,7 @@ def draw(folder: Path) -> None:
              xlabel=r"$k = (\mu - 2 \epsilon)/\sigma$", title="Where each loss has the best ratio",
              ylabel=r"$\lambda_C/\lambda_E$, the decay of $w_2$ over that of $w_1$")
     axis.legend(fontsize=8.5, loc="upper right")
-    save(figure, folder, "decays")
+    save(figure, folder, "phase_decays")
 
 
 if __name__ == "__main__":

@@ -211,7 +211,7 @@ def test_the_rows_attack_as_they_say(theorems):
 def test_where_the_penalty_turns_the_sentences(tmp_path, monkeypatch):
     """At its own quotient each loss has the best ratio; above r_acc = 1/2 strong decay turns it before 2."""
     phase_decays.compute(tmp_path, np.array([0.8, 1.0]), (0.1, 10.0))
-    rows = read_csv(tmp_path / "decays.csv")
+    rows = read_csv(tmp_path / "phase_decays.csv")
     for row in rows:
         setting, best = Setting(row["k"], 1.0), r_acc(row["k"])
         margin = solve(setting, Margin(), 0.0, lam_e=1.0, lam_c=row["margin"])
@@ -222,7 +222,7 @@ def test_where_the_penalty_turns_the_sentences(tmp_path, monkeypatch):
     assert "both sentences hold on this grid, up to k = 1;" in phase_decays.finding(tmp_path)
     assert "from k = 1.00 on at lam_e/sigma^2 = 10" in phase_decays.finding(tmp_path)
     phase_decays.draw(tmp_path)
-    assert (tmp_path / "decays.png").stat().st_size > 10_000
+    assert (tmp_path / "phase_decays.png").stat().st_size > 10_000
     monkeypatch.setattr(phase_decays, "r_acc", lambda k: 0.9 * r_acc(k))  # another best ratio, another picture
     assert phase_decays.turns(1.0, 0.1) > 1.1 * rows[2]["cross_entropy"]
 
@@ -244,20 +244,21 @@ def test_the_index_names_every_picture_and_its_numbers(tmp_path, monkeypatch, ca
     folder = tmp_path / "new" / "folder"
     text, out = (folder / "atlas.md").read_text(), capsys.readouterr().out
     for _, script, finding in fast:
-        name = script.__name__.rpartition(".")[2]
+        room, name = script.__name__.split(".")[1:]
+        name = {"phase": "phase_", "theory": ""}[room] + name
         assert f"]({name}.png)" in text
         assert {f"{name}.png", f"{name}.svg", f"{name}.csv"} <= {path.name for path in folder.iterdir()}
         said = finding(folder)
         assert said in text
         assert said in out
     # the sentences are made of the tables: another table, another sentence
-    before = atlas.ratios_finding(folder)
+    before = ratios.finding(folder)
     table = folder / "ratios.csv"
     rows = table.read_text().splitlines()
     table.write_text("\n".join(rows[:40]) + "\n")
-    assert atlas.ratios_finding(folder) != before
+    assert ratios.finding(folder) != before
     assert {ratios, dynamics, flows} <= {script for _, script, _ in atlas.PICTURES}
-    assert all(finding is getattr(script, "finding", atlas.ratios_finding) for _, script, finding in atlas.PICTURES)
+    assert all(finding is script.finding for _, script, finding in atlas.PICTURES)
 
 
 @pytest.mark.slow
