@@ -110,10 +110,10 @@ def test_images_stand_as_their_orientation_says(orientation, turned, kind):
     exif[0x0112] = orientation
     plain, marked = saved(image, kind), saved(image, kind, exif=exif)
     expected = turned(decode([plain], ["a"], (16, 32))[0].transpose(1, 2, 0))
-    met = Counter()
-    found = decode([marked], ["a"], (expected.shape[1], expected.shape[0]), met=met)
+    counts = Counter()
+    found = decode([marked], ["a"], (expected.shape[1], expected.shape[0]), counts=counts)
     assert np.array_equal(found[0].transpose(1, 2, 0), expected)
-    assert met["turned"] == (orientation != 1)
+    assert counts["turned"] == (orientation != 1)
 
 
 def test_gray_sets_say_that_they_have_three_channels(tmp_path, capsys):
