@@ -93,7 +93,8 @@ def test_n3_crossover_far(k, *, compare=gt):
 def unequal(draw):
     """(k_E, k_C), often near the point where both bounds of T2-unequal are attained, and beyond them."""
     near = st.tuples(between("45/1000", "47/1000", "454/10000"), between("5713/10000", "5720/10000", "571536/1000000"))
-    return draw(st.one_of(near, st.tuples(between("1/20", 1), between("1/10", 2))))
+    beyond = st.just((Fraction(454, 10_000), Fraction(571_536, 1_000_000)))  # where the sign changes three times
+    return draw(st.one_of(beyond, near, st.tuples(between("1/20", 1), between("1/10", 2))))
 
 
 @property_of("T2-unequal", examples=25, strengths=unequal())

@@ -168,13 +168,13 @@ def test_other_files_of_a_run_that_are_nested_too_deeply(tmp_path):
     deep = "[" * 100_000
     for name in ("metrics.jsonl", "environment.json", "failed.json", "cas.jsonl"):
         (tmp_path / name).write_text(deep)
-    from deep.experiments.sweep import failure
+    from deep.experiments.sweep import failure_reason
     from deep.runs.results import read_results
     run = RunFolder(tmp_path)
     with pytest.raises(ValueError, match="nested too deeply"):
         run.metrics()
     with pytest.raises(ValueError, match="is not the JSON that was written there"):
         run.write_environment(None, "cpu", 0)
-    assert failure(run) == f"{tmp_path / 'failed.json'} cannot be read"
+    assert failure_reason(run) == f"{tmp_path / 'failed.json'} cannot be read"
     with pytest.raises(ValueError, match="is damaged: remove it"):
         read_results(tmp_path / "cas.jsonl")

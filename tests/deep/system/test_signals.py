@@ -288,7 +288,7 @@ def test_all_processes_leave_an_evaluation_after_the_same_batch(tmp_path, steps)
     class Asked(Alone):
         """Another process is sent a signal while epoch 1 is evaluated."""
 
-        def highest(self, number):
+        def maximum(self, number):
             assert number == 0
             return 15 if len(steps) == 4 and self.looked() else 0
 
