@@ -49,7 +49,7 @@ def entries(w1: float, w2: float) -> float:
     return float(np.sum((w1 * ENTRIES[0] + w2 * ENTRIES[1])**2))
 
 
-def check_decay() -> Evidence:
+def check_g_decay() -> Evidence:
     """The margin losses by brute force over 64 vertices, cross-entropy by its own quadrature, the norms from W."""
     errors = []
     for (lam_e, lam_c), eps, b in product(((0.3, 0.6), (0.2, 0.05), (1.0, 3.0)), (0.0, 0.2, 0.3589, 0.37), (0.0, 0.1)):
@@ -124,5 +124,5 @@ def check_t3_ce_unequal() -> Evidence:
                     "smallest relative rise", "; ".join(shown))
 
 
-CHECKS = {"G-decay": check_decay, "N3-entries": check_n3_entries, "N4-entries": check_n4_entries,
+CHECKS = {"G-decay": check_g_decay, "N3-entries": check_n3_entries, "N4-entries": check_n4_entries,
           "T3-CE-unequal": check_t3_ce_unequal}

@@ -95,8 +95,8 @@ def test_a_slab_is_certified_and_its_opposite_is_not(monkeypatch):
     assert boxes.smoothing(0, 0.001)[0] is True and boxes.smoothing(0.6, 0.605)[0] is True
     true_forms = boxes.forms
 
-    def flipped(*args):
-        found = true_forms(*args)
+    def flipped(*args, **options):
+        found = true_forms(*args, **options)
         return found | {"r": 0 - found["r"]}
 
     monkeypatch.setattr(boxes, "forms", flipped)

@@ -78,7 +78,7 @@ def compared(pairs: list[tuple[Any, Any]], domain: str, allowed: float, further:
                     words)
 
 
-def check_sum() -> Evidence:
+def check_r_sum() -> Evidence:
     star = [STAR]  # of a loss that falls in every margin (A1)
     pairs, equal = [], []
     for eps in (0.1, 0.4):
@@ -89,7 +89,7 @@ def check_sum() -> Evidence:
                     min(map(min, equal)) > 0.05)
 
 
-def check_constraint() -> Evidence:
+def check_r_constraint() -> Evidence:
     angle = np.linspace(0, math.pi / 2, 2001)
     pairs = []
     for eps, b in ((0.1, 0.0), (0.34, 0.3), (0.45, 0.0), (0.55, 0.3)):
@@ -104,7 +104,7 @@ def check_constraint() -> Evidence:
     return compared(pairs, "mu = 1, sigma = .5, eps in {.1,.34,.45,.55}, b in {0,.3}: 51 points of each curve", 4e-2)
 
 
-def check_labels() -> Evidence:
+def check_r_labels() -> Evidence:
     pairs = [(readings.labels(1, 0.5, eps, b, 0.5), minimised("labels", 1, 0.5, eps, b, 0.5, [STAR]))
              for eps, b in ((0.2, 0.1), (0.3, 0.2), (0.42, 0.1))]
     dead = readings.labels_threshold(1, 0.5, 0.1)
@@ -114,7 +114,7 @@ def check_labels() -> Evidence:
                     sides == [True, False] and dead < eps0, f"b = .1: w2 dies at {dead:.4f} < eps0 = {eps0:.4f}")
 
 
-def check_scores() -> Evidence:
+def check_r_scores() -> Evidence:
     pairs = []
     for eps in (0.1, 0.3, 0.36):
         best = readings.scores(1, 0.5, eps, 0.0, 0.5)
@@ -125,7 +125,7 @@ def check_scores() -> Evidence:
     return compared(pairs, "mu = 1, sigma = .5, lam = .5, eps in {.1,.3,.36}, all 64 vertices: risks", 1e-9)
 
 
-def check_active() -> Evidence:
+def check_r_active() -> Evidence:
     still = np.zeros((8, 6))
     still[:, ACTIVE] = list(product((-1.0, 1.0), repeat=3))
     pairs = [(readings.active(1, 0.5, eps, b, 0.5), minimised("margin", 1, 0.5, eps, b, 0.5, still))
@@ -133,7 +133,7 @@ def check_active() -> Evidence:
     return compared(pairs, "mu = 1, sigma = .5, lam = .5, eps in {.3,.6,.8,1.1}", 2e-2)
 
 
-def check_01() -> Evidence:
+def check_r_01() -> Evidence:
     """sum_y q_y 1{y is not predicted} by quadrature: its best ratio, on either side of eps0, with and without b."""
     ratios, found = np.linspace(0, 1.2, 25), []
     for eps in (0.2, 0.3, 0.4):
@@ -146,7 +146,7 @@ def check_01() -> Evidence:
     return compared(found, "mu = 1, sigma = .5, eps in {.2,.3,.4}, b in {0,.4}: 25 ratios up to 1.2", 0.03)
 
 
-def check_squares() -> Evidence:
+def check_r_squares() -> Evidence:
     pairs = []
     for eps, b in ((0.1, 0.0), (0.4, 0.3)):
         pairs.append((readings.squares(1, 0.5, eps, b, 0.2), minimised("squares", 1, 0.5, eps, b, 0.2, [STAR])))
@@ -161,7 +161,7 @@ def check_squares() -> Evidence:
                     "w1 = .7: the risk rises with w2 at .35 < eps0")
 
 
-def check_trades() -> Evidence:
+def check_r_trades() -> Evidence:
     """The slope in w2 at w2 = 0 by differences of the definition over the grid; and its sign on a grid of settings."""
     errors = []
     for eps, beta in ((0.2, 6.0), (0.6, 1.0)):
@@ -181,5 +181,6 @@ def check_trades() -> Evidence:
                     "largest relative error of a slope (allowed: .1)")
 
 
-CHECKS = {"R-sum": check_sum, "R-constraint": check_constraint, "R-labels": check_labels, "R-scores": check_scores,
-          "R-active": check_active, "R-01": check_01, "R-squares": check_squares, "R-TRADES": check_trades}
+CHECKS = {"R-sum": check_r_sum, "R-constraint": check_r_constraint, "R-labels": check_r_labels,
+          "R-scores": check_r_scores, "R-active": check_r_active, "R-01": check_r_01, "R-squares": check_r_squares,
+          "R-TRADES": check_r_trades}
