@@ -21,7 +21,7 @@ from deep.evaluation.outcome import Outcome
 
 __all__ = ["by_class", "cas_from_means", "cas_interval", "cas_intervals", "cas_values", "resampled_means"]
 
-ROWS = 10  # random rows of the null level in each resample; more would only slow it down
+ROWS, PERMUTATIONS = 10, 2  # of the null levels in each resample; more would only slow it down
 SHARING = ("sharing", "sharing_clean")  # each above its own null
 CHUNK = 2 ** 18  # numbers of one resampled array that are worked on at a time: 2 MiB, a cache's worth
 ByClass = list[Float[Tensor, "n d"]]  # of each class, its images
@@ -137,7 +137,7 @@ def cas_intervals(outcomes: Sequence[Outcome], weight: Float[Tensor, "K d"], res
     (tests/deep/evaluation/test_cas_intervals.py simulates both).
     Where few images a class make the bias large, it may lie beside t: that is t's bias. It may pass the end of the
     range, so CAS is cut at 0.
-    The null level, a mean over `draws` (as in `cas_values`), is followed through the resamples with ten rows, the
+    The null level, a mean over `draws` (as in `cas_values`), is followed through the resamples with ten rows and two permutations, the
     same in all; the Monte Carlo error of that mean, its deviation over sqrt(draws), is added to it and the excess.
 
     >>> from deep.evaluation.outcome import Outcome
@@ -161,12 +161,12 @@ def cas_intervals(outcomes: Sequence[Outcome], weight: Float[Tensor, "K d"], res
         means = means_of(samples)
         if number == 0:
             found = cas_from_means(means, weight, pairs, rows, order)
-        centres.append(null_levels_averaged(cas_from_means(means, weight, pairs, rows[:ROWS], order[:ROWS])))
+        centres.append(null_levels_averaged(cas_from_means(means, weight, pairs, rows[:ROWS], order[:PERMUTATIONS])))
         left = len(range(number, resamples, len(outcomes)))
         while left:
             count = min(left, max(1, CHUNK // weight.numel()))
             resample = resampled_means(samples, count, generator)
-            drawn.append(null_levels_averaged(cas_from_means(resample, weight, pairs, rows[:ROWS], order[:ROWS])))
+            drawn.append(null_levels_averaged(cas_from_means(resample, weight, pairs, rows[:ROWS], order[:PERMUTATIONS])))
             left -= count
     tails = torch.tensor([(1 + level) / 2, (1 - level) / 2], dtype=torch.float64)
     noise = torch.randn(resamples, generator=generator, dtype=torch.float64)

@@ -8,7 +8,7 @@ from functools import cache
 
 from mpmath import mp, mpf
 
-from tests.reference.quadrature import newton, normal, phi, quad, root
+from quadrature import newton, normal, phi, quad, root
 
 RAYS = [0, 1, 3, 9, 27, 81]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from mpmath import mp, mpf
 
-from tests.reference.quadrature import RULES
-from tests.reference.quantities import (
+from quadrature import RULES
+from quantities import (
     b_star,
     best,
     best_noise,
@@ -31,7 +31,7 @@ from tests.reference.quantities import (
     path,
     soft_target,
 )
-from tests.reference.smooth import (
+from smooth import (
     cross_entropy,
     cross_entropy_any,
     cross_entropy_risk,

@@ -5,7 +5,7 @@ Functions of a `rule` (quadrature.py); every expectation is written down from th
 
 from mpmath import mp, mpf
 
-from tests.reference.quadrature import newton, phi, radius, root, strip
+from quadrature import newton, phi, radius, root, strip
 
 
 def psi(rule, x):

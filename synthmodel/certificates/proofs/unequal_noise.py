@@ -34,7 +34,7 @@ def shapes(r: Series, t: Series) -> tuple[Series, ...]:
 def falls(r: Series, t: Series) -> Series:
     """-F_r ((1 + r^2)(2 + r^2))^(3/2) S/r where F = 0.
 
-    >>> falls(arb("0.5"), arb("0.5")) > 0 > falls(arb("1.2"), arb("0.25"))
+    >>> falls(arb("0.5"), arb("0.5")) > 0 > falls(arb("0.5"), arb("0.25"))  # the second: k_E < 0
     True
     """
     q, u, m, k_e, k_c = shapes(r, t)

@@ -143,6 +143,7 @@ def r_01() -> Stated:
         check("sum_y q_y 1{y is not the prediction} is b where the prediction is right and 1 - b/2 where it is wrong: "
               "it is b + (1 - 3b/2) times the error, which rises with the error for b < 2/3.", wrong - right, "=",
               1 - 3 * s.b / 2),
+        check("Where all is wrong it is 1 - b/2.", s.b + (1 - 3 * s.b / 2), "=", 1 - s.b / 2),
         check("So smoothing changes no minimiser.", 1 - 3 * s.b / 2, ">", 0,
               [{s.b: sp.Rational(2, 3) / (1 + s.tau)}]),
         check("Accuracy depends on w2/w1 alone. Its slope at w2 = 0 has the sign of k - 1/sqrt(pi) (N1), that is of",

@@ -58,7 +58,8 @@ def r_acc(k):
 def test_every_step_is_decided(claim):
     derivation = derive(claim)
     assert [step.text for step in derivation.steps if not step.holds] == []
-    assert derivation.holds and derivation.claim == claim and len(derivation.steps) >= 5
+    assert derivation.holds and derivation.claim == claim
+    assert len(derivation.steps) >= (3 if claim.startswith("R-") else 5)  # a reading may follow in a line or two
 
 
 STORED = FILE.read_text().splitlines()
@@ -88,9 +89,9 @@ def test_a_tampered_derivation_has_another_digest(tamper):
 
 
 def test_steps_that_only_restate_are_marked():
-    """171 of 829 steps have one expression on both sides: there the sentence carries the claim, not sympy."""
+    """172 of 830 steps have one expression on both sides: there the sentence carries the claim, not sympy."""
     counts = [int(line.split()[2]) for line in STORED[1:]]
-    assert (sum(counts), sum(int(line.split()[1]) for line in STORED[1:])) == (171, 829)
+    assert (sum(counts), sum(int(line.split()[1]) for line in STORED[1:])) == (172, 830)
     for claim in ("G-K", "G-noise", "N1", "T1-CE", "T1-CE-exact-unequal", "N4"):
         derivation = derive(claim)
         marked = sum(step.restated for step in derivation.steps)
