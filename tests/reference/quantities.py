@@ -7,7 +7,6 @@ from collections import namedtuple
 from functools import cache
 
 from mpmath import mp, mpf
-
 from quadrature import newton, normal, phi, quad, root
 
 RAYS = [0, 1, 3, 9, 27, 81]

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 from mpmath import mp, mpf
-
 from quadrature import RULES
 from quantities import (
     b_star,

@@ -4,7 +4,6 @@ Functions of a `rule` (quadrature.py); every expectation is written down from th
 """
 
 from mpmath import mp, mpf
-
 from quadrature import newton, phi, radius, root, strip
 
 
