@@ -137,8 +137,9 @@ def cas_intervals(outcomes: Sequence[Outcome], weight: Float[Tensor, "K d"], res
     (tests/deep/evaluation/test_cas_intervals.py simulates both).
     Where few images a class make the bias large, it may lie beside t: that is t's bias. It may pass the end of the
     range, so CAS is cut at 0.
-    The null level, a mean over `draws` (as in `cas_values`), is followed through the resamples with ten rows and two permutations,
-    the same in all; the Monte Carlo error of that mean, its deviation over sqrt(draws), is added to it and the excess.
+    The null level, a mean over `draws` (as in `cas_values`), is followed through the resamples with ten rows and two
+    permutations, the same in all; the Monte Carlo error of that mean, its deviation over sqrt(draws), is added to it
+    and to the excess.
 
     >>> from deep.evaluation.outcome import Outcome
     >>> own = torch.eye(3)
