@@ -3,13 +3,13 @@
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from deep.evaluation.cas import Values
 from deep.evaluation.outcome import Outcome
 
-__all__ = ["margin_estimates", "wrong_class_margins"]
+__all__ = ["margin_estimates", "margins_of", "wrong_class_margins"]
 
 
 def wrong_class_margins(outcome: Outcome, linear: torch.nn.Linear) -> Float[Tensor, "n K-1"]:
@@ -33,7 +33,12 @@ def wrong_class_margins(outcome: Outcome, linear: torch.nn.Linear) -> Float[Tens
         raise ValueError(f"labels outside 0..{len(weight) - 1} or no images were given: check the labels.")
     if not scores.isfinite().all():
         raise ValueError("the scores are not finite numbers, so they have no margins: evaluate another checkpoint.")
-    wrong = torch.arange(len(weight), device=labels.device) != labels[:, None]
+    return margins_of(scores, labels)
+
+
+def margins_of(scores: Float[Tensor, "n K"], labels: Int[Tensor, "n"]) -> Float[Tensor, "n K-1"]:
+    """Compute f_i - f_j from scores, i the label, j the other classes in ascending order."""
+    wrong = torch.arange(scores.shape[1], device=labels.device) != labels[:, None]
     return scores.gather(1, labels[:, None]) - scores[wrong].view(len(scores), -1)
 
 

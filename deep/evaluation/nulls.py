@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from deep.evaluation.cas import cosines, gauge_fixed, margin_similarity, pairs_of, positive_sum
-from deep.evaluation.margins import margin_estimates
+from deep.evaluation.margins import margin_estimates, margins_of
 
 __all__ = ["margin_cas_null", "margin_nulls", "permuted", "random_permutations", "sharing"]
 
@@ -93,12 +93,6 @@ def margin_nulls(features: Float[Tensor, "n d"], labels: Int[Tensor, " n"], rows
     """
     found = [margin_estimates(margins_of(features @ row.T.to(features), labels), labels)["centred"] for row in rows]
     return {key: mean_of([one[key] for one in found]) for key in ("rho", "r")}
-
-
-def margins_of(scores: Float[Tensor, "n K"], labels: Int[Tensor, " n"]) -> Float[Tensor, "n J"]:
-    """f_y - f_j for the wrong classes j, in ascending order."""
-    wrong = torch.arange(scores.shape[1], device=labels.device) != labels[:, None]
-    return scores.gather(1, labels[:, None]) - scores[wrong].view(len(scores), -1)
 
 
 def mean_of(values: list[float | None]) -> float | None:
