@@ -125,12 +125,16 @@ def run_task(task: Task, root: str | Path | None, runs: Path, results: Path,
              progress: Callable[[Training], None] | None = None) -> dict[str, Any]:
     """Train or continue the run of a task, measure it, write its result, and return it; at once if it is written.
 
-    root: the folder of the images. ValueError where the trunk has not been trained.
+    root: the folder of the images. ValueError where the trunk has not been trained, or a
+    result of another recipe is in the way.
     """
     path = result_path(results, task)
-    if path.exists():
-        return from_json(path.read_text())
     recipe = task.recipe
+    if path.exists():
+        result = from_json(path.read_text())
+        if result.get("recipe") != recipe.as_dict():
+            raise ValueError(f"{path} is the result of another recipe: choose another folder of results, or remove it.")
+        return result
     data = load_data(recipe, root)
     trunk = None if task.trunk is None else runs / run_name(task.trunk)
     run = train(recipe, data, runs, branch_of=trunk, progress=progress)

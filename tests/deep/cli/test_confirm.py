@@ -150,3 +150,12 @@ def test_a_damaged_result_is_named(tmp_path):
     (tmp_path / "a-0.json").write_text('{"seed": 0}')
     with pytest.raises(ValueError, match=r"a-0.json is no result of a campaign"):
         read_results(tmp_path)
+
+
+def test_a_result_of_another_recipe_is_not_taken(tmp_path):
+    task = tasks(tomllib.loads(PLAN))[0]
+    (tmp_path / "old-0.json").write_text(json.dumps({"arm": "old", "seed": 0, "recipe": task.recipe.as_dict()}))
+    assert run_task(task, None, tmp_path, tmp_path)["arm"] == "old"
+    other = tasks(tomllib.loads(PLAN.replace("epochs=4", "epochs=5")))[0]
+    with pytest.raises(ValueError, match="is the result of another recipe"):
+        run_task(other, None, tmp_path, tmp_path)
