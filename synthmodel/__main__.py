@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from synthmodel.cli.drawing import add_plot, plot
 from synthmodel.model.losses import LOSSES
 from synthmodel.model.penalty import PENALTIES
 from synthmodel.model.solution import NotConverged
@@ -71,6 +72,7 @@ def parser() -> OneSentenceParser:
     form = curve.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="print CSV")
     form.add_argument("--json", action="store_true", help="print JSON")
+    add_plot(commands, model, lossy)
     command("verify", [], "every claim with its status and how near it came to failing")
     stated = command("table", [], "what each statement becomes for each loss and attack", output=None)
     stated.add_argument("--readings", action="store_true", help="instead: Theorems 1 to 3 in other readings of loss, "
@@ -190,14 +192,21 @@ def answered(arguments: Sequence[str] | None) -> int:
         return 130
 
 
-def run(options: argparse.Namespace) -> int:
-    """Carry out one command; its exit status."""
+def draw(options: argparse.Namespace) -> int:
+    """Carry out a command that writes pictures; its exit status."""
     if options.command == "report":
         from figures.report import report
         return report(options.out)
     if options.command == "atlas":
         from figures.atlas import atlas
         return atlas(options.out)
+    return plot(options)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out one command; its exit status."""
+    if options.command in ("report", "atlas", "plot"):
+        return draw(options)
     from synthmodel.cli.commands import COMMANDS
     result = COMMANDS[options.command](options)
     if options.json:

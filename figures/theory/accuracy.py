@@ -9,6 +9,7 @@ import numpy as np
 
 from figures.style import BLACK, BLUE, GREEN, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import Setting, eps0, joint_accuracy, pairwise_accuracy, r_acc
+from synthmodel.plot.curves import MARKS, curve
 from synthmodel.solvers.margin_closed import ratio_closed
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ __all__ = ["compute", "draw", "finding"]
 
 SETTING = Setting(1.0, 0.5)
 SIZES = {"below": 0.25, "at": eps0(SETTING), "above": 0.43}
-# an open circle around a star stays visible where both ratios are 0
-MARKS = {"*": {"markersize": 8, "markeredgecolor": "none"}, "o": {"markersize": 10, "markerfacecolor": "none"}}
 STYLES = {"below": (BLUE, "-"), "at": (GREEN, "--"), "above": (RED, "-.")}
 
 
@@ -57,8 +56,7 @@ def draw(folder: Path) -> None:
         for case, (color, style) in STYLES.items():
             part = [row for row in rows if row["case"] == case]
             ratio, value = (np.array([row[key] for row in part]) for key in ("ratio", kind))
-            axis.plot(ratio, value, color=color, linestyle=style,
-                      label=rf"$\epsilon = {part[0]['eps']:.3g}$ ({case} $\epsilon_0$)")
+            curve(axis, ratio, value, (color, style), rf"$\epsilon = {part[0]['eps']:.3g}$ ({case} $\epsilon_0$)")
             marks = {"pairwise": (("*", 1.0),), "joint": (("o", part[0]["r_at"]), ("*", part[0]["r_acc"]))}[kind]
             for marker, position in marks:
                 axis.plot(position, np.interp(position, ratio, value), marker, color=color, clip_on=False, zorder=3,

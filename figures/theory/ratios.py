@@ -8,6 +8,7 @@ import numpy as np
 
 from figures.style import BLACK, BLUE, GREEN, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import Setting, eps0, eps1, r_acc
+from synthmodel.plot.curves import curve, mark
 from synthmodel.solvers.cross_entropy import cross_entropy_ratio
 from synthmodel.solvers.margin_closed import ratio_closed
 
@@ -46,15 +47,16 @@ def draw(folder: Path) -> None:
     column = {key: np.array([row[key] for row in rows]) for key in rows[0]}
     figure, ((axis,),) = new_figure(1, 1, 5.6, 3.7)
     for key, color, style, label in (
-            ("r_ce", GREEN, "-.", f"$r_{{CE}}$, cross-entropy ($\\lambda={LAM:g}$)"),
+            ("r_ce", GREEN, "-.", "$r_{CE}$, cross-entropy"),
             ("r_acc", BLACK, "-", "$r_{acc}$, best joint robust accuracy"),
             ("r_smoothed", RED, "--", f"smoothed margin, $b={B}$"),
             ("r_at", BLUE, (0, (4, 1, 1, 1, 1, 1)), "$r_{AT}$, margin loss")):
-        axis.plot(column["eps"], column[key], color=color, linestyle=style, label=label)
+        curve(axis, column["eps"], column[key], (color, style), label)
     for value, name, color in ((eps0(SETTING), r"$\epsilon_0$", BLUE), (eps1(SETTING, B), r"$\epsilon_1$", RED)):
-        axis.axvline(value, color=color, linewidth=0.8, linestyle=":")
-        axis.text(value, 1.015, name, color=color, ha="center", va="bottom", fontsize=10)
+        mark(axis, value, name, color)
     axis.set(xlabel=r"attack size $\epsilon$", ylabel="$w_2/w_1$", xlim=(0, 0.5), ylim=(-0.02, 1.01))
-    axis.set_title("The margin loss under-uses the cross-class feature, cross-entropy over-uses it", pad=16)
+    axis.set_title("The margin loss under-uses the cross-class feature, cross-entropy over-uses it\n"
+                   rf"(decay $\lambda={LAM:g}$ on $w_1$ and $w_2$; $\mu={SETTING.mu:g}$, $\sigma={SETTING.sigma:g}$)",
+                   pad=16)
     axis.legend(loc="lower left")
     save(figure, folder, "ratios")

@@ -8,6 +8,7 @@ import numpy as np
 
 from figures.style import BLACK, BLUE, GREY, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import Margin, Setting, SmoothedMargin, eps0, eps1, eps_max, solve
+from synthmodel.plot.curves import curve, mark
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,17 +47,16 @@ def draw(folder: Path) -> None:
     rows = read_csv(folder / "weights.csv")
     column = {key: np.array([row[key] for row in rows]) for key in rows[0]}
     figure, ((axis,),) = new_figure(1, 1, 5.6, 3.6)
-    axis.plot(column["eps"], column["w1"], color=BLACK, label="$w_1$, class-specific")
-    axis.plot(column["eps"], column["w2_at"], color=BLUE, label="$w_2$, cross-class, AT")
-    axis.plot(column["eps"], column["w2_smoothed"], color=RED, linestyle="--",
-              label=f"$w_2$, smoothed margin, $b={B}$")
-    axis.plot(column["eps"], column["w2_smoothed_numeric"], "o", markersize=3.5, color=RED, markerfacecolor="none",
+    eps = column["eps"]
+    curve(axis, eps, column["w1"], (BLACK, "-"), "$w_1$, class-specific")
+    curve(axis, eps, column["w2_at"], (BLUE, "-"), "$w_2$, cross-class, AT")
+    curve(axis, eps, column["w2_smoothed"], (RED, "--"), f"$w_2$, smoothed margin, $b={B}$")
+    axis.plot(eps, column["w2_smoothed_numeric"], "o", markersize=3.5, color=RED, markerfacecolor="none",
               label="the same, by brute force")
     top = column["w1"].max()
     for value, name, color in ((eps0(SETTING), r"$\epsilon_0$", BLUE), (eps1(SETTING, B), r"$\epsilon_1$", RED),
                                (eps_max(SETTING), r"$\mu/2$", BLACK)):
-        axis.axvline(value, color=color, linewidth=0.8, linestyle=":")
-        axis.text(value, top * 1.02, name, color=color, ha="center", va="bottom", fontsize=10)
+        mark(axis, value, name, color)
     axis.set(xlabel=r"attack size $\epsilon$", ylabel="optimal weight", xlim=(0, 0.52), ylim=(-0.02 * top, top))
     axis.set_title("The cross-class weight dies first, later with smoothing\n"
                    rf"($\mu={SETTING.mu:g}$, $\sigma={SETTING.sigma:g}$, $\lambda={LAM:g}$)", pad=16)

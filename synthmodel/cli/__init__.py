@@ -1,3 +1,3 @@
 """What the command line computes, apart from how it is asked."""
 
-__all__ = ["benchmark", "commands"]
+__all__ = ["benchmark", "commands", "drawing"]
