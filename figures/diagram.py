@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Plane = Float[np.ndarray, "y x"]
     Levels = Float[np.ndarray, "levels"]
 
-__all__ = ["LEVELS", "NOTHING", "bands", "hatched", "matrix", "run", "said"]
+__all__ = ["LEVELS", "NOTHING", "bands", "dead", "hatched", "matrix", "run", "said"]
 
 LEVELS = np.round(np.linspace(0, 1, 11), 1)
 NOTHING = 1e-9  # a ratio below it is 0
@@ -59,6 +59,11 @@ def hatched(axis: Axes, x: Across, y: Up, z: Plane, low: float, high: float) -> 
     """The region low <= z <= high, hatched on white."""
     region = axis.contourf(x, y, z, [low, high], colors=["white"], hatches=["///"])
     region.set(edgecolor=GREY, linewidth=0)
+
+
+def dead(axis: Axes, start: Up, y: Up, end: float) -> None:
+    """The region from the curve x = start(y) to x = end, hatched on white."""
+    axis.fill_betweenx(y, start, end, facecolor="white", edgecolor=GREY, hatch="///", linewidth=0, zorder=2)
 
 
 def said(axis: Axes, x: float, y: float, text: str, **options: Any) -> None:

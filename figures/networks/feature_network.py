@@ -193,8 +193,10 @@ def draw(folder: Path, source: Path = DATA) -> None:
                   for error in row["robust_error"]]
         errors.plot(*zip(*points, strict=True), mark, color=color, markersize=4, label=f"network, {kind} features")
     errors.axvline(data["eps0"], color=GREY, linewidth=0.8)
-    errors.text(data["eps0"], 4e-4, r" $\epsilon_0$", color=GREY)
-    errors.set(yscale="log", ylim=(3e-4, 1), xlabel=r"attack size $\epsilon$", ylabel="robust error")
+    errors.text(data["eps0"], 4e-4, r" $\epsilon_0$ of the margin loss", color=GREY, fontsize=8)
+    errors.set(yscale="log", ylim=(3e-4, 1), xlabel=r"attack size $\epsilon$", ylabel="robust error",
+               title="A two-layer network goes below what exclusive features, or two weights, can give\n"
+                     rf"(three classes, $\mu = {SETTING.mu:g}$, $\sigma = {SETTING.sigma:g}$)")
     errors.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     save(figure, folder, "feature_network")
 

@@ -140,11 +140,11 @@ def draw(folder: Path, source: Path = DATA) -> None:
         for drop in first["recipe"]["drops"]:
             numerator, denominator = map(int, drop.split("/"))
             axis.axvline(first["recipe"]["epochs"] * numerator / denominator, color=GREY, linewidth=0.7, linestyle=":")
-    top.legend(loc="best")
     handles, labels = bottom.get_legend_handles_labels()  # the marks are explained above
-    bottom.legend(handles[:3], labels[:3], loc="lower left", bbox_to_anchor=(-0.12, 1.0), ncols=3, columnspacing=1,
-                  handlelength=1.6, fontsize=7.5)
-    top.set_title(f"{len(runs)} seeds, mean and range; dotted: learning-rate drops")
+    for axis, legend in ((top, {}), (bottom, {"handles": handles[:3], "labels": labels[:3]})):
+        axis.legend(**legend, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, columnspacing=1, handlelength=1.6,
+                    borderaxespad=0.1, fontsize=7.5)  # above the axes, as curves go everywhere
+    top.set_title(f"{len(runs)} seeds, mean and range; dotted: learning-rate drops", pad=34)
     matrices = [np.array(first[f"cas_{which}"]["correlation"]) for which in ("best", "last")]
     names = first["cas_best"]["classes"]
     for matrix in matrices:

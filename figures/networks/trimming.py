@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["collect", "draw", "finding"]
 
-PANELS = (("robust", "Robust accuracy, PGD-20"), ("cas_excess", "CAS above its null level"),
-          ("margin_cas", "margin-CAS"))
+# key, title, scale
+PANELS = (("robust", "Robust accuracy, PGD-20, %", 100), ("cas_excess", "CAS above its null level", 1),
+          ("margin_cas", "margin-CAS", 1))
 LABELS = {("largest", False): "nothing dropped", ("largest", True): "largest 10 % dropped",
           ("random", True): "random 10 % dropped"}
 STYLES = ("-", "--", ":")
@@ -61,8 +62,8 @@ def draw(result: Result, path: Path) -> None:
     for run, style, marker, color in zip(result["runs"], STYLES, MARKERS, (BLACK, RED, BLUE), strict=False):
         recipe, lines = run["recipe"], [line for line in run["metrics"] if "robust" in line]
         label = label_of(recipe)
-        for axis, (key, title) in zip(axes[0], PANELS, strict=True):
-            axis.plot([line["epoch"] for line in lines], [line[key] for line in lines], style, color=color,
+        for axis, (key, title, scale) in zip(axes[0], PANELS, strict=True):
+            axis.plot([line["epoch"] for line in lines], [scale * line[key] for line in lines], style, color=color,
                       marker=marker, markersize=3.5, label=label)
             axis.set(title=title, xlabel="epoch")
     recipe = result["runs"][0]["recipe"]
@@ -72,7 +73,8 @@ def draw(result: Result, path: Path) -> None:
             axis.axvline(drop * recipe["epochs"], color="#cccccc", linewidth=0.8, zorder=0)
     environment = result["runs"][0]["environment"]
     figure.suptitle(f"{environment['data']}, {recipe['model']} of width {recipe['width']}, seed {recipe['seed']}, "
-                    f"n = {environment['n']['test']}", x=0.01, ha="left", fontsize=9)
+                    f"n = {environment['n']['test']:,}; grey lines: learning-rate drops, the runs part at the first",
+                    x=0.01, ha="left", fontsize=9)
     save(figure, path.parent, path.stem)
 
 

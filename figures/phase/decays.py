@@ -66,7 +66,7 @@ def draw(folder: Path) -> None:
     axis = axes[0]
     k = sorted({row["k"] for row in rows})
     margin = [next(row["margin"] for row in rows if row["k"] == x) for x in k]
-    axis.plot(k, margin, color=RED, linewidth=2, label="margin loss")
+    axis.plot(k, margin, color=RED, linestyle="-.", linewidth=2, label="margin loss")
     for style, decay in zip(("-", "--", ":"), sorted({row["decay"] for row in rows}), strict=False):
         curve = [(row["k"], row["cross_entropy"]) for row in rows
                  if row["decay"] == decay and row["cross_entropy"] < MOST]
@@ -75,9 +75,9 @@ def draw(folder: Path) -> None:
     for quotient, words in ((1, "row-centred $W$"), (2, "entries of $W$")):
         axis.axhline(quotient, color=BLACK, linewidth=0.8)
         axis.text(max(k), quotient * 0.97, words, ha="right", va="top", fontsize=8.5)
-    said(axis, 0.55, 0.04, "below the red curve the margin loss uses $w_2$ too much, above it too little",
+    said(axis, 0.55, 0.04, "below its curve (dash-dot) the margin loss uses $w_2$ too much, above it too little",
          transform=axis.transAxes)
-    said(axis, 0.72, 0.58, "above a blue curve cross-entropy uses\n$w_2$ too little, below it too much",
+    said(axis, 0.72, 0.58, "above its curve cross-entropy uses\n$w_2$ too little, below it too much",
          transform=axis.transAxes)
     ticks = [0.5, 1, 2, 5, 10, 20]
     axis.set(yscale="log", ylim=(0.5, MOST), yticks=ticks, yticklabels=[f"{tick:g}" for tick in ticks],

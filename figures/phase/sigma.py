@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from figures.diagram import NOTHING, bands, hatched, matrix, run, said
+from figures.diagram import bands, dead, matrix, run, said
 from figures.style import BLACK, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import CrossEntropy, Margin, Setting, eps0, eps_max, solve
 
@@ -65,14 +65,14 @@ def draw(folder: Path) -> None:
     for axis, (name, title) in zip(axes, titles.items(), strict=True):
         eps, sigma, ratio = matrix(rows, "eps", "sigma", name)
         filled = bands(axis, eps, sigma, ratio)
-        hatched(axis, eps, sigma, ratio, -1, NOTHING)
         limit = eps_max(Setting(MU))
-        axis.axvline(limit, color=BLACK, linewidth=1.4)
+        axis.axvline(limit, color=BLACK, linewidth=1.4, zorder=3)
         axis.text(limit + 0.025, sigma.mean(), r"beyond $\epsilon_{\max} = \mu/2$: both weights are 0", rotation=90,
                   ha="center", va="center", fontsize=8.5)
         axis.set(title=title, xlabel=r"attack size $\epsilon$ ($\mu = 1$)", xlim=(0, limit + 0.05))
-    curve = eps0(Setting(MU, sigma))
-    axes[0].plot(curve[curve >= 0], sigma[curve >= 0], color=RED, linewidth=2.2)
+    curve = eps0(Setting(MU, sigma))  # the grid would give the region teeth
+    dead(axes[0], np.maximum(curve, 0), sigma, limit)
+    axes[0].plot(curve[curve >= 0], sigma[curve >= 0], color=RED, linewidth=2.2, zorder=3)
     said(axes[0], 0.31, 1.5, "$w_2 = 0$ while $w_1 > 0$")
     said(axes[0], 0.34, 0.95, r"$\epsilon_0(\sigma)$", color=RED)
     axes[0].set_ylabel(r"noise $\sigma$ of a feature")

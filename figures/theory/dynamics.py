@@ -39,6 +39,12 @@ REGIMES = {"a": (RED, "--", r"(a) $\gamma = 1.1\,d\pi_0$: never learned"),
            "c": (BLUE, "-.", r"(c) $\gamma = 0.6\,d\bar\pi_1$: kept")}
 SMOOTHED = {"0": (BLACK, "-", "$b = 0$"), "b*/2": (RED, "--", "$b = b^*/2$"), "b*": (BLUE, "-.", "$b = b^*$")}
 
+SYMBOLS = (r"$k$: signal to noise; $\tau$: temperature of the log-sum-exp; $b$: share of the label, or of a teacher, "
+           r"given to other classes, $b^*$ the best; $d = \mu - 2\epsilon$; $\gamma$: pull of the outliers towards "
+           "$w_2 = 0$;\n"
+           r"$\pi_0 = 2/3$: the wrong classes' probability at $w = 0$, $\bar\pi_1$: its mean at the best $w_1$ without "
+           r"$w_2$; outliers have chance $p$ and size $S$; an example whose loss exceeds $B$ has no gradient")
+
 
 def remedied(flow: Callable[..., Flow]) -> dict[str, Flow]:
     """The paths of `flow` without a remedy and with each; the teacher is the first path where w2 is largest."""
@@ -94,10 +100,11 @@ def draw(folder: Path) -> None:
     ratio.axhline(r_acc(K), color=GREY, linewidth=0.8, linestyle=":")
     ratio.text(1.2 * TIMES[1], r_acc(K) - 0.012, "$r_{acc}$, the best ratio", color=GREY, va="top", fontsize=8)
     ratio.set(ylabel="$w_2/w_1$", title="D1: the ratio only falls ($k = 1$)")
-    ratio.legend(loc="upper right")
+    ratio.legend(loc="upper right", title="label smoothing", title_fontsize=8)
     lines(accuracy, rows, "log-sum-exp", "accuracy", SMOOTHED)
     accuracy.set(ylabel="robust accuracy", xlabel=r"time, units of $\tau/\sigma^2$",
                  title="D1: it overfits iff $b < b^*$")
+    accuracy.legend(loc="lower right")
     lines(weight, rows, "regimes", "w2", REGIMES)
     weight.set(ylabel=r"$w_2$, units of $1/\sigma_E$", title="D4: learned, then forgotten ($k = 1$)")
     weight.legend(loc="upper right", borderaxespad=0.1)
@@ -105,12 +112,16 @@ def draw(folder: Path) -> None:
     lines(regimes, rows, "regimes", "accuracy", REGIMES)
     regimes.set(ylabel="robust accuracy", xlabel=r"time, units of $1/\sigma_E^2$",
                 title="D4: in case (b) ten points are lost")
+    words = [f"({case}) {label.partition(': ')[2]}" for case, (_, _, label) in REGIMES.items()]
+    regimes.legend(labels=words, loc="lower left", bbox_to_anchor=(0, 0.03))
     lines(limit, rows, "limit", "accuracy", REMEDIES)
     limit.set(ylabel="robust accuracy", title="Remedies, case (b)")
+    limit.legend(labels=list(REMEDIES), loc="lower left", bbox_to_anchor=(0, 0.02))
     lines(finite, rows, "finite", "accuracy", REMEDIES)
     finite.legend(loc="upper left")
     finite.set(ylabel="robust accuracy", xlabel=r"time, units of 1/feature$^2$",
                title="Remedies, finite outliers ($p = .1$, $S = 3$)")
+    figure.supxlabel(SYMBOLS, fontsize=8.5, x=0.01, ha="left")
     save(figure, folder, "dynamics")
 
 

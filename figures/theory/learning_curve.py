@@ -16,6 +16,7 @@ __all__ = ["compute", "draw", "finding"]
 
 SETTING = Setting(1, 0.5)
 SIZES = {0.2: BLUE, 0.32: GREEN, 0.359: BLACK, 0.4: RED, 0.45: GREY}  # eps; eps0 = .35895
+MARKS = "osD^v"
 EXAMPLES = sorted({round(count) for count in np.geomspace(1, 1000, 40)})
 SAMPLED, SAMPLES = (1, 3, 10, 30, 100, 300), 4000
 
@@ -56,15 +57,19 @@ def draw(folder: Path) -> None:
     """learning_curve.png and .svg, from learning_curve.csv."""
     rows = read_csv(folder / "learning_curve.csv")
     figure, ((axis,),) = new_figure(1, 1, 6.4, 3.6)
-    for eps, color in SIZES.items():
+    for (eps, color), mark in zip(SIZES.items(), MARKS, strict=False):
         line = [row for row in rows if row["eps"] == eps and np.isnan(row["sampled"])]
         marks = [row for row in rows if row["eps"] == eps and not np.isnan(row["sampled"])]
         counts = [row["examples"] for row in line]
-        axis.plot(counts, [row["exact"] for row in line], color=color, label=f"$\\epsilon$ = {eps:g}")
+        axis.plot(counts, [row["exact"] for row in line], color=color, label=rf"$\epsilon$ = {eps:g}, exactly")
         axis.plot(counts, [row["normal"] for row in line], color=color, linestyle=":", linewidth=1)
-        axis.plot([row["examples"] for row in marks], [row["sampled"] for row in marks], "o", color=color, markersize=3)
+        axis.plot([row["examples"] for row in marks], [row["sampled"] for row in marks], mark, color=color,
+                  markersize=4)
+    axis.plot([], [], color=BLACK, linestyle=":", linewidth=1, label="normal approximation")
+    axis.plot([], [], "o", color=BLACK, markersize=4, label=f"share of {SAMPLES:,} samples\n(any mark)")
     axis.set(xscale="log", xlabel="training examples $N$", ylabel=r"$\Pr(w_2 > 0)$", ylim=(-0.02, 1.02),
-             title=r"$\mu = 1$, $\sigma = .5$: $\epsilon_0 = .359$")
+             title="The chance that the margin loss, trained on $N$ examples, uses the cross-class feature\n"
+                   r"($\mu = 1$, $\sigma = 0.5$: on the population, iff $\epsilon < \epsilon_0 = 0.359$)")
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     save(figure, folder, "learning_curve")
 

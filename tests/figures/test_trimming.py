@@ -53,7 +53,7 @@ def test_collect_and_draw(committed, tmp_path, pictures):
     assert (tmp_path / "picture.png").stat().st_size > 20_000
     (figure,) = pictures
     lines = [[line for line in run["metrics"] if "robust" in line] for run in committed["runs"]]
-    for axis, key in zip(figure.axes, ("robust", "cas_excess", "margin_cas"), strict=True):
-        assert_draws(axis, *(([line["epoch"] for line in run], [line[key] for line in run]) for run in lines))
+    for axis, key, scale in zip(figure.axes, ("robust", "cas_excess", "margin_cas"), (100, 1, 1), strict=True):
+        assert_draws(axis, *(([line["epoch"] for line in run], [scale * line[key] for line in run]) for run in lines))
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [
         "nothing dropped", "largest 10 % dropped", "random 10 % dropped"]
