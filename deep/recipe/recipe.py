@@ -141,6 +141,7 @@ def system(recipe: Recipe) -> str:
     parts += [f"clip{recipe.clip:g}"] if recipe.clip is not None else []
     parts += [f"drop-{recipe.trim_kind}"] if recipe.trim else []
     parts += [recipe.average] if recipe.average else []
+    parts += [f"awp{recipe.awp:g}"] if recipe.awp else []
     return "-".join(parts) or recipe.loss
 
 

@@ -106,6 +106,11 @@ class AttackSettings:
                                  "beta times the divergence of the scores on adversarial ones; standard: on clean ones",
                                  choices=("at", "trades", "standard"), since=2)] = "at"
     beta: Annotated[float | None, About("weight of the divergence in trades", least=0, since=2)] = None
+    awp: Annotated[float, About("gamma: how far the weights are moved against the loss while its gradient is taken "
+                                "(adversarial weight perturbation, Wu et al. 2020)", "share of a layer's norm", least=0,
+                                most=1, since=5)] = 0.0
+    awp_from: Annotated[Fraction, About("when that begins", "share of the epochs", least=0, most=1, since=5)] = (
+        Fraction(0))
 
 
 @dataclass(frozen=True)

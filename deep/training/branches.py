@@ -12,7 +12,7 @@ __all__ = ["branch", "common_epochs"]
 # Settings that do nothing before a share of the epochs has passed, by the field that says which.
 LATE = {"trim_from": ("trim", "trim_kind", "clip", "floor", "cas_weight", "cas_centred"),
         "smoothing_from": ("smoothing",), "teacher_from": ("teacher", "teacher_share", "temperature"),
-        "average_from": ("average", "average_decay")}
+        "average_from": ("average", "average_decay"), "awp_from": ("awp",)}
 
 
 def common_epochs(first: Recipe, second: Recipe) -> int:

@@ -82,6 +82,9 @@ def check_shared(recipe: Recipe, n: int, processes: int) -> None:
     if recipe.compile:
         raise ValueError(f"compile = true was given with {processes} processes, but only one process is compiled: "
                          "leave compile out, or start one process.")
+    if recipe.awp:
+        raise ValueError(f"awp = {recipe.awp} was given with {processes} processes, but the weights are moved in one "
+                         "alone: leave it out, or start one process.")
     if recipe.cas_weight:
         raise ValueError(f"cas_weight = {recipe.cas_weight} was given with {processes} processes, but CAS is that of "
                          "a whole batch: leave it out, or start one process.")

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from deep.attacks.pgd import LOSSES
 
 __all__ = ["batch_cas", "batch_loss", "check_smoothing", "counted", "divergence", "dropped_for_good", "label_loss",
-           "samples_kept"]
+           "samples_kept", "weight_perturbation"]
 
 
 def check_smoothing(b: float, classes: int) -> None:
@@ -132,3 +132,16 @@ def batch_cas(features: Float[Tensor, "n d"], labels: Int[Tensor, "n"], weight: 
     unit = F.normalize(means * rows[present], dim=1)
     cosines = unit @ unit.T
     return cosines.clamp(min=0).sum() - cosines.diagonal().clamp(min=0).sum()
+
+
+def weight_perturbation(weight: Float[Tensor, "*shape"], gradient: Float[Tensor, "*shape"], gamma: float
+                        ) -> Float[Tensor, "*shape"]:
+    """Return gamma |w| g/|g|, the step of steepest ascent whose length is gamma |w| (Wu et al. 2020); 0 where g = 0.
+
+    weight: w, the weights of one layer; gradient: g, that of the loss in them. Norms are Frobenius norms.
+
+    >>> weight_perturbation(torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, -0.2]]), 0.5).tolist()
+    [[0.0, -2.5]]
+    """
+    length = gradient.norm()
+    return gamma * weight.norm() * gradient / torch.where(length > 0, length, 1.0)

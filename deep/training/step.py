@@ -1,6 +1,7 @@
 """One step of adversarial training, as in the algorithm box: augment, attack, descend."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import torch
@@ -15,7 +16,15 @@ from deep.recipe.settings import AttackSettings
 from deep.system.device import seeded
 from deep.system.processes import Alone
 from deep.training.cuda_graph import GraphedGradients
-from deep.training.losses import batch_cas, batch_loss, counted, divergence, dropped_for_good, label_loss
+from deep.training.losses import (
+    batch_cas,
+    batch_loss,
+    counted,
+    divergence,
+    dropped_for_good,
+    label_loss,
+    weight_perturbation,
+)
 from deep.training.state import State, seeds
 
 __all__ = ["Training"]
@@ -139,20 +148,50 @@ class Training(State):
         z = self.adversarial(x, y)
         self.model.train()
         penalised = bool(recipe.cas_weight) and self.trimming
-        features = self.model.features(z) if penalised else None
-        logits = self.network(z) if features is None else self.model.linear(features)
-        losses = self.losses(x, y, z, logits)
-        loss = self.mean_loss(losses)
-        if features is not None:
-            loss = loss + recipe.cas_weight * batch_cas(features, y, self.model.linear.weight, recipe.cas_centred)
-        self.optimiser.zero_grad()
-        self.world.backward(loss)
+        with self.perturbed(x, y, z):
+            features = self.model.features(z) if penalised else None
+            logits = self.network(z) if features is None else self.model.linear(features)
+            losses = self.losses(x, y, z, logits)
+            loss = self.mean_loss(losses)
+            if features is not None:
+                loss = loss + recipe.cas_weight * batch_cas(features, y, self.model.linear.weight, recipe.cas_centred)
+            self.optimiser.zero_grad()
+            self.world.backward(loss)
 
         # The mean over all samples, whatever is dropped: one number in every system.
         value = losses.detach().double().mean()
         bad = torch.where((self.totals[2] == 0) & ~value.isfinite(), self.totals[3] + 1, 0)
         correct = (logits.detach().argmax(1) == y).sum().double()
         self.totals += torch.stack([value * len(y), correct, bad, torch.ones_like(bad)])
+
+    @contextmanager
+    def perturbed(self, x: Images, y: Labels, z: Images) -> Iterator[None]:
+        """Move the weights against the batch's mean loss while the block runs, where the recipe asks for it.
+
+        Each weight tensor of two or more axes goes its `weight_perturbation`; biases and batch norm stay. The weights
+        come back before the optimiser's step, so that weight decay acts on them as they were (in the public code of Wu
+        et al. 2020 they come back after it), and the pass for the ascent leaves the running statistics alone.
+        """
+        recipe = self.recipe
+        if not recipe.awp or not recipe.begun(recipe.awp_from, self.epoch):
+            yield
+            return
+        weights = [weight for weight in self.model.parameters() if weight.ndim > 1]
+        buffers = [buffer.clone() for buffer in self.model.buffers()]
+        ascent = torch.autograd.grad(self.losses(x, y, z, self.network(z)).mean(), weights, allow_unused=True,
+                                     materialize_grads=True)
+        before = [weight.detach().clone() for weight in weights]
+        with torch.no_grad():
+            for buffer, old in zip(self.model.buffers(), buffers, strict=True):
+                buffer.copy_(old)
+            for weight, gradient in zip(weights, ascent, strict=True):
+                weight.add_(weight_perturbation(weight, gradient, recipe.awp))
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for weight, old in zip(weights, before, strict=True):
+                    weight.copy_(old)
 
     def mean_loss(self, losses: Float[Tensor, "n"]) -> Float[Tensor, ""]:
         """Return what is descended: these rows' part of the mean over what the batch keeps."""

@@ -52,6 +52,7 @@ TOGETHER = {
     "beta": (["method=trades", "beta=6"], ["method=trades", "beta=1"]),
     "smoothing": (["smoothing=0.1"], ["smoothing=0.2"]),
     "smoothing_from": (["smoothing=0.1"], ["smoothing=0.1", "smoothing_from=1/2"]),
+    "awp_from": (["awp=0.01"], ["awp=0.01", "awp_from=1/2"]),
     "cas_centred": (["cas_weight=1"], ["cas_weight=1", "cas_centred=false"]),
     "teacher": (["teacher=a", "teacher_share=1"], ["teacher=b", "teacher_share=1"]),
     "teacher_share": (["teacher=a", "teacher_share=1"], ["teacher=a", "teacher_share=0.5"]),

@@ -168,6 +168,23 @@ def test_label_smoothing(double, tmp_path):
     assert_trained(ours(recipe, data, tmp_path)["model"], trained(recipe, data, loss))
 
 
+def test_adversarial_weight_perturbation(double, tmp_path):
+    """The gradient at w + gamma |w| g/|g|, layer by layer, moves w itself (Wu et al. 2020); the ascent is no step."""
+    recipe, data = recipe_named("at", [*WORDS, "awp=0.2", "awp_from=1/2"]), images()
+    layers = ("body.conv1.weight", "body.conv2.weight", "linear.weight")
+
+    def loss(p, x, y, epoch, generator):
+        z, q = adversarial(p, x, y, generator), dict(p)
+        if epoch == 1:
+            value = cross_entropy(scores(dict(p), z, True), y).mean()
+            for name, g in zip(layers, torch.autograd.grad(value, [p[name] for name in layers]), strict=True):
+                q[name] = p[name] + 0.2 * (p[name].detach()**2).sum().sqrt() * g / (g**2).sum().sqrt()
+        value = cross_entropy(scores(q, z, True), y).mean()
+        p.update({name: q[name] for name in p if "running" in name})
+        return value
+    assert_trained(ours(recipe, data, tmp_path)["model"], trained(recipe, data, loss))
+
+
 def test_fast_adversarial_training(double, tmp_path):
     """One step of 1.25 eps from a uniform start (Wong et al. 2020), the rate up to 2/5 of the training and down."""
     words = [word for word in WORDS if not word.startswith(("steps", "step", "drops"))]
