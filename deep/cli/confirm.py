@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deep.cli.common import add_machine_options
 from deep.system.device import use_device
 
 if TYPE_CHECKING:
@@ -27,7 +26,11 @@ def add(commands: Any) -> None:
                                                           "OUT/campaign with --run)")
     confirm.add_argument("--plan", metavar="FILE", help="other predictions, in the same form")
     confirm.add_argument("--json", action="store_true", help="print JSON")
-    add_machine_options(confirm)
+    confirm.add_argument("--data", action="append", default=[], metavar="[NAME=]DIR",
+                         help="folder or archive with the images, or with the data set called NAME (cifar10, cifar100, "
+                              "tiny-imagenet); may be repeated (default: $DEEP_DATA)")
+    confirm.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
+    confirm.add_argument("--threads", type=int, help="CPU threads (default: torch's)")
 
 
 def continues(options: "Namespace") -> str | None:
@@ -37,7 +40,8 @@ def continues(options: "Namespace") -> str | None:
 
 def run(options: "Namespace") -> None:
     """Train what is missing if that is asked for; judge, and print."""
-    from deep.experiments.predictions import committed, conclusions, judged, plan_of, read_results
+    from deep.experiments.plan import committed, plan_of, read_results
+    from deep.experiments.predictions import conclusions, judged
     plan_path, results = committed()
     plan = plan_of(Path(options.plan) if options.plan else plan_path)
     if options.results or options.run:
@@ -46,11 +50,13 @@ def run(options: "Namespace") -> None:
         raise ValueError("--arms was given without --run, but what is there is judged as a whole: add --run.")
     if options.run:
         from deep.experiments.campaign import run_task, tasks
+        from deep.experiments.reproduction.data_sets import data_locations
         from deep.system.progress import training_progress
         use_device(options.device, options.threads)
+        locations = data_locations(options.data)
         for task in tasks(plan, options.arms.split(",") if options.arms else None):
             with training_progress(task.recipe) as progress:
-                run_task(task, options.data, Path(options.out), results, progress)
+                run_task(task, locations.get(task.recipe.data), Path(options.out), results, progress)
     rows = judged(plan, read_results(results))
     drawn = conclusions(plan, rows)
     if options.json:

@@ -1,12 +1,11 @@
-"""The campaign of figures/predictions.toml: which runs it asks for, what is measured of each, and the result files.
+"""The campaign of figures/predictions.toml: its runs are trained, and what the rules ask of each goes to a file.
 
 A result is one JSON file an arm and seed, ARM-SEED.json, written when its run has been measured. A campaign that was
 stopped goes on: finished runs are not trained again, results not measured again.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,11 @@ from deep.evaluation.accuracy import Outcome, evaluation_attack, measure, robust
 from deep.evaluation.battery import attack_rounds, rounds_of
 from deep.evaluation.cas_intervals import cas_values
 from deep.evaluation.neural_collapse import last_layer, neural_collapse
+from deep.evaluation.surgery import last_layer_surgery
+from deep.experiments.plan import Task, result_path, tasks
 from deep.networks.classifier import Classifier
 from deep.networks.folding import Folded
-from deep.recipe.recipe import Recipe, recipe_named, run_name
+from deep.recipe.recipe import Recipe, run_name
 from deep.runs.folder import RunFolder
 from deep.runs.network import load_network
 from deep.system.files import commit, write_text
@@ -28,46 +29,12 @@ from deep.system.reading import from_json
 from deep.training.loop import load_data, train
 from deep.training.step import Training
 
-__all__ = ["Task", "measured_run", "result_path", "run_task", "tasks"]
+__all__ = ["Task", "held_out_images", "measured_run", "result_path", "run_task", "tasks"]
 
 TRAJECTORY_STEPS = 10  # of PGD along a training
 END_STEPS = 20  # of PGD at its end
 SAMPLE = 2000  # held-out images of APGD-T
-
-
-@dataclass(frozen=True)
-class Task:
-    """One run: an arm of the plan and a seed, its recipe, and the recipe of the trunk that it branches off, or None."""
-
-    arm: str
-    name: str
-    seed: int
-    recipe: Recipe
-    trunk: Recipe | None
-
-
-def tasks(plan: Mapping[str, Any], arms: Iterable[str] | None = None) -> list[Task]:
-    """The runs of a plan, arm by arm in its order, each with all seeds; `arms`: of these alone.
-
-    A run has `seed` and `data_seed` of its seed. An arm with `branch` begins from the first arm's run of the same seed.
-    ValueError for an arm that is not there, or a word that a recipe does not take.
-    """
-    campaign, listed = plan["campaign"], plan["arm"]
-    wanted = {arm["id"] for arm in listed} if arms is None else set(arms)
-    if missing := wanted - {arm["id"] for arm in listed}:
-        raise ValueError(f"the arms {', '.join(sorted(missing))} were given, but the plan has "
-                         f"{', '.join(arm['id'] for arm in listed)}: choose among them.")
-
-    def recipe(words: list[str], seed: int) -> Recipe:
-        return recipe_named(campaign["recipe"], [*campaign["words"], *words, f"seed={seed}", f"data_seed={seed}"])
-    return [Task(arm["id"], arm["name"], seed, recipe(arm["words"], seed),
-                 recipe(listed[0]["words"], seed) if arm.get("branch") else None)
-            for arm in listed if arm["id"] in wanted for seed in campaign["seeds"]]
-
-
-def result_path(folder: Path, task: Task) -> Path:
-    """Where the result of a task is written."""
-    return folder / f"{task.arm}-{task.seed}.json"
+TRAINING_IMAGES = 10_000  # on which a training's course is measured, at most
 
 
 def of_split(outcome: Outcome, model: Classifier, loss: str) -> dict[str, dict[str, float]]:
@@ -91,42 +58,93 @@ def outcome_of(model: Classifier, split: Split, attack: Attack, progress: Callab
                    attacked=Folded(model) if Folded.supports(model) else model)
 
 
+def nearest(lines: list[dict[str, Any]], robust: float) -> int:
+    """The place of the checkpoint whose accuracy on adversarial training images is nearest; of equal ones the first.
+
+    >>> nearest([{"train": {"accuracy": value}} for value in (0.2, 0.5, 0.9)], 0.6)
+    1
+    """
+    return min(range(len(lines)), key=lambda place: abs(lines[place]["train"]["accuracy"] - robust))
+
+
 def measured_run(run: RunFolder, recipe: Recipe, data: Data, held_out: Split,
-                 progress: Callable[[int], None] | None = None) -> dict[str, Any]:
+                 progress: Callable[[int], None] | None = None, *, base: Recipe | None = None,
+                 stopped_at: float | None = None, surgery: bool = False) -> dict[str, Any]:
     """What the rules ask of a finished run: its measures along the training, and its accuracies at the end.
 
-    held_out: the images that the end is measured on, test images and those that nobody trains on or selects by.
-    checkpoints: at each kept epoch, on training and test images, adversarial (PGD-10 of the run's own eps) and clean.
-    end: PGD-20 on all held-out images, APGD-T on a fixed sample of them.
+    held_out: the images that the end is measured on, the test images and then those that nobody trains on or selects
+    by. A run with a running average is measured by that, once it has begun.
+
+    checkpoints: at each kept epoch, on training images (10,000 of them at most) and test images, adversarial (PGD-10
+    of the run's own ball) and clean; "common": on test images in the ball of `base`, where that is another one.
+    end: PGD-20 on all held-out images, APGD-T on a fixed sample of them; of the last epoch, or, given `stopped_at`, of
+    the kept epoch whose accuracy on adversarial training images is nearest to it, which is then the last of
+    checkpoints. surgery: `last_layer_surgery` of a checkpoint at a quarter of the epochs and the last one.
     """
-    lines = []
-    for epoch in run.kept_epochs():
-        model = load_network(run, data, f"checkpoints/epoch-{epoch:04d}")
-        attack = evaluation_attack(recipe, data.box, TRAJECTORY_STEPS)
+    def network(which: str) -> Classifier:
+        return load_network(run, data, which, averaged=True)
+    index = balanced(data.train.labels, TRAINING_IMAGES)
+    train_images = Split(data.train.images[index], data.train.labels[index])
+    attack = evaluation_attack(recipe, data.box, TRAJECTORY_STEPS)
+    splits = [("train", train_images, attack), ("test", data.test, attack)]
+    if base is not None and (base.norm, base.eps) != (recipe.norm, recipe.eps):
+        splits.append(("common", data.test, evaluation_attack(base, data.box, TRAJECTORY_STEPS)))
+    kept, lines = run.kept_epochs(), []
+    if not kept:
+        raise ValueError(f"{run.path} has kept no checkpoint on the way, so that nothing can be said of its course: "
+                         "train it with keep_every=N.")
+    for epoch in kept:
+        model = network(checkpoint(epoch))
         line: dict[str, Any] = {"epoch": epoch}
-        for name, split in (("train", data.train), ("test", data.test)):
-            found = of_split(outcome_of(model, split, attack, progress), model, recipe.loss)
+        for name, split, tried in splits:
+            found = of_split(outcome_of(model, split, tried, progress), model, recipe.loss)
             line |= {f"{kind}{name}": values for kind, values in found.items()}
         lines.append(line)
-    model = load_network(run, data, "last")
+    if stopped_at is not None:
+        lines = lines[:nearest(lines, stopped_at) + 1]
+    last = recipe.epochs if stopped_at is None else lines[-1]["epoch"]
+    model = network("last" if stopped_at is None else checkpoint(last))
     outcome = outcome_of(model, held_out, evaluation_attack(recipe, data.box, END_STEPS), progress)
     index = balanced(held_out.labels, SAMPLE)
     sample = Split(held_out.images[index], held_out.labels[index])
     right = outcome.clean[index] & outcome.robust[index]  # what PGD breaks is broken
     rounds = rounds_of("apgd-t", evaluation_attack(recipe, data.box, END_STEPS), len(data.classes))
     broken = attack_rounds(model, sample, rounds, right, 0)
-    return {"n_train": len(data.train), "n_test": len(data.test), "n_held_out": len(held_out), "n_sample": len(sample),
-            "data": data.name, "steps": [TRAJECTORY_STEPS, END_STEPS], "checkpoints": lines,
-            "end": {"clean": outcome.clean.double().mean().item(), "robust": outcome.robust.double().mean().item(),
-                    "robust_apgd_t": (right & ~broken).double().mean().item()}}
+    result = {"n_train": len(train_images), "n_test": len(data.test), "n_held_out": len(held_out),
+              "n_sample": len(sample), "data": data.name, "steps": [TRAJECTORY_STEPS, END_STEPS],
+              "checkpoints": lines,
+              "end": {"epoch": last, "clean": outcome.clean.double().mean().item(),
+                      "robust": outcome.robust.double().mean().item(),
+                      "robust_apgd_t": (right & ~broken).double().mean().item()}}
+    if surgery:
+        unused = Split(held_out.images[len(data.test):], held_out.labels[len(data.test):])
+        index = balanced(unused.labels, SAMPLE)
+        early = max((epoch for epoch in kept if 4 * epoch <= recipe.epochs), default=kept[0])
+        result["surgery"] = {"early_epoch": early, "n_refit": len(index)} | last_layer_surgery(
+            network(checkpoint(early)), model, Split(unused.images[index], unused.labels[index]), data.test, attack,
+            progress)
+    return result
+
+
+def checkpoint(epoch: int) -> str:
+    """The name of the checkpoint that was kept after an epoch."""
+    return f"checkpoints/epoch-{epoch:04d}"
+
+
+def held_out_images(recipe: Recipe, data: Data, root: str | Path | None) -> Split:
+    """The test images, then the training images that a run of this recipe neither trains on nor selects by."""
+    if recipe.data == "planted":
+        return data.test
+    more = unused(recipe.data, root, recipe.val_size, recipe.train_size, recipe.resize, recipe.data_seed)
+    return Split(torch.cat([data.test.images, more.images]), torch.cat([data.test.labels, more.labels]))
 
 
 def run_task(task: Task, root: str | Path | None, runs: Path, results: Path,
              progress: Callable[[Training], None] | None = None) -> dict[str, Any]:
     """Train or continue the run of a task, measure it, write its result, and return it; at once if it is written.
 
-    root: the folder of the images. ValueError where the trunk has not been trained, or a
-    result of another recipe is in the way.
+    root: the folder of the images. ValueError where the trunk has not been trained, the arm at which the run is
+    stopped has not been measured, or a result of another recipe is in the way.
     """
     path = result_path(results, task)
     recipe = task.recipe
@@ -135,13 +153,22 @@ def run_task(task: Task, root: str | Path | None, runs: Path, results: Path,
         if result.get("recipe") != recipe.as_dict():
             raise ValueError(f"{path} is the result of another recipe: choose another folder of results, or remove it.")
         return result
+    stop = None if task.stopped_at is None else train_accuracy(results / f"{task.stopped_at}-{task.seed}.json")
     data = load_data(recipe, root)
     trunk = None if task.trunk is None else runs / run_name(task.trunk)
     run = train(recipe, data, runs, branch_of=trunk, progress=progress)
-    more = unused(recipe.data, root, recipe.val_size, recipe.train_size, recipe.resize, recipe.data_seed)
-    held_out = Split(torch.cat([data.test.images, more.images]), torch.cat([data.test.labels, more.labels]))
     result = {"arm": task.arm, "name": task.name, "seed": task.seed, "run": run.path.name, "commit": commit(),
-              "recipe": recipe.as_dict(), "trunk": trunk and trunk.name} | measured_run(run, recipe, data, held_out)
+              "recipe": recipe.as_dict(), "trunk": trunk and trunk.name, "stopped_at": task.stopped_at}
+    result |= measured_run(run, recipe, data, held_out_images(recipe, data, root), base=task.base, stopped_at=stop,
+                           surgery=recipe == task.base)
     results.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(result) + "\n")
     return result
+
+
+def train_accuracy(path: Path) -> float:
+    """The accuracy on adversarial training images at the end of a run, from its result file."""
+    if not path.exists():
+        raise ValueError(f"{path} is not there, but a run is to be stopped at its accuracy on training images: run its "
+                         "arm first.")
+    return float(from_json(path.read_text())["checkpoints"][-1]["train"]["accuracy"])

@@ -2,48 +2,16 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from math import nan, sqrt
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from deep.system.reading import from_json, from_toml
-
-__all__ = ["QUANTITIES", "Judged", "committed", "conclusions", "holm", "judged", "partial_correlation", "plan_of",
-           "quantity_of", "read_results"]
+__all__ = ["QUANTITIES", "Judged", "conclusions", "holm", "judged", "partial_correlation", "quantity_of"]
 
 Run = Mapping[str, Any]  # a result file of deep/experiments/campaign.py
-
-
-def committed() -> tuple[Path, Path]:
-    """The plan and the folder of results of the package: figures/predictions.toml, figures/data/campaign."""
-    figures = Path(str(files("figures")))
-    return figures / "predictions.toml", figures / "data" / "campaign"
-
-
-def plan_of(path: Path) -> dict[str, Any]:
-    """The plan in a TOML file; ValueError, in one sentence, for one that cannot be read."""
-    try:
-        return from_toml(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read as a plan ({error}): restore it from a copy.") from error
-
-
-def read_results(folder: Path) -> dict[str, dict[int, dict[str, Any]]]:
-    """{arm: {seed: result}} of the files in a folder; none if there is no folder. ValueError names a damaged file."""
-    found: dict[str, dict[int, dict[str, Any]]] = {}
-    for path in sorted(folder.glob("*.json")):
-        try:
-            result = from_json(path.read_text())
-            found.setdefault(result["arm"], {})[int(result["seed"])] = result
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is no result of a campaign ({error!r}): remove it, and it is measured "
-                             "again.") from error
-    return found
 
 
 def curve(run: Run, split: str, name: str) -> Float[np.ndarray, " epochs"]:
@@ -55,6 +23,11 @@ def fall(run: Run, split: str, name: str) -> float:
     """How far the end lies below the highest value over the measured epochs."""
     values = curve(run, split, name)
     return float(values.max() - values[-1])
+
+
+def common_fall(run: Run) -> float:
+    """How far CAS on test inputs falls when all runs are attacked in the ball of the plan's first arm."""
+    return fall(run, "common" if "common" in run["checkpoints"][0] else "test", "cas")
 
 
 def clean_fall(run: Run) -> float:
@@ -80,6 +53,8 @@ QUANTITIES: dict[str, Callable[[Run], float]] = {
     "train_robust_loss": lambda run: float(curve(run, "train", "robust_loss")[-1]),
     "cas_test_fall": lambda run: fall(run, "test", "cas"),
     "cas_train_fall": lambda run: fall(run, "train", "cas"),
+    "cas_test_fall_less_common": lambda run: fall(run, "test", "cas") - common_fall(run),
+    "robust_test_fall": lambda run: 100 * fall(run, "test", "accuracy"),
     "cas_train_fall_less_half_of_test": lambda run: fall(run, "train", "cas") - fall(run, "test", "cas") / 2,
     "sharing_test_rise": lambda run: rise(run, "test", "sharing"),
     "cas_clean_test_end_less_half_of_peak": lambda run: float(

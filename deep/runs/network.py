@@ -12,14 +12,20 @@ from deep.runs.folder import RunFolder
 __all__ = ["load_network"]
 
 
-def load_network(run: RunFolder, data: Data, which: str = "best", device: str | torch.device = "cpu") -> Classifier:
+def load_network(run: RunFolder, data: Data, which: str = "best", device: str | torch.device = "cpu",
+                 averaged: bool = False) -> Classifier:
     """Return the network of a run folder's checkpoint, in float32 whatever the training's arithmetic was.
 
+    averaged: of "last" or a kept checkpoint, the running average of the weights once it has begun: the network that
+    the training evaluated.
     Raises ValueError if the checkpoint is missing, damaged or of another network.
     """
     # The weights come from the checkpoint: a file of published ones need not be there any more.
     model = build(replace(run.recipe(), pretrained=None), data, 0)
-    weights = run.model_state(which)["model"]
+    state = run.model_state(which)
+    weights, average = state["model"], state.get("average")
+    if averaged and isinstance(average, dict) and average.get("n_averaged"):
+        weights = {name.removeprefix("module."): value for name, value in average.items() if name != "n_averaged"}
     try:
         check_weights(weights, model.state_dict(), "weights")
         model.load_state_dict(weights)

@@ -1,6 +1,7 @@
 """`deep confirm`: a small campaign from images to verdicts, stopped and continued, and what is refused."""
 
 import json
+import shutil
 import tomllib
 
 import pytest
@@ -10,10 +11,11 @@ import deep.experiments.campaign
 from deep.__main__ import main
 from deep.attacks.pgd import pgd
 from deep.data.dataset import as_float
+from deep.evaluation import battery
 from deep.evaluation.accuracy import evaluation_attack
 from deep.evaluation.cas import cas, class_correlation
 from deep.experiments.campaign import run_task, tasks
-from deep.experiments.predictions import committed, plan_of, read_results
+from deep.experiments.plan import committed, plan_of, read_results
 from deep.networks.folding import Folded
 from deep.runs.folder import RunFolder
 from deep.runs.network import load_network
@@ -52,6 +54,14 @@ id = "c"
 statement = "It does"
 supported_by = ["gain"]
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_target():
+    """APGD-T has one target in place of nine: the same steps in a ninth of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(battery, "TARGETS", 1)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +116,76 @@ def test_what_is_measured_is_what_it_is_called(campaign):
         assert last[name]["accuracy"] == pytest.approx(accuracy, abs=1e-12)
 
 
+MORE = """
+[[arm]]
+id = "small"
+name = "a smaller ball"
+words = ["eps=4/255"]
+seeds = [1]
+[[arm]]
+id = "small-new"
+name = "from there"
+words = ["eps=4/255", "trim=1/2", "trim_from=1/2"]
+branch = "small"
+seeds = [1]
+[[arm]]
+id = "stopped"
+name = "stopped where new ends"
+words = ["keep_every=1", "average=ema", "average_decay=0.5", "average_from=1/2"]
+stopped_at = "new"
+seeds = [1]
+"""
+
+
+@pytest.fixture(scope="module")
+def more(campaign):
+    """{arm: result} of MORE, with the runs and results of the campaign."""
+    folder = campaign / "runs"
+    (folder / "more").mkdir()
+    shutil.copy(folder / "campaign" / "new-1.json", folder / "more")
+    return {task.arm: run_task(task, campaign / "images", folder, folder / "more")
+            for task in tasks(tomllib.loads(PLAN + MORE), ["small", "small-new", "stopped"])}
+
+
+def test_another_ball_is_measured_in_the_trunks_too(campaign, more):
+    """As the trunk's network would be: other images than in its own ball, the same clean ones."""
+    for arm in ("small", "small-new"):
+        for line in more[arm]["checkpoints"]:
+            assert line["clean_common"]["cas"] == line["clean_test"]["cas"]
+            assert line["common"]["robust_loss"] > line["test"]["robust_loss"]
+    assert more["small-new"]["trunk"] == more["small"]["run"]
+    assert "common" not in read_results(campaign / "runs" / "campaign")["new"][1]["checkpoints"][0]
+
+
+def test_a_run_that_is_stopped_at_anothers_fit(campaign, more, tmp_path):
+    """It ends at the kept checkpoint nearest to that fit, and the running average is what is measured there."""
+    goal = read_results(campaign / "runs" / "campaign")["new"][1]["checkpoints"][-1]["train"]["accuracy"]
+    result = more["stopped"]
+    run = RunFolder(campaign / "runs" / result["run"])
+    data = load_data(run.recipe(), campaign / "images")
+    distances = []
+    for epoch in (1, 2, 3, 4):
+        model = load_network(run, data, f"checkpoints/epoch-000{epoch}", averaged=True)
+        attack = evaluation_attack(run.recipe(), data.box, 10)
+        z = pgd(Folded(model), as_float(data.train.images), data.train.labels, attack, torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            distances.append(abs((model(z).argmax(1) == data.train.labels).double().mean().item() - goal))
+    stop = 1 + distances.index(min(distances))
+    assert [line["epoch"] for line in result["checkpoints"]] == [*range(1, stop + 1)] and result["end"]["epoch"] == stop
+    task = next(task for task in tasks(tomllib.loads(PLAN + MORE)) if task.arm == "stopped")
+    with pytest.raises(ValueError, match="run its arm first"):
+        run_task(task, campaign / "images", tmp_path, tmp_path)
+
+
+def test_the_trunk_has_its_last_layers_swapped(campaign):
+    found = read_results(campaign / "runs" / "campaign")
+    surgery = found["old"][0]["surgery"]
+    assert surgery["early_epoch"] == 2 and surgery["n_refit"] == 40 and "surgery" not in found["new"][0]
+    assert {name for name in surgery if "body" in name} == {
+        f"{one} body, {layer} layer" for one, other in (("early", "late"), ("late", "early"))
+        for layer in (other, "refitted")}
+
+
 def test_the_same_command_measures_nothing_again(campaign, monkeypatch, capsys):
     def never(*arguments, **options):
         raise AssertionError("trained or measured again")
@@ -131,7 +211,7 @@ def test_a_task_that_was_stopped_is_taken_up(campaign, monkeypatch, tmp_path):
 def test_the_committed_plan_without_results(capsys):
     assert main(["confirm"]) == 0
     out = capsys.readouterr().out
-    assert "22 predictions" in out and out.count("\n") == 2 * 22 + 4 + 1
+    assert "40 predictions" in out and out.count("\n") == 2 * 40 + 4 + 1
     plan, results = committed()
     assert plan_of(plan)["campaign"]["seeds"] == [0, 1, 2, 3, 4] and results.name == "campaign"
 

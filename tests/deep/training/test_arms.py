@@ -9,9 +9,10 @@ import torch
 from deep.attacks.pgd import pgd
 from deep.data.dataset import Split
 from deep.evaluation.cas import cas, class_correlation, gauge_fixed
-from deep.experiments.predictions import committed, plan_of
+from deep.experiments.plan import committed, plan_of, tasks
 from deep.recipe.recipe import recipe_named
 from deep.runs.folder import RunFolder
+from deep.runs.network import load_network
 from deep.training.branches import common_epochs
 from deep.training.first_batch import check_shared
 from deep.training.loop import load_data, train
@@ -137,19 +138,35 @@ def test_the_penalty_moves_cas_in_its_direction(tmp_path):
 
 
 def test_every_arm_of_the_plan_is_a_recipe_that_branches_where_it_says():
-    plan = plan_of(committed()[0])
-    campaign = plan["campaign"]
-    recipes = {arm["id"]: recipe_named(campaign["recipe"], [*campaign["words"], *arm["words"]]) for arm in plan["arm"]}
-    for arm in plan["arm"]:
-        shared = common_epochs(recipes["a1"], recipes[arm["id"]])
-        assert shared == (15 if arm.get("branch") else 60 if arm["id"] == "a1" else 0), arm["id"]
+    found = {task.arm: task for task in tasks(plan_of(committed()[0])) if task.seed == 2}
+    for name, task in found.items():
+        shared = common_epochs(task.trunk or task.base, task.recipe)
+        assert shared == (15 if task.trunk else 60 if name == "a1" else 0), name
+    recipes = {name: task.recipe for name, task in found.items()}
     assert recipes["a5"].floor == 1.5 and recipes["a4"].trim == Fraction(2, 5)
+    assert (recipes["b7"].train_size, recipes["b7"].padding, recipes["b7"].epochs) == (2000, 4, 80)  # overridden
+    assert found["b6-12-largest"].trunk == recipes["b6-12"] and found["a3"].trunk == recipes["a1"] == found["b8"].base
+    assert found["b8"].stopped_at == "a3" and {recipe.data_seed for recipe in recipes.values()} == {2}
+
+
+def test_a_running_average_is_loaded_once_it_has_begun(tmp_path):
+    recipe = recipe_of("average=ema", "average_decay=0.5", "average_from=1/2")
+    data = load_data(recipe)
+    run = train(recipe, data, tmp_path)
+    for which, begun in (("checkpoints/epoch-0002", False), ("last", True)):
+        state = run.model_state(which)
+        plain, averaged = (load_network(run, data, which, averaged=word).state_dict() for word in (False, True))
+        assert equal(plain, state["model"])
+        assert equal(averaged, {name: state["average"][f"module.{name}"] for name in plain}) == begun
+        assert equal(averaged, plain) != begun
 
 
 @pytest.mark.parametrize(("words", "sentence"), [
     (["smoothing_from=1/2"], "goes with a smoothing"), (["cas_centred=false"], "goes with a cas_weight"),
     (["cas_weight=0.1", "method=standard"], "is for method=at"),
     (["trim=1/2", "trim_kind=fixed", "compile=true"], "does not go with"),
+    (["awp_from=1/2"], "goes with an awp"), (["awp=0.1", "method=standard"], "is for method=at and"),
+    (["awp=0.1", "compile=true"], "does not go with awp"), (["awp=2"], "at most 1"),
     (["floor=0"], "at least 1e-09"), (["trim_from=1/2"], "goes with trim, clip, floor or cas_weight")])
 def test_what_would_do_nothing_is_refused(words, sentence):
     with pytest.raises(ValueError, match=sentence):
@@ -157,5 +174,6 @@ def test_what_would_do_nothing_is_refused(words, sentence):
 
 
 def test_the_penalty_needs_the_whole_batch():
-    with pytest.raises(ValueError, match="was given with 2 processes, but CAS"):
-        check_shared(recipe_of("cas_weight=0.1"), 60, 2)
+    for word, sentence in (("cas_weight=0.1", "but CAS"), ("awp=0.1", "but the weights")):
+        with pytest.raises(ValueError, match=f"was given with 2 processes, {sentence}"):
+            check_shared(recipe_of(word), 60, 2)

@@ -1,0 +1,89 @@
+"""The plan of figures/predictions.toml: which runs it asks for, and the results that have been written of them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from deep.recipe.recipe import Recipe, recipe_named
+from deep.system.reading import from_json, from_toml
+
+__all__ = ["Task", "committed", "plan_of", "read_results", "result_path", "tasks"]
+
+
+def committed() -> tuple[Path, Path]:
+    """The plan and the folder of results of the package: figures/predictions.toml, figures/data/campaign."""
+    figures = Path(str(files("figures")))
+    return figures / "predictions.toml", figures / "data" / "campaign"
+
+
+def plan_of(path: Path) -> dict[str, Any]:
+    """The plan in a TOML file; ValueError, in one sentence, for one that cannot be read."""
+    try:
+        return from_toml(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as a plan ({error}): restore it from a copy.") from error
+
+
+def read_results(folder: Path) -> dict[str, dict[int, dict[str, Any]]]:
+    """{arm: {seed: result}} of the files in a folder; none if there is no folder. ValueError names a damaged file."""
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            result = from_json(path.read_text())
+            found.setdefault(result["arm"], {})[int(result["seed"])] = result
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is no result of a campaign ({error!r}): remove it, and it is measured "
+                             "again.") from error
+    return found
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run: an arm of the plan and a seed, its recipe, and the recipe of the run that it branches off, or None.
+
+    base: the recipe of the plan's first arm, of the same seed. stopped_at: None, or the arm at whose accuracy on
+    adversarial training images this run counts as stopped.
+    """
+
+    arm: str
+    name: str
+    seed: int
+    recipe: Recipe
+    trunk: Recipe | None
+    base: Recipe
+    stopped_at: str | None = None
+
+
+def tasks(plan: Mapping[str, Any], arms: Iterable[str] | None = None) -> list[Task]:
+    """The runs of a plan, arm by arm in its order, each with its seeds; `arms`: of these alone.
+
+    A run has `seed` and `data_seed` of its seed; an arm's words come after those of the campaign and override them. An
+    arm with `branch = true` begins from the first arm's run of the same seed, with `branch = ARM` from that arm's; its
+    `seeds` are its own, or the campaign's. ValueError for an arm that is not there, or a word that a recipe does not
+    take.
+    """
+    campaign, listed = plan["campaign"], plan["arm"]
+    known = {arm["id"]: arm for arm in listed}
+    wanted = set(known) if arms is None else set(arms)
+    asked = {name for arm in listed for name in (arm.get("branch"), arm.get("stopped_at")) if isinstance(name, str)}
+    if missing := (wanted | asked) - set(known):
+        raise ValueError(f"the arms {', '.join(sorted(missing))} were given, but the plan has "
+                         f"{', '.join(known)}: choose among them.")
+
+    def recipe(words: list[str], seed: int) -> Recipe:
+        return recipe_named(campaign["recipe"], [*campaign["words"], *words, f"seed={seed}", f"data_seed={seed}"])
+
+    def trunk(arm: Mapping[str, Any], seed: int) -> Recipe | None:
+        branch = arm.get("branch")
+        words = listed[0]["words"] if branch is True else known[branch]["words"] if branch else None
+        return None if words is None else recipe(words, seed)
+    return [Task(arm["id"], arm["name"], seed, recipe(arm["words"], seed), trunk(arm, seed),
+                 recipe(listed[0]["words"], seed), arm.get("stopped_at"))
+            for arm in listed if arm["id"] in wanted for seed in arm.get("seeds", campaign["seeds"])]
+
+
+def result_path(folder: Path, task: Task) -> Path:
+    """Where the result of a task is written."""
+    return folder / f"{task.arm}-{task.seed}.json"
