@@ -2,13 +2,17 @@
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deep.cli.common import Commands, add_run_options, deferred_write_errors, open_checkpoints
 from deep.system.device import positive
 
+if TYPE_CHECKING:
+    from deep.experiments.checkpoint_evaluation import Checkpoint
+
 __all__ = ["add", "continues", "run"]
 
+NULLS = {"random": "random rows", "separation": "features permuted"}  # what takes the place of W
 WIDEST = 20  # classes: a larger correlation is not printed, only written
 PLAIN = ("cas_gauge_fixed", "cas_per_instance", "cas_clean", "cas_clean_gauge_fixed", "margin_cas")
 
@@ -16,6 +20,10 @@ PLAIN = ("cas_gauge_fixed", "cas_per_instance", "cas_clean", "cas_clean_gauge_fi
 def add(commands: Commands) -> None:
     cas = commands.add_parser("cas", help="class correlation, CAS and its variants of a run")
     cas.add_argument("--attack-seeds", type=int, default=3, help="attacks behind the interval (default: 3)")
+    cas.add_argument("--split", choices=("train", "val", "test"), default="test",
+                     help="images to measure on; the training images are not augmented (default: test)")
+    cas.add_argument("--eps", metavar="E", help="size of the attack, such as 8/255; 0: clean images (default: the "
+                                                "recipe's)")
     add_run_options(cas, checkpoints=("best", "last", "both", "all"))
 
 
@@ -26,9 +34,8 @@ def continues(options: argparse.Namespace) -> str | None:
 
 def run(options: argparse.Namespace) -> None:
     from deep.experiments.checkpoint_evaluation import KEYS, find_cas, measure_cas
-    from deep.runs.fingerprint import file_suffix
     from deep.runs.results import write_result
-    checkpoints = open_checkpoints(options)
+    checkpoints = chosen(options)
     positive("--attack-seeds", options.attack_seeds, most=100)
     every = options.checkpoint == "all"
     results = []
@@ -39,12 +46,26 @@ def run(options: argparse.Namespace) -> None:
             run, name = checkpoint.run, checkpoint.name
             write(write_result, run.path / "cas.jsonl", found, KEYS)
             if name in ("best", "last"):
-                write(run.write_json, f"cas-{name}{file_suffix(checkpoint.data)}.json", found)
+                write(run.write_json, f"cas-{name}{checkpoint.suffix()}.json", found)
             results.append(found)
             if not options.json:
                 (print_line if every else print_result)(found)
         if options.json:
             print(json.dumps(results))
+
+
+def chosen(options: argparse.Namespace) -> "list[Checkpoint]":
+    """Return the checkpoints that are asked for, each with the split and the eps; ValueError for an empty split."""
+    from dataclasses import replace
+
+    from deep.data.dataset import SPLITS
+    from deep.recipe.values import parse_eps
+    eps = None if options.eps is None else parse_eps(options.eps, "--eps")
+    checkpoints = [replace(one, split=options.split, eps=eps) for one in open_checkpoints(options)]
+    if not len(checkpoints[0].images):
+        raise ValueError(f"--split {options.split} was given, but {checkpoints[0].run.path} has no "
+                         f"{SPLITS[options.split]} images: choose another split.")
+    return checkpoints
 
 
 def with_interval(result: dict[str, Any], key: str) -> str:
@@ -54,13 +75,22 @@ def with_interval(result: dict[str, Any], key: str) -> str:
 
 def print_line(result: dict[str, Any]) -> None:
     print(f"{result['checkpoint']:>12} (epoch {result['epoch']:3}): robust {100 * result['robust']['value']:5.2f} %, "
-          f"CAS {result['cas']:.3f}, excess {with_interval(result, 'cas_excess')}, "
-          f"margin-CAS {with_interval(result, 'margin_cas')}")
+          f"CAS {result['cas']:.3f}, excess {with_interval(result, 'cas_excess')}, sharing "
+          f"{with_interval(result, 'sharing')}, margin-CAS {with_interval(result, 'margin_cas')}, its null levels "
+          f"{result['margin_cas_null']:.3f}, {result['margin_cas_separation_null']:.3f}; {images_and_eps(result)}")
+
+
+def images_and_eps(result: dict[str, Any]) -> str:
+    return f"{result['split']} images, eps {result['eps']}" + (" (clean)" if result["eps"] == "0" else "")
+
+
+def level(result: dict[str, Any], key: str) -> str:
+    return f"{result[key]:.3f} ± {result[key + '_sd']:.3f}"
 
 
 def print_result(result: dict[str, Any]) -> None:
     print(f"{result['checkpoint']} (epoch {result['epoch']}), {result['data']}, {result['attack']}, "
-          f"n = {result['n_test']}")
+          f"n = {result['n']}; {images_and_eps(result)}")
     width = max(len(name) for name in result["classes"])
     if len(result["classes"]) <= WIDEST:
         for label, row in zip(result["classes"], result["correlation"], strict=True):
@@ -70,10 +100,18 @@ def print_result(result: dict[str, Any]) -> None:
     for name in ("cas", "cas_within", "cas_between"):
         if name in result:
             print(f"  {name.replace('cas', 'CAS').replace('_', ' '):22} {with_interval(result, name)}, null level "
-                  f"{result[name + '_null']:.3f} ± {result[name + '_null_sd']:.3f}, excess "
-                  f"{with_interval(result, name + '_excess')}")
+                  f"{level(result, name + '_null')}, excess {with_interval(result, name + '_excess')}")
+    for name in ("sharing", "sharing_clean"):
+        print(f"  {name.replace('_', ' '):22} {with_interval(result, name)}, above its null level "
+              f"{level(result, name + '_null')}")
     for key in PLAIN:
-        print(f"  {key.replace('_', ' '):22} {with_interval(result, key)}")
+        nulls = "" if key != "margin_cas" else (
+            f", null levels {level(result, 'margin_cas_null')} (random rows), "
+            f"{level(result, 'margin_cas_separation_null')} (features permuted)")
+        print(f"  {key.replace('_', ' '):22} {with_interval(result, key)}{nulls}")
     for kind, found in (result["margins"] or {}).items():
         words = found["note"] or f"rho {found['rho']:.3f}, r {found['r']:.3f}, k {found['k']:.3f}"
         print(f"  margins, {kind:13} {words}; wrong-class spread {found['spread']:.3f}")
+    for kind, found in (result["margin_nulls"] or {}).items():
+        print(f"  null, {NULLS[kind]:16} " + ", ".join(
+            f"{key} {'does not exist' if value is None else f'{value:.3f}'}" for key, value in found.items()))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -23,18 +24,20 @@ __all__ = ["Outcome", "accuracy", "clean_on_training_images", "evaluation_attack
 TRAINING_IMAGES = 1000  # those on which the clean accuracy is taken; forward passes alone, little beside the attacks
 
 
-def evaluation_attack(recipe: Recipe, box: tuple[float, float] | None, steps: int | None = None) -> Attack:
+def evaluation_attack(recipe: Recipe, box: tuple[float, float] | None, steps: int | None = None,
+                      eps: Fraction | None = None) -> Attack:
     """Return PGD of step eps/4 (l2: eps/8) on the recipe's loss and start, in eval mode (deep/README.md).
 
-    steps: their number; None: the recipe's eval_steps, those of its own metrics.
+    steps: their number; None: the recipe's eval_steps, those of its own metrics. eps: None: the recipe's.
 
     >>> from deep.recipe.recipe import recipe_named
     >>> attack = evaluation_attack(recipe_named("at"), (0.0, 1.0))
     >>> attack.step, attack.steps, attack.loss
     (Fraction(2, 255), 20, 'cross-entropy')
     """
-    step = recipe.eps / (8 if recipe.norm == "l2" else 4)
-    return Attack(recipe.eps, step, steps or recipe.eval_steps, recipe.random_start, box, recipe.loss, norm=recipe.norm)
+    eps = recipe.eps if eps is None else eps
+    return Attack(eps, eps / (8 if recipe.norm == "l2" else 4), steps or recipe.eval_steps, recipe.random_start, box,
+                  recipe.loss, norm=recipe.norm)
 
 
 def measure(model: Classifier, split: Split, attack: Attack, seed: int, batch: int | None = None,
@@ -55,7 +58,7 @@ def measure(model: Classifier, split: Split, attack: Attack, seed: int, batch: i
         images, y = split.images[begin:begin + batch], split.labels[begin:begin + batch]
         n, (first, last) = len(y), world.rows(len(y))
         x, y = as_float(images[first:last]), y[first:last]
-        z = pgd(attacked or model, x, y, attack, Rows(generator, first, n))
+        z = pgd(attacked or model, x, y, attack, Rows(generator, first, n)) if attack.eps else x
         with frozen(model), torch.no_grad():
             clean, adversarial = model.features(x), model.features(z)
             logits = [model.linear(features) for features in (clean, adversarial)]

@@ -9,10 +9,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from deep.evaluation.cas import cosines, gauge_fixed, margin_similarity, pairs_of, positive_sum
+from deep.evaluation.cas import (
+    class_means,
+    cosines,
+    gauge_fixed,
+    margin_similarity,
+    pairs_of,
+    positive_sum,
+    random_rows,
+)
 from deep.evaluation.margins import margin_estimates, margins_of
 
-__all__ = ["margin_cas_null", "margin_nulls", "permuted", "random_permutations", "sharing"]
+__all__ = ["both_margin_nulls", "margin_cas_null", "margin_nulls", "permuted", "random_permutations", "sharing"]
 
 
 def random_permutations(classes: int, features: int, draws: int, seed: int = 0) -> Int[Tensor, "draws K d"]:
@@ -77,13 +85,14 @@ def margin_cas_null(means: Float[Tensor, "*batch K d"], weight: Float[Tensor, "K
     return margin_similarity(*permuted(means, weight, order))
 
 
-def margin_nulls(features: Float[Tensor, "n d"], labels: Int[Tensor, " n"], rows: Float[Tensor, "draws K d"]
-                 ) -> dict[str, float | None]:
+def margin_nulls(features: Float[Tensor, "n d"], labels: Int[Tensor, " n"], rows: Float[Tensor, "draws K d"],
+                 order: Int[Tensor, "draws K d"] | None = None) -> dict[str, float | None]:
     """rho and r of `margin_estimates`, class by class, with other rows in place of W: means over the draws.
 
-    rows: random ones, or those of `permuted`; a bias or the class means would not matter to either number. Independent
-    scores of equal variance give rho = 1/2 and r = 1: all margins of an image have its own score in common, whatever
-    the classes share. A number is None if it exists in no draw.
+    rows: random ones, or those of `permuted` by `order`. order: the features of each image are permuted as those of
+    rows: random ones, or those of `permuted` by `order`. order: the features of each image are permuted as those of
+    its class are, so that the variance of its own score W_i h stays; None: they are left. A bias or the class means
+    image have its own score in common, whatever the classes share. A number is None if it exists in no draw.
 
     >>> features = torch.randn(300, 400, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     >>> rows = torch.randn(5, 3, 400, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -91,8 +100,31 @@ def margin_nulls(features: Float[Tensor, "n d"], labels: Int[Tensor, " n"], rows
     >>> abs(found["rho"] - 0.5) < 0.1, abs(found["r"] - 1) < 0.2
     (True, True)
     """
-    found = [margin_estimates(margins_of(features @ row.T.to(features), labels), labels)["centred"] for row in rows]
+    found = []
+    for draw, row in enumerate(rows):
+        seen = features if order is None else features.gather(1, order[draw].to(features.device)[labels])
+        found.append(margin_estimates(margins_of(seen @ row.T.to(seen), labels), labels)["centred"])
     return {key: mean_of([one[key] for one in found]) for key in ("rho", "r")}
+
+
+def both_margin_nulls(features: Float[Tensor, "n d"], labels: Int[Tensor, " n"], weight: Float[Tensor, "K d"],
+                      draws: int = 20) -> dict[str, dict[str, float | None]]:
+    """{"random": ..., "separation": ...}: rho and r with random rows, and with the features of each class permuted.
+
+    features: of attacked images; labels: their classes; weight: the last layer's.
+
+    >>> W = torch.randn(4, 300, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    >>> labels = torch.arange(4).repeat(100)
+    >>> noise = torch.randn(400, 301, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    >>> found = both_margin_nulls(W[labels] * (1 + noise[:, :1] / 14) + noise[:, 1:], labels, W)
+    >>> {name: round(values["rho"], 1) for name, values in found.items()}  # the own score of an image varies more
+    {'random': 0.5, 'separation': 0.7}
+    """
+    features, weight = features.double(), weight.double()
+    order = random_permutations(len(weight), weight.shape[1], draws)
+    moved = permuted(class_means(features, labels, len(weight)), weight, order)[1]
+    return {"random": margin_nulls(features, labels, random_rows(weight, draws)),
+            "separation": margin_nulls(features, labels, moved, order)}
 
 
 def mean_of(values: list[float | None]) -> float | None:

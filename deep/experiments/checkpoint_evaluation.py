@@ -1,10 +1,11 @@
-"""Evaluate checkpoints of a run on the test images, in float32: accuracy, CAS and the worst case over several attacks.
+"""Evaluate checkpoints of a run in float32: accuracy, CAS and the worst case over several attacks.
 
 What `cas_once` and `worst_case_once` measure is kept in RUN/cas.jsonl and RUN/worst-case.jsonl, and measured once.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,18 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from deep.attacks.pgd import Attack
-from deep.data.dataset import Data, as_float
+from deep.data.dataset import SPLITS, Data, Split, as_float
 from deep.evaluation.accuracy import Outcome, accuracy, evaluation_attack, measure
 from deep.evaluation.battery import Round, correct, rounds_of, rows, worst_case
 from deep.evaluation.cas import class_correlation, class_profile
 from deep.evaluation.cas_intervals import cas_intervals, cas_values
 from deep.evaluation.gradient_masking import gap_flag, masking_flags, square_flag
 from deep.evaluation.margins import margin_estimates, wrong_class_margins
+from deep.evaluation.nulls import both_margin_nulls
 from deep.experiments.resumable_battery import PartialResults, battery_key, mask_from_text, mask_to_text, resume_battery
 from deep.networks.classifier import Classifier
 from deep.recipe.recipe import Recipe
+from deep.runs.fingerprint import file_suffix
 from deep.runs.folder import RunFolder
 from deep.runs.network import load_network
 from deep.runs.results import find_result, weights_digest, write_result
@@ -34,13 +37,15 @@ __all__ = ["KEYS", "Checkpoint", "attack_test_images", "cas_once", "find_cas", "
 
 KEYS = ("checkpoint", "attack", "attack_seeds", "data", "n_test")  # what makes a line of cas.jsonl one of its kind
 SAME = ("weights", "attack", "data", "n_test")  # what makes two measurements the same, whatever the checkpoint's name
+NEWEST = "margin_nulls"  # what lines of older versions lack
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint of a run, and the images on which it is evaluated.
 
-    name: as `RunFolder.model_state` takes it, such as "best". data: on `device`.
+    name: as `RunFolder.model_state` takes it, such as "best". data: on `device`. split: "train" (not augmented), "val"
+    or "test". eps: size of the attacks, 0 for clean images; None: the recipe's.
     """
 
     run: RunFolder
@@ -48,6 +53,8 @@ class Checkpoint:
     data: Data
     device: str
     name: str
+    split: str = "test"
+    eps: Fraction | None = None
 
     def weights(self) -> dict[str, Tensor]:
         """Return the state dict of the network; ValueError if the file is missing or damaged."""
@@ -57,14 +64,27 @@ class Checkpoint:
         """Return the network on `device`, in float32 and in eval mode."""
         return load_network(self.run, self.data, self.name, self.device)
 
+    @property
+    def images(self) -> Split:
+        """The images of the split."""
+        split: Split = getattr(self.data, self.split)
+        return split
+
     def attack(self, steps: int | None = None) -> Attack:
-        """Return the PGD of `steps` that evaluates the recipe; None: its eval_steps."""
-        return evaluation_attack(self.recipe, self.data.box, steps)
+        """Return the PGD of `steps` that evaluates the recipe, of size `eps`; None: its eval_steps."""
+        return evaluation_attack(self.recipe, self.data.box, steps, self.eps)
+
+    def suffix(self) -> str:
+        """Return what file names say of images and an eps that are not those of the run's own test; "" of its own."""
+        eps = "" if self.eps in (None, self.recipe.eps) else f"-eps{self.eps}".replace("/", "of")
+        return ("" if self.split == "test" else f"-{self.split}") + eps + file_suffix(self.data)
 
     def describe(self, attack: Attack) -> dict[str, Any]:
         """Return what every result under `attack` says of itself."""
+        split = "" if self.split == "test" else f", its {SPLITS[self.split]} images"
         return {"run": str(self.run.path), "checkpoint": self.name, "epoch": self.run.model_state(self.name)["epoch"],
-                "data": self.data.name, "n_test": len(self.data.test),
+                "data": self.data.name + split, "n_test": len(self.data.test), "split": self.split,
+                "n": len(self.images), "eps": str(attack.eps),
                 "attack": f"PGD-{attack.steps} {attack.norm} eps {attack.eps} step {attack.step} on {attack.loss}",
                 "seed": self.recipe.seed}
 
@@ -76,10 +96,10 @@ class Checkpoint:
 
 
 def attack_test_images(checkpoint: Checkpoint, steps: int | None, seed: int) -> tuple[Classifier, Attack, Outcome]:
-    """Attack every test image once by PGD of `steps`: (network, attack, outcome)."""
-    data, model, attack = checkpoint.data, checkpoint.network(), checkpoint.attack(steps)
-    with bar(f"attacking {checkpoint.name}", len(data.test)) as advance:
-        return model, attack, measure(model, data.test, attack, seed, progress=advance)
+    """Attack every image of the checkpoint's split once by PGD of `steps`: (network, attack, outcome)."""
+    images, model, attack = checkpoint.images, checkpoint.network(), checkpoint.attack(steps)
+    with bar(f"attacking {checkpoint.name}", len(images)) as advance:
+        return model, attack, measure(model, images, attack, seed, progress=advance)
 
 
 # --- accuracy ---
@@ -102,8 +122,7 @@ def measure_accuracy(checkpoint: Checkpoint, steps: int, attacks: dict[str, list
     result = checkpoint.describe(attack) | {
         kind: accuracy(values) for kind, values in known.items()} | {"sanity": dict(plain["sanity"])}
     if partial:
-        trials = resume_battery(partial, checkpoint.network(), checkpoint.data.test, attacks, known, separate, bar,
-                                write)
+        trials = resume_battery(partial, checkpoint.network(), checkpoint.images, attacks, known, separate, bar, write)
         worst = worst_case(known, trials)
         result |= {"separate": separate, "attacks": rows(known, trials), "worst_case": accuracy(worst)}
         if any(trial.name == "autoattack" or trial.name.startswith(("apgd-t", "apgd-dlr")) for trial in trials):
@@ -117,15 +136,18 @@ def attack_by_pgd(checkpoint: Checkpoint, steps: int) -> dict[str, Any]:
     """Return which images are correct when clean and under PGD, as text, and the flags of gradient masking."""
     model, attack, outcome = attack_test_images(checkpoint, steps, 0)
     return {"clean": mask_to_text(outcome.clean), "robust": mask_to_text(outcome.robust),
-            "sanity": masking_flags(model, checkpoint.data.test, attack, outcome)}
+            "sanity": masking_flags(model, checkpoint.images, attack, outcome)}
 
 
 # --- CAS ---
 
 def measure_cas(checkpoint: Checkpoint, steps: int, seeds: int) -> dict[str, Any]:
-    """Measure every CAS with its interval, the profile by class and the margins, attacking once for each seed."""
+    """Measure every CAS with its interval, the profile by class, and the margins with their nulls.
+
+    Attack once for each seed; at eps = 0 once in all, as every attack leaves the images clean.
+    """
     outcomes, data = [], checkpoint.data
-    for seed in range(seeds):
+    for seed in range(seeds if checkpoint.attack().eps else 1):
         model, _, outcome = attack_test_images(checkpoint, steps, seed)
         outcomes.append(outcome)
     first, weight = outcomes[0], model.linear.weight.detach().cpu()
@@ -136,18 +158,23 @@ def measure_cas(checkpoint: Checkpoint, steps: int, seeds: int) -> dict[str, Any
     profile = [{"class": data.classes[i], "share": share[i], "partner": data.classes[partner[i]], "cosine": cosine[i]}
                for i in range(len(share))]
     counts = first.labels.bincount(minlength=len(weight))
-    margins = margin_estimates(wrong_class_margins(first, model.linear), first.labels) if counts.min() >= 10 else None
+    enough = counts.min() >= 10
+    margins = margin_estimates(wrong_class_margins(first, model.linear), first.labels) if enough else None
+    nulls = both_margin_nulls(first.features, first.labels, weight) if enough else None
     return (checkpoint.key(steps, seeds) | {"classes": list(data.classes)} | values
             | {"cas_interval": intervals["cas"], "intervals": intervals, "clean": accuracy(first.clean),
-               "robust": accuracy(first.robust), "margins": margins, "profile": profile,
-               "correlation": correlation.tolist()})
+               "robust": accuracy(first.robust), "margins": margins, "margin_nulls": nulls,
+               "profile": profile, "correlation": correlation.tolist()})
 
 
 def find_cas(checkpoint: Checkpoint, steps: int, seeds: int) -> dict[str, Any] | None:
-    """Return the line of RUN/cas.jsonl about these weights under this attack, under whatever name, or None."""
+    """Return the line of RUN/cas.jsonl about these weights under this attack, under whatever name, or None.
+
+    A line of an older version, which lacks what `measure_cas` measures now, is None.
+    """
     key = checkpoint.key(steps, seeds)
     line = find_result(checkpoint.run.path / "cas.jsonl", {name: key[name] for name in ("weights", *KEYS[1:])})
-    return line and line | key
+    return line | key if line and NEWEST in line else None
 
 
 def cas_once(checkpoint: Checkpoint, steps: int) -> dict[str, Any]:
@@ -165,16 +192,16 @@ def worst_case_once(checkpoint: Checkpoint, attacks: Sequence[str]) -> dict[str,
 
     Each attack is given the images that withstood those before it, in the ball of the recipe's evaluation.
     """
-    attack, data = checkpoint.attack(), checkpoint.data
-    rounds = {name: rounds_of(name, attack, len(data.classes)) for name in attacks}
+    attack = checkpoint.attack()
+    rounds = {name: rounds_of(name, attack, len(checkpoint.data.classes)) for name in attacks}
     key = checkpoint.key(None, 1) | {"attack": f"{', '.join(attacks)}; {attack.norm} eps {attack.eps}"}
     partial = PartialResults(checkpoint.run.path / f"worst-case-{key['checkpoint']}-unfinished.json",
-                             battery_key(checkpoint.weights(), data.test, attack, separate=False))
+                             battery_key(checkpoint.weights(), checkpoint.images, attack, separate=False))
 
     def measured() -> dict[str, Any]:
         model = checkpoint.network()
-        known = {"clean": correct_when_clean(model, data)}
-        trials = resume_battery(partial, model, data.test, rounds, known, bar=bar)
+        known = {"clean": correct_when_clean(model, checkpoint.images)}
+        trials = resume_battery(partial, model, checkpoint.images, rounds, known, bar=bar)
         return key | {"worst_case": accuracy(worst_case(known, trials))}
 
     line = once(checkpoint.run.path / "worst-case.jsonl", key, measured)
@@ -182,9 +209,9 @@ def worst_case_once(checkpoint: Checkpoint, attacks: Sequence[str]) -> dict[str,
     return line
 
 
-def correct_when_clean(model: Classifier, data: Data, batch: int = 256) -> Bool[Tensor, "n"]:
-    """Return which test images are classified correctly without an attack."""
-    pairs = zip(data.test.images.split(batch), data.test.labels.split(batch), strict=True)
+def correct_when_clean(model: Classifier, split: Split, batch: int = 256) -> Bool[Tensor, "n"]:
+    """Return which images are classified correctly without an attack."""
+    pairs = zip(split.images.split(batch), split.labels.split(batch), strict=True)
     return torch.cat([correct(model, as_float(x), y) for x, y in pairs]).cpu()
 
 

@@ -6,7 +6,15 @@ import torch
 from deep.evaluation.accuracy import Outcome
 from deep.evaluation.cas import cas, class_correlation, gauge_fixed, margin_similarity, null_cas, random_rows
 from deep.evaluation.cas_intervals import cas_intervals, cas_values
-from deep.evaluation.nulls import margin_cas_null, margin_nulls, permuted, random_permutations, sharing
+from deep.evaluation.margins import margin_estimates, margins_of
+from deep.evaluation.nulls import (
+    both_margin_nulls,
+    margin_cas_null,
+    margin_nulls,
+    permuted,
+    random_permutations,
+    sharing,
+)
 
 K, WIDE = 10, 2048
 
@@ -98,6 +106,40 @@ def test_margins_of_independent_scores_have_r_1():
         found = margin_nulls(features, labels, rows)
         assert abs(found["rho"] - 0.5) < 0.05 and abs(found["r"] - 1) < 0.1
     assert margin_nulls(features, labels, torch.zeros(2, K, WIDE).double()) == {"rho": None, "r": None}
+
+
+def test_the_null_of_margins_by_loops():
+    """Each image's features move with its class's row, and each draw is judged by `margin_estimates`."""
+    features, weight = normal(36, 6, seed=4), normal(3, 6, seed=5)
+    labels, order = torch.arange(36) % 3, random_permutations(3, 6, 2)
+    rows = permuted(normal(3, 6), weight, order)[1]
+    expected = {"rho": 0.0, "r": 0.0}
+    for draw in range(2):
+        margins = torch.zeros(36, 2).double()
+        for n in range(36):
+            i = int(labels[n])
+            moved = torch.stack([features[n, column] for column in order[draw, i]])
+            scores = [float(rows[draw, k] @ moved) for k in range(3)]
+            margins[n] = torch.tensor([scores[i] - scores[k] for k in range(3) if k != i], dtype=torch.float64)
+        for key, value in margin_estimates(margins, labels)["centred"].items():
+            if key in expected:
+                expected[key] += value / 2
+    assert margin_nulls(features, labels, rows, order) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("more", [0.0, 1.0, 3.0])
+def test_the_second_null_of_margins_keeps_the_variance_of_the_own_score(more):
+    """Along its own row an image varies by 1 + more: rho = (1 + more)/(2 + more) with nothing shared; 1/2 at random."""
+    weight, labels = normal(K, WIDE), torch.arange(600) % K
+    along = (weight / WIDE**0.5)[labels]  # of length about 1
+    features = normal(600, WIDE, seed=7) + more**0.5 * normal(600, 1, seed=8) * along
+    found = both_margin_nulls(features, labels, weight, draws=5)
+    assert found["random"] == margin_nulls(features, labels, random_rows(weight, 5))
+    own = margin_estimates(margins_of(features @ weight.T, labels), labels)["centred"]
+    for rho, level in ((found["random"]["rho"], 1 / 2), (found["separation"]["rho"], (1 + more) / (2 + more)),
+                       (own["rho"], (1 + more) / (2 + more))):
+        assert abs(rho - level) < 0.06
+    assert found["separation"]["r"] == pytest.approx((1 + more) ** -0.5, abs=0.12)
 
 
 @pytest.mark.slow

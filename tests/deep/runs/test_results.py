@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import torch
 import deep.experiments.checkpoint_evaluation
 import deep.training.loop
 from deep.__main__ import main
+from deep.data.dataset import Split
 from deep.evaluation.accuracy import evaluation_attack, measure
 from deep.evaluation.cas import cas, class_correlation
 from deep.runs.folder import RunFolder
@@ -194,3 +196,99 @@ def test_superclasses_are_reported(run, capsys, monkeypatch):
     assert last["cas_within"] + last["cas_between"] == pytest.approx(last["cas"])
     low, high = last["intervals"]["cas_within_excess"]
     assert low < last["cas_within_excess"] < high
+
+
+# --- another split, another eps ---
+
+ONE = ["--checkpoint", "last", "--attack-seeds", "1", "--attack-steps", "1"]
+
+
+@pytest.mark.slow
+def test_another_split_at_another_eps_is_measured_apart(run, capsys):
+    """The run's own cas-last.json stays; each has a file and a line of its own, and says its split and its eps."""
+    (own,) = results(capsys, str(run), *ONE, "--json")
+    kept = (run / "cas-last.json").read_bytes()
+    assert (own["split"], own["eps"], own["n"], own["data"]) == ("test", "1/5", 6000, "planted images")
+    folder = RunFolder(run)
+    data = load_data(folder.recipe())
+    model = load_network(folder, data, "last")
+    for split, eps, size, name in (("train", "0.1", 600, "-train-eps1of10"), ("val", "1/5", 60, "-val"),
+                                   ("val", "1/10", 60, "-val-eps1of10")):
+        (found,) = results(capsys, str(run), *ONE, "--split", split, "--eps", eps, "--json")
+        assert (found["split"], found["eps"], found["n"], found["n_test"]) == (split, str(Fraction(eps)), size, 6000)
+        assert json.loads((run / f"cas-last{name}.json").read_text()) == found
+        attack = evaluation_attack(folder.recipe(), data.box, 1, Fraction(eps))
+        assert (attack.eps, attack.step) == (Fraction(eps), Fraction(eps) / 4)
+        outcome = measure(model, getattr(data, split), attack, seed=0)
+        assert found["cas"] == pytest.approx(cas(class_correlation(outcome.features, outcome.labels,
+                                                                   model.linear.weight.detach())), rel=1e-9)
+        assert found["robust"]["correct"] == int(outcome.robust.sum())
+    assert (run / "cas-last.json").read_bytes() == kept
+    assert len(read_results(run / "cas.jsonl")) == 4
+
+
+def test_at_eps_0_the_images_are_clean(run, capsys, attacks):
+    (found,) = results(capsys, str(run), "--checkpoint", "last", "--split", "train", "--eps", "0", "--json")
+    assert len(attacks) == 1  # of three seeds, which see the same
+    for own, clean in (("robust", "clean"), ("cas", "cas_clean"), ("sharing", "sharing_clean")):
+        assert found[own] == found[clean]
+    assert not (run / "cas-last.json").exists()
+
+
+@pytest.mark.slow
+def test_every_checkpoint_on_another_split(run, capsys, attacks):
+    words = [*CAS[:-1], "--split", "train", "--eps", "0"]
+    first = results(capsys, str(run), *words, "--json")
+    count = len(attacks)
+    assert main(["cas", str(run), *words]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(attacks) == count and len(lines) == len(first) == 4
+    for line, result in zip(lines, first, strict=True):
+        assert line.endswith("train images, eps 0 (clean)")
+        assert f"sharing {result['sharing']:.3f} (" in line
+        assert f"null levels {result['margin_cas_null']:.3f}, {result['margin_cas_separation_null']:.3f}" in line
+
+
+def test_the_nulls_are_printed_beside_the_values(run, capsys):
+    assert main(["cas", str(run), *ONE, "--split", "val", "--eps", "0"]) == 0
+    out = capsys.readouterr().out
+    found = json.loads((run / "cas-last-val-eps0.json").read_text())
+    assert "planted images, its validation images" in out and "n = 60; val images, eps 0 (clean)" in out
+
+    def level(key):
+        return f"{found[key]:.3f} ± {found[key + '_sd']:.3f}"
+    assert f"sharing                {found['sharing']:.3f} (" in out and level("sharing_null") in out
+    assert (f"null levels {level('margin_cas_null')} (random rows), {level('margin_cas_separation_null')} (features "
+            "permuted)") in out
+    for kind, words in (("random", "random rows"), ("separation", "features permuted")):
+        line = next(line for line in out.splitlines() if line.startswith(f"  null, {words}"))
+        for key, value in found["margin_nulls"][kind].items():
+            assert (f"{key} does not exist" if value is None else f"{key} {value:.3f}") in line
+    assert 0.3 < found["margin_nulls"]["random"]["rho"] < 0.9
+
+
+@pytest.mark.parametrize(("words", "sentence"), [
+    (["--eps", "8"], "--eps = 8 was given, but it is a fraction of the pixel range between 0 and 1"),
+    (["--split", "val"], "has no validation images: choose another split"),
+])
+def test_refusals_measure_nothing(run, capsys, attacks, monkeypatch, words, sentence):
+    def without_validation(recipe, folder=None):
+        data = load_data(recipe, folder)
+        return dataclasses.replace(data, val=Split(data.val.images[:0], data.val.labels[:0]))
+    monkeypatch.setattr(deep.training.loop, "load_data", without_validation)
+    assert main(["cas", str(run), *ONE, *words]) == 2
+    err = capsys.readouterr().err
+    assert sentence in err and attacks == [] and not (run / "cas.jsonl").exists()
+
+
+def test_a_line_of_an_older_version_is_measured_again(run, capsys, attacks):
+    (run / "checkpoints" / "epoch-0001.pt").unlink()
+    (run / "checkpoints" / "epoch-0002.pt").unlink()
+    words = [str(run), "--checkpoint", "all", "--split", "val", "--attack-seeds", "1", "--attack-steps", "1", "--json"]
+    first = results(capsys, *words)
+    count = len(attacks)
+    lines = [{key: value for key, value in line.items() if key not in ("margin_nulls", "sharing", "split", "n", "eps")}
+             for line in read_results(run / "cas.jsonl")]
+    (run / "cas.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert results(capsys, *words) == first and len(attacks) == 2 * count
+    assert len(read_results(run / "cas.jsonl")) == len(lines)
