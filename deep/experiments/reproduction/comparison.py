@@ -10,21 +10,36 @@ from itertools import pairwise
 from typing import Any
 
 from deep.data.layouts import LAYOUTS
-from deep.experiments.reproduction.paper_tables import NOTES, STAGES, SYSTEMS, TABLES, paper_cas_drop, paper_numbers
+from deep.experiments.reproduction.paper_tables import (
+    COMMON_EPS,
+    NOTES,
+    STAGES,
+    SYSTEMS,
+    TABLES,
+    paper_cas_drop,
+    paper_numbers,
+)
 
 __all__ = ["EXPECTATIONS", "QUANTITIES", "WORST_CASE", "comparable", "directions", "row", "rows", "spread",
            "stage_difference", "stage_values"]
 
-QUANTITIES = ("robust", "worst", "clean", "cas", "cas_null", "cas_excess")
+QUANTITIES = ("robust", "worst", "clean", "cas", "cas_null", "cas_excess", "robust_common", "cas_common", "cas_clean")
 WORST_CASE = ("apgd-ce", "apgd-t")  # the gradient attacks of AutoAttack
 
 
-def stage_values(line: dict[str, Any], worst: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return what a row says of a checkpoint, from its line of cas.jsonl and, if there is one, of worst-case.jsonl."""
+def stage_values(line: dict[str, Any], worst: dict[str, Any] | None = None,
+                 common: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return what a row says of a checkpoint, from its line of cas.jsonl and, if there is one, of worst-case.jsonl.
+
+    common: in a table of several eps, its line of cas.jsonl at the eps that all are measured at; CAS on clean images
+    stands beside it.
+    """
     values = {"epoch": line["epoch"], "robust": 100 * line["robust"]["value"], "clean": 100 * line["clean"]["value"],
               "cas": line["cas"], "cas_null": line["cas_null"], "cas_excess": line["cas_excess"],
               "n_test": line["n_test"], "attack": line["attack"]}
-    return values | ({"worst": 100 * worst["worst_case"]["value"], "worst_attack": worst["attack"]} if worst else {})
+    values |= {"worst": 100 * worst["worst_case"]["value"], "worst_attack": worst["attack"]} if worst else {}
+    return values | ({"robust_common": 100 * common["robust"]["value"], "cas_common": common["cas"],
+                      "cas_clean": line["cas_clean"]} if common else {})
 
 
 def stage_difference(best: dict[str, Any], last: dict[str, Any]) -> dict[str, float]:
@@ -180,6 +195,7 @@ def falls_after_best(sentence: str, quantity: str, system: str, collapsed: str |
 
 EPS = ("AT, eps 2/255", "AT, eps 4/255", "AT, eps 6/255", "AT")
 LARGE = ("AT", "AT, eps 12/255", "AT, eps 16/255")
+ALIKE = {"cas_common": f"all at {COMMON_EPS}", "cas_clean": "on clean images"}  # one attack for all networks
 EXPECTATIONS: dict[str, tuple[Falls | DropGrows | Collapses, ...]] = {  # what the paper says of each table
     "stages": (
         Falls("robust accuracy falls from best to last", "robust", (("AT", "best"), ("AT", "last"))),
@@ -189,9 +205,13 @@ EXPECTATIONS: dict[str, tuple[Falls | DropGrows | Collapses, ...]] = {  # what t
               ordered=(("AT", "underfit"), ("AT", "best")))),
     "large_eps": (
         Falls("CAS at best falls with eps", "cas", tuple((name, "best") for name in LARGE)),
+        *(Falls(f"CAS at best falls with eps, {words}", key, tuple((name, "best") for name in LARGE))
+          for key, words in ALIKE.items()),
         *(falls_after_best(f"CAS falls from best to last ({name})", "cas", name) for name in LARGE)),
     "delta_cas": (
         DropGrows("the fall of CAS from best to last grows with eps", "cas", EPS),
+        *(DropGrows(f"the fall of CAS from best to last grows with eps, {words}", key, EPS)
+          for key, words in ALIKE.items()),
         DropGrows("the fall of CAS above its null level grows with eps", "cas_excess", EPS)),
     "distillation": (
         DropGrows("CAS falls less with distillation than without", "cas", ("AT + KD", "AT")),

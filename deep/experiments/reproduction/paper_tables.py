@@ -15,11 +15,14 @@ from typing import Any
 from deep.experiments.sweep import Run
 from deep.recipe.recipe import HINTS, Recipe, recipe_named
 
-__all__ = ["NOTES", "PAPER_STEPS", "SCALES", "STAGES", "SYSTEMS", "TABLES", "PlannedRun", "System", "checkpoint_of",
-           "differences", "paper_cas_drop", "paper_numbers", "plan_runs", "recipe_of", "stage_epoch"]
+__all__ = ["COMMON_EPS", "EPS_TABLES", "NOTES", "PAPER_STEPS", "SCALES", "STAGES", "SYSTEMS", "TABLES", "PlannedRun",
+           "System", "checkpoint_of", "differences", "paper_cas_drop", "paper_numbers", "plan_runs", "recipe_of",
+           "stage_epoch"]
 
 STAGES = {"underfit": Fraction(70, 200), "epoch10": Fraction(10, 200), "best": None, "last": None}
 PAPER_STEPS = 20  # of the PGD under which the paper measures
+COMMON_EPS = "8/255"  # at which every network of a table of several eps is measured, beside its own
+EPS_TABLES = ("large_eps", "delta_cas")
 SAME = ("seed", "keep_every", "channels_last", "teacher", "standard_teacher")  # change nothing that is compared
 FIXED = ("data", "model", "eps", "norm", "method", "seed", "keep_every", "teacher", "standard_teacher", "pretrained")
 

@@ -3,7 +3,8 @@
 import hashlib
 import json
 from contextlib import chdir, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,15 @@ from deep.evaluation.battery import rounds_of
 from deep.experiments.checkpoint_evaluation import Checkpoint, cas_once, measurement_lock, worst_case_once
 from deep.experiments.reproduction.comparison import comparable, directions, rows, stage_values
 from deep.experiments.reproduction.data_sets import DataSets
-from deep.experiments.reproduction.paper_tables import PAPER_STEPS, SYSTEMS, TABLES, PlannedRun, checkpoint_of
+from deep.experiments.reproduction.paper_tables import (
+    COMMON_EPS,
+    EPS_TABLES,
+    PAPER_STEPS,
+    SYSTEMS,
+    TABLES,
+    PlannedRun,
+    checkpoint_of,
+)
 from deep.experiments.reproduction.table_markdown import caption, deviations, training_in_words
 from deep.experiments.sweep import Run, clear_failures, run_status, train_remaining, train_run
 from deep.runs.fingerprint import differing_splits
@@ -120,7 +129,9 @@ class Reproduction:
                 checkpoint = Checkpoint(folder, recipe, data, self.data_sets.device,
                                         checkpoint_of(stage, recipe.epochs))
                 worst = worst_case_once(checkpoint, self.worst_case) if self.worst_case else None
-                found[stage] = stage_values(cas_once(checkpoint, self.attack_steps), worst)
+                alike = replace(checkpoint, eps=Fraction(COMMON_EPS)) if self.table in EPS_TABLES else None
+                common = cas_once(alike, self.attack_steps) if alike else None
+                found[stage] = stage_values(cas_once(checkpoint, self.attack_steps), worst, common)
                 if recipe.probe_steps is not None:
                     found[stage]["collapse"] = collapse_epoch(judged(folder.metrics(), len(data.classes)))
         return found

@@ -4,7 +4,15 @@ from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from deep.experiments.reproduction.comparison import QUANTITIES, WORST_CASE
-from deep.experiments.reproduction.paper_tables import NOTES, PAPER_STEPS, SYSTEMS, TABLES, differences
+from deep.experiments.reproduction.paper_tables import (
+    COMMON_EPS,
+    EPS_TABLES,
+    NOTES,
+    PAPER_STEPS,
+    SYSTEMS,
+    TABLES,
+    differences,
+)
 from deep.recipe.recipe import Recipe
 
 __all__ = ["caption", "deviations", "history_lines", "markdown", "report_lines", "training_in_words"]
@@ -12,7 +20,9 @@ __all__ = ["caption", "deviations", "history_lines", "markdown", "report_lines",
 SOURCE = ('Wei, Guo, Wang, "Identifying and Understanding Cross-Class Features in Adversarial Training", '
           "arXiv 2506.05032")
 HEADINGS = {"robust": "robust %", "worst": "worst case %", "clean": "clean %", "cas": "CAS", "cas_null": "null level",
-            "cas_excess": "CAS - null"}
+            "cas_excess": "CAS - null", "robust_common": f"robust % at {COMMON_EPS}",
+            "cas_common": f"CAS at {COMMON_EPS}", "cas_clean": "CAS, clean"}
+ALIKE_COLUMNS = {"robust_common", "cas_common", "cas_clean"}  # of tables of several eps
 LABELS = {"underfit": "underfit", "epoch10": "early"}  # 70/200 and 10/200 of the epochs, rounded; the row says which
 K = TypeVar("K")
 V = TypeVar("V", bound=Hashable)
@@ -118,6 +128,9 @@ def caption(report: dict[str, Any]) -> Iterator[str]:
            + (f" Worst case: images that withstand each of {', '.join(report['worst_case'])}."
               + ("" if tuple(report["worst_case"]) == WORST_CASE else " These are not the attacks of AutoAttack.")
               if report["worst_case"] else ""))
+    if report["table"] in EPS_TABLES:
+        yield (f"Each network is attacked with the eps that it was trained with; beside that, all with {COMMON_EPS}. "
+               "CAS is measured on clean images, too.")
     yield ("Best: of the epochs that were evaluated, the one with the highest robust accuracy on " + (
         "the test images, as the paper's." if report["select"] == "test" else
         "held-out training images (PGD of half the steps); the paper chose it on the test images."))
@@ -154,7 +167,7 @@ def cells(row: dict[str, Any], report: dict[str, Any]) -> dict[str, str]:
     line = {"system": row["system"], "stage": LABELS.get(row["stage"], row["stage"]),
             "epoch": ", ".join(map(str, row["epochs"])), "seeds": f"{len(row['seeds'])} of {total}"}
     for name in QUANTITIES:
-        if name != "worst" or report["worst_case"]:
+        if (name != "worst" or report["worst_case"]) and (name not in ALIKE_COLUMNS or report["table"] in EPS_TABLES):
             line[HEADINGS[name]] = mean_and_range(row[name])
     if row["missing"]:
         reasons = "; ".join(f"{reason} (seed {', '.join(seeds)})"

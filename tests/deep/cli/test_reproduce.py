@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from fractions import Fraction
 
 import pytest
 import torch
@@ -18,7 +19,8 @@ from deep.__main__ import main
 from deep.evaluation.accuracy import evaluation_attack, measure
 from deep.evaluation.battery import battery, correct, rounds_of
 from deep.evaluation.cas import cas, class_correlation, null_cas
-from deep.experiments.reproduction.data_sets import data_locations, layout_at
+from deep.experiments.reproduction import reproduce
+from deep.experiments.reproduction.data_sets import DataSets, data_locations, layout_at
 from deep.experiments.reproduction.paper_tables import plan_runs
 from deep.runs.folder import RunFolder
 from deep.runs.network import load_network
@@ -511,3 +513,27 @@ def test_the_papers_scale_from_images_to_table(images, tmp_path, capsys):
     text = " ".join(report["caption"])
     assert f"brackets): {report['differences']['AT']}." in text and "the test images, as the paper's" in text
     assert "n = 40 training, 0 validation and 20 test images (AT)" in text
+
+
+@pytest.mark.slow
+def test_a_table_of_several_eps_measures_all_at_one(stages, images, tmp_path, monkeypatch):
+    """At their own eps, at a common one, and on clean images; another table measures no more than before."""
+    out = shutil.copytree(stages, tmp_path / "out")
+    locations = dict.fromkeys(("cifar10", "cifar100", "tiny-imagenet"), str(images))
+    monkeypatch.setattr(reproduce, "COMMON_EPS", "2/255")
+    for table in ("large_eps", "stages"):
+        planned = plan_runs(table, "cpu", 1, CHANGES)["AT", 0]
+        one = {("AT", 0): planned}
+        made = reproduce.Reproduction(table, "cpu", 1, CHANGES, one, out, DataSets(locations, "cpu"), attack_steps=1)
+        found = made.evaluate(planned)["last"]
+        recipe, data = planned.run.recipe, load_data(planned.run.recipe, images)
+        model = load_network(RunFolder(out / planned.run.name), data, "last")
+        outcome = measure(model, data.test, evaluation_attack(recipe, data.box, 1, Fraction(2, 255)), seed=0)
+        weight = model.linear.weight.detach()
+        if table == "stages":
+            assert "cas_common" not in found
+            continue
+        assert found["cas_common"] == pytest.approx(cas(class_correlation(outcome.features, outcome.labels, weight)))
+        assert found["robust_common"] == 100 * outcome.robust.double().mean().item()
+        clean = cas(class_correlation(outcome.clean_features, outcome.labels, weight))
+        assert found["cas_clean"] == pytest.approx(clean)

@@ -179,12 +179,13 @@ def papers(table):
 
 @pytest.mark.parametrize("table", sorted(set(TABLES) - {"fast_at"}))
 def test_the_papers_numbers_have_its_directions(table):
-    """Only the null level, which the paper does not have, decides nothing."""
+    """Only what the paper does not have decides nothing: the null level, and all networks under one attack, or none."""
     found = directions(table, papers(table))
     assert len(found) == len(EXPECTATIONS[table])
+    ours = ("null level", "all at 8/255", "on clean images")
     for one in found:
         assert one["contradicted"] == []
-        assert one["holds"] == ([] if "null level" in one["expected"] else [0]), one
+        assert one["holds"] == ([] if any(words in one["expected"] for words in ours) else [0]), one
 
 
 def result(best, last, **more):
@@ -391,3 +392,39 @@ def test_measured_with_other_steps_than_the_paper_nothing_is_set_beside_it():
     text = " ".join(caption(report_of("stages", "paper", False) | {"eval_steps": 5}))
     assert "CAS is measured under PGD-5, the paper's under PGD-20: no difference is printed." in text
     assert "Not measured on the paper's data" not in text
+
+
+def test_networks_of_several_eps_are_compared_under_one_attack_and_under_none():
+    """At its own eps CAS falls with eps, at 8/255 it rises, on clean images it does neither."""
+    line = {"epoch": 4, "robust": {"value": 0.25}, "clean": {"value": 0.5}, "cas": 3.0, "cas_null": 2.0,
+            "cas_excess": 1.0, "cas_clean": 7.0, "n_test": 8, "attack": "PGD"}
+    common = line | {"robust": {"value": 0.375}, "cas": 5.0, "cas_clean": 7.0}
+    values = stage_values(line, None, common)
+    assert (values["robust"], values["robust_common"], values["cas"], values["cas_common"], values["cas_clean"]) == (
+        25.0, 37.5, 3.0, 5.0, 7.0)
+    results = {}
+    for number, name in enumerate(names("large_eps")):
+        stage = {"epoch": 4, "cas": 3.0 - number, "cas_common": 5.0 + number, "cas_clean": 7.0}
+        results[name, 0] = {"stages": {"best": stage, "last": stage | {"epoch": 8}}, "missing": None}
+    found = verdicts("large_eps", results)
+    assert found["CAS at best falls with eps"] == "holds in 1 of 1 seeds"
+    for words in ("all at 8/255", "on clean images"):
+        assert found[f"CAS at best falls with eps, {words}"] == "holds in 0 of 1 seeds, contradicted in 1"
+    for name, drop in zip(names("delta_cas"), (1.0, 2.0, 3.0, 4.0), strict=True):
+        best = {"epoch": 4, "cas": 9.0, "cas_common": 9.0, "cas_clean": 9.0 + drop}
+        results[name, 0] = {"stages": {"best": best, "last": {"epoch": 8, "cas": 9.0 - drop, "cas_common": 9.0 + drop,
+                                                              "cas_clean": 9.0}}, "missing": None}
+    found = verdicts("delta_cas", results)
+    grows = "the fall of CAS from best to last grows with eps"
+    assert [found[grows + more] for more in ("", ", on clean images", ", all at 8/255")] == [
+        "holds in 1 of 1 seeds"] * 2 + ["holds in 0 of 1 seeds, contradicted in 1"]
+
+
+def test_the_columns_of_one_attack_stand_in_tables_of_several_eps_alone():
+    columns = ("robust % at 8/255", "CAS at 8/255", "CAS, clean")
+    for table in TABLES:
+        report = report_of(table, "cpu", False)
+        head = next(line for line in report_lines(report) if line.startswith("| system"))
+        several = table in ("large_eps", "delta_cas")
+        assert [column in head for column in columns] == [several] * 3
+        assert any("beside that, all with 8/255" in sentence for sentence in report["caption"]) == several
