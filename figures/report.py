@@ -50,21 +50,25 @@ def claims_table(claims: Sequence[Claim] = CLAIMS) -> str:
 def comparison(folder: Path) -> list[Row]:
     """Rows: network, loss, eps, predicted and measured ratio; `verdict` only where the theory covers the network.
 
-    The two-weight theory covers the linear network. For the CNN it is a reference, not a prediction.
+    The two-weight theory covers the linear network. For the CNN it is a reference, not a prediction. The measured ratio
+    is judged; beside it stand the others of `planted.WAYS`, where the file has them.
     """
     rows, curves = read_csv(folder / "planted.csv"), read_csv(folder / "planted-theory.csv")
     table = []
+    others = {key: name for key, name in planted.WAYS.items() if key != "ratio" and key in rows[0]}
     for network in ("linear", "cnn"):
         for loss in planted.LOSSES:
             theory = [row for row in curves if row["loss"] == loss]
             for eps in sorted({row["eps"] for row in rows}):
-                part = np.array([row["ratio"] for row in rows
-                                 if (row["network"], row["loss"], row["eps"]) == (network, loss, eps)])
+                here = [row for row in rows if (row["network"], row["loss"], row["eps"]) == (network, loss, eps)]
+                part = np.array([row["ratio"] for row in here])
                 predicted = float(np.interp(eps, [row["eps"] for row in theory], [row["ratio"] for row in theory]))
                 verdict = "" if network == "cnn" else (
                     "agrees" if abs(part.mean() - predicted) <= AGREES else "CONTRADICTED")
                 table.append({"network": network, "loss": loss, "eps": eps, "theory": f"{predicted:.3f}",
                               "measured": f"{part.mean():.3f}", "seeds": f"[{part.min():.3f}, {part.max():.3f}]",
+                              "above": f"{(part > predicted).sum()} of {len(part)}",
+                              **{name: f"{np.mean([row[key] for row in here]):.3f}" for key, name in others.items()},
                               "verdict": verdict})
     return table
 
@@ -94,24 +98,26 @@ def predictions(folder: Path) -> list[Row]:
             for text, holds, numbers in said]
 
 
-def provenance(seconds: float) -> dict[str, Any]:
+def provenance(seconds: float, draws: int | None) -> dict[str, Any]:
     import scipy
     import torch
-    return {"command": "synthmodel report", "commit": commit(), "python": platform.python_version(),
+    command = "synthmodel report" + (f" --draws {draws}" if draws else "")
+    return {"command": command, "commit": commit(), "python": platform.python_version(),
             "numpy": np.__version__, "scipy": scipy.__version__, "torch": torch.__version__,
             "cores": os.cpu_count(), "machine": platform.machine(), "seconds": round(seconds, 1)}
 
 
-def report(out: str | Path) -> int:
+def report(out: str | Path, draws: int | None = None) -> int:
     """Write figures (PNG, SVG), tables (CSV) and report.md into `out`; print the tables; 0 iff every claim holds.
 
+    draws: of the images of each network; None: `planted.DRAWS`.
     A report that was interrupted, or killed, goes on where it stopped: networks already trained are not trained again.
     Several may work on one folder.
     """
     began = time.perf_counter()
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    networks = planted.jobs()
+    networks = planted.jobs(draws)
     columns = (TextColumn("{task.description:34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         claims = progress.add_task("verifying the claims", total=len(CLAIMS))
@@ -126,7 +132,7 @@ def report(out: str | Path) -> int:
             script.compute(folder)
             script.draw(folder)
             progress.advance(figures)
-        planted.compute(folder, lambda: progress.advance(training))
+        planted.compute(folder, lambda: progress.advance(training), networks)
         planted.draw(folder)
         progress.advance(figures)
         if real_run.DATA.exists():
@@ -137,22 +143,25 @@ def report(out: str | Path) -> int:
     ratios_table, verdicts = comparison(folder), predictions(folder)
     write_csv(folder / "comparison.csv", ratios_table)
     write_csv(folder / "predictions.csv", verdicts)
-    made = provenance(time.perf_counter() - began)
+    made = provenance(time.perf_counter() - began, draws)
     write_text(folder / "provenance.json", json.dumps(made, indent=1) + "\n")
     shown = [{"claim": row["id"], "source": row["source"], "status": row["status"],
               "this run": ("confirmed" if row["holds"] else "NOT CONFIRMED"), "measure": row["measure"],
               "margin": f"{row['margin']:.3g}"} for row in verified]
+    measured = read_csv(folder / "planted.csv")
+    drawn = {name: len({row["seed"] for row in measured if row["network"] == name}) for name in planted.NETWORKS}
     sections = [
         ("The claims", markdown(shown)),
         ("The optimal weights", "![weights](weights.png)"),
         ("Robust accuracy against the ratio", "![accuracy](accuracy.png)"),
         ("What each loss uses, and what would be best", "![ratios](ratios.png)"),
-        ("Networks on planted images", f"![planted](planted.png)\n\n{len(planted.SEEDS)} seeds; points are means, "
-         "bars the range over seeds.\n\n" + markdown(ratios_table) + "\n\n" + markdown(verdicts))]
+        ("Networks on planted images", f"![planted](planted.png)\n\nPoints are means over {drawn['linear']} draws of "
+         f"the images (linear network) and {drawn['cnn']} (small CNN), bars their range.\n\n" + markdown(ratios_table)
+         + "\n\n" + markdown(verdicts))]
     if real_run.DATA.exists():
         sections.append(("Real images (committed runs, not trained by this report)",
                          "![cifar10](cifar10.png)\n\n" + markdown(real_run.summary())))
-    others = {row["commit"] for row in read_csv(folder / "planted.csv") if row["commit"] != made["commit"]}
+    others = {row["commit"] for row in measured if row["commit"] != made["commit"]}
     if others:
         sections.append(("Mind", f"Some networks in {folder} were trained by other versions of the code "
                          f"({', '.join(sorted(map(str, others)))}): choose an empty folder to train them anew."))

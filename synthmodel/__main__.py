@@ -97,6 +97,7 @@ def parser() -> OneSentenceParser:
     atlas.add_argument("--out", default="atlas", metavar="DIR", help="output folder (default: atlas)")
     report = commands.add_parser("report", help="the main job: claims, figures, networks on planted images")
     report.add_argument("--out", default="report", metavar="DIR", help="output folder (default: report)")
+    report.add_argument("--draws", type=int, metavar="N", help="draws of the images of each network (default: 3)")
     return top
 
 
@@ -196,7 +197,7 @@ def draw(options: argparse.Namespace) -> int:
     """Carry out a command that writes pictures; its exit status."""
     if options.command == "report":
         from figures.report import report
-        return report(options.out)
+        return report(options.out, options.draws)
     if options.command == "atlas":
         from figures.atlas import atlas
         return atlas(options.out)

@@ -3,16 +3,23 @@
 A linear network and a small CNN, trained adversarially at five eps with cross-entropy and with the margin loss.
 Measured on clean test images: the reliance ratio shared/exclusive, CAS (the paper's definition, rows of W centred)
 and margin-CAS. The curves are the theory's for its two-weight classifier: r_CE at lam of the linear networks, r_AT,
-and 6 r^2/(4 + 2 r^2) and r^2/(1 + r^2) of them.
+and 6 r^2/(4 + 2 r^2) and r^2/(1 + r^2) of them. In the tables the reliance ratio stands in two more ways, which are the
+same for a linear network: at x + delta* of the training's eps, and from what the margin loses when the patches of a
+kind show no class (`deep.data.planted`).
+
+`python -m figures.networks.planted OUT.csv RUNS [DRAWS [NETWORK ...]]` trains more draws, ten by default, and writes a
+row for each network; RUNS is the folder of the trained ones, so that the same command goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from concurrent.futures import as_completed
 from multiprocessing import active_children
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,8 +30,9 @@ from synthmodel.solvers.margin_closed import ratio_closed
 from synthmodel.system.workers import workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
+
+    from jaxtyping import Float
 
     from deep.data.dataset import Data
     from deep.recipe.recipe import Recipe
@@ -34,18 +42,27 @@ if TYPE_CHECKING:
 __all__ = ["compute", "draw", "finding", "jobs"]
 
 SETTING = Setting(1.0, 0.5)
-SIZES, SEEDS = ("0", "0.15", "0.3", "0.38", "0.44"), (0, 1, 2)
+SIZES = ("0", "0.15", "0.3", "0.38", "0.44")
+NETWORKS, DRAWS = ("cnn", "linear"), 3  # draws of the images and of the initial weights, one a seed
 LOSSES = ("cross-entropy", "margin")
 SHIFT = 0.004  # of the marks in the picture
+MORE = "planted-draws.csv"  # more draws, of `python -m figures.networks.planted`
+WAYS = {"ratio": "measured", "ratio_adversarial": "at x + delta*", "ratio_ablated": "by ablating patches"}
 
 
-def jobs() -> list[tuple[str, list[str]]]:
-    """(network, overrides) of every run, the long ones first so that two workers end together."""
+def jobs(draws: int | None = None, networks: Sequence[str] = NETWORKS) -> list[tuple[str, list[str]]]:
+    """(network, overrides) of every run, the long ones first so that two workers end together.
+
+    draws: of each network's images; None: DRAWS. ValueError for fewer than one.
+    """
+    draws = DRAWS if draws is None else draws
+    if draws < 1:
+        raise ValueError(f"draws = {draws} was given, but it must be 1 or more: choose such a number.")
     listed = []
-    for network in ("cnn", "linear"):
+    for network in networks:
         for loss in LOSSES:
             for eps in SIZES:
-                for seed in SEEDS:
+                for seed in range(draws):
                     words = [f"loss={loss}", f"eps={eps}", f"seed={seed}", f"mu={SETTING.mu}", f"sigma={SETTING.sigma}"]
                     # one full step is exact for a linear network, three half steps reach any corner for a CNN
                     words.append(f"step={eps if network == 'linear' else float(eps) / 2}")
@@ -70,7 +87,7 @@ def measured(network: str, words: list[str], runs: Path) -> Row:
     """Train one recipe (or continue it) and measure it; runs in a worker process, on one thread."""
     import torch
 
-    from deep.data.planted import reliance
+    from deep.data.planted import ablation, reliance
     from deep.recipe.recipe import recipe_named
     from deep.runs.network import load_network
     from deep.training.loop import load_data
@@ -79,10 +96,15 @@ def measured(network: str, words: list[str], runs: Path) -> Row:
     data = load_data(recipe)
     run = trained(recipe, data, runs)
     assert recipe.patch is not None  # as in every planted recipe
-    exclusive, shared = reliance(load_network(run, data, "last"), data.test, recipe.patch)
+    model = load_network(run, data, "last")
+    ways = {"": reliance(model, data.test, recipe.patch),
+            "_adversarial": reliance(model, data.test, recipe.patch, float(recipe.eps)),
+            "_ablated": ablation(model, data.test, recipe.patch)}
+    weights = {f"{name}{way}": value for way, (exclusive, shared) in ways.items()
+               for name, value in (("exclusive", exclusive), ("shared", shared), ("ratio", shared / exclusive))}
     line = run.metrics()[-1]
     return {"network": network, "loss": recipe.loss, "eps": float(recipe.eps), "seed": recipe.seed,
-            "exclusive": exclusive, "shared": shared, "ratio": shared / exclusive,
+            **weights,
             "cas_clean_gauge_fixed": line["cas_clean_gauge_fixed"], "margin_cas": line["margin_cas"],
             "cas_adversarial": line["cas"], "robust": line["robust"], "n_test": line["n_test"],
             "n_train": len(data.train), "weight_decay": recipe.weight_decay, "patch": recipe.patch,
@@ -90,12 +112,13 @@ def measured(network: str, words: list[str], runs: Path) -> Row:
             "commit": json.loads((run.path / "environment.json").read_text())["sessions"][-1]["commit"]}
 
 
-def compute(folder: Path, advance: Callable[[], None] = lambda: None) -> None:
-    """planted.csv (one row a network) and planted-theory.csv (the curves); run folders in `folder`/runs."""
+def trained_rows(listed: Sequence[tuple[str, list[str]]], runs: Path,
+                 advance: Callable[[], None] = lambda: None) -> list[Row]:
+    """A row for each network of a list as `jobs` makes it, trained (or continued) in `runs` by a worker a core."""
     rows = []
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with workers(cores) as pool:
-        futures = [pool.submit(measured, network, words, folder / "runs") for network, words in jobs()]
+        futures = [pool.submit(measured, network, words, runs) for network, words in listed]
         try:
             for future in as_completed(futures):
                 rows.append(future.result())
@@ -105,7 +128,16 @@ def compute(folder: Path, advance: Callable[[], None] = lambda: None) -> None:
                 worker.kill()  # which no run folder minds
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    rows.sort(key=lambda row: (row["network"], row["loss"], row["eps"], row["seed"]))
+    return sorted(rows, key=lambda row: (row["network"], row["loss"], row["eps"], row["seed"]))
+
+
+def compute(folder: Path, advance: Callable[[], None] = lambda: None,
+            listed: Sequence[tuple[str, list[str]]] | None = None) -> None:
+    """planted.csv (one row a network) and planted-theory.csv (the curves); run folders in `folder`/runs.
+
+    listed: the networks, as `jobs` lists them; None: those of `jobs()`.
+    """
+    rows = trained_rows(jobs() if listed is None else listed, folder / "runs", advance)
     write_csv(folder / "planted.csv", rows)
     linear = next(row for row in rows if row["network"] == "linear")
     lam = 2 * linear["weight_decay"] / linear["patch"] ** 2  # T1-W, m = patch^2 pixels a feature
@@ -119,22 +151,55 @@ def compute(folder: Path, advance: Callable[[], None] = lambda: None) -> None:
 
 
 def finding(folder: Path) -> str:
+    """How far the linear networks lie from the theory, and what the CNN relies on; what more draws say of both."""
     rows, curves = read_csv(folder / "planted.csv"), read_csv(folder / "planted-theory.csv")
+    errors = errors_of(rows, curves)
+    away = max(abs(error.mean()) for error in errors.values())
+    said = (f"T1, S1, T1-CE: the linear network's w2/w1, its mean over {len(next(iter(errors.values())))} seeds, lies "
+            f"within {away:.3f} of the theory at all {len(errors)} points. Beyond eps0 the small CNN's is "
+            f"{beyond_threshold(rows, 'ratio')}.")
+    if not (folder / MORE).exists():
+        return said
+    rows = read_csv(folder / MORE)
+    said += f" {above_theory(errors_of(rows, curves))}"
+    if any(row["network"] == "cnn" for row in rows):
+        said += " The CNN's beyond eps0, of those: " + "; ".join(f"{name} {beyond_threshold(rows, key)}"
+                                                                for key, name in WAYS.items()) + "."
+    return said
 
-    def mean(network: str, loss: str, eps: float) -> float:
-        return float(np.mean([row["ratio"] for row in rows
-                              if (row["network"], row["loss"], row["eps"]) == (network, loss, eps)]))
 
-    def theory(loss: str, eps: float) -> float:
+def errors_of(rows: Sequence[Row], curves: Sequence[Row]) -> dict[tuple[str, float], Float[np.ndarray, " draws"]]:
+    """{(loss, eps): the linear networks' ratios less the theory's, one a draw}."""
+    errors = {}
+    for loss in LOSSES:
         curve = [row for row in curves if row["loss"] == loss]
-        return float(np.interp(eps, [row["eps"] for row in curve], [row["ratio"] for row in curve]))
-    sizes = sorted({row["eps"] for row in rows})
-    away = max(abs(mean("linear", loss, eps) - theory(loss, eps)) for loss in LOSSES for eps in sizes)
-    beyond = {loss: np.mean([mean("cnn", loss, eps) for eps in sizes if eps > eps0(SETTING)]) for loss in LOSSES}
-    return (f"T1, S1, T1-CE: the linear network's w2/w1, its mean over {len({row['seed'] for row in rows})} seeds, "
-            f"lies within {away:.3f} of the theory at all {len(LOSSES) * len(sizes)} points. Beyond eps0 the small "
-            f"CNN's is {beyond['margin']:.2f} with the margin loss and {beyond['cross-entropy']:.2f} with "
-            "cross-entropy.")
+        for eps in sorted({row["eps"] for row in rows}):
+            theory = np.interp(eps, [row["eps"] for row in curve], [row["ratio"] for row in curve])
+            errors[loss, eps] = np.array([row["ratio"] for row in rows if (row["network"], row["loss"], row["eps"])
+                                          == ("linear", loss, eps)]) - theory
+    return errors
+
+
+def beyond_threshold(rows: Sequence[Row], key: str) -> str:
+    """In words: the mean of the CNNs' values of a column beyond eps0, with either loss."""
+    margin, entropy = (np.mean([row[key] for row in rows if (row["network"], row["loss"]) == ("cnn", loss)
+                                and row["eps"] > eps0(SETTING)]) for loss in ("margin", "cross-entropy"))
+    return f"{margin:.2f} with the margin loss and {entropy:.2f} with cross-entropy"
+
+
+def above_theory(errors: dict[tuple[str, float], Float[np.ndarray, " draws"]]) -> str:
+    """A sentence: how many linear networks lie above the theory, and at how many points their mean does.
+
+    errors: as `errors_of`, of two draws or more. The interval of the mean is Student's t.
+    """
+    from scipy import stats
+    above = [error for error in errors.values() if error.mean() > 0]
+    clearly = [error for error in above
+               if error.mean() > stats.t.ppf(0.975, len(error) - 1) * error.std(ddof=1) / np.sqrt(len(error))]
+    networks = np.concatenate(list(errors.values()))
+    return (f"Of {len(networks)} linear networks, {len(networks) // len(errors)} draws a point, the same at each eps, "
+            f"{int((networks > 0).sum())} lie above the theory; their mean does at {len(above)} points, at "
+            f"{len(clearly)} by more than its 95 % interval.")
 
 
 @styled()
@@ -174,6 +239,15 @@ def draw(folder: Path) -> None:
                               va="bottom", color=GREY)
         axes[-1, column].set_xlabel(r"attack size $\epsilon$")
     axes[0, 0].legend(loc="lower left")
-    figure.supxlabel(f"mean and range of {len(SEEDS)} seeds, drawn {SHIFT} left (linear) or right (CNN) of their "
-                     r"$\epsilon$, so that both are seen", fontsize=8)
+    figure.supxlabel(f"mean and range of {len({row['seed'] for row in rows})} seeds, drawn {SHIFT} left (linear) or "
+                     r"right (CNN) of their $\epsilon$, so that both are seen", fontsize=8)
     save(figure, folder, "planted")
+
+
+def main(out: str, runs: str, draws: str = "10", *networks: str) -> None:
+    """Write OUT.csv: a row for each network, trained in the folder RUNS, where an interrupted call goes on."""
+    write_csv(out, trained_rows(jobs(int(draws), networks or NETWORKS), Path(runs)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

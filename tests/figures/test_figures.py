@@ -111,6 +111,40 @@ def test_a_ratio_agrees_within_three_hundredths(tmp_path, off, verdict):
                     **dict.fromkeys((("cnn", loss, eps) for loss in planted.LOSSES for eps in (0.2, 0.44)), "")}
 
 
+def test_more_draws_are_counted_above_the_theory(tmp_path):
+    """Of three draws at either eps all lie above, by nearly as much, or two; with the margin loss, below."""
+    measured(tmp_path, {"cross-entropy": (0.5, 0.5), "margin": (0.5, 0.5)})
+    assert "draws a point" not in planted.finding(tmp_path)
+    off = {0.2: (0.01, 0.011, 0.012), 0.44: (0.03, -0.01, 0.01)}
+    rows = [{"network": network, "loss": loss, "eps": eps, "seed": seed, "ratio": sign * value + 0.5}
+            | dict.fromkeys(("ratio_adversarial", "ratio_ablated"), 0.25)
+            for loss, sign in (("cross-entropy", 1), ("margin", -1)) for eps, values in off.items()
+            for network in ("linear", "cnn") for seed, value in enumerate(values)]
+    write_csv(tmp_path / "planted-draws.csv", rows)
+    said = planted.finding(tmp_path)
+    assert ("Of 12 linear networks, 3 draws a point, the same at each eps, 6 lie above the theory; their mean does at "
+            "2 points, at 1 by more than its 95 % interval.") in said
+    assert "at x + delta* 0.25 with the margin loss and 0.25 with cross-entropy" in said
+
+
+def test_draws_are_seeds():
+    listed = planted.jobs(2, ["linear"])
+    assert {word for _, words in listed for word in words if word.startswith("seed=")} == {"seed=0", "seed=1"}
+    assert len(listed) == 2 * 2 * 5 and {network for network, _ in listed} == {"linear"}
+    assert len(planted.jobs()) == 60
+    with pytest.raises(ValueError, match="draws = 0 was given"):
+        planted.jobs(0)
+
+
+def test_the_command_trains_what_it_is_asked_for(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(planted, "trained_rows", lambda *arguments: asked.append(arguments) or [{"ratio": 0.5}])
+    planted.main(str(tmp_path / "a.csv"), "runs", "4", "linear")
+    planted.main(str(tmp_path / "b.csv"), "runs")
+    assert asked == [(planted.jobs(4, ["linear"]), Path("runs")), (planted.jobs(10), Path("runs"))]
+    assert read_csv(tmp_path / "a.csv") == [{"ratio": 0.5}]
+
+
 @pytest.mark.parametrize(("margin", "drops"), [(0.099, "confirmed"), (0.101, "CONTRADICTED")])
 @pytest.mark.parametrize(("entropy", "keeps"), [(0.501, "confirmed"), (0.499, "CONTRADICTED")])
 def test_dropped_is_below_a_tenth_and_kept_above_a_half(tmp_path, margin, drops, entropy, keeps):
@@ -135,10 +169,10 @@ def test_a_small_report(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(report, "verify", few)
     monkeypatch.setattr(planted, "SIZES", ("0.2", "0.44"))
-    monkeypatch.setattr(planted, "SEEDS", (0,))
+    monkeypatch.setattr(planted, "DRAWS", 1)
     listed = planted.jobs()
-    monkeypatch.setattr(planted, "jobs", lambda: [(network, [*words, *["train_size=2000"] * (network == "cnn")])
-                                                  for network, words in listed])
+    monkeypatch.setattr(planted, "jobs", lambda draws: [(network, [*words, *["train_size=2000"] * (network == "cnn")])
+                                                        for network, words in listed])
     renamed, replace = set(), os.replace
     monkeypatch.setattr(os, "replace", lambda old, new: (renamed.add(Path(new).name), replace(old, new)))
     assert report.report(tmp_path) == 0

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from deep.data.planted import ablation
 from deep.recipe.recipe import recipe_named, run_name
 from deep.runs.folder import RunFolder
+from deep.runs.network import load_network
 from deep.training.loop import load_data, train
 from figures import style
 from figures.networks import planted
@@ -88,6 +90,10 @@ def test_a_network_that_another_process_trains_is_waited_for_and_taken(tmp_path,
     assert waited == [1.0]
     assert len(json.loads((run.path / "environment.json").read_text())["sessions"]) == 1
     assert row["run"] == run.path.name and row["robust"] == run.metrics()[-1]["robust"]
+    data = load_data(recipe)
+    exclusive, shared = ablation(load_network(run, data, "last"), data.test, recipe.patch)
+    assert (row["exclusive_ablated"], row["ratio_ablated"]) == (exclusive, shared / exclusive)
+    assert row["ratio_adversarial"] == pytest.approx(row["ratio"], rel=1e-5)  # slopes of a linear network
 
 
 def test_what_is_there_stays_when_a_file_of_a_report_breaks_off(tmp_path):

@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from deep.attacks.pgd import Attack, pgd
-from deep.data.planted import planted_images, reliance, sample_features, sign_patterns
+from deep.data.dataset import Split
+from deep.data.planted import (
+    ablation,
+    planted_images,
+    reliance,
+    sample_features,
+    sign_patterns,
+    worst_perturbation,
+)
 from deep.recipe.recipe import recipe_named
 from deep.runs.network import load_network
 from deep.training.loop import load_data, train
@@ -51,6 +59,75 @@ def test_reliance_of_the_theorys_own_network():
     with torch.no_grad():
         model.linear.weight.copy_(features @ sign_patterns(4).flatten(1) / 16)
     assert reliance(model, data.test, 4) == pytest.approx((2.0, 0.7), abs=1e-5)
+
+
+class Scores(torch.nn.Module):
+    """f_i = s_i^power/power of the theory's scores s_i = w1 E_i + w2 (the sum of both C_j), read off the pixels."""
+
+    def __init__(self, w1, w2, power, patch):
+        super().__init__()
+        self.w1, self.w2, self.power, self.patch = w1, w2, power, patch
+
+    def forward(self, images):
+        values = torch.einsum("nhw,fhw->nf", images[:, 0], sign_patterns(self.patch).to(images)) / self.patch**2
+        own, shared = values[:, :3], values[:, 3:]
+        return (self.w1 * own + self.w2 * (shared.sum(1, keepdim=True) - shared)) ** self.power / self.power
+
+
+def exact_split(n, patch):
+    """n images in float64, and their features (n, 6)."""
+    x, y = sample_features(n, 1.0, 0.5, torch.Generator().manual_seed(3))
+    x = x.double()
+    return Split(torch.einsum("nf,fhw->nhw", x, sign_patterns(patch).double())[:, None], y), x
+
+
+def test_three_readings_of_a_linear_network_are_its_weights():
+    """By the gradient at the images, at x + delta*, and by ablation: w1 and w2 to rounding, in any sample."""
+    split, _ = exact_split(30, 2)
+    model = Scores(2.0, 0.7, 1, 2)
+    for found in (reliance(model, split, 2), reliance(model, split, 2, 0.3), ablation(model, split, 2)):
+        assert found == pytest.approx((2.0, 0.7), rel=1e-12)
+    assert ablation(Scores(2.0, 0.0, 1, 2), split, 2) == pytest.approx((2.0, 0.0), abs=1e-12)
+
+
+def test_the_worst_perturbation_costs_each_margin_2_eps_n():
+    """THEORY.md, A1: N = w1 + w2; every pixel moves by eps."""
+    split, _ = exact_split(6, 2)
+    shift = worst_perturbation(split.labels, 2, 0.3).double()
+    assert (shift.abs() - 0.3).abs().max() < 1e-7
+    model, rows = Scores(2.0, 0.7, 1, 2), torch.arange(6)
+    before, after = model(split.images), model(split.images + shift)
+    for other in (1, 2):
+        j = (split.labels + other) % 3
+        fall = (before - after)[rows, split.labels] - (before - after)[rows, j]
+        torch.testing.assert_close(fall, torch.full((6,), 2 * 0.3 * 2.7).double(), rtol=1e-6, atol=0)
+
+
+def test_readings_of_scores_that_are_squared():
+    """f_i = s_i^2/2: the slopes are w1 s_i and w2 s_i, and delta* takes eps (w1 + 2 w2) of s_i; ablation by loops."""
+    w1, w2, eps = 2.0, 0.7, 0.3
+    split, x = exact_split(12, 2)
+    model = Scores(w1, w2, 2, 2)
+    rows = range(12)
+    s = sum((w1 * x[n, split.labels[n]] + w2 * x[n, 3:].sum()).item() for n in rows) / 12  # C_i = 0
+    for size in (0.0, eps):
+        slope = s - size * (w1 + 2 * w2)
+        assert reliance(model, split, 2, size) == pytest.approx((w1 * slope, w2 * slope), rel=1e-7)
+
+    def margin(values, i):
+        scores = [w1 * values[k] + w2 * sum(values[3 + m] for m in range(3) if m != k) for k in range(3)]
+        return sum((scores[i] ** 2 - scores[j] ** 2) / 2 for j in range(3) if j != i) / 2
+    means, found = x.mean(0).tolist(), []
+    for part in (range(3), range(3, 6)):
+        fall = active = count = 0
+        for n in rows:
+            values, i = x[n].tolist(), int(split.labels[n])
+            gone = [means[k] if k in part else values[k] for k in range(6)]
+            fall += (margin(values, i) - margin(gone, i)) / 12
+            mine = [values[k] for k in part if k == i or (k >= 3 and k - 3 != i)]
+            active, count = active + sum(mine), count + len(mine)
+        found.append(fall / (active / count))
+    assert ablation(model, split, 2) == pytest.approx(found, rel=1e-9)
 
 
 def trained(tmp_path, *overrides):
