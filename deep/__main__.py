@@ -7,6 +7,8 @@ from contextlib import suppress
 from types import ModuleType
 
 from deep.cli import COMMANDS
+from deep.cli.common import add_import_option
+from deep.networks.registry import import_networks
 from deep.system.device import memory_sentence
 from deep.system.files import version_line
 from deep.system.signals import Interrupted, Stop
@@ -21,6 +23,8 @@ def parser() -> OneSentenceParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)
+    for each in commands.choices.values():
+        add_import_option(each)
     return top
 
 
@@ -54,6 +58,7 @@ def outcome(command: ModuleType, options: argparse.Namespace, continues: str | N
     """Run a command, say in a sentence what ended it, and return the exit status."""
     try:
         with Stop(f"deep {options.command}"):
+            import_networks(options.imports)
             command.run(options)
     except ValueError as error:
         complain(f"deep: {error}")

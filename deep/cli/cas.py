@@ -33,10 +33,10 @@ def continues(options: argparse.Namespace) -> str | None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from deep.experiments.checkpoint_evaluation import KEYS, find_cas, measure_cas
-    from deep.runs.results import write_result
     checkpoints = chosen(options)
     positive("--attack-seeds", options.attack_seeds, most=100)
+    from deep.experiments.checkpoint_evaluation import KEYS, find_cas, measure_cas
+    from deep.runs.results import write_result
     every = options.checkpoint == "all"
     results = []
     with deferred_write_errors() as write:
@@ -58,10 +58,10 @@ def chosen(options: argparse.Namespace) -> "list[Checkpoint]":
     """Return the checkpoints that are asked for, each with the split and the eps; ValueError for an empty split."""
     from dataclasses import replace
 
-    from deep.data.dataset import SPLITS
     from deep.recipe.values import parse_eps
     eps = None if options.eps is None else parse_eps(options.eps, "--eps")
     checkpoints = [replace(one, split=options.split, eps=eps) for one in open_checkpoints(options)]
+    from deep.data.dataset import SPLITS  # with torch, after a folder that is none has been refused
     if not len(checkpoints[0].images):
         raise ValueError(f"--split {options.split} was given, but {checkpoints[0].run.path} has no "
                          f"{SPLITS[options.split]} images: choose another split.")

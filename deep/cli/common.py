@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deep.system.device import positive, use_device
@@ -10,8 +11,8 @@ from deep.system.device import positive, use_device
 if TYPE_CHECKING:  # torch is imported when a command runs
     from deep.experiments.checkpoint_evaluation import Checkpoint
 
-__all__ = ["ATTACK_STEPS", "Commands", "add_attack_steps", "add_machine_options", "add_run_options",
-           "deferred_write_errors", "open_checkpoints", "print_status"]
+__all__ = ["ATTACK_STEPS", "Commands", "add_attack_steps", "add_import_option", "add_machine_options",
+           "add_run_options", "deferred_write_errors", "import_words", "open_checkpoints", "print_status"]
 
 ATTACK_STEPS = 20  # of PGD where a run is measured; what training writes of itself has the recipe's eval_steps
 Commands = argparse._SubParsersAction  # what `add_subparsers` returns
@@ -26,6 +27,21 @@ def add_machine_options(command: argparse.ArgumentParser) -> None:
 def add_attack_steps(command: argparse.ArgumentParser) -> None:
     command.add_argument("--attack-steps", type=int, default=ATTACK_STEPS, metavar="N",
                          help=f"steps of the PGD that measures, of size eps/4 (default: {ATTACK_STEPS})")
+
+
+def add_import_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--import", action="append", default=[], dest="imports", metavar="MODULE",
+                         help="a module that registers networks of your own, looked for in the current folder too; may "
+                              "be repeated")
+
+
+def import_words(options: argparse.Namespace) -> list[str]:
+    """Return the words that hand --import on to another command.
+
+    >>> import_words(argparse.Namespace(imports=["nets"]))
+    ['--import', 'nets']
+    """
+    return [word for name in options.imports for word in ("--import", name)]
 
 
 def add_run_options(command: argparse.ArgumentParser, checkpoints: tuple[str, ...] = ("best", "last", "both")) -> None:
@@ -56,13 +72,18 @@ def deferred_write_errors() -> Iterator[Callable[..., None]]:
 
 
 def open_checkpoints(options: argparse.Namespace) -> "list[Checkpoint]":
-    """Return the checkpoints of a run that are asked for, with the images on which they are evaluated."""
+    """Return the checkpoints of a run that are asked for, with the images on which they are evaluated.
+
+    A folder that is none is refused before torch is loaded.
+    """
+    from deep.recipe.recipe import read_recipe
+    positive("--attack-steps", options.attack_steps)
+    read_recipe(Path(options.run))
     from deep.experiments.checkpoint_evaluation import Checkpoint
     from deep.runs.fingerprint import data_for_evaluation
     from deep.runs.folder import RunFolder
     from deep.runs.results import checkpoint_names
     from deep.training.loop import load_data
-    positive("--attack-steps", options.attack_steps)
     run = RunFolder(options.run)
     recipe = run.recipe()
     device = use_device(options.device, options.threads)

@@ -35,14 +35,14 @@ def continues(options: argparse.Namespace) -> str | None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from deep.evaluation.battery import rounds_of
-    from deep.experiments.checkpoint_evaluation import measure_accuracy
-    from deep.experiments.resumable_battery import PartialResults, battery_key
-    from deep.runs.fingerprint import file_suffix
     positive("--limit", options.limit)
     if options.separate and options.attacks is None:
         raise ValueError("--separate was given without --attacks, but it says how these are run: add --attacks.")
     checkpoints, sample = sampled(open_checkpoints(options), options.limit)
+    from deep.evaluation.battery import rounds_of
+    from deep.experiments.checkpoint_evaluation import measure_accuracy
+    from deep.experiments.resumable_battery import PartialResults, battery_key
+    from deep.runs.fingerprint import file_suffix
     data, attack = checkpoints[0].data, checkpoints[0].attack(options.attack_steps)
     attacks = {name: rounds_of(name, attack, len(data.classes)) for name in (options.attacks or "").split(",")
                if options.attacks is not None}

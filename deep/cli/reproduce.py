@@ -5,7 +5,7 @@ import json
 import shlex
 from pathlib import Path
 
-from deep.cli.common import ATTACK_STEPS, Commands, add_attack_steps, print_status
+from deep.cli.common import ATTACK_STEPS, Commands, add_attack_steps, import_words, print_status
 from deep.experiments.reproduction.paper_tables import SCALES, TABLES, PlannedRun
 from deep.system.device import positive, use_device
 from deep.system.messages import tell
@@ -86,4 +86,4 @@ def command_line(options: argparse.Namespace) -> str:
         words += [word for value in values for word in (name, value)]
     words += ["--worst-case", options.worst_case] if options.worst_case else []
     words += ["--attack-steps", str(options.attack_steps)] if options.attack_steps != ATTACK_STEPS else []
-    return shlex.join([*words, "--out", options.out, "--device", options.device])
+    return shlex.join([*words, *import_words(options), "--out", options.out, "--device", options.device])

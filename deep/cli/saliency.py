@@ -26,11 +26,11 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    checkpoints = open_checkpoints(options)
     from deep.evaluation.saliency.picture import draw
     from deep.experiments.saliency import choose_images, saliency
     from deep.runs.fingerprint import file_suffix
     from deep.system.files import write_text
-    checkpoints = open_checkpoints(options)
     data = checkpoints[0].data
     out = picture_path(options.out, checkpoints[0].run.path / f"saliency{file_suffix(data)}.png")
     classes = class_numbers(options.classes, data.classes)

@@ -10,7 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from deep.cli.common import Commands, add_machine_options, print_status
+from deep.cli.common import Commands, add_machine_options, import_words, print_status
 from deep.system.device import positive, use_device
 from deep.system.messages import tell
 
@@ -148,7 +148,7 @@ def train_in_workers(runs: "list[Run]", options: argparse.Namespace) -> None:
             for k in range(number):
                 words = ["sweep", options.file, "--out", options.out, "--device", devices[k % len(devices)],
                          "--threads", str(threads), "--worker", str(os.getpid()),
-                         *(["--data", options.data] if options.data else [])]
+                         *(["--data", options.data] if options.data else []), *import_words(options)]
                 # a session of its own: ^C reaches the workers once, through this process
                 workers.append(subprocess.Popen([sys.executable, "-m", "deep", *words], start_new_session=True))
             if stop.received:
@@ -167,7 +167,8 @@ def submit_jobs(runs: "list[Run]", options: argparse.Namespace) -> bool:
         return True
     cluster = "slurm" if options.executor == "slurm" else "local"
     words = options.slurm + ([f"array_parallelism={options.workers}"] if options.workers > 1 else [])
-    jobs = submit(left, options.out, options.data, options.device, options.threads, words, cluster)
+    jobs = submit(left, options.out, options.data, options.device, options.threads, words, cluster,
+                  options.imports)
     tell(f"{len(jobs)} jobs were submitted, {jobs[0].job_id} to {jobs[-1].job_id}; --list says how the runs stand.")
     if cluster == "local":
         for job in jobs:

@@ -1,13 +1,15 @@
 """`deep train`: trains a recipe, or continues it."""
 
 import argparse
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deep.cli.common import Commands, add_machine_options
+from deep.cli.common import Commands, add_machine_options, import_words
 from deep.system.device import positive, use_device
+from deep.system.messages import tell
 
 if TYPE_CHECKING:
     from deep.recipe.recipe import Recipe
@@ -49,6 +51,21 @@ def run(options: argparse.Namespace) -> None:
                              branch_of=options.branch_of, world=world)
         if world.rank == 0:
             print(finished.path)
+            tell(what_next(finished.path, options, recipe.epochs))
+
+
+def what_next(run: Path, options: argparse.Namespace, epochs: int) -> str:
+    """Return what to type next: the commands that measure the run, or that it is not finished.
+
+    >>> plain = argparse.Namespace(stop_after=None, data="my images", device="cpu", imports=[])
+    >>> what_next(Path("runs/a"), plain, 9)
+    "next: deep evaluate runs/a --data 'my images'; deep cas runs/a --data 'my images'"
+    """
+    if options.stop_after is not None and options.stop_after < epochs:
+        return f"next: the same command without --stop-after {options.stop_after} trains the other epochs"
+    more = [*(["--data", options.data] if options.data else []),
+            *(["--device", options.device] if options.device != "cpu" else []), *import_words(options)]
+    return "next: " + "; ".join(shlex.join(["deep", command, str(run), *more]) for command in ("evaluate", "cas"))
 
 
 @contextmanager
@@ -57,7 +74,6 @@ def mirror(wanted: bool, out: str, recipe: "Recipe",
     """Yield the progress callback, which also writes for TensorBoard where that is wanted and installed."""
     from deep.recipe.recipe import run_name
     from deep.runs.tensorboard import Mirror, available, mirrored
-    from deep.system.messages import tell
     if wanted and not available():
         tell("deep: tensorboard is not installed, so nothing is written for it; metrics.jsonl has everything.")
     if not wanted or not available():

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from deep.experiments.sweep import Run, train_run
+from deep.networks.registry import import_networks
 from deep.system.signals import Interrupted, Stop
 
 __all__ = ["Job", "parameters", "submit"]
@@ -19,11 +20,16 @@ class Job:
     """What a job does: train one run, or continue it. At its time limit it asks to be queued again.
 
     SIGTERM (scancel) leaves a checkpoint in mid-epoch, as in `deep train`, and ends the job.
+    imports: modules that register networks, which each process needs.
     """
+
+    def __init__(self, imports: Sequence[str] = ()) -> None:
+        self.imports = tuple(imports)
 
     def __call__(self, run: Run, out: Path, data: str | None, device: str,
                  threads: int | None) -> tuple[str, str | None]:
         import torch
+        import_networks(self.imports)
         if threads:
             torch.set_num_threads(threads)
         try:
@@ -63,11 +69,13 @@ def parameters(words: Sequence[str]) -> dict[str, Any]:
 
 
 def submit(runs: Sequence[Run], out: str | Path, data: str | None = None, device: str = "cpu",
-           threads: int | None = None, words: Sequence[str] = (), cluster: str = "slurm") -> list[Any]:
+           threads: int | None = None, words: Sequence[str] = (), cluster: str = "slurm",
+           imports: Sequence[str] = ()) -> list[Any]:
     """Submit a job for each run and return submitit's jobs; their logs are in OUT/submitit.
 
     words: `key=value` parameters, of sbatch or time, gpus, cpus, mem_gb. cluster: "slurm", or "local", which starts
-    all jobs at once on this machine. Raises ValueError without submitit or SLURM, and for unknown parameters.
+    all jobs at once on this machine. imports: as `Job`. Raises ValueError without submitit or SLURM, and
+    for unknown parameters.
     """
     try:
         import submitit
@@ -90,6 +98,7 @@ def submit(runs: Sequence[Run], out: str | Path, data: str | None = None, device
                          "out.") from None
     number = len(runs)
     try:
-        return executor.map_array(Job(), runs, [out] * number, [data] * number, [device] * number, [threads] * number)
+        return executor.map_array(Job(imports), runs, [out] * number, [data] * number, [device] * number,
+                                  [threads] * number)
     except submitit.core.utils.FailedJobError as error:
         raise ValueError(f"sbatch refused the jobs ({' '.join(str(error).split())}): change the parameters.") from None

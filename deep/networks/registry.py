@@ -6,15 +6,18 @@ torch is imported only when a network is built, so that recipes are read and ref
 from __future__ import annotations
 
 import math
+import os
 import re
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["NETWORKS", "Network", "register"]
+__all__ = ["NETWORKS", "SIZES", "Network", "built_in", "import_networks", "register"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,36 @@ def register(name: str, needs: Iterable[str] = ("width",), pretrained: bool = Fa
         NETWORKS[name] = Network(build, tuple(needs), pretrained)
         return build
     return enter
+
+
+def built_in(name: str) -> bool:
+    """Tell whether a network of the registry is one of this module's own.
+
+    >>> built_in("cnn")
+    True
+    """
+    return NETWORKS[name].build.__module__ == __name__
+
+
+def import_networks(modules: Iterable[str]) -> None:
+    """Import modules, by name, for the networks that they register; the current folder is searched first.
+
+    ValueError for a module that is not found, or that fails.
+
+    >>> import_networks(["no_such_module"])
+    Traceback (most recent call last):
+    ValueError: --import no_such_module was given, but it could not be imported (ModuleNotFoundError: ...): name a ...
+    """
+    for name in modules:
+        if os.getcwd() not in sys.path:
+            sys.path.insert(0, os.getcwd())
+        try:
+            import_module(name)
+        except Exception as error:  # whatever the module itself does
+            reason = str(error).strip().partition("\n")[0].rstrip(".")
+            raise ValueError(f"--import {name} was given, but it could not be imported ({type(error).__name__}: "
+                             f"{reason}): name a module that registers networks, as in `import {name}`, and start "
+                             "where it lies.") from error
 
 
 @register("preactresnet18")

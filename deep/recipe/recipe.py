@@ -6,13 +6,16 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+from deep.networks.registry import NETWORKS, SIZES, built_in
 from deep.recipe.checks import check
 from deep.recipe.settings import AllSettings, about, types_of
 from deep.recipe.values import from_plain, from_word, parse_eps
+from deep.system.reading import from_json
 
-__all__ = ["HINTS", "RECIPES", "Recipe", "parse_eps", "recipe_from_dict", "recipe_named", "run_name"]
+__all__ = ["HINTS", "RECIPES", "Recipe", "parse_eps", "read_recipe", "recipe_from_dict", "recipe_named", "run_name"]
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,8 @@ RECIPES = {
 def recipe_named(name: str, overrides: Iterable[str] = ()) -> Recipe:
     """The recipe called `name`, with `key=value` strings put over it. Raises ValueError in one sentence.
 
+    A size that a registered network of somebody's own does not have need not be taken off by width=none.
+
     >>> recipe_named("at", ["eps=4/255", "seed=2"]).eps
     Fraction(4, 255)
     """
@@ -109,6 +114,9 @@ def recipe_named(name: str, overrides: Iterable[str] = ()) -> Recipe:
             raise ValueError(f"{override!r} was given, but an override is key=value with a key of the recipe: "
                              f"choose among {', '.join(HINTS)}.")
         changes[key] = from_word(key, text, HINTS[key])
+    model = changes.get("model")
+    if model in NETWORKS and not built_in(model):
+        changes = {size: None for size in SIZES if size not in NETWORKS[model].needs} | changes
     return replace(RECIPES[name], **changes)
 
 
@@ -127,6 +135,30 @@ def recipe_from_dict(values: Any) -> Recipe:
         raise ValueError(f"the recipe has unknown keys {sorted(unknown)}, written by another version: use that "
                          "version, or train again.")
     return Recipe(**{key: from_plain(key, value, HINTS[key]) for key, value in values.items()})
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """The recipe of a run folder. ValueError: it is none, the file is damaged, or its network is not registered.
+
+    >>> read_recipe(Path("/nowhere"))
+    Traceback (most recent call last):
+    ValueError: /nowhere is not a run folder: it has no readable recipe.json; pass a folder that `deep train` made.
+    """
+    try:
+        content = (folder / "recipe.json").read_bytes()
+    except OSError as error:
+        raise ValueError(f"{folder} is not a run folder: it has no readable recipe.json; pass a folder that "
+                         "`deep train` made.") from error
+    try:
+        values = from_json(content)
+        model = values.get("model") if isinstance(values, dict) else None
+        if not isinstance(model, str) or model in NETWORKS:
+            return recipe_from_dict(values)
+    except ValueError as error:
+        raise ValueError(f"{folder} is not a run folder: its recipe.json is damaged ({str(error).rstrip('.')}); "
+                         "restore it from a copy.") from error
+    raise ValueError(f"{folder} was trained with the network {model}, which is not registered here: add --import "
+                     "MODULE with the module that registers it, or import that module first.")
 
 
 def system(recipe: Recipe) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from deep.data.dataset import Data
-from deep.recipe.recipe import Recipe, recipe_from_dict
+from deep.recipe.recipe import Recipe, read_recipe
 from deep.runs.checkpoint import whole
 from deep.system.files import commit, write_atomically, write_text
 from deep.system.lock import InUse, Lock
@@ -97,17 +97,7 @@ class RunFolder:
         return self.lock.held()
 
     def recipe(self) -> Recipe:
-        path = self.path / "recipe.json"
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise ValueError(f"{self.path} is not a run folder: it has no readable recipe.json; pass a folder that "
-                             "`deep train` made.") from error
-        try:
-            return recipe_from_dict(from_json(content))
-        except ValueError as error:
-            raise ValueError(f"{self.path} is not a run folder: its recipe.json is damaged ({str(error).rstrip('.')}); "
-                             "restore it from a copy.") from error
+        return read_recipe(self.path)
 
     def write_json(self, name: str, values: Any) -> None:
         write_text(self.path / name, json.dumps(values, indent=1) + "\n")

@@ -55,7 +55,8 @@ def test_an_outside_network_in_three_lines(registry, tmp_path, capsys):
     def outside(recipe, shape, classes):
         return nn.Sequential(nn.Conv2d(shape[0], 8, 4, 4), nn.ReLU(), nn.Flatten(), nn.Linear(48, classes))
 
-    run = trained(tmp_path, "model=outside", "width=none")
+    run = trained(tmp_path, "model=outside")
+    assert run.recipe().width is None
     assert run.metrics()[0]["clean"] > 0.5
     weights = run.model_state("last")["model"]
     assert weights["linear.weight"].shape == (3, 48)
@@ -68,7 +69,7 @@ def test_an_outside_network_in_three_lines(registry, tmp_path, capsys):
     assert values["cas"] == pytest.approx(run.metrics()[0]["cas"], rel=0.02)  # bf16, another attack seed
     del NETWORKS["outside"]
     assert main(["evaluate", str(run.path)]) == 2
-    assert "is not a run folder" in capsys.readouterr().err
+    assert "was trained with the network outside, which is not registered here: add --import" in capsys.readouterr().err
 
 
 def test_what_a_network_needs_is_checked(registry):
