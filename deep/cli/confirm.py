@@ -9,6 +9,7 @@ from deep.system.device import use_device
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from deep.experiments.correlations import Correlated
     from deep.experiments.predictions import Judged
 
 __all__ = ["add", "continues", "run"]
@@ -40,6 +41,7 @@ def continues(options: "Namespace") -> str | None:
 
 def run(options: "Namespace") -> None:
     """Train what is missing if that is asked for; judge, and print."""
+    from deep.experiments.correlations import correlated
     from deep.experiments.plan import committed, plan_of, read_results
     from deep.experiments.predictions import conclusions, judged
     plan_path, results = committed()
@@ -57,14 +59,18 @@ def run(options: "Namespace") -> None:
         for task in tasks(plan, options.arms.split(",") if options.arms else None):
             with training_progress(task.recipe) as progress:
                 run_task(task, locations.get(task.recipe.data), Path(options.out), results, progress)
-    rows = judged(plan, read_results(results))
-    drawn = conclusions(plan, rows)
+    found = read_results(results)
+    rows, along = judged(plan, found), correlated(plan, found)
+    drawn = conclusions(plan, rows, found)
     if options.json:
         print(json.dumps({"predictions": [as_dict(row) for row in rows],
+                          "correlations": [correlation_as_dict(row) for row in along],
                           "conclusions": [dict(conclusion) | {"answer": answer} for conclusion, answer in drawn]}))
         return
     for row in rows:
         print_row(row)
+    for one in along:
+        print_correlation(one)
     for conclusion, answer in drawn:
         print(f"{answer.upper():12} {conclusion['statement']}")
     counts = [row.verdict for row in rows]
@@ -96,3 +102,25 @@ def print_row(row: "Judged") -> None:
     print(f"{row.verdict.upper():12} {one['id']}: {one['claim']}")
     print(f"{'':12} {one['quantity']} of {one['arm']}{against} {rule_of(one)}: {measured}; "
           f"deep confirm --run --data DIR --arms {one['arm']}{',' + one['minus'] if 'minus' in one else ''}")
+
+
+def correlation_as_dict(row: "Correlated") -> dict[str, Any]:
+    """A correlation for JSON: no NaN."""
+    known = row.verdict != "not run"
+    return dict(row.correlation) | {
+        "n": len(row.seeds), "seeds": list(row.seeds), "verdict": row.verdict, "value": row.value if known else None,
+        "interval": list(row.interval) if known else None, "p_permuted": row.permuted if known else None,
+        "pooled_over_arms": row.pooled}
+
+
+def print_correlation(row: "Correlated") -> None:
+    """Two lines, as of a prediction."""
+    one = row.correlation
+    measured = (f"{row.value:.2f} [{row.interval[0]:.2f}, {row.interval[1]:.2f}], n = {len(row.seeds)}, permuted "
+                f"p = {row.permuted:.3f}" if row.verdict != "not run" else "not measured")
+    if row.pooled is not None:
+        measured += (f"; over all arms {row.pooled['partial']:.2f}, not given the loss {row.pooled['plain']:.2f} "
+                     f"({row.pooled['n']} checkpoints)")
+    print(f"{row.verdict.upper():12} {one['id']}: {one['claim']}")
+    print(f"{'':12} partial correlation along {one['arm']} <= {one['at_most']:g}: {measured}; "
+          f"deep confirm --run --data DIR --arms {one['arm']}")

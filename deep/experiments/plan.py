@@ -9,7 +9,7 @@ from typing import Any
 from deep.recipe.recipe import Recipe, recipe_named
 from deep.system.reading import from_json, from_toml
 
-__all__ = ["Task", "committed", "plan_of", "read_results", "result_path", "tasks"]
+__all__ = ["Task", "check_recipes", "committed", "plan_of", "read_results", "result_path", "tasks"]
 
 
 def committed() -> tuple[Path, Path]:
@@ -56,6 +56,24 @@ class Task:
     stopped_at: str | None = None
 
 
+def recipe_of(campaign: Mapping[str, Any], words: list[str], seed: int) -> Recipe:
+    """The recipe of an arm's words, which override those of the campaign, and of a seed."""
+    return recipe_named(campaign["recipe"], [*campaign["words"], *words, f"seed={seed}", f"data_seed={seed}"])
+
+
+def check_recipes(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> None:
+    """Raise ValueError unless each result {arm: {seed: result}} is of an arm of the plan and of that arm's recipe."""
+    words = {arm["id"]: arm["words"] for arm in plan["arm"]}
+    for arm, results in runs.items():
+        if arm not in words:
+            raise ValueError(f"results of an arm {arm} were given, but the plan has {', '.join(words)}: judge them by "
+                             "their own plan.")
+        for seed, result in results.items():
+            if result.get("recipe") != recipe_of(plan["campaign"], words[arm], seed).as_dict():
+                raise ValueError(f"the result {arm}-{seed} is of another recipe than the plan's: judge it by its own "
+                                 "plan, or remove it and run it again.")
+
+
 def tasks(plan: Mapping[str, Any], arms: Iterable[str] | None = None) -> list[Task]:
     """The runs of a plan, arm by arm in its order, each with its seeds; `arms`: of these alone.
 
@@ -73,7 +91,7 @@ def tasks(plan: Mapping[str, Any], arms: Iterable[str] | None = None) -> list[Ta
                          f"{', '.join(known)}: choose among them.")
 
     def recipe(words: list[str], seed: int) -> Recipe:
-        return recipe_named(campaign["recipe"], [*campaign["words"], *words, f"seed={seed}", f"data_seed={seed}"])
+        return recipe_of(campaign, words, seed)
 
     def trunk(arm: Mapping[str, Any], seed: int) -> Recipe | None:
         branch = arm.get("branch")

@@ -9,7 +9,9 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-__all__ = ["QUANTITIES", "Judged", "conclusions", "holm", "judged", "partial_correlation", "quantity_of"]
+from deep.experiments.plan import check_recipes
+
+__all__ = ["QUANTITIES", "Judged", "conclusions", "curve", "decided", "holm", "judged", "quantity_of", "verdict"]
 
 Run = Mapping[str, Any]  # a result file of deep/experiments/campaign.py
 
@@ -157,12 +159,15 @@ def decided(prediction: Mapping[str, Any], values: list[float], effect: float, l
     return x, (x - half, x + half), confirming, contradicting
 
 
-def judged(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -> list[Judged]:
+def judged(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]], other_recipes: bool = False
+           ) -> list[Judged]:
     """Judge every prediction of a plan, in its order, by the runs {arm: {seed: result}}.
 
     plan: figures/predictions.toml as a table: [campaign] level, [effect] by quantity, [[prediction]]. The p-values are
     corrected by Holm over the predictions of the same `group` that have been run; a verdict needs p < 1 - level.
-    Raises ValueError for a prediction without a rule, or with an unknown quantity.
+    other_recipes: the runs are a user's own, of recipes that the plan has not.
+    Raises ValueError for a prediction without a rule, or with an unknown quantity, and for a result of a recipe that is
+    not the plan's.
 
     >>> plan = {"campaign": {"level": 0.95}, "effect": {"robust": 1.0},
     ...         "prediction": [{"id": "a", "arm": "new", "minus": "old", "quantity": "robust", "at_least": 3.0}]}
@@ -172,6 +177,8 @@ def judged(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -> li
     >>> found.verdict, found.n, round(found.value, 6)
     ('confirmed', 3, 10.0)
     """
+    if "arm" in plan and not other_recipes:
+        check_recipes(plan, runs)
     level, rows = plan["campaign"]["level"], []
     for prediction in plan["prediction"]:
         if len({"at_least", "at_most", "within"} & prediction.keys()) != 1:
@@ -203,33 +210,39 @@ def verdict(n: int, confirming: float, contradicting: float, level: float) -> st
     return "confirmed" if confirming < level else "contradicted" if contradicting < level else "undecided"
 
 
-def conclusions(plan: Mapping[str, Any], rows: Iterable[Judged]) -> list[tuple[Mapping[str, Any], str]]:
-    """Each [[conclusion]] of a plan with "supported", "refuted" or "open", from the verdicts of its predictions.
+def meets(rule: Mapping[str, Any], plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -> float:
+    """The p-value of "the rule is not met", NaN where nothing was run; with `mean_at_most` x must not lie above it."""
+    values = list(paired(rule, runs).values())
+    if len(values) < 2:
+        return nan
+    x, _, p, _ = decided(rule, values, plan["effect"].get(rule["quantity"], 0.0), plan["campaign"]["level"])
+    return p if x <= rule.get("mean_at_most", x) else 1.0
 
-    refuted_by: all of these are confirmed; supported_by: all of these are, and it is not refuted.
+
+def all_met(rules: Iterable[Mapping[str, Any]], arms: Iterable[str | None], plan: Mapping[str, Any],
+            runs: Mapping[str, Mapping[int, Run]]) -> list[str | None]:
+    """The arms that meet all rules, by Holm over those run; an arm, unless it is None, takes the place of a rule's."""
+    arms, rules = list(arms), list(rules)
+    ps = holm(float(np.max([meets(dict(rule) | ({} if arm is None else {"arm": arm}), plan, runs) for rule in rules]))
+              for arm in arms)
+    return [arm for arm, p in zip(arms, ps, strict=True) if p < 1 - plan["campaign"]["level"]]
+
+
+def conclusions(plan: Mapping[str, Any], rows: Iterable[Judged], runs: Mapping[str, Mapping[int, Run]] | None = None
+                ) -> list[tuple[Mapping[str, Any], str]]:
+    """Each [[conclusion]] of a plan with "supported", "refuted" or "open", from verdicts and from rules of its own.
+
+    refuted_by, supported_by: predictions that must all be confirmed. refuted_rules: rules that one arm of `among` must
+    meet, all of them (Holm over the arms). supported_rules: rules that must all be met as well; supported_contradicted:
+    predictions that must all be contradicted. What is refuted is not supported.
     """
-    verdicts = {row.prediction["id"]: row.verdict for row in rows}
+    verdicts, runs = {row.prediction["id"]: row.verdict for row in rows}, runs or {}
 
-    def all_confirmed(ids: list[str] | None) -> bool:
-        return bool(ids) and all(verdicts.get(one) == "confirmed" for one in ids or ())
-    found = []
-    for conclusion in plan.get("conclusion", ()):
-        if all_confirmed(conclusion.get("refuted_by")):
-            answer = "refuted"
-        else:
-            answer = "supported" if all_confirmed(conclusion.get("supported_by")) else "open"
-        found.append((conclusion, answer))
-    return found
-
-
-def partial_correlation(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], given: Float[np.ndarray, " n"]
-                        ) -> float:
-    """The correlation of x and y that is left when `given` is regressed out of both, linearly.
-
-    >>> given = np.array([0.0, 1, 2, 3, 4, 5])
-    >>> round(partial_correlation(given + [1, -1, 1, -1, 1, -1], given - [1, -1, 1, -1, 1, -1], given), 6)
-    -1.0
-    """
-    design = np.column_stack([np.ones_like(given), given])
-    left, right = (part - design @ np.linalg.lstsq(design, part, rcond=None)[0] for part in (x, y))
-    return float(left @ right / sqrt((left @ left) * (right @ right)))
+    def holds(conclusion: Mapping[str, Any], side: str, arms: Iterable[str | None]) -> bool:
+        ids, rules = conclusion.get(f"{side}_by", ()), conclusion.get(f"{side}_rules", ())
+        return (bool(ids or rules) and all(verdicts.get(one) == "confirmed" for one in ids)
+                and all(verdicts.get(one) == "contradicted" for one in conclusion.get(f"{side}_contradicted", ()))
+                and (not rules or bool(all_met(rules, arms, plan, runs))))
+    return [(conclusion, "refuted" if holds(conclusion, "refuted", conclusion.get("among", [None]))
+             else "supported" if holds(conclusion, "supported", [None]) else "open")
+            for conclusion in plan.get("conclusion", ())]

@@ -211,7 +211,7 @@ def test_a_task_that_was_stopped_is_taken_up(campaign, monkeypatch, tmp_path):
 def test_the_committed_plan_without_results(capsys):
     assert main(["confirm"]) == 0
     out = capsys.readouterr().out
-    assert "40 predictions" in out and out.count("\n") == 2 * 40 + 4 + 1
+    assert "40 predictions" in out and out.count("\n") == 2 * (40 + 1) + 5 + 1
     plan, results = committed()
     assert plan_of(plan)["campaign"]["seeds"] == [0, 1, 2, 3, 4] and results.name == "campaign"
 

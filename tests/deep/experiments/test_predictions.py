@@ -8,7 +8,8 @@ import pytest
 from scipy import stats
 
 from deep.experiments import predictions
-from deep.experiments.predictions import QUANTITIES, conclusions, holm, judged, partial_correlation, quantity_of
+from deep.experiments.predictions import QUANTITIES, conclusions, holm, judged, quantity_of
+from tests.support.campaign import made_up
 
 PLAN = tomllib.loads((Path(__file__).parents[3] / "figures" / "predictions.toml").read_text())
 NOISE = (0.3, -0.2, 0.1, -0.3, 0.1)  # of mean 0
@@ -137,18 +138,15 @@ def test_the_committed_plan_can_be_judged():
         assert row.prediction["contradicted_by"] and row.prediction["claim"]
     known = {row.prediction["id"] for row in rows}
     for conclusion in PLAN["conclusion"]:
-        assert {*conclusion.get("supported_by", ()), *conclusion.get("refuted_by", ())} <= known
+        for key in ("supported_by", "supported_contradicted", "refuted_by"):
+            assert set(conclusion.get(key, ())) <= known
+        assert set(conclusion.get("among", ())) <= names - {"a1", "a3"}
+        for rule in (*conclusion.get("supported_rules", ()), *conclusion.get("refuted_rules", ())):
+            assert rule["quantity"] in QUANTITIES and {rule.get("arm", "a1"), rule["minus"]} <= names
     for wrong, sentence in (({"at_least": 1, "within": 2}, "has one rule"),
                             ({"at_least": 1, "quantity": "x"}, "asks for")):
         with pytest.raises(ValueError, match=sentence):
             judged(plan(wrong), {})
-
-
-def test_partial_correlation_against_the_textbooks_formula():
-    x, y, z = np.random.default_rng(1).normal(size=(3, 40))
-    r = np.corrcoef([x, y, z])
-    expected = (r[0, 1] - r[0, 2] * r[1, 2]) / np.sqrt((1 - r[0, 2] ** 2) * (1 - r[1, 2] ** 2))
-    assert partial_correlation(x, y, z) == pytest.approx(expected, abs=1e-12)
 
 
 def test_planted_errors_change_verdicts(monkeypatch):
@@ -160,3 +158,50 @@ def test_planted_errors_change_verdicts(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(predictions, "paired", lambda prediction, runs: {0: 10.0, 1: 11.0, 2: 9.0})
         assert judged(plan(rule), runs)[0].verdict == "confirmed"
+
+
+def answers(results):
+    """The conclusions of the committed plan from made-up results, by their ids."""
+    return {conclusion["id"]: answer for conclusion, answer in conclusions(PLAN, judged(PLAN, results), results)}
+
+
+@pytest.mark.parametrize(("gain", "sharing", "answer"), [
+    (10.0, -0.5, "refuted"), (12.0, -0.5, "refuted"), (10.0, 2.0, "open"), (7.0, -0.5, "open")])
+def test_sharing_is_not_necessary_where_an_arm_does_without(gain, sharing, answer):
+    """b3 as robust as a3, or more so, and a1's sharing or less: refuted; with more sharing, or less robust: open."""
+    results = made_up(PLAN, ["a1", "a3", "a4", "b3"], {"a3": 10.0, "b3": gain}, {"a3": 3.0, "b3": sharing})
+    assert answers(results)["necessary"] == answer
+
+
+def test_many_arms_refute_less_easily(monkeypatch):
+    """An arm that alone refutes just so does not beside three that do not (Holm); those not run count nothing."""
+    arms, gains, sharings = ["a1", "a3", "a4", "a5", "a6", "b3"], {"a3": 10.0, "b3": 9.5}, {"a3": 3.0, "b3": -0.5}
+    assert answers(made_up(PLAN, ["a1", "a3", "b3"], gains, sharings))["necessary"] == "refuted"
+    results = made_up(PLAN, arms, gains, sharings)
+    assert answers(results)["necessary"] == "open"
+    monkeypatch.setattr(predictions, "holm", list)
+    assert answers(results)["necessary"] == "refuted"
+
+
+def test_more_cas_gives_robustness_only_if_accuracy_follows_at_the_same_fit():
+    arms = ["b4-up", "b4-down"]
+    up, more = {"b4-up": 4.0, "b4-down": -4.0}, {"b4-up": 5.0}
+    assert answers(made_up(PLAN, arms, more, up))["intervention"] == "supported"
+    assert answers(made_up(PLAN, arms, {}, up))["intervention"] == "refuted"
+    assert answers(made_up(PLAN, arms, {"b4-up": -5.0}, up))["intervention"] == "open"  # the other way
+    unlike = made_up(PLAN, arms, more, up)
+    for result in unlike["b4-up"].values():
+        result["checkpoints"][-1]["train"]["robust_loss"] += 0.3
+    assert answers(unlike)["intervention"] == "open"
+
+
+def test_a_result_of_another_recipe_or_arm_is_not_judged():
+    results = made_up(PLAN, ["a1", "a3"])
+    assert judged(PLAN, results)
+    other = results["a1"][2]["recipe"]
+    other["epochs"] = 61
+    with pytest.raises(ValueError, match=r"the result a1-2 is of another recipe than the plan's: "):
+        judged(PLAN, results)
+    assert judged(PLAN, results, other_recipes=True)
+    with pytest.raises(ValueError, match=r"results of an arm z were given, but the plan has a1, a2, "):
+        judged(PLAN, {"z": results["a3"]})
