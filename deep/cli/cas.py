@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add", "continues", "run"]
 
-NULLS = {"random": "random rows", "separation": "features permuted"}  # what takes the place of W
+NULLS = {"random": "random rows", "separation": "permuted"}
 WIDEST = 20  # classes: a larger correlation is not printed, only written
 PLAIN = ("cas_gauge_fixed", "cas_per_instance", "cas_clean", "cas_clean_gauge_fixed", "margin_cas")
 
@@ -113,5 +113,5 @@ def print_result(result: dict[str, Any]) -> None:
         words = found["note"] or f"rho {found['rho']:.3f}, r {found['r']:.3f}, k {found['k']:.3f}"
         print(f"  margins, {kind:13} {words}; wrong-class spread {found['spread']:.3f}")
     for kind, found in (result["margin_nulls"] or {}).items():
-        print(f"  null, {NULLS[kind]:16} " + ", ".join(
+        print(f"  {'null, ' + NULLS[kind]:22} " + ", ".join(
             f"{key} {'does not exist' if value is None else f'{value:.3f}'}" for key, value in found.items()))

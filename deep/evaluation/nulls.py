@@ -87,12 +87,13 @@ def margin_cas_null(means: Float[Tensor, "*batch K d"], weight: Float[Tensor, "K
 
 def margin_nulls(features: Float[Tensor, "n d"], labels: Int[Tensor, " n"], rows: Float[Tensor, "draws K d"],
                  order: Int[Tensor, "draws K d"] | None = None) -> dict[str, float | None]:
-    """rho and r of `margin_estimates`, class by class, with other rows in place of W: means over the draws.
+    """rho of `margin_estimates`, class by class, with other rows in place of W: its mean over the draws, and r of that.
 
     rows: random ones, or those of `permuted` by `order`. order: the features of each image are permuted as those of
-    rows: random ones, or those of `permuted` by `order`. order: the features of each image are permuted as those of
-    its class are, so that the variance of its own score W_i h stays; None: they are left. A bias or the class means
-    image have its own score in common, whatever the classes share. A number is None if it exists in no draw.
+    its class are, so that the variance of its own score W_i h stays; None: they stay in place. Neither number knows a
+    bias or the class means. Independent scores of equal variance give rho = 1/2 and r = 1: all margins of an image have
+    its own score in common, whatever the classes share. rho is None if it exists in no draw, and r = sqrt(1/rho - 1)
+    where rho <= 0, too. The r of a single draw may be of any size, so that no mean of it is taken.
 
     >>> features = torch.randn(300, 400, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     >>> rows = torch.randn(5, 3, 400, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -103,8 +104,10 @@ def margin_nulls(features: Float[Tensor, "n d"], labels: Int[Tensor, " n"], rows
     found = []
     for draw, row in enumerate(rows):
         seen = features if order is None else features.gather(1, order[draw].to(features.device)[labels])
-        found.append(margin_estimates(margins_of(seen @ row.T.to(seen), labels), labels)["centred"])
-    return {key: mean_of([one[key] for one in found]) for key in ("rho", "r")}
+        found.append(margin_estimates(margins_of(seen @ row.T.to(seen), labels), labels)["centred"]["rho"])
+    known = [rho for rho in found if rho is not None]
+    rho = sum(known) / len(known) if known else None
+    return {"rho": rho, "r": (1 / rho - 1) ** 0.5 if rho is not None and rho > 0 else None}
 
 
 def both_margin_nulls(features: Float[Tensor, "n d"], labels: Int[Tensor, " n"], weight: Float[Tensor, "K d"],
@@ -125,9 +128,3 @@ def both_margin_nulls(features: Float[Tensor, "n d"], labels: Int[Tensor, " n"],
     moved = permuted(class_means(features, labels, len(weight)), weight, order)[1]
     return {"random": margin_nulls(features, labels, random_rows(weight, draws)),
             "separation": margin_nulls(features, labels, moved, order)}
-
-
-def mean_of(values: list[float | None]) -> float | None:
-    """The mean of the numbers among the values; None if there are none."""
-    numbers = [value for value in values if value is not None]
-    return sum(numbers) / len(numbers) if numbers else None

@@ -109,11 +109,11 @@ def test_margins_of_independent_scores_have_r_1():
 
 
 def test_the_null_of_margins_by_loops():
-    """Each image's features move with its class's row, and each draw is judged by `margin_estimates`."""
+    """Each image's features move with its class's row; rho is that of `margin_estimates`, its mean over the draws."""
     features, weight = normal(36, 6, seed=4), normal(3, 6, seed=5)
     labels, order = torch.arange(36) % 3, random_permutations(3, 6, 2)
     rows = permuted(normal(3, 6), weight, order)[1]
-    expected = {"rho": 0.0, "r": 0.0}
+    rho = 0.0
     for draw in range(2):
         margins = torch.zeros(36, 2).double()
         for n in range(36):
@@ -121,9 +121,8 @@ def test_the_null_of_margins_by_loops():
             moved = torch.stack([features[n, column] for column in order[draw, i]])
             scores = [float(rows[draw, k] @ moved) for k in range(3)]
             margins[n] = torch.tensor([scores[i] - scores[k] for k in range(3) if k != i], dtype=torch.float64)
-        for key, value in margin_estimates(margins, labels)["centred"].items():
-            if key in expected:
-                expected[key] += value / 2
+        rho += margin_estimates(margins, labels)["centred"]["rho"] / 2
+    expected = {"rho": rho, "r": (1 / rho - 1) ** 0.5}
     assert margin_nulls(features, labels, rows, order) == pytest.approx(expected, rel=1e-12)
 
 

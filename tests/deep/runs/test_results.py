@@ -260,7 +260,7 @@ def test_the_nulls_are_printed_beside_the_values(run, capsys):
     assert f"sharing                {found['sharing']:.3f} (" in out and level("sharing_null") in out
     assert (f"null levels {level('margin_cas_null')} (random rows), {level('margin_cas_separation_null')} (features "
             "permuted)") in out
-    for kind, words in (("random", "random rows"), ("separation", "features permuted")):
+    for kind, words in (("random", "random rows"), ("separation", "permuted")):
         line = next(line for line in out.splitlines() if line.startswith(f"  null, {words}"))
         for key, value in found["margin_nulls"][kind].items():
             assert (f"{key} does not exist" if value is None else f"{key} {value:.3f}") in line
