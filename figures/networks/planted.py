@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from figures.style import BLACK, BLUE, GREY, RED, new_figure, read_csv, save, styled, write_csv
-from synthmodel import CrossEntropy, Setting, eps0, solve
+from synthmodel import CrossEntropy, Setting, eps0, eps_max, solve
 from synthmodel.solvers.margin_closed import ratio_closed
 from synthmodel.system.workers import workers
 
@@ -50,10 +50,11 @@ MORE = "planted-draws.csv"  # more draws, of `python -m figures.networks.planted
 WAYS = {"ratio": "measured", "ratio_adversarial": "at x + delta*", "ratio_ablated": "by ablating patches"}
 
 
-def jobs(draws: int | None = None, networks: Sequence[str] = NETWORKS) -> list[tuple[str, list[str]]]:
+def jobs(draws: int | None = None, networks: Sequence[str] = NETWORKS, setting: Setting = SETTING,
+         sizes: Sequence[str] | None = None) -> list[tuple[str, list[str]]]:
     """(network, overrides) of every run, the long ones first so that two workers end together.
 
-    draws: of each network's images; None: DRAWS. ValueError for fewer than one.
+    draws: of each network's images; None: DRAWS. ValueError for fewer than one. sizes: of the attack; None: SIZES.
     """
     draws = DRAWS if draws is None else draws
     if draws < 1:
@@ -61,9 +62,9 @@ def jobs(draws: int | None = None, networks: Sequence[str] = NETWORKS) -> list[t
     listed = []
     for network in networks:
         for loss in LOSSES:
-            for eps in SIZES:
+            for eps in SIZES if sizes is None else sizes:
                 for seed in range(draws):
-                    words = [f"loss={loss}", f"eps={eps}", f"seed={seed}", f"mu={SETTING.mu}", f"sigma={SETTING.sigma}"]
+                    words = [f"loss={loss}", f"eps={eps}", f"seed={seed}", f"mu={setting.mu}", f"sigma={setting.sigma}"]
                     # one full step is exact for a linear network, three half steps reach any corner for a CNN
                     words.append(f"step={eps if network == 'linear' else float(eps) / 2}")
                     if network == "cnn" and loss == "margin":
@@ -132,38 +133,40 @@ def trained_rows(listed: Sequence[tuple[str, list[str]]], runs: Path,
 
 
 def compute(folder: Path, advance: Callable[[], None] = lambda: None,
-            listed: Sequence[tuple[str, list[str]]] | None = None) -> None:
+            listed: Sequence[tuple[str, list[str]]] | None = None, setting: Setting = SETTING) -> None:
     """planted.csv (one row a network) and planted-theory.csv (the curves); run folders in `folder`/runs.
 
-    listed: the networks, as `jobs` lists them; None: those of `jobs()`.
+    listed: the networks, as `jobs` lists them for this setting; None: those of `jobs()`.
     """
     rows = trained_rows(jobs() if listed is None else listed, folder / "runs", advance)
     write_csv(folder / "planted.csv", rows)
     linear = next(row for row in rows if row["network"] == "linear")
     lam = 2 * linear["weight_decay"] / linear["patch"] ** 2  # T1-W, m = patch^2 pixels a feature
     curves = []
-    for eps in np.linspace(0, 0.47, 95):
-        for loss, ratio in (("cross-entropy", solve(SETTING, CrossEntropy(), eps, lam).ratio),
-                            ("margin", ratio_closed(SETTING.k(eps)))):
+    largest, end = max(row["eps"] for row in rows), float(eps_max(setting))
+    for eps in np.linspace(0, 0.47 if largest < 0.47 < end else (largest + end) / 2, 95):
+        for loss, ratio in (("cross-entropy", solve(setting, CrossEntropy(), eps, lam).ratio),
+                            ("margin", ratio_closed(setting.k(eps)))):
             curves.append({"loss": loss, "eps": eps, "ratio": ratio, "margin_cas": ratio**2 / (1 + ratio**2),
                            "cas_clean_gauge_fixed": 6 * ratio**2 / (4 + 2 * ratio**2)})
     write_csv(folder / "planted-theory.csv", curves)
 
 
-def finding(folder: Path) -> str:
+def finding(folder: Path, setting: Setting = SETTING) -> str:
     """How far the linear networks lie from the theory, and what the CNN relies on; what more draws say of both."""
     rows, curves = read_csv(folder / "planted.csv"), read_csv(folder / "planted-theory.csv")
     errors = errors_of(rows, curves)
     away = max(abs(error.mean()) for error in errors.values())
     said = (f"T1, S1, T1-CE: the linear network's w2/w1, its mean over {len(next(iter(errors.values())))} seeds, lies "
-            f"within {away:.3f} of the theory at all {len(errors)} points. Beyond eps0 the small CNN's is "
-            f"{beyond_threshold(rows, 'ratio')}.")
+            f"within {away:.3f} of the theory at all {len(errors)} points.")
+    if any(row["eps"] > eps0(setting) for row in rows):
+        said += f" Beyond eps0 the small CNN's is {beyond_threshold(rows, 'ratio', setting)}."
     if not (folder / MORE).exists():
         return said
     rows = read_csv(folder / MORE)
     said += f" {above_theory(errors_of(rows, curves))}"
     if any(row["network"] == "cnn" for row in rows):
-        said += " The CNN's beyond eps0, of those: " + "; ".join(f"{name} {beyond_threshold(rows, key)}"
+        said += " The CNN's beyond eps0, of those: " + "; ".join(f"{name} {beyond_threshold(rows, key, setting)}"
                                                                 for key, name in WAYS.items()) + "."
     return said
 
@@ -180,10 +183,10 @@ def errors_of(rows: Sequence[Row], curves: Sequence[Row]) -> dict[tuple[str, flo
     return errors
 
 
-def beyond_threshold(rows: Sequence[Row], key: str) -> str:
+def beyond_threshold(rows: Sequence[Row], key: str, setting: Setting) -> str:
     """In words: the mean of the CNNs' values of a column beyond eps0, with either loss."""
     margin, entropy = (np.mean([row[key] for row in rows if (row["network"], row["loss"]) == ("cnn", loss)
-                                and row["eps"] > eps0(SETTING)]) for loss in ("margin", "cross-entropy"))
+                                and row["eps"] > eps0(setting)]) for loss in ("margin", "cross-entropy"))
     return f"{margin:.2f} with the margin loss and {entropy:.2f} with cross-entropy"
 
 
@@ -203,7 +206,7 @@ def above_theory(errors: dict[tuple[str, float], Float[np.ndarray, " draws"]]) -
 
 
 @styled()
-def draw(folder: Path) -> None:
+def draw(folder: Path, setting: Setting = SETTING) -> None:
     """planted.png and planted.svg from the two CSVs."""
     rows, curves = read_csv(folder / "planted.csv"), read_csv(folder / "planted-theory.csv")
     figure, axes = new_figure(3, 2, 7.4, 7.2, sharex=True, sharey="row")
@@ -227,15 +230,15 @@ def draw(folder: Path) -> None:
                               fmt=marker, color=color, capsize=3, linewidth=1.2,
                               label={"linear": "linear network", "cnn": "small CNN"}[network])
             if loss == "margin":  # no threshold is claimed for cross-entropy
-                axis.axvline(eps0(SETTING), color=GREY, linewidth=0.8, linestyle=":")
-            axis.set(xlim=(-0.02, 0.47))
+                axis.axvline(eps0(setting), color=GREY, linewidth=0.8, linestyle=":")
+            axis.set(xlim=(-0.02, theory[-1]["eps"]))
             axis.set_ylim(bottom=-0.05)
             if column == 0:
                 axis.set_ylabel(label)
             if line == 0:
                 axis.set_title(titles[loss], pad=14)
                 if loss == "margin":
-                    axis.text(eps0(SETTING), 1.0, r"$\epsilon_0$", transform=axis.get_xaxis_transform(), ha="center",
+                    axis.text(eps0(setting), 1.0, r"$\epsilon_0$", transform=axis.get_xaxis_transform(), ha="center",
                               va="bottom", color=GREY)
         axes[-1, column].set_xlabel(r"attack size $\epsilon$")
     axes[0, 0].legend(loc="lower left")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from figures.style import BLACK, BLUE, GREEN, RED, new_figure, read_csv, save, styled, write_csv
-from synthmodel import Setting, eps0, joint_accuracy, pairwise_accuracy, r_acc
+from synthmodel import Setting, eps0, eps_max, joint_accuracy, pairwise_accuracy, r_acc
 from synthmodel.plot.curves import MARKS, curve
 from synthmodel.solvers.margin_closed import ratio_closed
 
@@ -22,20 +22,33 @@ SIZES = {"below": 0.25, "at": eps0(SETTING), "above": 0.43}
 STYLES = {"below": (BLUE, "-"), "at": (GREEN, "--"), "above": (RED, "-.")}
 
 
-def compute(folder: Path) -> None:
+def sizes(setting: Setting) -> dict[str, float]:
+    """An attack size below eps0, eps0, and one between it and mu/2, of two digits where that is so; needs eps0 > 0.
+
+    >>> sizes(SETTING) == SIZES
+    True
+    """
+    at = eps0(setting)
+    below, above = 0.7 * at, (at + eps_max(setting)) / 2
+    return {"below": round(below, 2) or below, "at": at,
+            "above": round(above, 2) if at < round(above, 2) < eps_max(setting) else above}
+
+
+def compute(folder: Path, setting: Setting = SETTING) -> None:
     """accuracy.csv: case, eps, ratio, joint and pairwise accuracy; r_at and r_acc repeat in each row."""
     rows = []
-    for case, eps in SIZES.items():
-        k = SETTING.k(eps)
+    for case, eps in sizes(setting).items():
+        k = setting.k(eps)
         for ratio in np.linspace(0, 1.6, 161):
             rows.append({"case": case, "eps": eps, "ratio": ratio, "joint": float(joint_accuracy(ratio, k)),
                          "pairwise": float(pairwise_accuracy(ratio, k)), "r_at": ratio_closed(k), "r_acc": r_acc(k)})
     write_csv(folder / "accuracy.csv", rows)
 
 
-def finding(folder: Path) -> str:
+def finding(folder: Path, setting: Setting = SETTING) -> str:
+    """setting: as in the scripts beside this one; the table tells all of it that is said."""
     best = {}
-    for case in SIZES:
+    for case in STYLES:
         rows = [row for row in read_csv(folder / "accuracy.csv") if row["case"] == case]
         best[case] = {kind: max(rows, key=itemgetter(kind))["ratio"] for kind in ("pairwise", "joint")}
     pairwise = {found["pairwise"] for found in best.values()}
@@ -46,8 +59,8 @@ def finding(folder: Path) -> str:
 
 
 @styled()
-def draw(folder: Path) -> None:
-    """accuracy.png and accuracy.svg from accuracy.csv."""
+def draw(folder: Path, setting: Setting = SETTING) -> None:
+    """accuracy.png and accuracy.svg from accuracy.csv. setting: as in the scripts beside this one."""
     rows = read_csv(folder / "accuracy.csv")
     figure, axes = new_figure(1, 2, 8.4, 3.6, sharex=True)
     titles = {"pairwise": "Against one other class: best at $w_2 = w_1$",
