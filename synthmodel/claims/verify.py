@@ -24,6 +24,7 @@ class Row:
     derived: whether sympy decided every step of its derivation now.  proved: whether ball arithmetic found every box of
     its certificates to hold now, those left out that take more than a second (`synthmodel certify --long`).
     None: there is no derivation, or no such certificate.  slow: whether certificates were left out.
+    derivation: the derivation's `as_dict`, which the row's own leaves out.
     """
 
     claim: Claim
@@ -31,6 +32,7 @@ class Row:
     derived: bool | None = None
     proved: bool | None = None
     slow: bool = False
+    derivation: dict[str, Any] | None = None
 
     @property
     def holds(self) -> bool:
@@ -63,14 +65,15 @@ def has_slow(name: str) -> bool:
 
 def row_of(claim: Claim, symbolic: bool = True) -> Row:
     """Compute the Row of one claim now."""
-    derived, proved, slow = None, None, False
+    derived, derivation, proved, slow = None, None, None, False
     if symbolic:
         from synthmodel.symbolic import CLAIMS as DERIVED
         from synthmodel.symbolic import derive
         if claim.id in DERIVED:
-            derived = derive(claim.id).holds
+            found = derive(claim.id)
+            derived, derivation = found.holds, found.as_dict()
         proved, slow = certified(claim.id), has_slow(claim.id)
-    return Row(claim, CHECKS[claim.id](), derived, proved, slow)
+    return Row(claim, CHECKS[claim.id](), derived, proved, slow, derivation)
 
 
 def verify(claims: Iterable[Claim] = CLAIMS, symbolic: bool = True, workers: int = 1) -> Iterator[Row]:

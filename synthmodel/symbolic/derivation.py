@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
+from typing import Any
 
 import sympy as sp
 from sympy.core.function import Application
@@ -79,6 +80,25 @@ class Derivation:
             lines.append(f"Restated: {count} of {len(self.steps)} steps have the same expression on both sides, as it "
                          "was written down; their sentences carry them, and sympy decided the others.")
         return "\n".join([*lines, "Carried by: " + ("; ".join(self.carried_by) or "nothing")])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return carried_by and steps (text, holds, restated, formula) as what JSON can hold; formulas in MathML.
+
+        Browsers typeset MathML without any script. A step that only restates has no formula: its sentence carries it.
+
+        >>> from synthmodel.symbolic import derive
+        >>> derive("T1").as_dict()["steps"][0]["formula"][:6]
+        '<math '
+        """
+        signs = {"<=": "≤", ">=": "≥", "<": "&lt;", ">": "&gt;"}
+
+        def formula(step: Step) -> str:
+            left, right = (sp.mathml(side, printer="presentation") for side in (step.lhs, step.rhs))
+            return (f'<math displaystyle="true">{left}<mo>{signs.get(step.relation, step.relation)}</mo>{right}</math>'
+                    .replace("&InvisibleTimes;", "\u2062"))
+        return {"carried_by": list(self.carried_by), "steps": [
+            {"text": step.text, "holds": step.holds, "restated": step.restated,
+             "formula": "" if step.restated else formula(step)} for step in self.steps]}
 
     def latex(self) -> str:
         r"""Return the derivation as one LaTeX align* environment, two rows a step.
