@@ -11,7 +11,7 @@ from typing import Any
 from deep.system.files import write_text
 from figures.gallery import gallery
 from figures.networks.real_run import DATA, summary
-from figures.report import claims_table, markdown
+from figures.report.tables import claims_table, markdown
 
 __all__ = ["pages"]
 

@@ -97,7 +97,12 @@ def parser() -> OneSentenceParser:
     atlas.add_argument("--out", default="atlas", metavar="DIR", help="output folder (default: atlas)")
     report = commands.add_parser("report", help="the main job: claims, figures, networks on planted images")
     report.add_argument("--out", default="report", metavar="DIR", help="output folder (default: report)")
-    report.add_argument("--draws", type=int, metavar="N", help="draws of the images of each network (default: 3)")
+    report.add_argument("--draws", "--seeds", type=int, metavar="N",
+                        help="draws of the images of each network (default: 3)")
+    for name, value, text in (("only", "PART", "theory (claims and curves) or networks (training)"),
+                              ("sigma", "SIGMA", "noise of the curves and of the planted images (default: 0.5)"),
+                              ("eps", "E,E,...", "attack sizes of the networks (default: 0,0.15,0.3,0.38,0.44)")):
+        report.add_argument(f"--{name}", metavar=value, help=text)
     return top
 
 
@@ -196,8 +201,8 @@ def answered(arguments: Sequence[str] | None) -> int:
 def draw(options: argparse.Namespace) -> int:
     """Carry out a command that writes pictures; its exit status."""
     if options.command == "report":
-        from figures.report import report
-        return report(options.out, options.draws)
+        from figures.report.job import report
+        return report(options.out, options.draws, options.only, options.sigma, options.eps)
     if options.command == "atlas":
         from figures.atlas import atlas
         return atlas(options.out)

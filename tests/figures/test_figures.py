@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from figures import readme, report
+from figures import readme
 from figures.networks import planted, real_run
+from figures.report import job as report
 from figures.style import read_csv, write_csv
 from figures.theory import accuracy, ratios, weights
 from synthmodel import Setting, eps0, eps1, joint_accuracy

@@ -1,0 +1,137 @@
+"""report.html: the findings of a report as one page that needs no network, no server and no Python."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from figures.report.slider import CURVES
+from figures.report.tables import in_words
+from synthmodel.claims.plain import MEANINGS, sentence, verdict
+from synthmodel.claims.registry import OPEN
+
+if TYPE_CHECKING:
+    from figures.style import Row
+    from synthmodel import Setting
+
+__all__ = ["Contents", "mathematics", "page"]
+
+SIGNS = {"eps": "ε", "mu": "μ", "sigma": "σ", "lam": "λ", "rho": "ρ", "tau": "τ", "pi": "π", "pibar": "π̄", "phi": "φ",
+         "Phi": "Φ", "psi": "ψ", "kappa": "κ", "gamma": "γ", "beta": "β", "delta": "δ", "alpha": "α", "theta": "θ",
+         "sqrt": "√", "oo": "∞"}
+# what stands in a line of text, as it is printed; after the signs, and after escaping
+PLAIN = ((r"sqrt\(pi\)", "√π"), (rf"(?<![A-Za-z])({'|'.join(SIGNS)})(?![A-Za-z])", lambda found: SIGNS[found[1]]),
+         (">=", "≥"), ("<=", "≤"), ("!=", "≠"), ("->", "→"), (r"(?<= )-(?= )", "−"))
+RAISED = ((r"\^2(?!\d)", "²"), (r"\^3(?!\d)", "³"), (r"\^\{([^}]*)\}|\^\(([^)]*)\)|\^(\w+)", r"<sup>\1\2\3</sup>"),
+          (r"(?<=[\w*|)])_(?:\{([^}]*)\}|([^\W_]+))", r"<sub>\1\2</sub>"),
+          (r"(?<!\w)([wε])([012])(?!\w)", r"\1<sub>\2</sub>"))
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a report found. claims, comparison, predictions, real: the rows of its tables, none where not asked for.
+
+    pictures: (name, title, finding, SVG); slider: of `slider.frames`; made: provenance; mind: a warning, or "".
+    """
+
+    claims: list[Row]
+    comparison: list[Row]
+    predictions: list[Row]
+    real: list[Row]
+    pictures: tuple[tuple[str, str, str, str], ...]
+    slider: dict[str, Any] | None
+    setting: Setting
+    made: dict[str, Any]
+    mind: str = ""
+
+    def headline(self) -> str:
+        """One sentence: what became of the paper's statements, of the new ones, and of the predictions."""
+        parts = []
+        for source, whose in (("paper", "of the paper's {} statements"), ("new", "of {} new ones")):
+            rows = [row for row in self.claims if row["source"] == source]
+            if rows:
+                stand = sum(row["holds"] and row["status"] != "refuted" for row in rows)
+                refuted = sum(row["holds"] and row["status"] == "refuted" for row in rows)
+                failed = len(rows) - stand - refuted
+                parts.append(f"{whose.format(len(rows))} {stand} hold, {refuted} {'is' if refuted == 1 else 'are'} "
+                             "refuted" + (f", {failed} NOT BORNE OUT" if failed else ""))
+        judged = [row["verdict"] for row in (*self.predictions, *self.comparison) if row["verdict"]]
+        if judged:
+            against = judged.count("CONTRADICTED")
+            parts.append(f"networks bear out {len(judged) - against} of {len(judged)} predictions, and contradict "
+                         + (f"{against}" if against else "none"))
+        said = "; ".join(parts) or "no claim was verified and no network trained"
+        return said[0].upper() + said[1:] + "."
+
+
+def mathematics(text: object) -> Markup:
+    """Typeset a line of the list of claims with Unicode and with <sub>, <sup>: readable without scripts and fonts.
+
+    >>> print(mathematics("w2 dies at eps0 = mu/2 - sigma/(2 sqrt(pi)), r_AT < 1, e_{K-1}, sigma^2"))
+    w<sub>2</sub> dies at ε<sub>0</sub> = μ/2 − σ/(2 √π), r<sub>AT</sub> &lt; 1, e<sub>K-1</sub>, σ²
+    """
+    words = str(text)
+    for pattern, sign in PLAIN:
+        words = re.sub(pattern, sign, words)
+    words = str(escape(words))
+    for pattern, sign in RAISED:
+        words = re.sub(pattern, sign, words)
+    return Markup(words)
+
+
+def data_uri(svg: str) -> str:
+    """A picture inside the page, apart from it: the identifiers in two pictures cannot meet."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def anchor(name: str) -> str:
+    """The identifier of a claim's part of the page, as in THEORY.md.
+
+    >>> anchor("T2-joint'")
+    'claim-t2-joint-prime'
+    """
+    return "claim-" + name.lower().replace("'", "-prime")
+
+
+@cache
+def environment() -> Environment:
+    found = Environment(loader=PackageLoader("figures.report"), autoescape=True, undefined=StrictUndefined,
+                        trim_blocks=True, lstrip_blocks=True)
+    found.filters |= {"mathematics": mathematics, "data_uri": data_uri, "verdict": verdict, "sentence": sentence,
+                      "anchor": anchor, "mathml": Markup}
+    return found
+
+
+def next_steps(contents: Contents) -> list[tuple[str, str]]:
+    """(what for, command) of what suggests itself after these findings."""
+    against = in_words(contents.comparison, contents.predictions)
+    failed = [row["id"] for row in contents.claims if not row["holds"]]
+    steps = [(f"See which step of {name} fails", f"synthmodel derive {name}") for name in failed]
+    if against:
+        steps.append(("Judge the predictions on real networks by rules that are older than the runs", "deep confirm"))
+    if not contents.comparison:
+        steps.append(("Train the networks and set them beside the theory", "synthmodel report --only networks"))
+    if not contents.claims:
+        steps.append(("Verify the claims and draw the theory", "synthmodel report --only theory"))
+    return [*steps, ("Draw and solve for a noise of your own", "synthmodel report --only theory --sigma 0.8"),
+            ("Read a derivation, line by line", "synthmodel derive T1"),
+            ("Measure a network trained on real images", "deep cas RUN --data DIR")]
+
+
+def page(contents: Contents) -> str:
+    """The whole page as text."""
+    counts = Counter(MEANINGS[row["status"]][0] if row["holds"] else "NOT BORNE OUT" for row in contents.claims)
+    at = start = 0
+    if contents.slider:
+        start, at = contents.slider["sigma"].index(float(contents.setting.sigma)), len(contents.slider["eps"]) // 2
+    return environment().get_template("page.html").render(
+        contents=contents, headline=contents.headline(), counts=counts, meanings=MEANINGS, open=OPEN, curves=CURVES,
+        start=start, at=at, contradictions=in_words(contents.comparison, contents.predictions),
+        steps=next_steps(contents))
