@@ -111,11 +111,12 @@ class Trial:
 
 
 def attack_rounds(model: nn.Module, split: Split, rounds: list[Round], alive: Mask, seed: int, batch: int = 256,
-                  progress: Callable[[int], None] | None = None) -> Mask:
+                  progress: Callable[[int], None] | None = None, attacked: nn.Module | None = None) -> Mask:
     """Return which of the images marked in `alive` a list of rounds broke.
 
-    Success is judged by the network on the points that a round returns. progress(m): after m image-rounds are done
-    or have become needless; they add up to len(rounds) * alive.sum(). Raises ValueError for scores not finite.
+    Success is judged by the network on the points that a round returns. attacked: what the rounds are given in its
+    place, such as the folded network; None for itself. progress(m): after m image-rounds are done or have become
+    needless; they add up to len(rounds) * alive.sum(). Raises ValueError for scores not finite.
     """
     generator = torch.Generator(split.images.device).manual_seed(seed)
     left = alive.clone().to(split.images.device)
@@ -123,7 +124,7 @@ def attack_rounds(model: nn.Module, split: Split, rounds: list[Round], alive: Ma
         for index in left.nonzero()[:, 0].split(batch) if left.any() else ():
             x, y = as_float(split.images[index]), split.labels[index]
             with frozen(model):
-                z = points(model, x, y, generator)
+                z = points(attacked or model, x, y, generator)
             held = correct(model, z, y)
             left[index] = held
             if progress:

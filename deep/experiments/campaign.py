@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from deep.attacks.pgd import Attack
 from deep.data.dataset import Data, Split, balanced, unused
@@ -52,10 +53,14 @@ def of_split(outcome: Outcome, model: Classifier, loss: str) -> dict[str, dict[s
     return found
 
 
+def folded(model: Classifier) -> nn.Module:
+    """The folded network where there is one, else the network: the same scores, sooner."""
+    return Folded(model) if Folded.supports(model) else model
+
+
 def outcome_of(model: Classifier, split: Split, attack: Attack, progress: Callable[[int], None] | None) -> Outcome:
     """Attack a split once, with seed 0, the gradients taken from the folded network where there is one."""
-    return measure(model, split, attack, 0, progress=progress,
-                   attacked=Folded(model) if Folded.supports(model) else model)
+    return measure(model, split, attack, 0, progress=progress, attacked=folded(model))
 
 
 def nearest(lines: list[dict[str, Any]], robust: float) -> int:
@@ -109,7 +114,7 @@ def measured_run(run: RunFolder, recipe: Recipe, data: Data, held_out: Split,
     sample = Split(held_out.images[index], held_out.labels[index])
     right = outcome.clean[index] & outcome.robust[index]  # what PGD breaks is broken
     rounds = rounds_of("apgd-t", evaluation_attack(recipe, data.box, END_STEPS), len(data.classes))
-    broken = attack_rounds(model, sample, rounds, right, 0)
+    broken = attack_rounds(model, sample, rounds, right, 0, attacked=folded(model))
     result = {"n_train": len(train_images), "n_test": len(data.test), "n_held_out": len(held_out),
               "n_sample": len(sample), "data": data.name, "steps": [TRAJECTORY_STEPS, END_STEPS],
               "checkpoints": lines,

@@ -102,6 +102,22 @@ def test_each_round_attacks_the_survivors_only_and_batches_do_not_matter():
     assert sum(done) == 3 * 6
 
 
+def test_rounds_are_given_the_network_that_is_attacked_and_the_other_one_judges():
+    model, folded, seen = nn.Linear(1, 2), nn.Linear(1, 2), []
+    with torch.no_grad():
+        for network, slope in ((model, -1.0), (folded, 1.0)):  # class 0 iff x < 0, and iff x > 0
+            network.weight.copy_(torch.tensor([[slope], [0.0]]))
+            network.bias.zero_()
+    split = Split(torch.tensor([[-1.0], [-2.0]]), torch.zeros(2, dtype=torch.long))
+
+    def points(network, x, y, generator):
+        seen.append(network)
+        return x + 1.5
+
+    assert attack_rounds(model, split, [points], torch.ones(2) > 0, 0, attacked=folded).tolist() == [True, False]
+    assert seen == [folded]
+
+
 def test_what_a_name_means(monkeypatch):
     calls = []
     monkeypatch.setattr("deep.evaluation.battery.pgd", lambda model, x, y, attack, generator, any_iterate:
