@@ -12,7 +12,7 @@ import numpy as np
 from figures.diagram import LEVELS, bands, matrix, run, said
 from figures.style import BLACK, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import Margin, Setting, WrongClassLSE, eps0, r_acc, solve
-from synthmodel.samples.margin_estimates import tau_star
+from synthmodel.flows.margin_estimates import tau_star
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,7 +1,7 @@
 """Figure 6: learned, then forgotten, in a finite sample, and what causes the fall (claim D3).
 
 `python -m figures.theory.finite_sample` draws figures/data/finite_sample.json, which
-`python -m synthmodel.samples.finite_sample` makes.
+`python -m synthmodel.flows.finite_sample` makes.
 """
 
 from __future__ import annotations

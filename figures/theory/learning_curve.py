@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, read_csv, save, styled, write_csv
+from synthmodel.flows.learning_curve import chance_used, chance_used_normal
 from synthmodel.model.setting import Setting
-from synthmodel.samples.learning_curve import chance_used, chance_used_normal
 
 __all__ = ["compute", "draw", "finding"]
 

@@ -1,3 +1,4 @@
-"""Gradient flows from w = 0: what is learned first, what is forgotten, and rare outliers."""
+"""Training in time: gradient flows from w = 0, what they learn and forget, and linear classifiers on finite samples."""
 
-__all__ = ["any_noise", "finite_outliers", "gradient_flow", "quadrature", "rare_outliers", "softmin"]
+__all__ = ["any_noise", "finite_outliers", "finite_sample", "gradient_flow", "learning_curve", "linear_training",
+           "margin_estimates", "quadrature", "rare_outliers", "softmin"]

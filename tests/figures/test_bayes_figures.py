@@ -12,7 +12,7 @@ from figures.networks import feature_network as network
 from figures.style import read_csv
 from figures.theory import learning_curve
 from synthmodel.accuracy.bayes import bayes_error, exclusive_error
-from synthmodel.samples.learning_curve import chance_used
+from synthmodel.flows.learning_curve import chance_used
 from tests.conftest import assert_draws
 
 

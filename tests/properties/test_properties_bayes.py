@@ -13,7 +13,7 @@ from scipy.special import ndtr
 from synthmodel.accuracy.bayes import error_of_chances
 from synthmodel.accuracy.sharing import Sharing, error_of_sharing
 from synthmodel.claims.checks.bayes import best_of_all_classifiers, designed
-from synthmodel.samples.learning_curve import chance_used, chance_used_normal
+from synthmodel.flows.learning_curve import chance_used, chance_used_normal
 from tests.properties.test_properties_general import VERTICES
 from tests.support.domains import between, property_of
 

@@ -19,9 +19,9 @@ from synthmodel.accuracy.sharing import ANIMALS_AND_VEHICLES, Sharing, error_of_
 from synthmodel.accuracy.three_classes import joint_accuracy, r_acc
 from synthmodel.claims.checks.samples import robust_margins
 from synthmodel.claims.evidence import Evidence
+from synthmodel.flows.learning_curve import chance_used
 from synthmodel.model.losses import Margin
 from synthmodel.model.setting import Setting
-from synthmodel.samples.learning_curve import chance_used
 from synthmodel.solvers.margin_closed import threshold_closed
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from scipy.optimize import minimize_scalar
 
 from synthmodel.accuracy.three_classes import r_acc
 from synthmodel.claims.evidence import Evidence
+from synthmodel.flows.finite_sample import experiment, measures
+from synthmodel.flows.margin_estimates import estimates, tau_star
 from synthmodel.model.sampling import attacked_scores, sample
 from synthmodel.model.setting import Setting
-from synthmodel.samples.finite_sample import experiment, measures
-from synthmodel.samples.margin_estimates import estimates, tau_star
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

@@ -15,8 +15,8 @@ from deep.evaluation.accuracy import Outcome, measure
 from deep.evaluation.margins import margin_estimates, wrong_class_margins
 from deep.networks.classifier import Classifier
 from synthmodel.claims.checks.samples import robust_margins
+from synthmodel.flows.margin_estimates import estimates, expected_maximum
 from synthmodel.model.setting import Setting
-from synthmodel.samples.margin_estimates import estimates, expected_maximum
 
 
 def agrees(found, margins, labels):

@@ -38,11 +38,11 @@ from synthmodel.accuracy.three_classes import imr, joint_slope, r_acc_cubic, slo
 from synthmodel.flows.any_noise import Features
 from synthmodel.flows.finite_outliers import Outliers
 from synthmodel.flows.gradient_flow import cross_entropy_flow, effective_smoothing, margin_flow, psi
+from synthmodel.flows.learning_curve import chance_used, chance_used_normal
+from synthmodel.flows.margin_estimates import estimates, expected_maximum, tau_star
 from synthmodel.flows.rare_outliers import exclusive_optimum, forgetting_range, limit_flow
 from synthmodel.model import roots
 from synthmodel.model.setting import checked, reals
-from synthmodel.samples.learning_curve import chance_used, chance_used_normal
-from synthmodel.samples.margin_estimates import estimates, expected_maximum, tau_star
 from synthmodel.solvers import margin_closed
 from synthmodel.solvers.cross_entropy import cross_entropy_ratio, ratio_limit
 from synthmodel.solvers.margin_closed import ratio_closed

@@ -12,12 +12,12 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-import synthmodel.samples.finite_sample as module
+import synthmodel.flows.finite_sample as module
 from figures.theory import finite_sample as figure
 from synthmodel.claims.checks.samples import check_d3
-from synthmodel.samples import linear_training as linear
-from synthmodel.samples.finite_sample import experiment, parts, summary, transplanted, without_noise
-from synthmodel.samples.linear_training import (
+from synthmodel.flows import linear_training as linear
+from synthmodel.flows.finite_sample import experiment, parts, summary, transplanted, without_noise
+from synthmodel.flows.linear_training import (
     descend,
     distilled,
     draw,
@@ -221,7 +221,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     result = json.loads((tmp_path / "out.json").read_text())
     assert result["settings_tried"] == 4
     made = result["provenance"]
-    assert made["sources"] == ["synthmodel/samples/linear_training.py", "synthmodel/samples/finite_sample.py"]
+    assert made["sources"] == ["synthmodel/flows/linear_training.py", "synthmodel/flows/finite_sample.py"]
     content = b"".join((ROOT / name).read_bytes() for name in made["sources"])
     assert made["source_sha256"] == hashlib.sha256(content).hexdigest()
     assert "seeds: robust accuracy rises, then falls" in capsys.readouterr().out

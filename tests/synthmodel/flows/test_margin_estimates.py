@@ -8,13 +8,13 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import binom
 
-import synthmodel.samples.margin_estimates as module
+import synthmodel.flows.margin_estimates as module
 from synthmodel.accuracy.three_classes import r_acc
 from synthmodel.claims.checks.samples import check_e_margins, robust_margins
 from synthmodel.flows.gradient_flow import psi
+from synthmodel.flows.margin_estimates import estimates, expected_maximum, tau_star
 from synthmodel.model.losses import WrongClassLSE
 from synthmodel.model.setting import Setting
-from synthmodel.samples.margin_estimates import estimates, expected_maximum, tau_star
 from synthmodel.solvers.solve import solve
 
 SETTING, EPS, W1, RATIO = Setting(1, 0.5), 0.2, 2.0, 0.6

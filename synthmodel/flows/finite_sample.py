@@ -1,6 +1,6 @@
 """Learned, then forgotten, in a finite sample: what label smoothing, distillation and surgery say (claim D3).
 
-`python -m synthmodel.samples.finite_sample OUT.json` trains every setting on every seed and writes all of it;
+`python -m synthmodel.flows.finite_sample OUT.json` trains every setting on every seed and writes all of it;
 `python -m figures.theory.finite_sample` draws the committed file.
 
 Nothing is selected on the population: early stopping, and the teacher it gives, use a fresh validation sample.
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from synthmodel.samples import linear_training as linear
-from synthmodel.samples.linear_training import descend, distilled, draw, one_hot, robust_accuracy, sample_accuracy
+from synthmodel.flows import linear_training as linear
+from synthmodel.flows.linear_training import descend, distilled, draw, one_hot, robust_accuracy, sample_accuracy
 from synthmodel.system.files import commit, write_text
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, Shaped
     from numpy.typing import ArrayLike
 
-    from synthmodel.samples.linear_training import Inputs, Targets, Weights
+    from synthmodel.flows.linear_training import Inputs, Targets, Weights
 
     Values = Float[np.ndarray, "..."]
     Series = dict[str, Shaped[np.ndarray, "seeds"]]  # numbers of one setting
@@ -215,8 +215,8 @@ SOURCES = [Path(linear.__file__), Path(__file__)]
 
 def provenance() -> dict[str, Any]:
     """Commit ("+": files changed since), the sources and their joint hash, as that commit has them; versions."""
-    return {"command": "python -m synthmodel.samples.finite_sample", "commit": commit(),
-            "sources": [f"synthmodel/samples/{path.name}" for path in SOURCES],
+    return {"command": "python -m synthmodel.flows.finite_sample", "commit": commit(),
+            "sources": [f"synthmodel/flows/{path.name}" for path in SOURCES],
             "source_sha256": hashlib.sha256(b"".join(path.read_bytes() for path in SOURCES)).hexdigest(),
             "python": platform.python_version(), "numpy": np.__version__}
 

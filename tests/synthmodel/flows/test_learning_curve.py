@@ -8,7 +8,7 @@ import sympy as sp
 from scipy.special import ndtr
 
 from synthmodel.accuracy.three_classes import K0
-from synthmodel.samples.learning_curve import chance_used, chance_used_normal
+from synthmodel.flows.learning_curve import chance_used, chance_used_normal
 from synthmodel.symbolic import derive
 from synthmodel.symbolic.general.any_law import Phi
 from synthmodel.symbolic.symbols import s
