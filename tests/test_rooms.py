@@ -6,7 +6,7 @@ from tests.support.rooms import PACKAGES, ROOT, circles, counts, imports, main, 
 
 # From the ground up: a room may import from those to its left, and from itself.
 FLOORS = {
-    "synthmodel": "system model solvers accuracy flows symbolic certificates claims plot cli __main__",
+    "synthmodel": "system model solvers accuracy flows symbolic certificates claims plot testing cli __main__",
     "deep": "system attacks networks recipe data runs evaluation training experiments cli __main__",
     "figures": "style diagram phase theory networks atlas gallery report readme",
 }

@@ -10,12 +10,12 @@ import tests.properties.test_properties_decay
 import tests.properties.test_properties_readings  # noqa: F401 - registers its properties
 from synthmodel.accuracy.three_classes import b_star, r_acc
 from synthmodel.solvers.margin_closed import eps0
+from synthmodel.testing.statements import largest_mean
 from tests.properties import test_properties_bayes  # noqa: F401 - it registers its properties
 from tests.properties.test_properties import root_three
 from tests.properties.test_properties_general import mean_least
 from tests.properties.test_properties_softmax import ratio_limit
 from tests.support.domains import PROPERTIES, falsified
-from tests.support.statements import largest_mean
 
 
 def one_off(m):

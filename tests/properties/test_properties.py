@@ -18,9 +18,11 @@ from synthmodel.model.losses import Margin, SmoothedMargin, SoftTargetMargin
 from synthmodel.model.setting import Setting
 from synthmodel.solvers.margin_closed import eps0, eps1, ratio_closed, solve_closed, threshold_closed
 from synthmodel.solvers.margin_vertices import solve_numeric
-from tests.support.domains import about, attacked, between, property_of, ratios, strengths
-from tests.support.exact import above_threshold, exact_sign, far
-from tests.support.statements import replay, sign_f
+from synthmodel.testing import replay
+from synthmodel.testing.arithmetic import above_threshold, exact_sign, far
+from synthmodel.testing.statements import sign_f
+from synthmodel.testing.strategies import about, attacked, between, ratios, strengths
+from tests.support.domains import property_of
 
 ROUNDING = 1e-12  # of sums of some hundred terms, and of the fractions given to the library as floats
 QUADRATURE = 1e-11  # absolute, of accuracies by Gauss-Legendre

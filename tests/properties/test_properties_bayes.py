@@ -14,8 +14,9 @@ from synthmodel.accuracy.bayes import error_of_chances
 from synthmodel.accuracy.sharing import Sharing, error_of_sharing
 from synthmodel.claims.checks.bayes import best_of_all_classifiers, designed
 from synthmodel.flows.learning_curve import chance_used, chance_used_normal
+from synthmodel.testing.strategies import between
 from tests.properties.test_properties_general import VERTICES
-from tests.support.domains import between, property_of
+from tests.support.domains import property_of
 
 CHANCES = between("1/1000", "999/1000", "1/2")
 

@@ -21,7 +21,8 @@ from synthmodel.model.setting import Setting
 from synthmodel.solvers.cross_entropy import ratio_limit, solve_cross_entropy, stein_residual
 from synthmodel.solvers.margin_vertices import solve_numeric
 from synthmodel.solvers.solve import solve
-from tests.support.domains import between, property_of, strengths
+from synthmodel.testing.strategies import between, strengths
+from tests.support.domains import property_of
 
 DECAYS = between("1/20", 5, 1)
 Z = np.linspace(-8, 8, 81)

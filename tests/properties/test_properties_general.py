@@ -19,9 +19,11 @@ from synthmodel.model.losses import Margin
 from synthmodel.model.setting import Setting
 from synthmodel.solvers.margin_closed import eps0, solve_closed, threshold_closed
 from synthmodel.solvers.margin_polar import solve_polar
-from tests.support.domains import about, between, property_of, ratios
-from tests.support.exact import exact_sign, far
-from tests.support.statements import largest_mean, replay
+from synthmodel.testing import replay
+from synthmodel.testing.arithmetic import exact_sign, far
+from synthmodel.testing.statements import largest_mean
+from synthmodel.testing.strategies import about, between, noises, ratios
+from tests.support.domains import property_of
 
 Shared = namedtuple("Shared", "classes design sigma eps")
 
@@ -56,7 +58,7 @@ def test_a1(x, w, eps, pieces, *, shared=-1, slopes=lambda piece: piece):
     assert list(margins(x, w, star)) == lowered
 
 
-LAWS = st.sampled_from(["laplace", "logistic", "uniform", "student-t:5", "normal"])
+LAWS = noises()
 
 
 def mean_least(law, n):

@@ -13,10 +13,11 @@ from synthmodel.model.losses import WorstMargin
 from synthmodel.model.setting import Setting
 from synthmodel.model.surrogates import Surrogate
 from synthmodel.solvers.solve import solve, threshold
+from synthmodel.testing.arithmetic import exact_sign, far
+from synthmodel.testing.strategies import attacked, between, noises
 from tests.properties.test_properties import SMOOTHINGS, pull, setting_of
 from tests.properties.test_properties_general import mean_least
-from tests.support.domains import attacked, between, property_of
-from tests.support.exact import exact_sign, far
+from tests.support.domains import property_of
 
 # (weight, place, width): weight * max(0, place - t) for width 0, else the same with a rounded corner
 WIDTHS = st.one_of(st.just(Fraction(0)), between("1/10", 2))
@@ -52,7 +53,7 @@ def test_u1(model, pieces, lam, *, kept=lambda b: 1 - b, per=2):
 
 
 @pytest.mark.slow
-@property_of("U1", examples=12, pieces=PIECES, noise=st.sampled_from(["laplace", "logistic", "uniform", "student-t:5"]),
+@property_of("U1", examples=12, pieces=PIECES, noise=noises("laplace", "logistic", "uniform", "student-t:5"),
              classes=st.integers(3, 6), sigma=between("1/10", "1/2"), side=st.sampled_from([-1, 1]))
 def test_u1_every_law(pieces, noise, classes, sigma, side, *, off=0):
     """The same for other laws and more classes, on either side of E[min C]/2, which mean_least integrates itself."""

@@ -16,9 +16,10 @@ from synthmodel.model.setting import Setting
 from synthmodel.solvers.cross_entropy import ratio_limit, solve_cross_entropy, stein_residual
 from synthmodel.solvers.log_sum_exp import psi_pair, solve_lse
 from synthmodel.solvers.margin_closed import ratio_closed, solve_closed
-from tests.support.domains import about, between, property_of
-from tests.support.exact import above_threshold
-from tests.support.statements import replay
+from synthmodel.testing import replay
+from synthmodel.testing.arithmetic import above_threshold
+from synthmodel.testing.strategies import about, between
+from tests.support.domains import property_of
 
 ROUNDING = 1e-12
 DIGITS = 8  # that a replay in the plane starts with

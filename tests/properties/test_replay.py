@@ -8,8 +8,9 @@ from flint import arb
 
 from synthmodel.accuracy.three_classes import joint_slope
 from synthmodel.certificates.checker import precision
-from tests.support.exact import Balls, Digits, above_threshold, exact_sign, far, near_threshold
-from tests.support.statements import CLAIMS, psi, replay, slope_at
+from synthmodel.testing import CLAIMS, replay
+from synthmodel.testing.arithmetic import Balls, Digits, above_threshold, exact_sign, far, near_threshold
+from synthmodel.testing.statements import psi, slope_at
 
 HALF, THIRD, FIFTH = Fraction(1, 2), Fraction(1, 3), Fraction(1, 5)
 
