@@ -1,4 +1,4 @@
-"""(w1, w2) of other readings of the paper's loss, penalty and attack (THEORY.md, section 11).
+"""(w1, w2) of other readings of the paper's loss, penalty and attack (THEORY.md, section 9).
 
 Three classes, equal means and noises. Each takes mu, sigma, eps, the smoothing b and the decay lam, numbers, and
 minimises over w >= 0. What is linear in w up to a penalty or a constraint is written down; the rest is minimised.

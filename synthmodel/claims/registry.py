@@ -90,7 +90,7 @@ CLAIMS = (
           instead="smoothing reaches w2/w1 = 1/2 at most: b* lies in (0, 1) iff 1/sqrt(pi) < k < .852705697..., and "
           "from there on every b raises accuracy", certified="r_acc = 1/2 at one k, between .852705697 and .852705698",
           penalty="W"),
-    # Section 4 and 9.3: cross-entropy
+    # Section 4: cross-entropy
     Claim("S1", "new", "Cross-entropy: r_CE = (lam + sigma^2 A)/(lam + sigma^2 B) in (0, 1), B - A = 2 E[p_2 p_3]: "
           "the deficit of w2 is the confusion between the wrong classes", "symbolic", "delta*; equal means and noises",
           penalty="(w1, w2)"),
@@ -144,7 +144,7 @@ CLAIMS = (
     Claim("N5", "new", "Distillation: the conditions of S1 with the teacher's confusion as a pull towards its weights; "
           "it can raise or lower w2/w1", "symbolic", "teacher and student on the same input for tbar; w >= 0",
           penalty="(w1, w2)"),
-    # Section 5 and 9.2: generalisations
+    # Section 5: generalisations
     Claim("G-noise", "new", "eps0 = mu_C/2 - sigma_C sqrt((1-rho)/pi)/2; for any location-scale noise mu/2 - G/4, G "
           "the Gini mean difference", "symbolic", "finite mean", penalty="any"),
     Claim("G-decay", "new", "Decays lam_e of w1, lam_c of w2, q = lam_e/lam_c: eps0, eps1 and mu/2 stay; the margin "
@@ -171,7 +171,7 @@ CLAIMS = (
     Claim("G-lp", "new", "An l_p attack costs eps 2^{1/q} |w|_q: w2 dies before w1 iff p = inf; the ratio lies below, "
           "at, above that of eps = 0 for p > 2, = 2, < 2", "symbolic", "margin loss; three classes; "
           "sigma < sqrt(pi) mu; eps > 0, up to w = 0", penalty="(w1, w2)"),
-    # Section 6 and 9.1: dynamics
+    # Section 6: dynamics
     Claim("D1", "new", "In the flow of the wrong-class log-sum-exp r falls from 1 to max(1 - (1-b)/(k sqrt(pi)), 0); "
           "accuracy first rises, then falls, iff eps < eps0 and b < b*", "symbolic", "equal noise; lam = 0; no "
           "teacher, or an untrained one, for r(0) = 1"),
@@ -202,7 +202,7 @@ CLAIMS = (
           "bounded loss nothing is forgotten; at k <= 1 label smoothing does not help", "tested", "as D4; K = 3"),
     Claim("D4-smoothing", "new", "In D4 label smoothing never helps", "refuted", "as D4",
           instead="the bulk stays less fitted, which at k = 2 saves w2"),
-    # Section 7, 8 and 9.4: what can be measured
+    # Section 7: what can be measured
     Claim("CAS", "new", "CAS = 6 r^2/(1 + 2 r^2) for g(x) = x; with row-centred W 6 r^2/(4 + 2 r^2): it depends on a "
           "gauge", "symbolic", "three classes"),
     Claim("CAS-separation", "new", "CAS rises with class separation where nothing is shared: independent rows W_i and "
@@ -216,7 +216,7 @@ CLAIMS = (
           "(mean/sd) sqrt(1+r^2)/(1+r), spread = w2 sigma e_{K-1}; at tau* the wrong-class log-sum-exp has r_acc",
           "symbolic", "design A; equal normal noise; no image difficulty common to all margins, which lowers r; "
           "tau*: three classes, k > 1/sqrt(pi)", penalty="(w1, w2)"),
-    # Section 10: what no linear classifier can say
+    # Section 8: what no linear classifier can say
     Claim("B1", "new", "No classifier has a robust error below q_E (1 - (1 - (1-q)^K)/(K q)) in design A, q_E q^(n-1) "
           "(q n/K + (1-q) n/2) in design B, and one attains it: q^2 - q^3/3 for three classes. Cross-class features "
           "lower it at every eps > 0: exclusive ones alone give q_E (1 - 1/K)", "symbolic", "q_E, q = Pr(|x| <= 2 eps) "
@@ -234,7 +234,7 @@ CLAIMS = (
           "above 2 eps: a chance near Phi(2 sqrt(N) (eps0 - eps)/(sigma sqrt(1 - 1/pi))), exactly an integral of the "
           "N-th power of 2 exp(s^2/2) Phi(-s/sqrt(2)); w2/w1 is the same at every time of training", "symbolic",
           "w >= 0; equal normal noise; examples independent", penalty="any"),
-    # Section 11: other readings of loss, penalty and attack
+    # Section 9: other readings of loss, penalty and attack
     Claim("R-sum", "new", "The sum over the wrong classes of phi(m_j) has no threshold before mu/2: w1 = w2, and "
           "both die there", "symbolic", "phi as in U1; equal means and noises for w1 = w2 (else w2 dies at mu_C/2)"),
     Claim("R-constraint", "new", "In place of the penalty, |w| = 1 has T1's and T3's eps0, eps1 and ratio, and w1 "

@@ -1,4 +1,4 @@
-"""The robust Bayes error, any sharing and the learning curve, by brute force and samples (THEORY.md, section 10)."""
+"""The robust Bayes error, any sharing and the learning curve, by brute force and samples (THEORY.md, section 8)."""
 
 from __future__ import annotations
 

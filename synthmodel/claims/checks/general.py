@@ -1,4 +1,4 @@
-"""The generalisations (THEORY.md, section 5 and 9.2) and unequal noise (T2-unequal), by integrals of other forms."""
+"""The generalisations (THEORY.md, section 5) and unequal noise (T2-unequal), by integrals of other forms."""
 
 import math
 from itertools import pairwise, product

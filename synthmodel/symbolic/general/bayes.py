@@ -1,4 +1,4 @@
-"""What no classifier can beat, any sharing of features, and how many examples w2 takes (THEORY.md, section 10)."""
+"""What no classifier can beat, any sharing of features, and how many examples w2 takes (THEORY.md, section 8)."""
 
 from itertools import combinations
 
