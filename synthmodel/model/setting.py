@@ -33,14 +33,23 @@ def shown(value: object) -> str:
 
 
 def reals(value: Any) -> Float[np.ndarray, "..."]:
-    """`value` as an array of floats; NaN for what is not real: text, complex or masked numbers, symbols, dates."""
+    """`value` as an array of floats; NaN for what is not real: text, complex or masked numbers, symbols, dates.
+
+    A text may be a fraction of two numbers.
+
+    >>> float(reals("8/255")) == 8 / 255, float(reals("8/0"))
+    (True, nan)
+    """
     try:
+        if isinstance(value, str) and value.count("/") == 1:
+            top, _, bottom = value.partition("/")
+            value = float(top) / float(bottom)
         given = np.asarray(value)
         if isinstance(value, np.ma.MaskedArray) or given.dtype.kind in "cmM":
             return np.asarray(math.nan)
         with np.errstate(over="ignore"):
             return given.astype(float)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
         return np.asarray(math.nan)
 
 
