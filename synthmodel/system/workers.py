@@ -4,7 +4,8 @@ import os
 import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
+from types import TracebackType
 
 __all__ = ["workers"]
 
@@ -25,6 +26,22 @@ def end_with_parent() -> None:
     os._exit(1)
 
 
+class Pool(ProcessPoolExecutor):
+    """Worker processes; a block that an exception ends does not wait for what they are at."""
+
+    def __init__(self, number: int) -> None:
+        self.others = set(active_children())
+        super().__init__(number, get_context("spawn"), begin)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> bool | None:
+        if kind is not None:
+            for worker in set(active_children()) - self.others:
+                worker.kill()
+            self.shutdown(wait=False, cancel_futures=True)
+        return super().__exit__(kind, error, trace)
+
+
 def workers(number: int) -> ProcessPoolExecutor:
     """A `ProcessPoolExecutor` of fresh processes, which end with this one.
 
@@ -32,4 +49,4 @@ def workers(number: int) -> ProcessPoolExecutor:
     ...     pool.submit(abs, -3).result()
     3
     """
-    return ProcessPoolExecutor(number, get_context("spawn"), begin)
+    return Pool(number)
