@@ -12,7 +12,14 @@ from deep.networks.registry import import_networks
 from deep.system.device import memory_sentence
 from deep.system.files import version_line
 from deep.system.signals import Interrupted, Stop
-from deep.system.terminal import OneSentenceParser, PrintAndExit, complain, escaped_output
+from deep.system.terminal import (
+    COMPLETION,
+    OneSentenceParser,
+    PrintAndExit,
+    PrintCompletion,
+    complain,
+    escaped_output,
+)
 
 __all__ = ["main"]
 
@@ -20,6 +27,7 @@ __all__ = ["main"]
 def parser() -> OneSentenceParser:
     top = OneSentenceParser(prog="deep", description="Adversarial training of networks, robust accuracy and CAS.")
     top.add_argument("--version", action=PrintAndExit, line=version_line, help="print version and commit, and exit")
+    top.add_argument("--print-completion", action=PrintCompletion, help=COMPLETION)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)

@@ -18,8 +18,8 @@ def add(commands: Commands) -> None:
         "reproduce", help="a table of the paper beside its own measurement",
         description="Train the runs of a table in run folders in OUT, or continue them, measure each checkpoint once, "
                     "and print the table beside the paper's numbers. Any number of processes may work on one table.")
-    command.add_argument("table", choices=TABLES)
-    command.add_argument("--scale", choices=SCALES, required=True,
+    command.add_argument("table", choices=tuple(TABLES), help="the table of the paper")
+    command.add_argument("--scale", choices=tuple(SCALES), required=True,
                          help="paper: the recipe of its public code, 200 epochs (one-step training 30) on all images, "
                               "in float32, selected on the test images; gpu: what one H200 does within half an hour a "
                               "run; cpu: a narrow network on few images, minutes to an hour a run")

@@ -6,7 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any, NoReturn, TextIO, cast
 
-__all__ = ["OneSentenceParser", "PrintAndExit", "complain", "escaped_output", "printable"]
+__all__ = ["COMPLETION", "OneSentenceParser", "PrintAndExit", "PrintCompletion", "complain", "escaped_output",
+           "printable"]
+
+SHELLS = ("bash", "zsh", "tcsh")
+COMPLETION = "print what makes a shell complete this command, and exit (extra completion)"
 
 
 def printable(text: str, encoding: str = "utf-8") -> str:
@@ -69,4 +73,20 @@ class PrintAndExit(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
         print(self.line(parser.prog))
+        parser.exit()
+
+
+class PrintCompletion(argparse.Action):
+    """An option that prints a shell's completion of the whole command line, by shtab, and ends the program."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, dest, choices=SHELLS, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, shell: Any,
+                 option: str | None = None) -> NoReturn:
+        try:
+            import shtab
+        except ImportError:
+            parser.error(f"--print-completion {shell} was given, but shtab is not installed: pip install shtab")
+        print(shtab.complete(parser, shell))
         parser.exit()
