@@ -5,25 +5,47 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from synthmodel.cli import printing
 from synthmodel.cli.drawing import add_plot, plot
 from synthmodel.model.losses import LOSSES
 from synthmodel.model.penalty import PENALTIES
 from synthmodel.model.solution import NotConverged
 from synthmodel.system.files import version_line
-from synthmodel.system.terminal import OneSentenceParser, PrintAndExit, complain, escaped_output
+from synthmodel.system.interrupt import ctrl_c_once
+from synthmodel.system.terminal import (
+    COMPLETION,
+    OneSentenceParser,
+    PrintAndExit,
+    PrintCompletion,
+    complain,
+    escaped_output,
+)
 
 __all__ = ["main"]
 
+SIZE = "attack size, >= 0, a fraction such as 8/255 too"
 
-def parser() -> OneSentenceParser:
-    top = OneSentenceParser(prog="synthmodel", description="Cross-class features in adversarial training: the "
-                            "three-class linear Gaussian model, solved and checked.")
-    top.add_argument("--version", action=PrintAndExit, line=version_line, help="print version and commit, and exit")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    # Numbers are read as text, so that the library's own sentence answers a bad one.
+# what a command that was interrupted has left
+REMAINS = {"report": "the same command goes on from what is finished",
+           "atlas": "what it has said is written, but the same command begins anew"}
+
+
+class Command(OneSentenceParser):
+    """The parser of one command, whose errors lead to that command's own help."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self.error(f"{' '.join(rest)} was not understood")
+        return found, rest
+
+
+def shared_options() -> tuple[OneSentenceParser, OneSentenceParser, OneSentenceParser]:
+    """The options of a setting, of a loss and of its penalty, for the commands that have them."""
+    # Numbers are read as text, fractions too, so that the library's own sentence answers a bad one.
     model = OneSentenceParser(add_help=False)
     model.add_argument("--mu", default="1", help="mean of an active feature (default: 1)")
     model.add_argument("--sigma", default="0.5", help="its standard deviation (default: 0.5)")
@@ -35,15 +57,13 @@ def parser() -> OneSentenceParser:
     model.add_argument("--classes", default="3", help="number of classes K (default: 3)")
     model.add_argument("--design", default="A", help="A: a feature for all classes but one; B: for each pair")
     model.add_argument("--norm", default="inf", help="p of the attack's l_p norm, from 1 to inf (default: inf)")
-    output = OneSentenceParser(add_help=False)
-    output.add_argument("--json", action="store_true", help="print JSON")
     lossy = OneSentenceParser(add_help=False)
     lossy.add_argument("--loss", default="margin", help=f"{', '.join(LOSSES)} (default: margin)")
     lossy.add_argument("--b", help="smoothing: 1-b on the true class, b/(K-1) on each other")
     lossy.add_argument("--tau", help="temperature of wrong-class-lse")
     lossy.add_argument("--attack", help="exact or monotone (delta*), for soft-target-margin and cross-entropy")
     lossy.add_argument("--teacher", metavar="T1,T2", help="the teacher's weights, for distillation")
-    lossy.add_argument("--teacher-input", help="adversarial or clean, for distillation")
+    lossy.add_argument("--teacher-input", help="adversarial or clean, for distillation (default: adversarial)")
     training = OneSentenceParser(add_help=False)
     training.add_argument("--lam", default="0.1", help="weight decay lam (default: 0.1)")
     training.add_argument("--lam-e", help="that of w1 alone (default: that of --lam)")
@@ -51,38 +71,28 @@ def parser() -> OneSentenceParser:
     training.add_argument("--penalty", default="weights", help=f"what lam is a decay of: {', '.join(PENALTIES)} (w1 "
                           "and w2; the row-centred W; the entries of W; default: weights)")
     training.add_argument("--method", default="auto", help="closed, numeric or auto (default: auto)")
+    return model, lossy, training
 
-    def command(name: str, parents: list[OneSentenceParser], text: str,
-                output: OneSentenceParser | None = output) -> OneSentenceParser:
-        parents = [*parents, output] if output else parents
-        return commands.add_parser(name, parents=parents, help=text, description=text[0].upper() + text[1:])
 
-    solved = command("solve", [model, lossy, training], "the optimal robust weights for one attack size")
-    solved.add_argument("--eps", required=True, help="attack size, >= 0")
-    command("thresholds", [model, lossy], "the attack sizes at which weights die")
-    accuracy = command("accuracy", [model], "robust accuracy of a ratio w2/w1")
-    accuracy.add_argument("--eps", required=True)
-    accuracy.add_argument("--ratio", required=True, help="w2/w1, >= 0")
-    command("best", [model], "the ratio and the smoothing of the highest robust accuracy").add_argument(
-        "--eps", required=True)
-    command("bayes", [model], "the least robust error of any classifier, of exclusive features alone, of two weights"
-            ).add_argument("--eps", required=True)
-    curve = command("curve", [model, lossy, training], "the threshold curves as data", output=None)
-    curve.add_argument("--eps", metavar="START:STOP:COUNT", help="default: 101 sizes from 0 to mu/2")
-    form = curve.add_mutually_exclusive_group()
-    form.add_argument("--csv", action="store_true", help="print CSV")
-    form.add_argument("--json", action="store_true", help="print JSON")
-    add_plot(commands, model, lossy)
-    command("verify", [], "every claim with its status and how near it came to failing")
+def add_claims(command: Callable[..., OneSentenceParser]) -> None:
+    """The commands about claims."""
+    command("claims", [], "every claim with its status in plain words")
+    explained = command("explain", [], "a claim: what it says, why, its numbers at a setting, what carries it")
+    explained.add_argument("claim", metavar="CLAIM", help="its ID in any case, such as T1")
+    for name, default, words in (("mu", "1", "mean of an active feature"), ("sigma", "0.5", "its standard deviation"),
+                                 ("eps", "0.2", "attack size"), ("b", "0.1", "smoothing"), ("lam", "0.1", "decay")):
+        explained.add_argument(f"--{name}", default=default, help=f"{words} (default: {default})")
+    verified = command("verify", [], "every claim, or some, with its status and how near it came to failing")
+    verified.add_argument("claims", metavar="CLAIM", nargs="*", help="IDs in any case (default: all claims)")
     stated = command("table", [], "what each statement becomes for each loss and attack", output=None)
     stated.add_argument("--readings", action="store_true", help="instead: Theorems 1 to 3 in other readings of loss, "
                         "penalty and attack (about a minute)")
     form = stated.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="print CSV")
     form.add_argument("--json", action="store_true", help="print JSON")
-    derived = command("derive", [], "the derivation of a claim, each step decided by sympy now")
-    derived.add_argument("claim", metavar="CLAIM", help="its ID, such as T2-joint")
-    derived.add_argument("--latex", action="store_true", help="print LaTeX instead of plain text")
+    derived = command("derive", [], "the derivation of a claim, decided by sympy now, or where its evidence is")
+    derived.add_argument("claims", metavar="CLAIM", nargs="+", help="IDs in any case, such as T2-joint")
+    derived.add_argument("--latex", action="store_true", help="print a LaTeX document instead of plain text")
     certified = command("certify", [], "the stored proofs, checked again: ball arithmetic, for cross-entropy over "
                         "doubles with an a-priori bound of their error")
     which = certified.add_mutually_exclusive_group()
@@ -92,6 +102,40 @@ def parser() -> OneSentenceParser:
     which.add_argument("--enclose", nargs="+", metavar=("NAME", "KEY=VALUE"),
                        help="instead: enclose eps0 (mu, sigma), r_acc (k), b_star (k) or k_x, as r_acc k=6/5")
     certified.add_argument("--digits", type=int, default=30, help="of the enclosure (default: 30)")
+
+
+def parser() -> OneSentenceParser:
+    top = OneSentenceParser(prog="synthmodel", description="Cross-class features in adversarial training: the "
+                            "three-class linear Gaussian model, solved and checked.")
+    top.add_argument("--version", action=PrintAndExit, line=version_line, help="print version and commit, and exit")
+    top.add_argument("--print-completion", action=PrintCompletion, help=COMPLETION)
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Command)
+    model, lossy, training = shared_options()
+    output = OneSentenceParser(add_help=False)
+    output.add_argument("--json", action="store_true", help="print JSON")
+
+    def command(name: str, parents: list[OneSentenceParser], text: str,
+                output: OneSentenceParser | None = output) -> OneSentenceParser:
+        shared: list[Any] = [*parents, output] if output else [*parents]
+        return commands.add_parser(name, parents=shared, help=text, description=text[0].upper() + text[1:])
+
+    solved = command("solve", [model, lossy, training], "the optimal robust weights for one attack size")
+    solved.add_argument("--eps", required=True, help=SIZE)
+    command("thresholds", [model, lossy], "the attack sizes at which weights die")
+    accuracy = command("accuracy", [model], "robust accuracy of a ratio w2/w1")
+    accuracy.add_argument("--eps", required=True, help=SIZE)
+    accuracy.add_argument("--ratio", required=True, help="w2/w1, >= 0")
+    command("best", [model], "the ratio and the smoothing of the highest robust accuracy").add_argument(
+        "--eps", required=True, help=SIZE)
+    command("bayes", [model], "the least robust error of any classifier, of exclusive features alone, of two weights"
+            ).add_argument("--eps", required=True, help=SIZE)
+    curve = command("curve", [model, lossy, training], "the threshold curves as data", output=None)
+    curve.add_argument("--eps", metavar="START:STOP:COUNT", help="default: 101 sizes from 0 to mu/2")
+    form = curve.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="print CSV")
+    form.add_argument("--json", action="store_true", help="print JSON")
+    add_plot(commands, model, lossy)
+    add_claims(command)
     command("bench", [], "how fast all this is, and how fast and exact the obvious way would be")
     atlas = commands.add_parser("atlas", help="the phase diagrams, computed and drawn")
     atlas.add_argument("--out", default="atlas", metavar="DIR", help="output folder (default: atlas)")
@@ -106,72 +150,9 @@ def parser() -> OneSentenceParser:
     return top
 
 
-def shown(value: Any) -> str:
-    return "-" if value is None else f"{value:.10g}" if isinstance(value, float) else str(value)
-
-
-def print_result(result: dict[str, Any] | list[dict[str, Any]]) -> None:
-    if isinstance(result, dict):
-        width = max(map(len, result))
-        for key, value in result.items():
-            print(f"{key:{width}}  {shown(value)}")
-        return
-    keys = list(result[0])
-    print("".join(f"{key:>19}" for key in keys))
-    for row in result:
-        print("".join(f"{shown(row[key]):>19}" for key in keys))
-
-
-def print_claims(rows: list[dict[str, Any]]) -> None:
-    """One block a claim: a table of eight columns would be cut or wrapped in any terminal."""
-    for row in rows:
-        outcome = "holds" if row["holds"] else "DOES NOT HOLD"
-        if row["status"] == "refuted":
-            outcome = "counterexample confirmed" if row["holds"] else "COUNTEREXAMPLE NOT CONFIRMED"
-        for key, good, bad in (("derived", "derived by sympy", "DERIVATION FAILED"),
-                               ("proved", "certificate checked", "CERTIFICATE FAILED")):
-            outcome += "" if row[key] is None else f", {good if row[key] else bad}"
-        if row["certified"] and row["slow"]:
-            outcome += " in part, the rest" if row["proved"] else ", certificates"
-            outcome += " by certify --long and --search"
-        print(f"{row['id']:12} {row['source']:6} {row['status']:9} {outcome}")
-        print(f"{'':12} {row['statement']}")
-        print(f"{'':12} given {row['hypotheses']}; tested on {row['domain']}; {row['measure']} {row['margin']:.3g}")
-        for key, words in (("counterexample", "with numbers"), ("instead", "instead"), ("certified", "certified")):
-            if row[key]:
-                print(f"{'':12} {words}: {row[key]}")
-
-
-def print_table(rows: list[dict[str, Any]]) -> None:
-    """One block a statement, one line a loss."""
-    for row in rows:
-        print(f"\n{row['statement']}")
-        cells = {name: cell for name, cell in row.items() if name != "statement" and cell}
-        if row["statement"].startswith("T2"):
-            cells = {"any loss": row["margin"]}
-        for name, cell in cells.items():
-            print(f"  {name:32} {cell}")
-
-
-def print_readings(rows: list[dict[str, Any]]) -> None:
-    """One block a reading, one line a theorem."""
-    for row in rows:
-        print(f"\n{row['reading']} (claim {row['claim']})")
-        for name in ("Theorem 1", "Theorem 2", "Theorem 3", "w2/w1"):
-            if row[name]:
-                print(f"  {name:12} {row[name]}")
-
-
-def print_open() -> None:
-    from synthmodel.claims.registry import OPEN
-    print("\nopen:")
-    for question in OPEN:
-        print(f"  {question}")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 0; 2 for bad input, with one sentence; 1 where a claim or a solver fails."""
-    with escaped_output():
+    """Exit status 0; 2 for bad input, with one sentence; 1 where a claim, a target or a solver fails."""
+    with escaped_output(), ctrl_c_once():
         return answered(arguments)
 
 
@@ -193,8 +174,7 @@ def answered(arguments: Sequence[str] | None) -> int:
                  "place.")
         return 1
     except KeyboardInterrupt:
-        goes_on = "; the same command goes on from what is finished" if options.command == "report" else ""
-        complain(f"synthmodel: interrupted{goes_on}.")
+        complain(f"synthmodel: interrupted; {REMAINS.get(options.command, 'the same command begins anew')}.")
         return 130
 
 
@@ -221,26 +201,38 @@ def run(options: argparse.Namespace) -> int:
         writer = csv.DictWriter(sys.stdout, list(result[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(result)
-    elif options.command == "verify":
-        print_claims(result)
-        print("\nStatements by loss and attack, on a grid of sigma, lam and eps:")
-        print_table(COMMANDS["table"](options))
-        print_open()
-    elif options.command == "table":
-        (print_readings if options.readings else print_table)(result)
-    elif options.command == "derive":
-        print(result["latex" if options.latex else "text"])
-    elif options.command == "bench":
-        for name, numbers in result.items():
-            print(f"{name}: " + ", ".join(f"{key} {shown(value)}" for key, value in numbers.items()))
-    elif options.command == "certify":
-        for row in result:
-            print("; ".join(shown(row[key]) for key in row if key != "holds"))
     else:
-        print_result(result)
+        print_result(options, result)
     sys.stdout.flush()
+    if options.command == "bench":
+        return 1 if printing.missed_targets(result) else 0
     rows = result if isinstance(result, list) else [result]
     return 0 if all(row.get("holds", True) for row in rows) else 1
+
+
+def print_result(options: argparse.Namespace, result: Any) -> None:
+    """Print what a command has found, for people."""
+    from synthmodel.cli.commands import COMMANDS
+    if options.command == "verify":
+        printing.print_claims(result)
+        if not options.claims:
+            print("\nStatements by loss and attack, on a grid of sigma, lam and eps:")
+            printing.print_table(COMMANDS["table"](options))
+            printing.print_open()
+        print()
+        printing.print_verified(result)
+    elif options.command == "explain":
+        from synthmodel.cli.explain import print_explanation
+        print_explanation(result)
+    elif options.command == "table":
+        (printing.print_readings if options.readings else printing.print_table)(result)
+    elif options.command == "derive":
+        printing.print_derivations(result if isinstance(result, list) else [result], options.latex)
+    else:
+        known: dict[str, Callable[[Any], None]] = {
+            "claims": printing.print_list, "bench": printing.print_bench,
+            "certify": printing.print_certificates}
+        known.get(options.command, printing.print_result)(result)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import Any
 
 from synthmodel.claims.registry import STATUSES
 
-__all__ = ["MEANINGS", "sentence", "verdict"]
+__all__ = ["IN_WORDS", "MEANINGS", "sentence", "verdict"]
 
 # (in a word or two, in a sentence) of each status, for a claim that is borne out
 MEANINGS = dict(zip(STATUSES, (
@@ -13,6 +13,9 @@ MEANINGS = dict(zip(STATUSES, (
     ("proved on a region", "holds on its certified region: proved there by ball arithmetic"),
     ("tested, not proved", "agrees with independent numerics wherever it was tried; there is no proof"),
     ("refuted", "refuted: counterexample found")), strict=True))
+# what carries a claim of each status, for lists
+IN_WORDS = dict(zip(STATUSES, ("proved by algebra", "proved with interval arithmetic", "tested only",
+                               "refuted: counterexample found"), strict=True))
 
 
 def verdict(row: Mapping[str, Any]) -> str:

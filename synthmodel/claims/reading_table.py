@@ -5,7 +5,8 @@ setting: the weight lives just below and is dead just above. All rows take about
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -98,13 +99,17 @@ def _ratio(weights: Weights) -> str:
     return "below r_acc" if any(below) else "above r_acc" if any(above) else "r_acc"
 
 
-def reading_table() -> list[dict[str, str]]:
-    """Rows {reading, Theorem 1, Theorem 2, Theorem 3, w2/w1, claim} for each of `READINGS`; b = .2 and beta = 2."""
+def reading_table(track: Callable[[list[Any], str, int], Iterable[Any]] = lambda items, *_: items,
+                  ) -> list[dict[str, str]]:
+    """Rows {reading, Theorem 1, Theorem 2, Theorem 3, w2/w1, claim} for each of `READINGS`; b = .2 and beta = 2.
+
+    track: as for `statement_table.table`.
+    """
     ratios, strengths = np.linspace(0, 1, 101), [0.2, 0.5, 1.0, 2.0, 3.0]
     pair = cell(strengths, [np.all(np.diff(pairwise_accuracy(ratios, k)) > 0) for k in strengths])
     joint = cell(strengths, [joint_slope(1.0, k) >= 0 for k in strengths])
     rows = []
-    for name, (weights, claim) in READINGS.items():
+    for name, (weights, claim) in track(list(READINGS.items()), "minimising in each reading", len(READINGS)):
         liveness = claim == "R-TRADES" and "KL" in name  # no weights, only whether w2 leaves 0
         rows.append({"reading": name, "Theorem 1": _theorem1(weights),
                      "Theorem 2": f"one class: {pair}; both: {joint}",

@@ -6,6 +6,7 @@ share of the grid where it holds.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,13 +100,14 @@ def cell(k: Any, holds: Any) -> str:
     return f"holds in {holds.sum()} of {len(k)}"
 
 
-def table() -> dict[str, dict[str, str]]:
+def table(track: Callable[[list[Any], str, int], Iterable[Any]] = lambda items, *_: items) -> dict[str, dict[str, str]]:
     """Compute {statement: {loss: cell}} over sigma in SIGMAS, lam in LAMS and eps in EPS (mu = 1, three classes).
 
     Theorem 2 does not depend on the loss: its two readings are one cell each, over ratios up to 1 at the same k.
+    track(losses, words, number): passes the losses through, and may tell how far it has come (`system.progress`).
     """
     gathered: dict[str, dict[str, tuple[list[float], list[bool]]]] = {}
-    for name, (_, loss, plain) in LOSSES.items():
+    for name, (_, loss, plain) in track(list(LOSSES.items()), "solving for each loss", len(LOSSES)):
         for sigma in SIGMAS:
             for lam in LAMS:
                 base = None if plain is None else _solutions(plain, sigma, lam)

@@ -1,3 +1,3 @@
-"""What the command line computes, apart from how it is asked."""
+"""What the command line computes and prints, apart from how it is asked."""
 
-__all__ = ["benchmark", "commands", "drawing"]
+__all__ = ["benchmark", "commands", "derivations", "drawing", "explain", "plain_text", "printing"]

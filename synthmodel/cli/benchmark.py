@@ -17,13 +17,13 @@ from synthmodel.model.setting import Setting
 from synthmodel.solvers.solve import solve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from jaxtyping import Float
 
     from synthmodel.model.solution import Solution
 
-__all__ = ["bench", "cross_entropy_grid", "curves", "monte_carlo"]
+__all__ = ["MEASUREMENTS", "bench", "cross_entropy_grid", "curves", "monte_carlo"]
 
 HEAVY = ("torch", "sympy", "flint", "matplotlib")
 IMPORT = ("import sys, time; start = time.perf_counter(); import synthmodel; "
@@ -83,6 +83,13 @@ def _process(words: Sequence[str]) -> tuple[float, str]:
     return time.perf_counter() - start, done.stdout
 
 
+def _importing() -> dict[str, Any]:
+    imported = [_process(["-c", IMPORT.format(heavy=HEAVY)])[1].split() for _ in range(5)]
+    loaded = sorted({name for words in imported for name in words[1:]})
+    row = _row([float(words[0]) for words in imported], 0.5) | {"loaded": loaded}
+    return row | {"met": row["met"] and not loaded}
+
+
 def _against_monte_carlo(seeds: int = 3) -> dict[str, float]:
     """Times and errors of one problem, ours and the Monte Carlo way; the truth from a quadrature of another form.
 
@@ -111,22 +118,23 @@ def _against_monte_carlo(seeds: int = 3) -> dict[str, float]:
             "ratio_of_errors": statistics.median(errors) / our_error}
 
 
-def bench(slow: bool = True) -> dict[str, dict[str, Any]]:
-    """name -> {seconds (median), min, max, target, met}; slow: also `verify` and `certify`, once each.
+SOLVING = ["-m", "synthmodel", "solve", "--eps", "0.2", "--loss", "cross-entropy"]
+MEASUREMENTS: dict[str, Callable[[], dict[str, Any]]] = {
+    "curves_1000_points": lambda: _row(seconds(curves, 9), 0.1),
+    "cross_entropy_2500_problems": lambda: _row(seconds(cross_entropy_grid, 3), 20.0),
+    "import": _importing,
+    "solve_process": lambda: _row([_process(SOLVING)[0] for _ in range(5)], 1.5),
+    "verify_process": lambda: _row([_process(["-m", "synthmodel", "verify"])[0]], 60.0),
+    "certify_process": lambda: _row([_process(["-m", "synthmodel", "certify"])[0]], 10.0),
+    "against_monte_carlo": _against_monte_carlo}
+
+
+def bench() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (name, {seconds (median), min, max, target, met}) of each measurement; verify and certify run once each.
 
     Times and targets in seconds; met: median < target.  import: also "loaded", the heavy modules that it loads, which
     should be none.  against_monte_carlo: one problem the other way, see there. Times are of this machine at this
     moment; the ratios to Monte Carlo are of one run.
     """
-    rows = {"curves_1000_points": _row(seconds(curves, 9), 0.1),
-            "cross_entropy_2500_problems": _row(seconds(cross_entropy_grid, 3), 20.0)}
-    imported = [_process(["-c", IMPORT.format(heavy=HEAVY)])[1].split() for _ in range(5)]
-    loaded = sorted({name for words in imported for name in words[1:]})
-    rows["import"] = _row([float(words[0]) for words in imported], 0.5) | {"loaded": loaded}
-    rows["import"]["met"] = rows["import"]["met"] and not loaded
-    rows["solve_process"] = _row([_process(["-m", "synthmodel", "solve", "--eps", "0.2", "--loss", "cross-entropy"])[0]
-                                  for _ in range(5)], 1.5)
-    if slow:
-        for name, target in (("verify", 60.0), ("certify", 10.0)):
-            rows[f"{name}_process"] = _row([_process(["-m", "synthmodel", name])[0]], target)
-    return rows | {"against_monte_carlo": _against_monte_carlo()}
+    for name, measure in MEASUREMENTS.items():
+        yield name, measure()

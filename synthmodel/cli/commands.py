@@ -10,10 +10,11 @@ import numpy as np
 from synthmodel.accuracy.any_setting import accuracy_of, best_ratio, best_smoothing
 from synthmodel.accuracy.bayes import bayes_error, exclusive_error
 from synthmodel.accuracy.three_classes import b_star, r_acc
-from synthmodel.model.losses import Margin, SmoothedMargin, SoftTargetMargin, loss_named
+from synthmodel.model.losses import Margin, SmoothedMargin, SoftTargetMargin, WorstMargin, loss_named
 from synthmodel.model.setting import Setting, checked
 from synthmodel.solvers.margin_closed import eps0, eps1, eps_max, ratio_closed
 from synthmodel.solvers.solve import solve, threshold
+from synthmodel.system.progress import tracked
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -74,14 +75,19 @@ def run_solve(options: Namespace) -> dict[str, Any]:
 
 
 def run_thresholds(options: Namespace) -> dict[str, Any]:
-    setting, smoothed = setting_of(options), {}
+    setting, found = setting_of(options), {}
     if options.loss == "margin" and options.b is not None:  # a smoothing alone asks for eps1 beside eps0
-        smoothed, options.b = {"eps1": eps1(setting, options.b)}, None
+        found, options.b = {"eps1": eps1(setting, options.b)}, None
     loss = loss_of(options)
     if options.loss != "margin":
-        smoothed = {"threshold": threshold(setting, loss)}
+        found = {"threshold": threshold(setting, loss)}
     margins = isinstance(loss, Margin | SmoothedMargin | SoftTargetMargin)
-    return {"eps0": eps0(setting)} | smoothed | {"eps_max": eps_max(setting, loss) if margins else eps_max(setting)}
+    if margins or isinstance(loss, WorstMargin):  # eps0 belongs to the losses of the least margin alone
+        found = {"eps0": eps0(setting)} | found
+    found["eps_max"] = eps_max(setting, loss) if margins else eps_max(setting)
+    dead = " and ".join(name for name in ("eps0", "eps1", "threshold") if found.get(name, 1.0) <= 0)
+    return found | ({"note": f"{dead} not above 0: so much noise that w2 = 0 at every attack size, even without an "
+                             "attack"} if dead else {})
 
 
 def run_accuracy(options: Namespace) -> dict[str, Any]:
@@ -148,25 +154,39 @@ def run_curve(options: Namespace) -> list[dict[str, Any]]:
 
 def run_verify(options: Namespace) -> list[dict[str, Any]]:
     import os
-    import sys
 
-    from rich.progress import Progress
-
-    from synthmodel.claims.registry import CLAIMS
+    from synthmodel.claims.theory import claims_named
     from synthmodel.claims.verify import verify
-    rows = verify(workers=min(4, os.cpu_count() or 1))
-    with Progress(transient=True, disable=not sys.stderr.isatty()) as progress:
-        return [row.as_dict() for row in progress.track(rows, total=len(CLAIMS), description="verifying")]
+    claims = claims_named(options.claims)
+    workers = min(4, os.cpu_count() or 1, 1 + len(claims) // 8)  # a process takes seconds to begin
+    return [row.as_dict() for row in tracked(verify(claims, workers=workers), "verifying", len(claims))]
 
 
-def run_derive(options: Namespace) -> dict[str, Any]:
-    from synthmodel.symbolic import derive
-    found = derive(options.claim)
-    return {"claim": found.claim, "holds": found.holds, "text": found.text(), "latex": found.latex()}
+def run_claims(options: Namespace) -> list[dict[str, Any]]:
+    from dataclasses import asdict
+
+    from synthmodel.claims.plain import IN_WORDS
+    from synthmodel.claims.registry import CLAIMS
+    return [asdict(claim) | {"status_in_words": IN_WORDS[claim.status]} for claim in CLAIMS]
+
+
+def run_explain(options: Namespace) -> dict[str, Any]:
+    from synthmodel.claims.at_setting import Point
+    from synthmodel.claims.theory import claim_named
+    from synthmodel.cli.explain import explanation
+    return explanation(claim_named(options.claim),
+                       Point(**{name: getattr(options, name) for name in ("mu", "sigma", "eps", "b", "lam")}))
+
+
+def run_derive(options: Namespace) -> dict[str, Any] | list[dict[str, Any]]:
+    from synthmodel.claims.theory import claims_named
+    from synthmodel.cli.derivations import derived
+    found = [derived(claim) for claim in claims_named(options.claims)]
+    return found[0] if len(found) == 1 else found
 
 
 def run_certify(options: Namespace) -> list[dict[str, Any]]:
-    from synthmodel.certificates import certify, enclose
+    from synthmodel.certificates import CERTIFICATES, certify, enclose
     if options.enclose:
         name, *numbers = options.enclose
         try:
@@ -176,7 +196,8 @@ def run_certify(options: Namespace) -> list[dict[str, Any]]:
                              "pairs: write --enclose r_acc k=6/5.") from None
         found = enclose(name, digits=options.digits, **values)
         return [{"name": name, **values, "enclosure": found.str(options.digits)}]
-    rows = certify("long" if options.long else "search" if options.search else "short")
+    group = "long" if options.long else "search" if options.search else "short"
+    rows = tracked(certify(group), "checking certificates", sum(one.group == group for one in CERTIFICATES))
     return [{"claim": row.claim, "statement": row.statement, "region": row.region, "boxes": row.boxes,
              "seconds": row.seconds, "outcome": row.outcome, "holds": row.holds} for row in rows]
 
@@ -184,18 +205,18 @@ def run_certify(options: Namespace) -> list[dict[str, Any]]:
 def run_table(options: Namespace | None) -> list[dict[str, Any]] | list[dict[str, str]]:
     if options is not None and getattr(options, "readings", False):
         from synthmodel.claims.reading_table import reading_table
-        return reading_table()
+        return reading_table(tracked)
     from synthmodel.claims.statement_table import LOSSES, table
     return [{"statement": statement} | {name: row.get(name, row.get("any loss", "")) for name in LOSSES}
-            for statement, row in table().items()]
+            for statement, row in table(tracked).items()]
 
 
 def run_bench(options: Namespace) -> dict[str, Any]:
-    from synthmodel.cli.benchmark import bench
-    return bench()
+    from synthmodel.cli.benchmark import MEASUREMENTS, bench
+    return dict(tracked(bench(), "measuring", len(MEASUREMENTS)))
 
 
 COMMANDS: dict[str, Callable[[Namespace], Any]] = {
     "solve": run_solve, "thresholds": run_thresholds, "accuracy": run_accuracy, "best": run_best, "bayes": run_bayes,
     "curve": run_curve, "verify": run_verify, "derive": run_derive, "certify": run_certify, "bench": run_bench,
-    "table": run_table}
+    "table": run_table, "claims": run_claims, "explain": run_explain}

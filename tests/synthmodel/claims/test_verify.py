@@ -3,6 +3,7 @@
 import importlib
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -55,7 +56,7 @@ def test_every_row_holds_with_its_derivation_and_its_certificate(capsys):
     """All rows, made once, by the command."""
     assert main(["verify", "--json"]) == 0
     out, err = capsys.readouterr()
-    assert err == ""
+    assert re.fullmatch(r"(verifying: \d+ of \d+, \d+ s\n)*", err)  # how far it has come, where it takes long
     rows = {row["id"]: row for row in json.loads(out)}
     assert list(rows) == IDS
     assert all({"source", "status", "domain", "margin", "measure", "counterexample"} <= row.keys()

@@ -1,0 +1,210 @@
+"""What the page of the theory says of each claim, read by its anchors; claims by their names."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from synthmodel.claims.plain import IN_WORDS
+from synthmodel.claims.registry import CLAIMS, Claim
+
+__all__ = ["Part", "Symbol", "claim_named", "claims_named", "readings", "section", "summary", "symbols",
+           "symbols_of"]
+
+BY_NAME = {claim.id.lower(): claim for claim in CLAIMS}
+LABEL = re.compile(r"^\*\*([^*]+)\*\*|(?<=\s)\*\*(Hypotheses\.)\*\*", re.M)
+LINKED = re.compile(r"\(#(claim-[\w-]+|model)\)")
+# letters that sections take for different things: such a row counts where its own place is near
+SHARED = frozenset({
+    "n", "c", "q", "x", "N", "h", "a", "u", "g", "F", "X", "Y", "T(h, a)", "T", "A", "B", "Q", "G", "S", "v", "p",
+    r"\pi", r"\bar\pi", r"\kappa", r"\gamma", r"\alpha", r"\psi", r"\rho", r"\varphi", r"\pi_0", "P(r, k)", "Z", "p_l",
+    "F_{jl}", "A_1", "A_2", "Q_1", "Q_2", "c_{ij}", "F_i", "C_1"})
+INDEX = r"(?:[ijln123]|n-1|K-1|\{(?:[ijln123]|[ijl][jl]|n-1|K-1)\})"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A paragraph or more of a section, in Markdown. label: the words in bold that begin it, such as "Proof"."""
+
+    label: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A row of the table of symbols. latex: its symbols; code: their names here; where: the anchors that define it."""
+
+    latex: tuple[str, ...]
+    code: tuple[str, ...]
+    meaning: str
+    where: tuple[str, ...]
+
+
+def anchor(claim: str) -> str:
+    """The anchor of a claim's section: "claim-" and the ID in lower case, "-prime" for a prime."""
+    return "claim-" + claim.lower().replace("'", "-prime")
+
+
+def claim_named(word: str) -> Claim:
+    """Return the claim of an ID in any case, a prime also as "-prime"; ValueError with the nearest IDs otherwise.
+
+    >>> claim_named("t2-JOINT-prime").id
+    "T2-joint'"
+    >>> claim_named("T9")
+    Traceback (most recent call last):
+    ValueError: the claim 'T9' is unknown: the nearest are T3, T1 and T1-W; `synthmodel claims` lists all.
+    """
+    name = re.sub("-prime$|[\u2019\u2032]$", "'", str(word).strip().lower().replace("_", "-"))
+    if name not in BY_NAME:
+        near = [BY_NAME[key].id for key in difflib.get_close_matches(name, BY_NAME, 3, 0.0)]
+        raise ValueError(f"the claim {str(word)[:40]!r} is unknown: the nearest are {near[0]}, {near[1]} and "
+                         f"{near[2]}; `synthmodel claims` lists all.")
+    return BY_NAME[name]
+
+
+def claims_named(words: list[str]) -> list[Claim]:
+    """Return the claims of several IDs in the order of the theory, each once; all of them where there are no words."""
+    wanted = {claim_named(word) for word in words}
+    return [claim for claim in CLAIMS if claim in wanted or not words]
+
+
+def summary() -> str:
+    """Return how many claims there are of each status, in one line."""
+    counts = ", ".join(f"{sum(claim.status == status for claim in CLAIMS)} {words}"
+                       for status, words in IN_WORDS.items())
+    return f"{len(CLAIMS)} claims: {counts}"
+
+
+@cache
+def page(name: str) -> str:
+    """Return the text of a Markdown page that ships beside the package's rooms."""
+    return (Path(__file__).parents[1] / name).read_text(encoding="utf-8")
+
+
+@cache
+def sources() -> dict[str, str]:
+    """Return the Markdown of each section, without its heading, by its anchor."""
+    pieces = re.split(r'^#{2,3} <a id="([^"]+)"></a>[^\n]*\n', page("THEORY.md"), flags=re.M)
+    return dict(zip(pieces[1::2], map(str.strip, pieces[2::2]), strict=True))
+
+
+def source(claim: str) -> str:
+    """Return the Markdown of a claim's section, without its heading."""
+    if anchor(claim) not in sources():
+        raise ValueError(f"the claim {claim} has no section in THEORY.md: add one.")
+    return sources()[anchor(claim)]
+
+
+def section(claim: str) -> tuple[Part, ...]:
+    """Return the parts of a claim's section in the theory (THEORY.md), in order.
+
+    >>> [part.label for part in section("T2-pair")]
+    ['Statement (Theorem 2, read as "against any one other class")', 'Hypotheses', 'Proof']
+    """
+    pieces = LABEL.split(source(claim))  # the text before, then (label, label of hypotheses, text) of each
+    parts = [Part("", pieces[0].strip())] if pieces[0].strip() else []
+    for first, second, text in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
+        parts.append(Part((first or second).rstrip(".,:"), text.lstrip(" .,:").strip()))
+    return tuple(parts)
+
+
+@cache
+def symbols() -> tuple[Symbol, ...]:
+    """Return the rows of the table of symbols."""
+    found = []
+    table = page("THEORY.md").partition("\n| symbol |")[2].partition("\n\n")[0]
+    for row in table.splitlines()[2:]:
+        name, code, meaning, where = (cell.strip() for cell in row.strip("|").split("|"))
+        places, codes = tuple(LINKED.findall(where)), tuple(re.findall(r"`([^`]+)`", code))
+        groups, meanings = name.split("; "), meaning.split("; ")
+        if len(groups) != len(meanings) or len(groups) == 1:
+            groups, meanings = [name], [meaning]
+        for group, said in zip(groups, meanings, strict=True):  # "$i$; $j$, $l$" has two meanings
+            latex = tuple(re.findall(r"\$([^$]+)\$", group)) or (group,)
+            found.append(Symbol(latex, codes[:len(latex)] if len(groups) > 1 else codes, said, places))
+            codes = codes[len(latex):] if len(groups) > 1 else codes
+    return tuple(found)
+
+
+def used(latex: str, formulas: str) -> bool:
+    """Return whether a symbol stands in some formulas; an index stands for any other.
+
+    >>> [used("C_j", text) for text in ("C_2 + 1", "C_1/v", "C", "c_2")], used("r", r"r_{\\mathrm{AT}}")
+    ([True, True, False, False], False)
+    """
+    if latex.endswith(")"):  # P(r, k)
+        return re.search(r"(?<![\\A-Za-z])" + re.escape(latex.partition("(")[0]) + r"'?\(", formulas) is not None
+    base, _, index = latex.partition("_")
+    if index and re.fullmatch(INDEX, index):
+        pattern = re.escape(base) + "_" + INDEX + r"(?![\w{])"
+    else:
+        pattern = re.escape(latex) + r"(?![\w_])"
+    if not latex.startswith("\\"):
+        pattern = r"(?<![\\A-Za-z])" + pattern
+    if latex not in ("i", "j", "l"):  # the letters of indices
+        pattern = r"(?<!_)(?<!_\{)" + pattern
+    return re.search(pattern, formulas) is not None
+
+
+def formulas_of(text: str) -> str:
+    """Return the formulas of a Markdown text, one a line, without words in them."""
+    found = "\n".join(first or second for first, second in re.findall(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", text, re.S))
+    return re.sub(r"\\(?:text|operatorname|mathbb)\{[^}]*\}|\\binom\{a\}\{b\}", " ", found)
+
+
+@cache
+def symbols_of(claim: str) -> tuple[Symbol, ...]:
+    """Return the symbols that a claim's section uses, as far as THEORY.md defines them outside of it.
+
+    A letter of `SHARED` counts only if its place is the model, this claim, one that the section refers to, or one whose
+    ID begins this claim's: what a section takes for something else, such as the price c in T1, is explained there.
+
+    >>> [name for symbol in symbols_of("T2-pair") for name in symbol.latex]
+    ['j', '\\\\mu', '\\\\sigma', '\\\\epsilon', 'w_1', 'w_2', 'r', 'm_j', 'k', '\\\\Phi']
+    """
+    text = source(claim)
+    formulas = formulas_of(text)
+    words = claim.split("-")
+    places = {"model", *(anchor("-".join(words[:i + 1])) for i in range(len(words))), *LINKED.findall(text)}
+    found = []
+    for symbol in symbols():
+        near = not symbol.where or places & set(symbol.where)
+
+        def counts(name: str, near: Any = near, symbol: Symbol = symbol) -> bool:
+            own = anchor(claim) not in symbol.where and re.search(rf"(?:^|[\s,(]){re.escape(name)} =", formulas, re.M)
+            return used(name, formulas) and (name not in SHARED or bool(near and not own))
+
+        names = [name for name in symbol.latex if counts(name)]
+        if names:
+            codes = symbol.code
+            if len(codes) == len(symbol.latex):
+                codes = tuple(codes[symbol.latex.index(name)] for name in names)
+            found.append(Symbol(tuple(names), codes, meaning_in(claim, symbol.meaning), symbol.where))
+    return tuple(found)
+
+
+def meaning_in(claim: str, meaning: str) -> str:
+    """Return a meaning without what it says of other claims.
+
+    >>> meaning_in("T1", "the correlation; in N4 the scale"), meaning_in("N4", "the correlation; in N4 the scale")
+    ('the correlation', 'in N4 the scale')
+    """
+    pieces = [(piece, re.findall(r"[A-Z][\w'-]*\d[\w'-]*|[A-Z]-\w+", piece.partition(" the ")[0])
+               if piece.startswith("in ") else []) for piece in meaning.split("; ")]
+    own = [piece for piece, named in pieces if any(claim.startswith(name) for name in named)]
+    return "; ".join(own or [piece for piece, named in pieces if not named]) or meaning
+
+
+@cache
+def readings() -> tuple[dict[str, str], ...]:
+    """Return the rows of the table of readings, as `synthmodel table --readings` has computed them for README.md."""
+    table = re.search(r"<!-- readings -->\n(.*?)\n<!-- end readings -->", page("README.md"), re.S)
+    if not table:
+        raise ValueError("synthmodel/README.md has no table of readings: make it by `python -m figures.readme`.")
+    rows = [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
+            for line in table[1].splitlines()]
+    return tuple(dict(zip(rows[0], row, strict=True)) for row in rows[2:])

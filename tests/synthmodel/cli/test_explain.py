@@ -1,0 +1,240 @@
+"""`synthmodel explain`, `claims` and `derive`: every claim is explained, its numbers are right, nothing is cut off."""
+
+import json
+import math
+import re
+
+import pytest
+
+from synthmodel import CrossEntropy, Margin, Setting, best_ratio, solve
+from synthmodel.__main__ import main
+from synthmodel.claims.at_setting import QUANTITIES, SPEAKS_OF, WHERE, Point, at
+from synthmodel.claims.plain import IN_WORDS
+from synthmodel.claims.readings import READINGS
+from synthmodel.claims.registry import CLAIMS
+from synthmodel.claims.theory import claim_named, formulas_of, readings, section, source, symbols_of, used
+from synthmodel.cli import explain, printing
+from synthmodel.cli.derivations import document
+from synthmodel.cli.plain_text import formula, plain
+from synthmodel.symbolic import derive
+
+IDS = [claim.id for claim in CLAIMS]
+
+
+def printed(capsys, *words):
+    status = main(list(words))
+    return status, *capsys.readouterr()
+
+
+def numbers(claim, **point):
+    found, inequalities = at(claim_named(claim), Point(**point))
+    return {number.name: number.value for number in found}, dict(inequalities)
+
+
+def test_theorem_1_is_explained_at_the_users_setting(capsys):
+    status, out, err = printed(capsys, "explain", "t1", "--sigma", ".3", "--eps", "1/5")
+    assert (status, err) == (0, "")
+    assert out.startswith("T1: proved by algebra (from the paper)\n")
+    order = ["Symbols", "Statement (Theorem 1)", "Hypotheses", "Proof", "At mu = 1, sigma = 0.3, eps = 0.2", "Picture",
+             "Carried by", "What differs nearby"]
+    places = [out.index(f"\n{word}") for word in order]
+    assert places == sorted(places)
+    for words in ("w₁ = max(μ - 2 ε, 0)/λ,", "ε₀ > 0 needs σ < √π μ.", "S(x) ≥ S(x*) + (λ/2) (x - x*)²",
+                  f"eps0                {0.5 - 0.15 / math.sqrt(math.pi):.7g} ", "eps0 < eps_max: holds here",
+                  "synthmodel plot thresholds --mu 1 --sigma 0.3", "`synthmodel derive T1`", "check_t1 in",
+                  "tests/synthmodel/claims/test_verify.py", "(R-scores)", "T1-CE, refuted: Theorem 1's sharp"):
+        assert words in out, words
+
+
+def test_the_numbers_are_those_of_the_solvers():
+    found, inequalities = numbers("T1", sigma=0.3, lam=0.2)
+    assert found["w2"] == pytest.approx((0.6 - 0.3 / math.sqrt(math.pi)) / 0.2, rel=1e-12)
+    assert [found[f"{name}, by brute force"] for name in ("w1", "w2")] == pytest.approx([found["w1"], found["w2"]])
+    assert inequalities == {"eps0 < eps_max": True}
+    found, inequalities = numbers("N4", lam=0.1)
+    assert found["r_CE"] == pytest.approx(solve(Setting(), CrossEntropy(), 0.2, 0.1).ratio)
+    assert found["r_acc"] == pytest.approx(best_ratio(Setting(), 0.2)) and inequalities == {"r_acc < r_CE": True}
+    found, _ = numbers("N2-B")
+    wide = Setting(classes=10, design="B")
+    name = "r_AT, 10 classes, B"
+    assert found[name] == pytest.approx(solve(wide, Margin(), 0.2, 0.1, penalty="centred").ratio)
+    found, _ = numbers("R-labels", eps=0.4)
+    assert found["w2 of smoothing as sum_y q_y l_y, delta*"] == 0 < found["w1 of smoothing as sum_y q_y l_y, delta*"]
+
+
+def test_an_inequality_is_judged_where_it_is_meant():
+    assert numbers("N2", eps=0.2)[1] == {"r_AT < r_acc": True}
+    assert numbers("N2", eps=0.4)[1] == {"r_AT < r_acc": None}  # beyond eps0 N2 says nothing
+    assert numbers("N4", sigma=0.24)[1] == {"r_acc < r_CE": None}  # beyond k = 2.41405
+    assert numbers("N4-end", sigma=0.24, lam=1.7 * 0.24**2)[1] == {"r_acc < r_CE": False}  # k = 2.5
+    assert numbers("T2-joint")[1] == {"P(r_acc) < P(1)": False}  # refuted, at every setting
+    assert numbers("T3", b=0)[1] == {"eps0 < eps1": None, "w2 < w2 smoothed": None}
+
+
+def test_what_does_not_exist_is_no_number(capsys):
+    found, _ = numbers("N2", eps=0.6)
+    assert found["k"] < 0 and found["r_AT"] is found["r_acc"] is None
+    status, out, _ = printed(capsys, "explain", "N2", "--eps", "0.6", "--json")
+    assert status == 0 and json.loads(out)["numbers"][1] == {
+        "name": "r_AT", "value": None, "meaning": "w2/w1 of the margin loss"}
+
+
+def test_every_quantity_is_known_and_used():
+    named = {name for names, _ in SPEAKS_OF.values() for name in names.split("|")}
+    assert named == set(QUANTITIES)
+    assert set(SPEAKS_OF) | set(WHERE) <= set(IDS)
+    for names, inequalities in SPEAKS_OF.values():
+        assert all(set(words.split(" < ")) <= set(names.split("|")) for words in inequalities)
+    silent = set(IDS) - set(SPEAKS_OF) - {claim for _, claim in READINGS.values()}
+    assert silent == {"T3-CE-unequal", "T1-CE-exact-unequal", "C1", "D2-monotone", "D2-overshoot", "D3", "D4-accuracy",
+                      "D4-remedies", "D4-smoothing", "CAS-separation", "G-share-rule"}
+
+
+def test_every_claim_is_explained_in_plain_text(monkeypatch):
+    monkeypatch.setattr(explain, "tests_of", lambda claim: [])
+    monkeypatch.setattr(explain, "at", lambda claim, point: ([], []))
+    for claim in CLAIMS:
+        found = explain.explanation(claim, Point())
+        labels = [part["label"].split()[0] for part in found["section"]]
+        assert "Statement" in " ".join(labels) and "Hypotheses" in labels
+        for greek in (True, False):
+            text = "\n".join(plain(part["text"], greek) for part in found["section"])
+            assert not re.search(r"\\(?!_)|\$|\*\*|\]\(#|\{\}|\0", text), (claim.id, text)
+            assert greek or text.isascii() or not set(re.sub(r"[\x00-\x7f]", "", text)) - set("öéä")
+        assert found["picture"] or claim.id in {"C1", "G-share", "G-share-rule"}
+        assert f"synthmodel verify {claim.id}" in " ".join(found["carried_by"])
+
+
+def test_symbols_of_one_meaning_are_always_defined():
+    everywhere = ("k", "r", "d", "L", r"\epsilon_0", r"\epsilon_1", r"r_{\mathrm{AT}}", r"r_{\mathrm{CE}}", "k_0", "W",
+                  r"r_{\mathrm{acc}}", r"\delta^\star", r"b^\star", r"\tau", r"\mu", r"\sigma", "w_1", "R", "e_n")
+    for claim in CLAIMS:
+        text = formulas_of(source(claim.id))
+        defined = {name for symbol in symbols_of(claim.id) for name in symbol.latex}
+        assert {name for name in everywhere if used(name, text)} <= defined, claim.id
+
+
+def test_a_letter_of_two_meanings_is_not_defined_wrongly():
+    names = {name for symbol in symbols_of("T1") for name in symbol.latex}
+    assert {"N", "C_j", "f_i", r"\lambda"} <= names  # N is A1's, to which the proof refers
+    assert not names & {"c", "x", "S", r"\pi", "T(h, a)", "p_l"}  # the price c, the number pi
+    (rho,) = [symbol for symbol in symbols_of("N4") if r"\rho" in symbol.latex]
+    assert rho.meaning.startswith("in N4 the scale")
+    assert not any("x" in symbol.latex for symbol in symbols_of("CE-monotone"))  # it says x = itself
+
+
+@pytest.mark.parametrize(("latex", "greek", "names"), [
+    (r"\frac{\mu - \sigma e_{K-1}}{2}", "(μ - σ e_{K-1})/2", "(mu - sigma e_{K-1})/2"),
+    (r"\epsilon_0 \le \frac{1}{2} \mathbb{E} M", "ε₀ ≤ (1/2) 𝔼 M", "eps0 <= (1/2) E M"),
+    (r"\frac{2 \phi(h)}{(1 + r^2) \sqrt{2 + r^2}} F", "(2 ϕ(h)/((1 + r²) √(2 + r²))) F",
+     "(2 phi(h)/((1 + r^2) sqrt(2 + r^2))) F"),
+    (r"\lvert w \rvert^2 \ge 10^{-9}", "|w|² ≥ 10⁻⁹", "|w|^2 >= 10^(-9)"),
+    (r"\max_{j \ne i} f_j - f_i", "max_{j≠i} f_j - f_i", "max_{j!=i} f_j - f_i"),
+    (r"\bar\pi_1 - \overline{M}", "π̄₁ - M̄", "pibar1 - Mbar"),
+    (r"x^\star + Z^{\prime 2}", "x* + Z'²", "x* + Z'^2"),
+    (r"r_{\mathrm{AT}} \to \binom{K-2}{m-2}", "r_AT → C(K-2, m-2)", "r_AT -> C(K-2, m-2)"),
+])
+def test_formulas(latex, greek, names):
+    assert (formula(latex), formula(latex, unicode=False)) == (greek, names)
+
+
+def test_parts_of_a_section_and_rows_of_the_readings():
+    assert [part.label for part in section("N4")][:4] == ["Statement", "Hypotheses",
+                                                          "Proof for $k \\le 2.0695$: one inequality", "Certified"]
+    assert all(part.text for claim in IDS for part in section(claim))
+    assert [row["reading"] for row in readings()] == list(READINGS)
+    assert {row["claim"] for row in readings()} == {claim for _, claim in READINGS.values()}
+
+
+def test_neighbours_are_the_readings_that_differ_and_what_is_refuted_beside():
+    found = explain.nearby(claim_named("T3"))
+    assert any(line.startswith("0-1 loss: fails: w2 dies at eps0 (R-01)") for line in found)
+    assert not any("1 - min_j m_j" in line for line in found)  # the same as for the margin loss
+    assert any(line.startswith("T3-target, refuted") for line in found)
+
+
+@pytest.mark.parametrize("command", ["explain", "derive", "verify"])
+def test_an_unknown_claim_gets_one_sentence_with_the_nearest(capsys, command):
+    status, out, err = printed(capsys, command, "t9")
+    assert (status, out) == (2, "")
+    assert err == ("synthmodel: the claim 't9' is unknown: the nearest are T3, T1 and T1-W; `synthmodel claims` lists "
+                   "all.\n")
+
+
+def test_claims_in_any_case():
+    for claim in CLAIMS:
+        for word in (claim.id, claim.id.lower(), claim.id.upper(), claim.id.replace("'", "-prime")):
+            assert claim_named(word) is claim
+
+
+def test_all_claims_with_their_status(capsys):
+    status, out, _ = printed(capsys, "claims")
+    *lines, empty, last = out.splitlines()
+    assert (status, empty, [line.split()[0] for line in lines]) == (0, "", IDS)
+    assert all(f"  {IN_WORDS[claim.status]}" in line for claim, line in zip(CLAIMS, lines, strict=True))
+    counts = [int(number) for number in re.findall(r"\d+", last)]
+    assert counts[0] == sum(counts[1:]) == len(CLAIMS) and counts[4] == sum(
+        claim.status == "refuted" for claim in CLAIMS)
+    rows = json.loads(printed(capsys, "claims", "--json")[1])
+    assert [(row["id"], row["status_in_words"]) for row in rows] == [(c.id, IN_WORDS[c.status]) for c in CLAIMS]
+
+
+def test_derivations_of_several_claims_in_the_order_of_the_theory(capsys):
+    status, out, _ = printed(capsys, "derive", "r-SCORES", "n1")
+    assert status == 0 and out.index("N1: every step holds") < out.index("R-scores: every step holds")
+    rows = json.loads(printed(capsys, "derive", "r-SCORES", "n1", "--json")[1])
+    assert [(row["claim"], row["holds"]) for row in rows] == [("N1", True), ("R-scores", True)]
+    one = json.loads(printed(capsys, "derive", "n1", "--json")[1])
+    assert one["text"] == derive("N1").text() and one["latex"] == derive("N1").latex()
+
+
+def test_without_a_derivation_the_evidence_is_named(capsys):
+    status, out, _ = printed(capsys, "derive", "n4-entries")
+    assert status == 0 and out.startswith("N4-entries: no derivation by sympy (refuted: counterexample found)")
+    for words in ("r_CE < r_acc with decay on the entries of W", "synthmodel certify --long", "verify N4-entries"):
+        assert words in out
+
+
+def structure(latex):
+    """(braces balance, environments nest, what stands outside of formulas) of a LaTeX document."""
+    body = latex[latex.index(r"\begin{document}"):]
+    depth = 0
+    for char in re.sub(r"\\[{}\\]", "", body):
+        depth += (char == "{") - (char == "}")
+        assert depth >= 0
+    stack = []
+    for kind, name in re.findall(r"\\(begin|end)\{([a-z*]+)\}", body):
+        if kind == "begin":
+            stack.append(name)
+        else:
+            assert stack.pop() == name
+    assert stack == [] and len(re.findall(r"\\left[^a-z]", body)) == len(re.findall(r"\\right[^a-z]", body))
+    assert body.count(r"\[") - body.count("\\\\[") == body.count(r"\]") - body.count("\\\\]")
+    return depth, re.sub(r"(?<!\\)\\\[.*?\\\]|\$[^$]+\$", "", body, flags=re.S)
+
+
+def test_latex_is_a_document_that_states_the_claim_and_keeps_what_carries_it(capsys):
+    status, out, _ = printed(capsys, "derive", "N4-entries", "n1", "--latex")
+    assert status == 0 and out == document([claim_named("N1"), claim_named("N4-entries")]) + "\n"
+    assert out.startswith(r"\documentclass{article}") and out.endswith("\\end{document}\n")
+    assert out.count(r"\documentclass") == 1 and r"\usepackage{amsmath,amssymb}" in out
+    depth, words = structure(out)
+    assert depth == 0 and not re.search(r"(?<!\\)[_^#&<>|%]", words) and words.isascii()
+    assert r"The margin loss drops the cross-class feature exactly where" in out
+    assert r"\textbf{Hypotheses.} $M$ is independent of $e$;" in out
+    steps = derive("N1").steps
+    assert out.count(r"\item ") == len(steps) and r"\textbf{Carried by:} " in out
+    assert r"\textbf{No derivation.}" in out
+
+
+def test_a_sign_that_latex_reads_is_escaped():
+    broken = document([claim_named("N1")]).replace(r"\_", "_", 1)
+    assert re.search(r"(?<!\\)[_^#&<>|%]", structure(broken)[1])
+
+
+def test_without_greek_letters_the_names_of_the_code_stand(capsys, monkeypatch):
+    monkeypatch.setattr(explain, "unicode", lambda: False)
+    monkeypatch.setattr(explain, "tests_of", lambda claim: [])
+    out = printed(capsys, "explain", "N1-sample")[1]
+    assert out.isascii() and "w2 = max(Mbar, 0)/lam" in " ".join(out.split())
+    assert printing.unicode() in (True, False)
