@@ -13,10 +13,10 @@ import pytest
 from flint import arb
 
 from synthmodel import joint_accuracy
-from synthmodel.__main__ import print_claims
 from synthmodel.certificates import certify
 from synthmodel.claims.registry import CLAIMS
 from synthmodel.claims.verify import verify
+from synthmodel.cli.printing import print_claims
 from synthmodel.flows.gradient_flow import cross_entropy_flow
 from synthmodel.flows.rare_outliers import limit_flow
 from tests.support.counterexamples import CASES, mixed, soft_target_gain
