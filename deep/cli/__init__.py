@@ -5,8 +5,8 @@
 Nothing here imports torch before a command runs, so that `deep --help` is there at once.
 """
 
-from deep.cli import bench, cas, confirm, evaluate, reproduce, saliency, sweep, tensorboard, train
+from deep.cli import bench, cas, confirm, evaluate, export, reproduce, saliency, sweep, tensorboard, train
 
 __all__ = ["COMMANDS"]
 
-COMMANDS = (train, sweep, reproduce, evaluate, cas, confirm, saliency, tensorboard, bench)
+COMMANDS = (train, sweep, reproduce, evaluate, cas, confirm, saliency, export, tensorboard, bench)

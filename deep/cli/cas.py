@@ -1,14 +1,26 @@
-"""`deep cas`: class correlation, CAS and its variants of a run, at its best and last or at every kept checkpoint."""
+"""`deep cas`: class correlation, CAS and its variants, of a run at its best and last or at every kept checkpoint.
+
+Or of somebody's weights, or of features alone.
+"""
 
 import argparse
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
-from deep.cli.common import Commands, add_run_options, deferred_write_errors, open_checkpoints
+from deep.cli.common import (
+    Commands,
+    add_run_options,
+    deferred_write_errors,
+    heading,
+    open_networks,
+    result_path,
+)
 from deep.system.device import positive
+from deep.system.files import write_text
 
 if TYPE_CHECKING:
-    from deep.experiments.checkpoint_evaluation import Checkpoint
+    from deep.experiments.checkpoint_evaluation import Measured
 
 __all__ = ["add", "continues", "run"]
 
@@ -18,13 +30,16 @@ PLAIN = ("cas_gauge_fixed", "cas_per_instance", "cas_clean", "cas_clean_gauge_fi
 
 
 def add(commands: Commands) -> None:
-    cas = commands.add_parser("cas", help="class correlation, CAS and its variants of a run")
+    cas = commands.add_parser("cas", help="class correlation, CAS and its variants of a run, of weights or of features")
     cas.add_argument("--attack-seeds", type=int, default=3, help="attacks behind the interval (default: 3)")
     cas.add_argument("--split", choices=("train", "val", "test"), default="test",
                      help="images to measure on; the training images are not augmented (default: test)")
     cas.add_argument("--eps", metavar="E", help="size of the attack, such as 8/255; 0: clean images (default: the "
                                                 "recipe's)")
-    add_run_options(cas, checkpoints=("best", "last", "both", "all"))
+    cas.add_argument("--out", metavar="FILE", help="with --weights or --features: write the result there, as JSON")
+    add_run_options(cas, ("best", "last", "both", "all"),
+                    features="a file of numpy.savez with arrays features (n, d), labels (n,), weight (K, d); if you "
+                             "like clean_features (n, d), bias (K,), classes, superclasses")
 
 
 def continues(options: argparse.Namespace) -> str | None:
@@ -33,20 +48,28 @@ def continues(options: argparse.Namespace) -> str | None:
 
 
 def run(options: argparse.Namespace) -> None:
+    out = result_path(options)
+    if options.features is not None:
+        run_features(options.features, out, options.json)
+        return
     checkpoints = chosen(options)
     positive("--attack-seeds", options.attack_seeds, most=100)
-    from deep.experiments.checkpoint_evaluation import KEYS, find_cas, measure_cas
+    from deep.experiments.checkpoint_evaluation import KEYS, Checkpoint, find_cas, measure_cas
     from deep.runs.results import write_result
-    every = options.checkpoint == "all"
     results = []
     with deferred_write_errors() as write:
         for checkpoint in checkpoints:
-            found = find_cas(checkpoint, options.attack_steps, options.attack_seeds) if every else None
+            found, every = None, False
+            if isinstance(checkpoint, Checkpoint) and options.checkpoint == "all":
+                every, found = True, find_cas(checkpoint, options.attack_steps, options.attack_seeds)
             found = found or measure_cas(checkpoint, options.attack_steps, options.attack_seeds)
-            run, name = checkpoint.run, checkpoint.name
-            write(write_result, run.path / "cas.jsonl", found, KEYS)
-            if name in ("best", "last"):
-                write(run.write_json, f"cas-{name}{checkpoint.suffix()}.json", found)
+            if isinstance(checkpoint, Checkpoint):
+                run, name = checkpoint.run, checkpoint.name
+                write(write_result, run.path / "cas.jsonl", found, KEYS)
+                if name in ("best", "last"):
+                    write(run.write_json, f"cas-{name}{checkpoint.suffix()}.json", found)
+            elif out:
+                write(write_text, out, json.dumps(found, indent=1) + "\n")
             results.append(found)
             if not options.json:
                 (print_line if every else print_result)(found)
@@ -54,16 +77,32 @@ def run(options: argparse.Namespace) -> None:
             print(json.dumps(results))
 
 
-def chosen(options: argparse.Namespace) -> "list[Checkpoint]":
-    """Return the checkpoints that are asked for, each with the split and the eps; ValueError for an empty split."""
+def run_features(path: str, out: Path | None, as_json: bool) -> None:
+    """Print what features alone tell, and write it where that is asked for."""
+    if not Path(path).is_file():
+        raise ValueError(f"--features = {path} was given, but there is no such file: pass a file of numpy.savez.")
+    from deep.experiments.outside_network import cas_of_features, read_features
+    found = {"features_file": path} | cas_of_features(read_features(path))
+    with deferred_write_errors() as write:
+        if out:
+            write(write_text, out, json.dumps(found, indent=1) + "\n")
+        if as_json:
+            print(json.dumps([found]))
+            return
+        print(f"{path}, n = {found['n']}")
+        print_values(found)
+
+
+def chosen(options: argparse.Namespace) -> "list[Measured]":
+    """Return what is to be measured, each with the split and the eps; ValueError for an empty split."""
     from dataclasses import replace
 
     from deep.recipe.values import parse_eps
     eps = None if options.eps is None else parse_eps(options.eps, "--eps")
-    checkpoints = [replace(one, split=options.split, eps=eps) for one in open_checkpoints(options)]
+    checkpoints = [replace(cast(Any, one), split=options.split, eps=eps) for one in open_networks(options)]
     from deep.data.dataset import SPLITS  # with torch, after a folder that is none has been refused
     if not len(checkpoints[0].images):
-        raise ValueError(f"--split {options.split} was given, but {checkpoints[0].run.path} has no "
+        raise ValueError(f"--split {options.split} was given, but {options.run or options.weights} has no "
                          f"{SPLITS[options.split]} images: choose another split.")
     return checkpoints
 
@@ -89,8 +128,14 @@ def level(result: dict[str, Any], key: str) -> str:
 
 
 def print_result(result: dict[str, Any]) -> None:
-    print(f"{result['checkpoint']} (epoch {result['epoch']}), {result['data']}, {result['attack']}, "
-          f"n = {result['n']}; {images_and_eps(result)}")
+    print(f"{heading(result)}; {images_and_eps(result)}")
+    if not result["run"]:
+        print(f"  clean accuracy {100 * result['clean']['value']:.2f} %, robust {100 * result['robust']['value']:.2f} "
+              "%; if these are not the network's known ones, its function or normalisation is another")
+    print_values(result)
+
+
+def print_values(result: dict[str, Any]) -> None:
     width = max(len(name) for name in result["classes"])
     if len(result["classes"]) <= WIDEST:
         for label, row in zip(result["classes"], result["correlation"], strict=True):
@@ -101,10 +146,10 @@ def print_result(result: dict[str, Any]) -> None:
         if name in result:
             print(f"  {name.replace('cas', 'CAS').replace('_', ' '):22} {with_interval(result, name)}, null level "
                   f"{level(result, name + '_null')}, excess {with_interval(result, name + '_excess')}")
-    for name in ("sharing", "sharing_clean"):
+    for name in (name for name in ("sharing", "sharing_clean") if name in result):
         print(f"  {name.replace('_', ' '):22} {with_interval(result, name)}, above its null level "
               f"{level(result, name + '_null')}")
-    for key in PLAIN:
+    for key in (key for key in PLAIN if key in result):
         nulls = "" if key != "margin_cas" else (
             f", null levels {level(result, 'margin_cas_null')} (random rows), "
             f"{level(result, 'margin_cas_separation_null')} (features permuted)")

@@ -2,22 +2,23 @@
 
 import argparse
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
-from deep.cli.common import Commands, add_run_options, deferred_write_errors, open_checkpoints
+from deep.cli.common import Commands, add_run_options, deferred_write_errors, heading, open_networks, result_path
 from deep.system.device import positive
+from deep.system.files import write_text
 
 if TYPE_CHECKING:
-    from deep.experiments.checkpoint_evaluation import Checkpoint
+    from deep.experiments.checkpoint_evaluation import Measured
     from deep.experiments.resumable_battery import PartialResults
-    from deep.runs.folder import RunFolder
 
 __all__ = ["add", "continues", "run"]
 
 
 def add(commands: Commands) -> None:
     command = commands.add_parser(
-        "evaluate", help="clean and robust accuracy of a run, with n and intervals",
+        "evaluate", help="clean and robust accuracy of a run or of weights, with n and intervals",
         description="Clean accuracy, PGD's, and signs of masked gradients; with --attacks the worst case over these.")
     command.add_argument("--attacks", metavar="NAME,...", help="after the recipe's PGD: pgd20, pgd50x10 (10 random "
                          "starts), apgd-ce, apgd-dlr, apgd-t (apgd-t50: 50 steps instead of 100), square (square1000: "
@@ -27,6 +28,7 @@ def add(commands: Commands) -> None:
                          help="each attack on every image that is correct when clean, so that it has its own accuracy")
     command.add_argument("--limit", type=int, metavar="N",
                          help="only a fixed sample of N test images, as many of each class")
+    command.add_argument("--out", metavar="FILE", help="with --weights: write the result there, as JSON")
     add_run_options(command)
 
 
@@ -38,24 +40,24 @@ def run(options: argparse.Namespace) -> None:
     positive("--limit", options.limit)
     if options.separate and options.attacks is None:
         raise ValueError("--separate was given without --attacks, but it says how these are run: add --attacks.")
-    checkpoints, sample = sampled(open_checkpoints(options), options.limit)
+    out = result_path(options)
+    checkpoints, sample = sampled(open_networks(options), options.limit)
     from deep.evaluation.battery import rounds_of
     from deep.experiments.checkpoint_evaluation import measure_accuracy
     from deep.experiments.resumable_battery import PartialResults, battery_key
-    from deep.runs.fingerprint import file_suffix
     data, attack = checkpoints[0].data, checkpoints[0].attack(options.attack_steps)
     attacks = {name: rounds_of(name, attack, len(data.classes)) for name in (options.attacks or "").split(",")
                if options.attacks is not None}
     results = []
     with deferred_write_errors() as write:
         for checkpoint in checkpoints:
-            # a part of the images, other images or other attacks never replace the evaluation on all of them
-            name = checkpoint.name + file_suffix(data) + (f"-sample{options.limit}" if sample else "")
-            partial = PartialResults(checkpoint.run.path / f"battery-{name}-unfinished.json", battery_key(
-                checkpoint.weights(), data.test, attack, options.separate)) if attacks else None
+            place, unfinished = places(checkpoint, out, f"-sample{options.limit}" if sample else "", bool(attacks))
+            partial = PartialResults(unfinished, battery_key(checkpoint.weights(), data.test, attack,
+                                                             options.separate)) if attacks else None
             result = measure_accuracy(checkpoint, options.attack_steps, attacks, options.separate, partial, write)
             results.append(result | {"sample": sample})
-            write(finish, checkpoint.run, f"{'battery' if attacks else 'evaluate'}-{name}.json", results[-1], partial)
+            if place:
+                write(finish, place, results[-1], partial)
         if options.json:
             print(json.dumps(results))
         else:
@@ -63,7 +65,22 @@ def run(options: argparse.Namespace) -> None:
                 print_result(result)
 
 
-def sampled(checkpoints: "list[Checkpoint]", limit: int | None) -> "tuple[list[Checkpoint], str | None]":
+def places(checkpoint: "Measured", out: Path | None, sample: str, attacks: bool) -> tuple[Path | None, Path | None]:
+    """Return where the result is written, and what an interrupted battery has left; None for nowhere.
+
+    The weights of a file have their result at `out`, and nothing is written beside them by itself.
+    """
+    from deep.experiments.checkpoint_evaluation import Checkpoint
+    from deep.runs.fingerprint import file_suffix
+    if not isinstance(checkpoint, Checkpoint):
+        return out, out and out.with_name(f"{out.stem}-unfinished.json")
+    # a part of the images, other images or other attacks never replace the evaluation on all of them
+    name = checkpoint.name + file_suffix(checkpoint.data) + sample
+    return (checkpoint.run.path / f"{'battery' if attacks else 'evaluate'}-{name}.json",
+            checkpoint.run.path / f"battery-{name}-unfinished.json")
+
+
+def sampled(checkpoints: "list[Measured]", limit: int | None) -> "tuple[list[Measured], str | None]":
     """Return the checkpoints with at most `limit` test images, and what to say of the sample, None of all images."""
     from dataclasses import replace
 
@@ -74,20 +91,19 @@ def sampled(checkpoints: "list[Checkpoint]", limit: int | None) -> "tuple[list[C
         return checkpoints, None
     chosen = balanced(data.test.labels, limit).to(data.test.labels.device)
     data = replace(data, test=Split(data.test.images[chosen], data.test.labels[chosen]))
-    return ([replace(checkpoint, data=data) for checkpoint in checkpoints],
+    return ([replace(cast(Any, checkpoint), data=data) for checkpoint in checkpoints],
             f"a fixed sample of the {total} test images, balanced by class")
 
 
-def finish(run: "RunFolder", name: str, result: dict[str, Any], partial: "PartialResults | None") -> None:
+def finish(place: Path, result: dict[str, Any], partial: "PartialResults | None") -> None:
     """Write a result, which is then no more unfinished."""
-    run.write_json(name, result)
+    write_text(place, json.dumps(result, indent=1) + "\n")
     if partial:
         partial.remove()
 
 
 def print_result(result: dict[str, Any]) -> None:
-    print(f"{result['checkpoint']} (epoch {result['epoch']}), {result['data']}, {result['attack']}, "
-          f"n = {result['n_test']}" + (f", {result['sample']}" if result["sample"] else ""))
+    print(heading(result) + (f", {result['sample']}" if result["sample"] else ""))
     print_accuracy("clean", result["clean"])
     print_accuracy("robust", result["robust"])
     for row in result.get("attacks", ()):

@@ -1,6 +1,7 @@
 """Every variant of CAS from one attack, and basic bootstrap intervals of all of them at once."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -8,6 +9,8 @@ from torch import Tensor
 
 from deep.evaluation.cas import (
     checked_shapes,
+    class_correlation,
+    class_profile,
     cosines,
     gauge_fixed,
     margin_similarity,
@@ -16,11 +19,14 @@ from deep.evaluation.cas import (
     random_rows,
     unit,
 )
-from deep.evaluation.nulls import margin_cas_null, random_permutations, sharing
+from deep.evaluation.margins import margin_estimates
+from deep.evaluation.nulls import both_margin_nulls, margin_cas_null, random_permutations, sharing
 from deep.evaluation.outcome import Outcome
 
-__all__ = ["by_class", "cas_from_means", "cas_interval", "cas_intervals", "cas_values", "resampled_means"]
+__all__ = ["by_class", "cas_from_means", "cas_interval", "cas_intervals", "cas_report", "cas_values",
+           "resampled_means"]
 
+FEWEST = 10  # images of a class of which a correlation of margins is worth a number
 ROWS, PERMUTATIONS = 10, 2  # of the null levels in each resample; more would only slow it down
 SHARING = ("sharing", "sharing_clean")  # each above its own null
 CHUNK = 2 ** 18  # numbers of one resampled array that are worked on at a time: 2 MiB, a cache's worth
@@ -193,3 +199,26 @@ def cas_interval(outcomes: Sequence[Outcome], weight: Float[Tensor, "K d"], resa
                  seed: int = 0) -> list[float]:
     """Return the interval of the paper's CAS alone; see `cas_intervals`."""
     return cas_intervals(outcomes, weight, resamples, seed)["cas"]
+
+
+def cas_report(outcomes: Sequence[Outcome], weight: Float[Tensor, "K d"], classes: Sequence[str],
+               superclasses: Sequence[str] = (), margins: Float[Tensor, "n K-1"] | None = None) -> dict[str, Any]:
+    """Return every CAS of `cas_values` with its interval, the profile by class, and r and k from margins; plain values.
+
+    outcomes: one an attack seed; the values are those of the first. classes: a name for each of the K rows of W.
+    margins: of the first, as `wrong_class_margins`; None, or fewer than ten images of a class: no estimate and no null.
+    """
+    first = outcomes[0]
+    values = cas_values(first, weight, superclasses=superclasses)
+    intervals = cas_intervals(outcomes, weight, superclasses=superclasses)
+    correlation = class_correlation(first.features, first.labels, weight)
+    share, partner, cosine = (column.tolist() for column in class_profile(correlation))
+    profile = [{"class": classes[i], "share": share[i], "partner": classes[partner[i]], "cosine": cosine[i]}
+               for i in range(len(share))]
+    estimates, nulls = None, None
+    if margins is not None and first.labels.bincount(minlength=len(weight)).min() >= FEWEST:
+        estimates = margin_estimates(margins, first.labels)
+        nulls = both_margin_nulls(first.features, first.labels, weight)
+    return {"classes": list(classes)} | values | {
+        "cas_interval": intervals["cas"], "intervals": intervals, "margins": estimates, "margin_nulls": nulls,
+        "profile": profile, "correlation": correlation.tolist()}

@@ -17,11 +17,9 @@ from deep.attacks.pgd import Attack
 from deep.data.dataset import SPLITS, Data, Split, as_float
 from deep.evaluation.accuracy import Outcome, accuracy, evaluation_attack, measure
 from deep.evaluation.battery import Round, correct, rounds_of, rows, worst_case
-from deep.evaluation.cas import class_correlation, class_profile
-from deep.evaluation.cas_intervals import cas_intervals, cas_values
+from deep.evaluation.cas_intervals import cas_report
 from deep.evaluation.gradient_masking import gap_flag, masking_flags, square_flag
-from deep.evaluation.margins import margin_estimates, wrong_class_margins
-from deep.evaluation.nulls import both_margin_nulls
+from deep.evaluation.margins import wrong_class_margins
 from deep.experiments.resumable_battery import PartialResults, battery_key, mask_from_text, mask_to_text, resume_battery
 from deep.networks.classifier import Classifier
 from deep.recipe.recipe import Recipe
@@ -32,7 +30,7 @@ from deep.runs.results import find_result, weights_digest, write_result
 from deep.system.lock import Lock
 from deep.system.progress import bar
 
-__all__ = ["KEYS", "Checkpoint", "attack_test_images", "cas_once", "find_cas", "measure_accuracy",
+__all__ = ["KEYS", "Checkpoint", "Measured", "attack_test_images", "cas_once", "find_cas", "measure_accuracy",
            "measure_cas", "measurement_lock", "worst_case_once"]
 
 KEYS = ("checkpoint", "attack", "attack_seeds", "data", "n_test")  # what makes a line of cas.jsonl one of its kind
@@ -40,29 +38,31 @@ SAME = ("weights", "attack", "data", "n_test")  # what makes two measurements th
 NEWEST = "margin_nulls"  # what lines of older versions lack
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """A checkpoint of a run, and the images on which it is evaluated.
+class Measured:
+    """What is measured: a network, the images, and the attack.
 
-    name: as `RunFolder.model_state` takes it, such as "best". data: on `device`. split: "train" (not augmented), "val"
-    or "test". eps: size of the attacks, 0 for clean images; None: the recipe's.
+    data: on `device`. split: "train" (not augmented), "val" or "test". eps: size of the attacks, 0 for clean images;
+    None: the recipe's.
     """
 
-    run: RunFolder
     recipe: Recipe
     data: Data
     device: str
     name: str
-    split: str = "test"
-    eps: Fraction | None = None
+    split: str
+    eps: Fraction | None
 
     def weights(self) -> dict[str, Tensor]:
         """Return the state dict of the network; ValueError if the file is missing or damaged."""
-        return self.run.model_state(self.name)["model"]
+        raise NotImplementedError
 
     def network(self) -> Classifier:
         """Return the network on `device`, in float32 and in eval mode."""
-        return load_network(self.run, self.data, self.name, self.device)
+        raise NotImplementedError
+
+    def origin(self) -> dict[str, Any]:
+        """Return what a result says of where the network is from: at least run, checkpoint, epoch and seed."""
+        raise NotImplementedError
 
     @property
     def images(self) -> Split:
@@ -74,19 +74,13 @@ class Checkpoint:
         """Return the PGD of `steps` that evaluates the recipe, of size `eps`; None: its eval_steps."""
         return evaluation_attack(self.recipe, self.data.box, steps, self.eps)
 
-    def suffix(self) -> str:
-        """Return what file names say of images and an eps that are not those of the run's own test; "" of its own."""
-        eps = "" if self.eps in (None, self.recipe.eps) else f"-eps{self.eps}".replace("/", "of")
-        return ("" if self.split == "test" else f"-{self.split}") + eps + file_suffix(self.data)
-
     def describe(self, attack: Attack) -> dict[str, Any]:
         """Return what every result under `attack` says of itself."""
         split = "" if self.split == "test" else f", its {SPLITS[self.split]} images"
-        return {"run": str(self.run.path), "checkpoint": self.name, "epoch": self.run.model_state(self.name)["epoch"],
-                "data": self.data.name + split, "n_test": len(self.data.test), "split": self.split,
-                "n": len(self.images), "eps": str(attack.eps),
-                "attack": f"PGD-{attack.steps} {attack.norm} eps {attack.eps} step {attack.step} on {attack.loss}",
-                "seed": self.recipe.seed}
+        return self.origin() | {
+            "data": self.data.name + split, "n_test": len(self.data.test), "split": self.split,
+            "n": len(self.images), "eps": str(attack.eps),
+            "attack": f"PGD-{attack.steps} {attack.norm} eps {attack.eps} step {attack.step} on {attack.loss}"}
 
     def key(self, steps: int | None, seeds: int) -> dict[str, Any]:
         """Return what identifies a measurement under PGD of `steps` from `seeds` seeds: `describe` and the weights."""
@@ -95,7 +89,38 @@ class Checkpoint:
                    "weights": weights_digest(self.weights())})
 
 
-def attack_test_images(checkpoint: Checkpoint, steps: int | None, seed: int) -> tuple[Classifier, Attack, Outcome]:
+@dataclass(frozen=True)
+class Checkpoint(Measured):
+    """A checkpoint of a run, and the images on which it is evaluated.
+
+    name: as `RunFolder.model_state` takes it, such as "best".
+    """
+
+    run: RunFolder
+    recipe: Recipe
+    data: Data
+    device: str
+    name: str
+    split: str = "test"
+    eps: Fraction | None = None
+
+    def weights(self) -> dict[str, Tensor]:
+        return self.run.model_state(self.name)["model"]
+
+    def network(self) -> Classifier:
+        return load_network(self.run, self.data, self.name, self.device)
+
+    def origin(self) -> dict[str, Any]:
+        return {"run": str(self.run.path), "checkpoint": self.name, "epoch": self.run.model_state(self.name)["epoch"],
+                "seed": self.recipe.seed}
+
+    def suffix(self) -> str:
+        """Return what file names say of images and an eps that are not those of the run's own test; "" of its own."""
+        eps = "" if self.eps in (None, self.recipe.eps) else f"-eps{self.eps}".replace("/", "of")
+        return ("" if self.split == "test" else f"-{self.split}") + eps + file_suffix(self.data)
+
+
+def attack_test_images(checkpoint: Measured, steps: int | None, seed: int) -> tuple[Classifier, Attack, Outcome]:
     """Attack every image of the checkpoint's split once by PGD of `steps`: (network, attack, outcome)."""
     images, model, attack = checkpoint.images, checkpoint.network(), checkpoint.attack(steps)
     with bar(f"attacking {checkpoint.name}", len(images)) as advance:
@@ -104,7 +129,7 @@ def attack_test_images(checkpoint: Checkpoint, steps: int | None, seed: int) -> 
 
 # --- accuracy ---
 
-def measure_accuracy(checkpoint: Checkpoint, steps: int, attacks: dict[str, list[Round]], separate: bool,
+def measure_accuracy(checkpoint: Measured, steps: int, attacks: dict[str, list[Round]], separate: bool,
                      partial: PartialResults | None, write: Callable[..., None]) -> dict[str, Any]:
     """Measure clean and robust accuracy, flags of gradient masking and, with `attacks`, the worst case over them.
 
@@ -132,7 +157,7 @@ def measure_accuracy(checkpoint: Checkpoint, steps: int, attacks: dict[str, list
     return result
 
 
-def attack_by_pgd(checkpoint: Checkpoint, steps: int) -> dict[str, Any]:
+def attack_by_pgd(checkpoint: Measured, steps: int) -> dict[str, Any]:
     """Return which images are correct when clean and under PGD, as text, and the flags of gradient masking."""
     model, attack, outcome = attack_test_images(checkpoint, steps, 0)
     return {"clean": mask_to_text(outcome.clean), "robust": mask_to_text(outcome.robust),
@@ -141,7 +166,7 @@ def attack_by_pgd(checkpoint: Checkpoint, steps: int) -> dict[str, Any]:
 
 # --- CAS ---
 
-def measure_cas(checkpoint: Checkpoint, steps: int, seeds: int) -> dict[str, Any]:
+def measure_cas(checkpoint: Measured, steps: int, seeds: int) -> dict[str, Any]:
     """Measure every CAS with its interval, the profile by class, and the margins with their nulls.
 
     Attack once for each seed; at eps = 0 once in all, as every attack leaves the images clean.
@@ -150,21 +175,10 @@ def measure_cas(checkpoint: Checkpoint, steps: int, seeds: int) -> dict[str, Any
     for seed in range(seeds if checkpoint.attack().eps else 1):
         model, _, outcome = attack_test_images(checkpoint, steps, seed)
         outcomes.append(outcome)
-    first, weight = outcomes[0], model.linear.weight.detach().cpu()
-    values = cas_values(first, weight, superclasses=data.superclasses)
-    intervals = cas_intervals(outcomes, weight, superclasses=data.superclasses)
-    correlation = class_correlation(first.features, first.labels, weight)
-    share, partner, cosine = (column.tolist() for column in class_profile(correlation))
-    profile = [{"class": data.classes[i], "share": share[i], "partner": data.classes[partner[i]], "cosine": cosine[i]}
-               for i in range(len(share))]
-    counts = first.labels.bincount(minlength=len(weight))
-    enough = counts.min() >= 10
-    margins = margin_estimates(wrong_class_margins(first, model.linear), first.labels) if enough else None
-    nulls = both_margin_nulls(first.features, first.labels, weight) if enough else None
-    return (checkpoint.key(steps, seeds) | {"classes": list(data.classes)} | values
-            | {"cas_interval": intervals["cas"], "intervals": intervals, "clean": accuracy(first.clean),
-               "robust": accuracy(first.robust), "margins": margins, "margin_nulls": nulls,
-               "profile": profile, "correlation": correlation.tolist()})
+    first = outcomes[0]
+    report = cas_report(outcomes, model.linear.weight.detach().cpu(), data.classes, data.superclasses,
+                        wrong_class_margins(first, model.linear))
+    return checkpoint.key(steps, seeds) | report | {"clean": accuracy(first.clean), "robust": accuracy(first.robust)}
 
 
 def find_cas(checkpoint: Checkpoint, steps: int, seeds: int) -> dict[str, Any] | None:

@@ -45,11 +45,16 @@ def mask_from_text(text: str) -> Bool[Tensor, "n"]:
 
 
 class PartialResults:
-    """Values under names in the JSON file `path`, until `remove`; those of another `key` are not taken up."""
+    """Values under names in the JSON file `path`, until `remove`; those of another `key` are not taken up.
 
-    def __init__(self, path: Path, key: dict[str, Any]) -> None:
+    path: None: nothing is written, and an interruption loses them.
+    """
+
+    def __init__(self, path: Path | None, key: dict[str, Any]) -> None:
         self.path, self.key = path, key
         self.values: dict[str, Any] = {}
+        if path is None:
+            return
         with suppress(OSError, ValueError, KeyError, TypeError):  # none, or damaged: measured again
             found = json.loads(path.read_text())
             if found["identity"] == key:
@@ -58,11 +63,13 @@ class PartialResults:
     def enter(self, name: str, value: Any) -> None:
         """Put a value into the file."""
         self.values[name] = value
-        write_text(self.path, json.dumps({"identity": self.key, "values": self.values}) + "\n")
+        if self.path is not None:
+            write_text(self.path, json.dumps({"identity": self.key, "values": self.values}) + "\n")
 
     def remove(self) -> None:
         """Remove the file: nothing is unfinished any more."""
-        self.path.unlink(missing_ok=True)
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
 
 
 def call(function: Callable[..., None], *arguments: Any) -> None:

@@ -15,7 +15,7 @@ from deep.networks.resnet import PreActBlock, PreActResNet18, ResNet18, ResNetBl
 from deep.system.device import seeded
 
 __all__ = ["Classifier", "DeiT", "PreActBlock", "PreActResNet18", "ResNet18", "ResNetBlock", "WideResNet", "build",
-           "load_published", "register", "split_last_linear"]
+           "load_published", "own_names", "register", "split_last_linear"]
 
 
 class Classifier(nn.Module):
@@ -102,3 +102,29 @@ def build(recipe: Any, data: Any, seed: int) -> Classifier:
         network = NETWORKS[recipe.model].build(recipe, shape, classes)
         body, linear = network if isinstance(network, tuple) else split_last_linear(network, shape, classes)
         return Classifier(body, linear, data.mean, data.std, bf16=recipe.bf16, channels_last=recipe.channels_last)
+
+
+def own_names(recipe: Any, data: Any) -> dict[str, str]:
+    """Return what a network's own state dict calls its weights, and what its `Classifier` does: {own: here}, in order.
+
+    Arguments as `build`. A network that is built as the pair (body, linear) has no names of its own.
+
+    >>> @register("two-layers", needs=())
+    ... def two_layers(recipe, shape, classes):
+    ...     return nn.Sequential(nn.Flatten(), nn.Linear(6, 2), nn.ReLU(), nn.Linear(2, classes, bias=False))
+    >>> from deep.data.planted import planted_images
+    >>> from deep.recipe.recipe import recipe_named
+    >>> data = planted_images(1.0, 0.5, patch=1, train_size=3, val_size=3, seed=0)
+    >>> own_names(recipe_named("at", ["model=two-layers"]), data)
+    {'1.weight': 'body.1.weight', '1.bias': 'body.1.bias', '3.weight': 'linear.weight'}
+    >>> _ = NETWORKS.pop("two-layers")
+    """
+    shape, classes = tuple(data.train.images.shape[1:]), len(data.classes)
+    with seeded(0, torch.device("cpu")):
+        network = NETWORKS[recipe.model].build(recipe, shape, classes)
+        if isinstance(network, tuple):
+            return {}
+        names = list(network.state_dict())
+        body, _ = split_last_linear(network, shape, classes)
+    left = body.state_dict()
+    return {name: f"body.{name}" if name in left else f"linear.{name.rpartition('.')[2]}" for name in names}

@@ -1,15 +1,22 @@
-"""A network of one's own on the command line: registered by a module."""
+"""A network of one's own on the command line: registered by a module, or as a file of weights."""
 
 import json
 import shlex
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from deep.__main__ import main
 from deep.networks.registry import NETWORKS
 from deep.runs.folder import RunFolder
+from deep.runs.network import load_network
+from deep.training.loop import load_data
+from tests.conftest import imported
+from tests.support.layouts import coded, write_tree
 
 MODULE = """
 from torch import nn
@@ -40,11 +47,21 @@ def forget(known):
     sys.modules.pop("brought_module", None)
 
 
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run of a linear network on planted images."""
+    out = tmp_path_factory.mktemp("runs")
+    assert main(["train", "planted-linear", *SHORT, "--out", str(out)]) == 0
+    return next(out.iterdir())
+
+
 def answer(capsys, *words):
     capsys.readouterr()
     assert main([*words, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
+
+# --- networks of a module ---
 
 def test_a_module_makes_its_network_known_to_every_command(brought, capsys):
     words = ["train", "planted-cnn", "model=brought-along", *SHORT, "--out", "runs"]
@@ -79,13 +96,193 @@ def test_a_module_that_fails_gets_one_sentence(brought, capsys, text, sentence):
 
 def test_a_folder_that_is_none_is_answered_before_torch_is_loaded():
     code = ("import sys; from deep.__main__ import main; "
-            "print([main([command, 'nowhere']) for command in ('evaluate', 'cas', 'saliency')], "
-            "'torch' in sys.modules)")
+            "print([main([command, 'nowhere', *more]) for command, more in (('evaluate', ()), ('cas', ()), "
+            "('saliency', ()), ('export', ('--out', 'x.pt')))], 'torch' in sys.modules)")
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
-    assert found.stdout == "[2, 2, 2] False\n", found.stderr
-    assert found.stderr.count("nowhere is not a run folder: it has no readable recipe.json") == 3
+    assert found.stdout == "[2, 2, 2, 2] False\n", found.stderr
+    assert found.stderr.count("nowhere is not a run folder: it has no readable recipe.json") == 4
 
 
 def test_a_training_that_was_stopped_says_how_it_goes_on(tmp_path, capsys):
     assert main(["train", "planted-linear", *SHORT, "epochs=2", "--stop-after", "1", "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().err.strip().splitlines()[-1].startswith("next: the same command without --stop-after 1")
+
+
+# --- two classes beside each other ---
+
+def test_two_classes_are_compared_with_each_other(run, capsys, tmp_path, monkeypatch):
+    """Whoever is the nearest to each of them: the share, its null level and the pictures are those of the pair."""
+    drawn = []
+    monkeypatch.setattr("deep.evaluation.saliency.picture.draw", lambda report, rows, path: drawn.append(rows))
+    monkeypatch.setattr("deep.experiments.saliency.evidence", evidence_of_features)
+    words = ["saliency", str(run), "--limit", "90", "--inputs", "clean", "--checkpoint", "last", "--out",
+             str(tmp_path / "a.png")]
+    for pair in (("1", "2"), ("3", "1")):
+        report = answer(capsys, *words, "--classes", ",".join(pair))
+        (last,) = report["checkpoints"]
+        assert report["compared"] == list(pair)
+        assert (report["partner"][pair[0]], report["partner"][pair[1]]) == pair[::-1]
+        i, j = (int(name) - 1 for name in pair)
+        for name in pair:
+            assert last["classes"][name]["share"] == last["overlap"][i][j]
+        free = answer(capsys, *words)["checkpoints"][0]["classes"]
+        assert last["classes"][pair[0]]["null"] < free[pair[0]]["null"]  # of one pair, not of the best of two
+        assert last["classes"][pair[0]]["null"] == last["classes"][pair[1]]["null"]
+        assert {row["numbers"]["partner"] for row in drawn[-2]} == set(pair)
+        capsys.readouterr()
+        assert main([*words, "--classes", ",".join(pair)]) == 0
+        said = f"last (epoch 1): {pair[0]} and {pair[1]} share {last['overlap'][i][j]:.3f}, null level"
+        assert said in capsys.readouterr().out
+    from deep.evaluation.saliency.picture import headline
+    assert headline(report) == f"Evidence that 3 shares with 1: {100 * last['overlap'][2][0]:.0f} % at last"
+
+
+def evidence_of_features(model, split, attack, seed, shown, progress):
+    """`evidence` of a network without a map: each feature is its own channel of one pixel."""
+    from deep.evaluation.saliency.gradcam import Evidence
+    with torch.no_grad():
+        features = model.features(split.images)
+        parts = features * model.linear.weight[split.labels]
+        channels = torch.cat([parts * (features > 0), parts * (features <= 0)], 1)
+        return Evidence(split.labels, features, model.linear(features), channels, channels[shown][:, :, None, None])
+
+
+# --- weights in a file ---
+
+def files_below(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["weights.pt", "weights.safetensors"])
+def test_what_is_exported_is_the_network(run, name, tmp_path, capsys):
+    """The scores to the last bit, and every number of `deep cas`; nothing is written but what --out names."""
+    if name.endswith("safetensors"):
+        imported("safetensors.torch")
+    before = files_below(run)
+    assert main(["export", str(run), "--checkpoint", "last", "--out", str(tmp_path / name)]) == 0
+    about = json.loads((tmp_path / "weights.json").read_text())
+    assert (about["classes"], about["run"], about["checkpoint"]) == (["1", "2", "3"], run.name, "last")
+    assert (about["mean"], about["std"]) == ([0.0], [1.0])
+    words = ["--weights", str(tmp_path / name)]
+    assert set(files_below(tmp_path)) == {tmp_path / name, tmp_path / "weights.json"}
+    (found,) = answer(capsys, "evaluate", *words, "--attack-steps", "1", "--limit", "60")
+    assert set(files_below(tmp_path)) == {tmp_path / name, tmp_path / "weights.json"}
+    (own,) = answer(capsys, "evaluate", str(run), "--checkpoint", "last", "--attack-steps", "1", "--limit", "60")
+    assert found["weights_file"] == str(tmp_path / name)
+    for key in ("clean", "robust", "attack", "data", "n_test", "sanity"):
+        assert found[key] == own[key]
+    (run / "evaluate-last-sample60.json").unlink()
+    assert files_below(run) == before
+    if name.endswith(".pt"):
+        folder = RunFolder(run)
+        data = load_data(folder.recipe())
+        network = opened(*words).network()
+        assert torch.equal(network(data.test.images), load_network(folder, data, "last")(data.test.images))
+        assert not any(module.training for module in network.modules())
+
+
+def opened(*words):
+    """What `deep cas` would measure."""
+    from deep.__main__ import parser
+    from deep.cli.common import open_networks
+    (network,) = open_networks(parser().parse_args(["cas", *words]))
+    return network
+
+
+@pytest.fixture
+def somebodys(tmp_path):
+    """(folder of images, file of weights of a network that gives every image its class: its mean colour decides)."""
+    images = np.zeros((3, 4, 3, 8, 8), np.uint8)
+    for label in range(3):
+        images[label, :, label] = np.arange(4)[:, None, None] + 200
+    files = {f"{split}/{name}/{i}.png": coded(images[label, i]) for split in ("train", "test") for i in range(4)
+             for label, name in enumerate(("ape", "bee", "cow"))}
+    write_tree(tmp_path / "images", files)
+    network = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3))
+    with torch.no_grad():
+        network[0].weight.copy_(torch.cat([torch.eye(3), 0.5 - torch.eye(3)])[:, :, None, None].expand(6, 3, 3, 3))
+        network[4].weight.copy_(torch.cat([torch.eye(3), -torch.eye(3)], 1))
+    torch.save({"state_dict": nn.DataParallel(network).state_dict()}, tmp_path / "somebodys.pt")
+    return tmp_path / "images", tmp_path / "somebodys.pt"
+
+
+PLAIN = """
+from deep import register
+from torch import nn
+
+@register("brought-along", needs=())
+def brought_along(recipe, shape, classes):
+    return nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, classes))
+"""
+
+
+def test_a_file_of_weights_is_measured_in_one_command(brought, somebodys, capsys):
+    (brought / "brought_module.py").write_text(PLAIN)
+    images, file = somebodys
+    words = ["--weights", str(file), "--model", "brought-along", "--import", "brought_module", "--data", str(images),
+             "--mean", "0.25", "--std", "0.5", "--attack-steps", "2"]
+    before = files_below(brought)
+    for command, key in (("evaluate", "robust"), ("cas", "cas")):
+        (found,) = answer(capsys, command, *words, "--out", "result.json")
+        assert json.loads((brought / "result.json").read_text()) == found
+        (brought / "result.json").unlink()
+        assert (found["clean"]["value"], found["robust"]["value"], found["n_test"]) == (1, 1, 12)
+        assert (found["network"], found["run"], found["epoch"]) == ("brought-along", None, None)
+        assert found["normalisation"] == {"mean": [0.25], "std": [0.5], "source": "--mean and --std"}
+        assert found["attack"].startswith("PGD-2 linf eps 8/255")
+        assert key in found
+    assert main(["cas", *words, "--set", "eps=4/255"]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[0] == (f"{file} (brought-along, normalised by --mean and --std), images (image folder), "
+                                   "PGD-2 linf eps 4/255 step 1/255 on cross-entropy, n = 12; test images, eps 4/255")
+    assert "clean accuracy 100.00 %, robust 100.00 %" in out
+    report = answer(capsys, "saliency", *words, "--per-class", "1", "--inputs", "clean")
+    assert [one["checkpoint"] for one in report["checkpoints"]] == ["network"]
+    assert files_below(brought) == before | {path: content for path, content in files_below(brought).items()
+                                             if "__pycache__" in path.parts}
+    (found,) = answer(capsys, "evaluate", *words, "--attacks", "pgd2,apgd-ce2")
+    assert found["worst_case"]["value"] == 1
+
+
+@pytest.mark.parametrize(("words", "sentence"), [
+    ([], "was given without --model"),
+    (["--model", "cnn", "--mean", "0.5"], "--mean and --std are given together"),
+    (["--model", "cnn", "--mean", "0.5", "--std", "0.2", "--normalised-inside"], "in place of both"),
+    (["--model", "cnn", "--mean", "0.5", "--std", "0"], "--std = 0 was given"),
+    (["--model", "cnn", "--mean", "nan", "--std", "1"], "--mean = nan was given"),
+    (["--model", "cnn", "--width", "6"], "does not fit the network cnn (missing: body.0.weight"),
+    (["--model", "linear"], "linear network has no width"),
+    (["--model", "cnn", "--attack-steps", "0"], "--attack-steps = 0 was given"),
+    (["--model", "cnn", "--out", "/nowhere/x.json"], "there is no folder /nowhere"),
+    (["--model", "cnn", "--set", "eps=8"], "write 8/255"),
+])
+def test_what_is_not_said_of_weights_is_asked_for(somebodys, words, sentence, capsys):
+    images, file = somebodys
+    assert main(["cas", "--weights", str(file), "--data", str(images), *words]) == 2
+    err = capsys.readouterr().err
+    assert sentence in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_run_has_its_own_place_for_results(run, capsys):
+    assert main(["evaluate", str(run), "--out", "x.json"]) == 2
+    assert "--out = x.json was given with a run, whose results are written into its folder" in capsys.readouterr().err
+
+
+def test_exported_weights_know_their_classes(run, tmp_path, capsys):
+    assert main(["export", str(run), "--out", str(tmp_path / "w.pt")]) == 0
+    about = json.loads((tmp_path / "w.json").read_text())
+    about["classes"] = ["ape", "bee", "dog"]
+    (tmp_path / "w.json").write_text(json.dumps(about))
+    words = ["evaluate", "--weights", str(tmp_path / "w.pt"), "--limit", "9", "--attack-steps", "1"]
+    assert main(words) == 2
+    assert "was trained on the classes ape, bee, dog, but planted images has 1, 2, 3" in capsys.readouterr().err
+    assert main([*words, "--classes-from", "data"]) == 0
+    (tmp_path / "w.json").write_text("{")
+    assert main(words) == 2
+    assert "w.json lies beside the weights, but cannot be read" in capsys.readouterr().err
+    (tmp_path / "w.json").write_text('{"batch": 8}')  # somebody else's
+    assert main(words) == 2
+    assert "was given without --model" in capsys.readouterr().err
+    assert main(["export", str(run), "--out", str(tmp_path / "w.json")]) == 2
+    assert "write a name such as weights.pt" in capsys.readouterr().err

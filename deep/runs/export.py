@@ -1,0 +1,85 @@
+"""The files that `deep export` writes: a plain state dict, and beside it what it is of."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from deep.runs.folder import RunFolder
+from deep.system.files import write_atomically, write_text
+from deep.system.reading import from_json
+
+__all__ = ["export", "exported_words"]
+
+# settings that an exported file carries: the network, its images, and the attack that measures it
+CARRIED = ("data", "mu", "sigma", "patch", "resize", "model", "width", "depth", "patch_size", "loss", "eps", "norm",
+           "random_start")
+PLANTED = ("train_size", "val_size", "seed")  # and what decides which test images are planted
+
+
+def export(run: RunFolder, name: str, out: Path) -> Path:
+    """Write the weights of a checkpoint as a plain state dict to `out`, and beside it what they are of.
+
+    The state dict has the names of `Classifier`, mean and deviation of the images included. A name that ends in
+    .safetensors is written so, which needs the package. The JSON has the words of the recipe that a network and its
+    measurement need, the normalisation, the classes and the run. Returns its path.
+    """
+    state, recipe = run.model_state(name), run.recipe().as_dict()
+    weights = {key: value.contiguous() for key, value in state["model"].items()}
+    write_atomically(out, lambda file: file.write(packed(weights, out)))
+    kept = ((key, recipe.get(key)) for key in CARRIED + PLANTED * (recipe["data"] == "planted") if key in recipe)
+    words = [f"{key}={'none' if value is None else str(value).lower() if isinstance(value, bool) else value}"
+             for key, value in kept]
+    about = {"weights": out.name, "words": words, "mean": weights["mean"].flatten().tolist(),
+             "std": weights["std"].flatten().tolist(), "classes": classes_of(run, state), "run": run.path.name,
+             "checkpoint": name, "epoch": state["epoch"]}
+    beside = out.with_suffix(".json")
+    write_text(beside, json.dumps(about, indent=1) + "\n")
+    return beside
+
+
+def packed(weights: dict[str, Tensor], out: Path) -> bytes:
+    """Return the bytes of a file of weights, of the format that its name says."""
+    if out.suffix == ".safetensors":
+        try:
+            from safetensors.torch import save
+        except ImportError:
+            raise ValueError(f"--out = {out} was given, but the package safetensors is not installed: install the "
+                             "extra `safetensors`, or write a name that ends in .pt.") from None
+        return save(weights)
+    buffer = io.BytesIO()
+    torch.save(weights, buffer)
+    return buffer.getvalue()
+
+
+def classes_of(run: RunFolder, state: dict[str, Any]) -> list[str] | None:
+    """Return the class names that a run remembers, in the order of the scores; None where it is of an older version."""
+    if "classes" not in state and (run.path / "last.pt").exists():
+        state = run.model_state("last")
+    return state.get("classes")
+
+
+def exported_words(weights: Path) -> tuple[list[str], list[str] | None] | None:
+    """Return (words of the recipe, class names or None) from the JSON that `export` wrote beside a file, or None.
+
+    A JSON file of somebody else's is passed over, and ValueError names one that is damaged.
+    """
+    path = weights.with_suffix(".json")
+    if path == weights or not path.is_file():
+        return None
+    try:
+        about = from_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} lies beside the weights, but cannot be read ({str(error).rstrip('.')}): export them "
+                         "again, or move it away and give --model, --mean and --std.") from None
+    if not isinstance(about, dict) or about.get("weights") != weights.name:
+        return None
+    words, classes = about.get("words"), about.get("classes")
+    for part in (words, classes or []):
+        if not (isinstance(part, list) and all(isinstance(word, str) for word in part)):
+            raise ValueError(f"{path} lies beside the weights, but its words or classes are no texts: export them "
+                             "again.")
+    return cast(list[str], words), classes

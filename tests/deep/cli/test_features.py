@@ -1,0 +1,93 @@
+"""`deep cas --features`: what features, labels and the last layer tell without their network."""
+
+import json
+
+import numpy as np
+import pytest
+
+from deep.__main__ import main
+from deep.evaluation.cas import cas, class_correlation, margin_cas
+from deep.experiments.outside_network import read_features
+
+
+def answer(capsys, *words):
+    capsys.readouterr()
+    assert main([*words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def arrays(n=60, d=5, classes=3):
+    rng = np.random.default_rng(0)
+    return {"features": rng.random((n, d)), "labels": np.arange(n) % classes, "weight": rng.normal(size=(classes, d))}
+
+
+def test_features_alone_have_a_cas(tmp_path, capsys):
+    given = arrays()
+    np.savez(tmp_path / "f.npz", **given, classes=["ape", "bee", "cow"], superclasses=["big", "small", "big"])
+    (found,) = answer(capsys, "cas", "--features", str(tmp_path / "f.npz"), "--out", str(tmp_path / "r.json"))
+    assert json.loads((tmp_path / "r.json").read_text()) == found
+    means = np.stack([given["features"][i::3].mean(0) for i in range(3)]) * given["weight"]
+    unit = means / np.linalg.norm(means, axis=1, keepdims=True)
+    pairs = [(i, j) for i in range(3) for j in range(3) if i != j]
+    assert found["cas"] == pytest.approx(sum(max(0, unit[i] @ unit[j]) for i, j in pairs))
+    assert found["cas_within"] == pytest.approx(2 * max(0, unit[0] @ unit[2]))
+    assert found["cas_interval"][0] <= found["cas_interval"][1]
+    assert {"cas_null", "cas_excess", "sharing", "sharing_null", "cas_gauge_fixed", "profile"} <= found.keys()
+    assert not {"margin_cas", "cas_clean", "sharing_clean", "clean", "robust"} & found.keys()
+    assert (found["classes"], found["n"], found["margins"]) == (["ape", "bee", "cow"], 60, None)
+    assert main(["cas", "--features", str(tmp_path / "f.npz")]) == 0
+    out = capsys.readouterr().out
+    assert all(word in out for word in ("null level", "sharing", "95 % interval", "bee shares", "CAS within"))
+
+
+def test_clean_features_and_a_bias_tell_more(tmp_path, capsys):
+    """All that `deep cas RUN` finds of the same network."""
+    given = arrays()
+    clean, bias = np.random.default_rng(1).random((60, 5)), np.array([0.1, 0.2, 0.3])
+    np.savez(tmp_path / "f.npz", **given, clean_features=clean.astype(np.float32), bias=bias)
+    (found,) = answer(capsys, "cas", "--features", str(tmp_path / "f.npz"))
+    expected = cas(class_correlation(clean.astype(np.float32), given["labels"], given["weight"].astype(np.float32)))
+    assert found["cas_clean"] == pytest.approx(expected, rel=1e-5)
+    assert found["margin_cas"] == pytest.approx(margin_cas(clean, given["labels"], given["weight"]), rel=1e-5)
+    scores = given["features"] @ given["weight"].T + bias
+    wrong = np.stack([np.delete(row[label] - row, label) for row, label in zip(scores, given["labels"], strict=True)])
+    assert found["margins"]["plain"]["spread"] == pytest.approx((wrong.mean(1) - wrong.min(1)).mean())
+    assert read_features(tmp_path / "f.npz").classes == ("0", "1", "2")
+
+
+@pytest.mark.parametrize(("change", "sentence"), [
+    ({"weight": None}, "has no array weight: save numpy.savez(FILE, features=(n, d), labels=(n,), weight=(K, d))"),
+    ({"colour": np.ones(3)}, "has an array colour, which is not known"),
+    ({"features": np.ones((60, 4))}, "must be (n, d), (n,) and (K, d)"),
+    ({"features": np.full((60, 5), np.nan)}, "hold a NaN"),
+    ({"features": np.ones((60, 5), complex)}, "of type complex128"),
+    ({"features": np.array([{}, 1], object)}, "no file of numpy.savez with plain arrays (Object arrays cannot"),
+    ({"labels": np.arange(60) % 2}, "labels must name each of the 3 classes"),
+    ({"labels": (np.arange(60) % 3).astype(float)}, "labels in"),
+    ({"labels": np.arange(60) - 30}, "labels must name each of the 3 classes"),
+    ({"classes": ["a", "b"]}, "but there are 3 classes: save 3 texts, all different"),
+    ({"classes": ["a", "b", "b"]}, "save 3 texts, all different"),
+    ({"superclasses": [1, 2, 3]}, "superclasses in"),
+    ({"bias": np.ones(4)}, "bias in"),
+    ({"clean_features": np.ones((3, 5))}, "must be (n, d), (n,) and (K, d)"),
+    ({"weight": np.ones((2, 5)), "labels": np.arange(60) % 2}, "margin-CAS compares triples: give at least 3"),
+])
+def test_what_is_wrong_with_features_is_said(change, sentence, tmp_path, capsys):
+    given = {key: value for key, value in (arrays() | change).items() if value is not None}
+    np.savez(tmp_path / "f.npz", **given)
+    assert main(["cas", "--features", str(tmp_path / "f.npz")]) == 2
+    said = capsys.readouterr()
+    assert sentence in said.err
+    assert (len(said.err.strip().splitlines()), said.out) == (1, "")
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\x93NUMPY\x01\x00", b"PK\x03\x04 cut", None])
+def test_a_file_that_is_no_npz_is_refused(content, tmp_path, capsys):
+    path = tmp_path / "f.npz"
+    if content is None:
+        with path.open("wb") as file:
+            np.save(file, np.ones(3))
+    else:
+        path.write_bytes(content)
+    assert main(["cas", "--features", str(path)]) == 2
+    assert "is no file of numpy.savez with plain arrays" in capsys.readouterr().err
