@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from deep.cli.common import Commands, add_run_options, open_checkpoints
+from deep.cli.common import Commands, add_run_options, open_networks
 from deep.system.device import positive
 
 __all__ = ["add", "run"]
@@ -15,39 +15,47 @@ def add(commands: Commands) -> None:
     saliency = commands.add_parser("saliency", help="Grad-CAM and the share of evidence that classes share",
                                    description="Draw Grad-CAM of best and last beside each other (PNG), and write the "
                                                "share of each class's evidence that another class has too (JSON).")
-    saliency.add_argument("--classes", help="names or numbers, with commas (default: the two that share most)")
+    saliency.add_argument("--classes", help="names or numbers, with commas; two are compared with each other (default: "
+                                            "the two that share most)")
     saliency.add_argument("--images", help="which test images of each class, counted from 0: 0,1,2")
     saliency.add_argument("--per-class", type=int, help="or the first so many (default: 3)")
     saliency.add_argument("--inputs", choices=("adversarial", "clean"), default="adversarial",
                           help="what shares and maps are taken of (default: adversarial, as CAS)")
     saliency.add_argument("--limit", type=int, help="use about so many test images, as many of each class")
-    saliency.add_argument("--out", help="the picture, FILE.png (default: RUN/saliency.png); the numbers: FILE.json")
+    saliency.add_argument("--out", help="the picture, FILE.png (default: RUN/saliency.png, and none with --weights); "
+                                        "the numbers: FILE.json")
     add_run_options(saliency)
 
 
 def run(options: argparse.Namespace) -> None:
-    checkpoints = open_checkpoints(options)
+    checkpoints = open_networks(options)
     from deep.evaluation.saliency.picture import draw
+    from deep.experiments.checkpoint_evaluation import Checkpoint
     from deep.experiments.saliency import choose_images, saliency
     from deep.runs.fingerprint import file_suffix
     from deep.system.files import write_text
-    data = checkpoints[0].data
-    out = picture_path(options.out, checkpoints[0].run.path / f"saliency{file_suffix(data)}.png")
+    first = checkpoints[0]
+    data = first.data
+    out = picture_path(options.out, first.run.path / f"saliency{file_suffix(data)}.png"
+                       if isinstance(first, Checkpoint) else None)
     classes = class_numbers(options.classes, data.classes)
     used, shown = choose_images(data.test.labels.cpu(), len(data.classes), classes, image_numbers(options),
                                 options.limit)
     report, rows = saliency(checkpoints, options.attack_steps, options.inputs == "adversarial", used, shown, classes)
-    draw(report, rows, out)
-    write_text(out.with_suffix(".json"), json.dumps(report, indent=1) + "\n")
+    if out:
+        draw(report, rows, out)
+        write_text(out.with_suffix(".json"), json.dumps(report, indent=1) + "\n")
     if options.json:
         print(json.dumps(report))
     else:
         print_report(report, out)
 
 
-def picture_path(out: str | None, default: Path) -> Path:
-    """Return where the picture is written; ValueError unless it is a PNG in a folder that exists."""
+def picture_path(out: str | None, default: Path | None) -> Path | None:
+    """Return where the picture is written, None for nowhere; ValueError unless it is a PNG in a folder that exists."""
     path = Path(out) if out else default
+    if path is None:
+        return None
     if path.suffix.lower() != ".png":
         raise ValueError(f"--out = {out} was given, but the picture is a PNG: write a name that ends in .png.")
     if not path.parent.is_dir():
@@ -84,16 +92,19 @@ def image_numbers(options: argparse.Namespace) -> list[int]:
     return [int(word) for word in words]
 
 
-def print_report(report: dict[str, Any], out: Path) -> None:
+def print_report(report: dict[str, Any], out: Path | None) -> None:
+    pair = report["compared"]
     print(f"{report['data']}, {report['inputs']} inputs" + (f", {report['attack']}" if report["attack"] else "")
           + f", n = {report['n']}")
     width = max(map(len, report["partner"]))
     for checkpoint in report["checkpoints"]:
-        mean = checkpoint["mean"]
-        print(f"{checkpoint['checkpoint']} (epoch {checkpoint['epoch']}): share with the partner class, mean over "
-              f"classes {mean['share']:.3f}, null level {mean['null']:.3f}")
-        for name, line in checkpoint["classes"].items():
+        mean, lines = checkpoint["mean"], checkpoint["classes"]
+        print(checkpoint["checkpoint"] + ("" if checkpoint["epoch"] is None else f" (epoch {checkpoint['epoch']})") + (
+            f": {pair[0]} and {pair[1]} share {lines[pair[0]]['share']:.3f}, null level {lines[pair[0]]['null']:.3f}"
+            if pair else f": share with the partner class, mean over classes {mean['share']:.3f}, null level "
+                         f"{mean['null']:.3f}"))
+        for name, line in ((name, lines[name]) for name in pair or lines):
             low, high = line["interval"]
             print(f"  {name:>{width}} with {report['partner'][name]:{width}} {line['share']:.3f} (95 % interval "
                   f"{low:.3f} to {high:.3f}), null level {line['null']:.3f} ± {line['null_sd']:.3f}")
-    print(f"{out}\n{out.with_suffix('.json')}")
+    print(f"{out}\n{out.with_suffix('.json')}" if out else "no picture was drawn: name one by --out FILE.png")

@@ -1,5 +1,6 @@
 """Grad-CAM and shared evidence of a run's checkpoints: the numbers and maps of `deep saliency`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,15 +17,15 @@ from deep.evaluation.saliency.shared_evidence import (
     shared_fraction,
     summary,
 )
-from deep.experiments.checkpoint_evaluation import Checkpoint
+from deep.experiments.checkpoint_evaluation import Measured
 from deep.system.progress import bar
 
 __all__ = ["choose_images", "saliency"]
 
 DEFINITION = ("share: sum over features of min(Q_i, Q_j), Q_i the mean over class i of the positive part of feature * "
               "W[i], scaled to a sum of 1; a feature above 0 and the same below 0 are two; j is the partner, the class "
-              "with the largest share in the mean over the checkpoints. null: the same with random rows of W, each "
-              "with its own partner.")
+              "with the largest share in the mean over the checkpoints, or of two classes that were chosen the other. "
+              "null: the same with random rows of W, each with its own partner, or that of the choice.")
 
 
 def choose_images(labels: Int[Tensor, "n"], total: int, classes: list[int] | None, images: list[int],
@@ -49,12 +50,12 @@ def choose_images(labels: Int[Tensor, "n"], total: int, classes: list[int] | Non
     return used, torch.searchsorted(used, torch.stack(indices)).tolist()
 
 
-def saliency(checkpoints: list[Checkpoint], steps: int, adversarial: bool, used: Int[Tensor, "m"], shown: list[int],
+def saliency(checkpoints: Sequence[Measured], steps: int, adversarial: bool, used: Int[Tensor, "m"], shown: list[int],
              classes: list[int] | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return (report, rows): plain values, and for each image shown its maps, as `picture.draw` takes them.
 
     steps: of the PGD; adversarial: whether the evidence is that of attacked images. used, shown: as `choose_images`
-    returns them. classes: those to be shown, None for the two that share most.
+    returns them. classes: those to be shown, None for the two that share most; of two, each is the other's partner.
     """
     data, attack = checkpoints[0].data, checkpoints[0].attack(steps)
     location = used.to(data.test.labels.device)
@@ -66,13 +67,18 @@ def saliency(checkpoints: list[Checkpoint], steps: int, adversarial: bool, used:
             explained = evidence(model, split, attack if adversarial else None, 0, shown, progress=advance)
         found[checkpoint.name] = explained, model.linear.weight.detach().cpu()
     overlaps = [overlap(profiles(explained.features, explained.labels, weight)) for explained, weight in found.values()]
-    partner = common_partners(overlaps)
+    partner, pair = common_partners(overlaps), None
+    if classes is not None and len(classes) == 2:
+        pair = classes[0], classes[1]
+        partner[classes] = partner.new_tensor(classes).flip(0)
     rows = picture_rows(data, used, shown, found, partner, classes or most_shared(overlaps))
     described = [checkpoint.describe(attack) for checkpoint in checkpoints]
     by_checkpoint = [{key: about[key] for key in ("checkpoint", "epoch")}
-                     | by_class(summary(explained.features, explained.labels, weight, partner), data.classes)
+                     | by_class(summary(explained.features, explained.labels, weight, partner, pair), data.classes)
                      for about, (explained, weight) in zip(described, found.values(), strict=True)]
-    report = {key: described[0][key] for key in ("run", "data", "seed")} | {
+    keys = ("run", "weights_file", "network", "normalisation", "data", "seed")
+    report = {key: described[0][key] for key in keys if key in described[0]} | {
+        "compared": [data.classes[i] for i in pair or ()],
         "inputs": "adversarial" if adversarial else "clean", "attack": described[0]["attack"] if adversarial else None,
         "n": len(used), "definition": DEFINITION,
         "partner": {data.classes[i]: data.classes[int(j)] for i, j in enumerate(partner)},

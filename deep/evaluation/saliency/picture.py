@@ -76,9 +76,7 @@ class Page:
         return MARGIN + before + place * (CELL + GAP)
 
     def heads(self, report: dict[str, Any]) -> None:
-        for group, text in enumerate(["test image", *(f"{checkpoint['checkpoint']} checkpoint (epoch "
-                                                      f"{checkpoint['epoch']})" for checkpoint in
-                                                      report["checkpoints"])]):
+        for group, text in enumerate(["test image", *map(called, report["checkpoints"])]):
             self.figure.text(self.left(group, 0) / PAGE, self.top / self.height, text, va="top", fontsize=9)
             for place, below in enumerate(["net evidence", "its shared part"] if group else []):
                 self.figure.text(self.left(group, place) / PAGE, (self.top - LINE) / self.height, below, va="top",
@@ -140,21 +138,34 @@ def percent(value: float) -> str:
     return f"{100 * value:.0f} %"
 
 
+def called(checkpoint: dict[str, Any]) -> str:
+    """Return what a column is called; a network that is no run's has no epoch."""
+    name, epoch = checkpoint["checkpoint"], checkpoint["epoch"]
+    return name if epoch is None else f"{name} checkpoint (epoch {epoch})"
+
+
 def same_epoch(report: dict[str, Any]) -> bool:
     return len({checkpoint["epoch"] for checkpoint in report["checkpoints"]}) < len(report["checkpoints"])
 
 
 def by_checkpoint(report: dict[str, Any], key: str) -> str:
-    return ", ".join(f"{percent(checkpoint['mean'][key])} at {checkpoint['checkpoint']}"
-                     for checkpoint in report["checkpoints"])
+    """List the mean over classes, or what is so of the two classes that are compared."""
+    pair = report.get("compared")
+    values = [(checkpoint["classes"][pair[0]] if pair else checkpoint["mean"])[key]
+              for checkpoint in report["checkpoints"]]
+    return ", ".join(f"{percent(value)} at {checkpoint['checkpoint']}"
+                     for value, checkpoint in zip(values, report["checkpoints"], strict=True))
 
 
 def headline(report: dict[str, Any]) -> str:
-    return "Evidence that a class shares with its partner class: " + by_checkpoint(report, "share")
+    pair = [short(name, 28) for name in report.get("compared", ())]
+    whose = f"{pair[0]} shares with {pair[1]}" if pair else "a class shares with its partner class"
+    return f"Evidence that {whose}: " + by_checkpoint(report, "share")
 
 
 def levels(report: dict[str, Any]) -> str:
-    return (f"Mean over all {len(report['partner'])} classes, {report['inputs']} inputs, n = {report['n']}. "
+    over = "Two classes" if report.get("compared") else f"Mean over all {len(report['partner'])} classes"
+    return (f"{over}, {report['inputs']} inputs, n = {report['n']}. "
             f"Level of random last layers: {by_checkpoint(report, 'null')}.")
 
 
@@ -166,7 +177,8 @@ def class_line(report: dict[str, Any], name: str) -> str:
 
 def caption_of(report: dict[str, Any]) -> str:
     attack = f" ({report['attack']})" if report["attack"] else ""
-    return (f"{report['data']}, seed {report['seed']}; {report['inputs']} inputs{attack}, the images shown without. "
+    seed = "" if report["seed"] is None else f", seed {report['seed']}"
+    return (f"{report['data']}{seed}; {report['inputs']} inputs{attack}, the images shown without. "
             + ("Here the best checkpoint is the last. " if same_epoch(report) else "")
             + "Of each checkpoint, left: Grad-CAM for the image's true class, ReLU of the sum over the channels of the "
             "last map, and what the network says; right: the part of it in channels shared with the partner class, and "

@@ -107,12 +107,13 @@ def shared_fraction(own: Float[Tensor, "D"], other: Float[Tensor, "D"]) -> Float
     return torch.where(own > 0, (other / torch.where(own > 0, own, 1.0)).clamp(max=1), 0.0)
 
 
-def null_shares(features: Values, labels: Values, weight: Values, draws: int = 50,
-                seed: int = 0) -> tuple[Float[Tensor, "draws K"], ...]:
+def null_shares(features: Values, labels: Values, weight: Values, draws: int = 50, seed: int = 0,
+                pair: tuple[int, int] | None = None) -> tuple[Float[Tensor, "draws K"], ...]:
     """Return (with_partner, with_any), each (draws, K): the shares with random Gaussian rows in place of W.
 
     Features are positive, so random last layers share evidence too; only what lies above this level says anything.
-    Errors as `profiles`.
+    Each draw has partners of its own, those of largest share, but for the two classes of `pair`, which are each
+    other's. Errors as `profiles`.
 
     >>> [values.sum().item() for values in null_shares(torch.eye(3), [0, 1, 2], torch.ones(3, 3))]  # disjoint
     [0.0, 0.0]
@@ -123,7 +124,11 @@ def null_shares(features: Values, labels: Values, weight: Values, draws: int = 5
     drawn = []
     for _ in range(draws):
         rows = torch.randn(weight.shape, generator=generator, dtype=weight.dtype).to(weight.device)
-        drawn.append(class_shares(scaled(means * torch.cat([rows, -rows], 1)))[1:])
+        found = scaled(means * torch.cat([rows, -rows], 1))
+        _, with_partner, with_any = class_shares(found)
+        if pair is not None:
+            with_partner[list(pair)] = torch.minimum(*found[list(pair)]).sum()
+        drawn.append((with_partner, with_any))
     return tuple(torch.stack(column) for column in zip(*drawn, strict=True))
 
 
@@ -150,11 +155,13 @@ def shares_interval(features: Values, labels: Values, weight: Values, partner: I
     return (2 * estimate[torch.arange(len(weight)), partner] - quantiles).clamp(0, 1).T
 
 
-def summary(features: Values, labels: Values, weight: Values, partner: Int[Tensor, "K"]) -> dict[str, Any]:
+def summary(features: Values, labels: Values, weight: Values, partner: Int[Tensor, "K"],
+            pair: tuple[int, int] | None = None) -> dict[str, Any]:
     """Return what is reported of one checkpoint: per class a list, per pair a matrix; arguments as `profiles`.
 
     share: with partner[i] (K,), with its interval, and `share_gauge_fixed` with centred rows of W; null, null_sd: mean
-    and deviation over random rows of W of the share with the largest partner (`partner` was found as the largest too);
+    and deviation over random rows of W of the share with the largest partner (`partner` was found as the largest too),
+    of the classes of `pair`, which are each other's partners, of the share with each other;
     with_any, with_any_null: the share with at least one other class; own_partner: this checkpoint's; overlap: O.
 
     >>> result = summary(torch.eye(3) + 1, [0, 1, 2], torch.ones(3, 3), torch.tensor([1, 2, 0]))
@@ -163,7 +170,7 @@ def summary(features: Values, labels: Values, weight: Values, partner: Int[Tenso
     """
     found = profiles(features, labels, weight)
     classes = torch.arange(len(found))
-    with_partner, with_any = null_shares(features, labels, weight)
+    with_partner, with_any = null_shares(features, labels, weight, pair=pair)
     centred = profiles(features, labels, gauge_fixed(weight))
     own_partner, _, any_share = class_shares(found)
     result = {
