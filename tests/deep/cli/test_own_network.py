@@ -63,6 +63,7 @@ def answer(capsys, *words):
 
 # --- networks of a module ---
 
+@pytest.mark.slow
 def test_a_module_makes_its_network_known_to_every_command(brought, capsys):
     words = ["train", "planted-cnn", "model=brought-along", *SHORT, "--out", "runs"]
     assert main(words) == 2  # not imported
