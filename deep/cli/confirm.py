@@ -19,7 +19,11 @@ def add(commands: Any) -> None:
     """Add the command and its options."""
     confirm = commands.add_parser("confirm", help="predictions for networks, what was measured, and the verdicts",
                                   description="Judge the predictions of figures/predictions.toml by committed results, "
-                                  "or with --run by runs that are trained now, as far as results are missing.")
+                                  "with --run by runs that are trained now, as far as results are missing, or by runs "
+                                  "of your own, which are measured now, once.")
+    confirm.add_argument("runs", nargs="*", metavar="[ARM=]RUN",
+                         help="run folders of your own; without ARM a run's recipe says which arm it is, whatever its "
+                              "seed and its size")
     confirm.add_argument("--run", action="store_true", help="train, continue and measure what is missing")
     confirm.add_argument("--arms", metavar="A,B", help="with --run: these arms alone")
     confirm.add_argument("--out", default="runs", help="with --run: where the run folders are (default: runs)")
@@ -36,7 +40,7 @@ def add(commands: Any) -> None:
 
 def continues(options: "Namespace") -> str | None:
     """Say what the same command does after a signal."""
-    return "the same command goes on where it stopped" if options.run else None
+    return "the same command goes on where it stopped" if options.run or options.runs else None
 
 
 def run(options: "Namespace") -> None:
@@ -50,17 +54,13 @@ def run(options: "Namespace") -> None:
         results = Path(options.results or Path(options.out) / "campaign")
     if options.arms and not options.run:
         raise ValueError("--arms was given without --run, but what is there is judged as a whole: add --run.")
+    if options.runs and (options.run or options.results):
+        raise ValueError(f"{', '.join(options.runs)} was given with --run or --results, but runs of your own are "
+                         "judged by themselves: leave the option out.")
     if options.run:
-        from deep.experiments.campaign import run_task, tasks
-        from deep.experiments.reproduction.data_sets import data_locations
-        from deep.system.progress import training_progress
-        use_device(options.device, options.threads)
-        locations = data_locations(options.data)
-        for task in tasks(plan, options.arms.split(",") if options.arms else None):
-            with training_progress(task.recipe) as progress:
-                run_task(task, locations.get(task.recipe.data), Path(options.out), results, progress)
-    found = read_results(results)
-    rows, along = judged(plan, found), correlated(plan, found)
+        run_missing(options, plan, results)
+    found = own(options, plan) if options.runs else read_results(results)
+    rows, along = judged(plan, found, other_recipes=bool(options.runs)), correlated(plan, found)
     drawn = conclusions(plan, rows, found)
     if options.json:
         print(json.dumps({"predictions": [as_dict(row) for row in rows],
@@ -68,14 +68,38 @@ def run(options: "Namespace") -> None:
                           "conclusions": [dict(conclusion) | {"answer": answer} for conclusion, answer in drawn]}))
         return
     for row in rows:
-        print_row(row)
+        if row.n or not options.runs:
+            print_row(row)
     for one in along:
-        print_correlation(one)
+        if one.seeds or not options.runs:
+            print_correlation(one)
     for conclusion, answer in drawn:
         print(f"{answer.upper():12} {conclusion['statement']}")
     counts = [row.verdict for row in rows]
     print(f"{len(rows)} predictions: " + ", ".join(f"{counts.count(word)} {word}" for word in (
         "confirmed", "contradicted", "undecided", "not run")))
+
+
+def run_missing(options: "Namespace", plan: Any, results: Path) -> None:
+    """Train, continue and measure what the plan asks for and the folder of results has not."""
+    from deep.experiments.campaign import run_task, tasks
+    from deep.experiments.reproduction.data_sets import data_locations
+    from deep.system.progress import training_progress
+    use_device(options.device, options.threads)
+    locations = data_locations(options.data)
+    for task in tasks(plan, options.arms.split(",") if options.arms else None):
+        with training_progress(task.recipe) as progress:
+            run_task(task, locations.get(task.recipe.data), Path(options.out), results, progress)
+
+
+def own(options: "Namespace", plan: Any) -> dict[str, dict[int, dict[str, Any]]]:
+    """The results of the runs that were given."""
+    from deep.experiments.own_runs import own_results
+    from deep.experiments.reproduction.data_sets import data_locations
+    use_device(options.device, options.threads)
+    locations = data_locations(options.data)
+    return own_results(plan, options.runs, lambda recipe: locations.get("cifar10" if recipe.data == "folder"
+                                                                        else recipe.data))
 
 
 def rule_of(prediction: Any) -> str:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import deep.experiments.campaign
+import deep.experiments.own_runs
 from deep.__main__ import main
 from deep.attacks.pgd import pgd
 from deep.data.dataset import as_float
@@ -15,8 +16,10 @@ from deep.evaluation import battery
 from deep.evaluation.accuracy import evaluation_attack
 from deep.evaluation.cas import cas, class_correlation
 from deep.experiments.campaign import run_task, tasks
+from deep.experiments.own_runs import arm_of, check_pair
 from deep.experiments.plan import committed, plan_of, read_results
 from deep.networks.folding import Folded
+from deep.recipe.recipe import recipe_named
 from deep.runs.folder import RunFolder
 from deep.runs.network import load_network
 from deep.training.loop import load_data
@@ -214,6 +217,82 @@ def test_the_committed_plan_without_results(capsys):
     assert "40 predictions" in out and out.count("\n") == 2 * (40 + 1) + 5 + 1
     plan, results = committed()
     assert plan_of(plan)["campaign"]["seeds"] == [0, 1, 2, 3, 4] and results.name == "campaign"
+
+
+def as_own(campaign, *names):
+    """The run folders of results, by arm and seed."""
+    found = read_results(campaign / "runs" / "campaign")
+    return [str(campaign / "runs" / found[arm][seed]["run"]) for arm, seed in names]
+
+
+def confirm_own(campaign, *given):
+    return main(["confirm", *given, "--plan", str(campaign / "plan.toml"), "--data", str(campaign / "images"), "--json",
+                 "--threads", "1"])
+
+
+def test_a_users_runs_are_judged_as_the_campaigns_are(campaign, capsys, monkeypatch):
+    """Four folders, one by name, the others by their recipes: the same verdict. Measured once, into the folder."""
+    assert main(["confirm", "--plan", str(campaign / "plan.toml"), "--results", str(campaign / "runs" / "campaign"),
+                 "--json"]) == 0
+    expected = json.loads(capsys.readouterr().out)["predictions"]
+    given = as_own(campaign, ("old", 0), ("old", 1), ("new", 0), ("new", 1))
+    for word in given:  # what the campaign has measured, in place of measuring it again
+        result = next(one for seeds in read_results(campaign / "runs" / "campaign").values() for one in seeds.values()
+                      if word.endswith(one["run"]))
+        with monkeypatch.context() as patch:
+            patch.setattr(deep.experiments.own_runs, "measured_run", lambda *given, result=result, **options: {
+                key: result[key] for key in ("checkpoints", "end")})
+            assert confirm_own(campaign, word) == 0
+    capsys.readouterr()
+
+    def never(*arguments, **options):
+        raise AssertionError("measured again")
+    monkeypatch.setattr(deep.experiments.own_runs, "measured_run", never)
+    assert confirm_own(campaign, f"old={given[0]}", *given[1:]) == 0
+    assert json.loads(capsys.readouterr().out)["predictions"] == expected
+    assert main(["confirm", given[0], "--plan", str(campaign / "plan.toml"), "--data", str(campaign / "images")]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "OPEN         It does", "1 predictions: 0 confirmed, 0 contradicted, 0 undecided, 1 not run"]
+    path = RunFolder(given[0]).path / "confirm.json"
+    path.write_text(path.read_text().replace('"weights": "', '"weights": "0'))
+    with pytest.raises(AssertionError, match="measured again"):  # the weights are others
+        confirm_own(campaign, given[0])
+
+
+def test_which_arm_a_run_is():
+    plan = plan_of(committed()[0])
+
+    def named(*words):
+        return arm_of(plan, recipe_named("at-cpu", ["padding=0", *words]))
+    assert named("train_size=none", "epochs=200", "width=64", "keep_every=1", "seed=3", "data_seed=9") == "a1"
+    assert named("floor=1.5", "trim_from=1/4") == "a5" and named("eps=4/255", "step=1/255") == "b6-4"
+    assert named("drops=3/8", "epochs=80") == "b8" and named("smoothing=0.4") == "c-smoothing-4"
+    for words in (["floor=1.5"], ["steps=10"], ["smoothing=0.3"]):
+        with pytest.raises(ValueError, match=r"is that of no arm of the plan, .*ARM=RUN"):
+            named(*words)
+
+
+def test_runs_of_ones_own_that_are_refused(campaign, capsys, tmp_path):
+    old, = as_own(campaign, ("old", 0))
+    new, = as_own(campaign, ("new", 1))
+    shutil.copytree(new, tmp_path / "unlike", ignore=shutil.ignore_patterns("checkpoints"))
+    path = tmp_path / "unlike" / "recipe.json"
+    recipe = json.loads(path.read_text())
+    path.write_text(json.dumps(recipe | {"epochs": 5}))
+    for given, sentence in (([str(tmp_path)], "is not a run folder"), (["--run", old], "leave the option out"),
+                            ([str(tmp_path / "unlike")], "has 4 of 5 epochs")):
+        assert confirm_own(campaign, *given) == 2
+        error = capsys.readouterr().err
+        assert sentence in error and error.count("\n") == 1, error
+    path.write_text(json.dumps(recipe | {"lr": 0.5}))
+    assert confirm_own(campaign, str(tmp_path / "unlike")) == 2
+    assert "unlike was given, but its recipe is that of no arm" in capsys.readouterr().err
+    arms = {"a": {"words": ["trim=1/2"]}, "b": {"words": []}}
+    pair = {"a": {0: {"run": "x", "recipe": {"lr": 1, "trim": "1/2"}}}, "b": {0: {"run": "y", "recipe": {"lr": 2}}}}
+    with pytest.raises(ValueError, match="x and y differ in lr, which a and b do not"):
+        check_pair(arms, pair, "a", "b")
+    pair["b"][0]["recipe"]["lr"] = 1
+    check_pair(arms, pair, "a", "b")
 
 
 @pytest.mark.parametrize(("more", "sentence"), [
