@@ -9,11 +9,20 @@ from pathlib import Path
 from types import ModuleType
 
 from figures import atlas
-from figures.networks import feature_network, planted, real_run, trimming
+from figures.networks import (
+    campaign,
+    campaign_arms,
+    campaign_cas,
+    campaign_partial,
+    feature_network,
+    planted,
+    real_run,
+    trimming,
+)
 from figures.phase import theorems
 from figures.theory import accuracy, dynamics, finite_sample, learning_curve, ratios, weights
 
-__all__ = ["DATA", "PICTURES", "Picture", "gallery", "linked"]
+__all__ = ["CAMPAIGN", "DATA", "PICTURES", "Picture", "gallery", "linked"]
 
 DATA = Path(__file__).parent / "data"
 THEORY = "../synthmodel/THEORY.md"  # as the page sees it
@@ -31,7 +40,7 @@ class Picture:
     finding: Callable[[Path], str]
 
 
-PICTURES = (
+PICTURES: tuple[Picture, ...] = (
     Picture("weights", "The optimal weights", weights, ("weights.csv",), "synthmodel report", weights.finding),
     Picture("accuracy", "Robust accuracy against the ratio", accuracy, ("accuracy.csv",), "synthmodel report",
             accuracy.finding),
@@ -57,6 +66,16 @@ PICTURES = (
     Picture("trimming", "Dropping a tenth of each batch", trimming, ("trimming.json",),
             "python -m figures.networks.trimming trimming.json COMMIT RUN ...",
             lambda folder: trimming.finding(folder / "trimming.json")))
+
+# Those of the campaign are shown from its first results on: the files of DATA/campaign.
+CAMPAIGN = tuple(
+    Picture(name, title, script, ("campaign",), f"python -m {script.__name__}", script.finding)
+    for name, title, script in (
+        ("campaign_cas", "CAS over epochs, adversarial beside standard training", campaign_cas),
+        ("campaign_arms", "Robust accuracy against sharing, arm by arm", campaign_arms),
+        ("campaign_partial", "Robust accuracy against CAS, given the training loss", campaign_partial)))
+if campaign.exists():
+    PICTURES += tuple(picture for picture in CAMPAIGN if (DATA / f"{picture.name}.png").exists())
 
 
 def linked(sentence: str) -> str:

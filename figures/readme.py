@@ -10,6 +10,7 @@ from typing import Any
 
 from deep.system.files import write_text
 from figures.gallery import gallery
+from figures.networks import campaign
 from figures.networks.real_run import DATA, summary
 from figures.report.tables import claims_table, markdown
 
@@ -74,8 +75,21 @@ def theory_tables() -> dict[str, str]:
 
 def network_tables() -> dict[str, str]:
     """Return the tables of deep/README.md by the names of their places."""
-    return {"speed": speed(), "parts": parts(), "arithmetic": arithmetic()} | {
+    return {"speed": speed(), "parts": parts(), "arithmetic": arithmetic(), "confirm": campaign_table()} | {
         name: markdown(summary(DATA.with_name(f"{name}.json"))) for name in ("cifar10", "cifar10-crops")}
+
+
+def campaign_answers() -> str:
+    """What the campaign says, for the page of the project: each statement with its answer."""
+    rows = [{key: row[key] for key in ("statement", "answer")} for row in campaign.conclusion_rows()]
+    return f"{campaign.summary()}\n\n{markdown(rows)}" if campaign.exists() else campaign.summary()
+
+
+def campaign_table() -> str:
+    """Every prediction of the campaign with its rule, what was measured, and the verdict."""
+    if not campaign.exists():
+        return campaign.summary()
+    return f"{campaign.summary()}\n\n{markdown(campaign.prediction_rows())}\n\n{markdown(campaign.conclusion_rows())}"
 
 
 def put(text: str, name: str, table: str) -> str:
@@ -92,8 +106,8 @@ def pages() -> dict[Path, str]:
     """Return each README page with its tables made anew: path -> text."""
     share = f"take {100 * read('bench-16-pgd10')['evaluation_share']:.1f} % of the training's time"
     found = {}
-    for folder, tables in (("synthmodel", theory_tables()), ("deep", network_tables()),
-                           ("figures", {"gallery": gallery()})):
+    for folder, tables in (("", {"confirm": campaign_answers()}), ("synthmodel", theory_tables()),
+                           ("deep", network_tables()), ("figures", {"gallery": gallery()})):
         path = ROOT / folder / "README.md"
         text = re.sub(r"take [\d.]+ % of the training's time", share, path.read_text())
         for name, table in tables.items():

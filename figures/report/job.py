@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import time
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from deep.system.files import commit, write_text
-from figures.networks import planted, real_run
+from figures.gallery import CAMPAIGN
+from figures.networks import campaign, planted, real_run
 from figures.report import slider
-from figures.report.page import Contents, page
+from figures.report.page import Campaign, Contents, page
 from figures.report.plan import Plan, plan
 from figures.report.progress import progress
 from figures.report.resume import finished, keep
@@ -81,6 +83,24 @@ def draw_networks(folder: Path, asked: Plan, advance: Callable[[str, int], None]
     advance(DRAWING, 1)
 
 
+def judged_campaign(source: Path = campaign.DATA) -> Campaign:
+    """What `deep confirm` says of the committed results."""
+    if not campaign.exists(source):
+        return Campaign(campaign.summary(source))
+    return Campaign(campaign.summary(source), tuple(campaign.conclusion_rows(source)),
+                    tuple(campaign.prediction_rows(source)))
+
+
+def draw_campaign(folder: Path, source: Path = campaign.DATA) -> list[tuple[str, str, str]]:
+    """Draw the campaign's pictures, those whose arms have been run, into `folder`; (name, title, finding) of each."""
+    drawn = []
+    for picture in CAMPAIGN:
+        with suppress(ValueError):  # nothing to draw yet
+            picture.script.draw(folder, source)
+            drawn.append((picture.name, picture.title, picture.finding(source.parent)))
+    return drawn
+
+
 def report(out: str | Path, draws: int | None = None, only: str | None = None, sigma: str | None = None,
            eps: str | None = None) -> int:
     """Write figures (PNG, SVG), tables (CSV), report.md and report.html into `out`; 0 iff every claim holds.
@@ -116,7 +136,7 @@ def report(out: str | Path, draws: int | None = None, only: str | None = None, s
 
 def gathered(folder: Path, asked: Plan, claims: list[Row], began: float) -> Contents:
     """Read all that the two texts say from the files in `folder`; write the tables that come of them."""
-    pictures, table, verdicts_, mind, real = [], [], [], "", []
+    pictures, table, verdicts_, mind, real, networks = [], [], [], "", [], Campaign()
     if "theory" in asked.parts:
         pictures += [(name, title, script.finding(folder, asked.setting))
                      for name, (title, script) in THEORY.items()]
@@ -133,6 +153,8 @@ def gathered(folder: Path, asked: Plan, claims: list[Row], began: float) -> Cont
         if real_run.DATA.exists():
             real = real_run.summary()
             pictures.append(("cifar10", "Real images (committed runs, not trained by this report)", real_run.finding()))
+        networks = judged_campaign()
+        pictures += draw_campaign(folder)
     made = provenance(asked, time.perf_counter() - began)
     write_text(folder / "provenance.json", json.dumps(made, indent=1) + "\n")
     if table:
@@ -142,7 +164,7 @@ def gathered(folder: Path, asked: Plan, claims: list[Row], began: float) -> Cont
                     f"({', '.join(sorted(map(str, others)))}): choose an empty folder to train them anew.")
     return Contents(claims, table, verdicts_, real, tuple((name, title, said, (folder / f"{name}.svg").read_text())
                                                           for name, title, said in pictures),
-                    slider.frames(folder) if "theory" in asked.parts else None, asked.setting, made, mind)
+                    slider.frames(folder) if "theory" in asked.parts else None, asked.setting, made, mind, networks)
 
 
 def in_markdown(contents: Contents) -> str:
@@ -153,6 +175,10 @@ def in_markdown(contents: Contents) -> str:
               "cifar10": [markdown(contents.real)] if contents.real else []}
     sections += [(title, "\n\n".join([f"![{name}]({name}.png)", said, *bodies.get(name, [])]))
                  for name, title, said, _ in contents.pictures]
+    if contents.campaign.summary:
+        said = contents.campaign
+        sections.append(("Interventions on real images (committed runs), judged by deep confirm", "\n\n".join(
+            [said.summary, *map(markdown, filter(None, (said.conclusions, said.predictions)))])))
     if contents.mind:
         sections.append(("Mind", contents.mind))
     made, text = contents.made, "\n\n".join(f"## {title}\n\n{body}" for title, body in sections)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from figures.style import Row
     from synthmodel import Setting
 
-__all__ = ["Contents", "mathematics", "page"]
+__all__ = ["Campaign", "Contents", "mathematics", "page"]
 
 SIGNS = {"eps": "ε", "mu": "μ", "sigma": "σ", "lam": "λ", "rho": "ρ", "tau": "τ", "pi": "π", "pibar": "π̄", "phi": "φ",
          "Phi": "Φ", "psi": "ψ", "kappa": "κ", "gamma": "γ", "beta": "β", "delta": "δ", "alpha": "α", "theta": "θ",
@@ -32,6 +32,15 @@ PLAIN = ((r"sqrt\(pi\)", "√π"), (rf"(?<![A-Za-z])({'|'.join(SIGNS)})(?![A-Za-
 RAISED = ((r"\^2(?!\d)", "²"), (r"\^3(?!\d)", "³"), (r"\^\{([^}]*)\}|\^\(([^)]*)\)|\^(\w+)", r"<sup>\1\2\3</sup>"),
           (r"(?<=[\w*|)])_(?:\{([^}]*)\}|([^\W_]+))", r"<sub>\1\2</sub>"),
           (r"(?<!\w)([wε])([012])(?!\w)", r"\1<sub>\2</sub>"))
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """What `deep confirm` says: a sentence, and the rows of conclusions and predictions, none before the first run."""
+
+    summary: str = ""
+    conclusions: tuple[Row, ...] = ()
+    predictions: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,7 @@ class Contents:
     setting: Setting
     made: dict[str, Any]
     mind: str = ""
+    campaign: Campaign = Campaign()
 
     def headline(self) -> str:
         """One sentence: what became of the paper's statements, of the new ones, and of the predictions."""

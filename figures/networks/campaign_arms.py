@@ -1,0 +1,108 @@
+"""Each arm of the campaign beside the trunk, paired by seed: robust accuracy against sharing, with intervals.
+
+`python -m figures.networks.campaign_arms` draws it from the committed results, figures/data/campaign, and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deep.experiments.predictions import decided, paired
+from figures.networks.campaign import DATA, results
+from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, save, styled
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["compared", "draw", "finding"]
+
+TRUNK, LARGEST = "a1", "a3"
+SAME = ("data", "model", "norm", "eps", "train_size", "padding")  # an arm of others is not beside the trunk
+# settings of an arm, its colour and marker, and what the legend calls it
+GROUPS = ((("trim",), BLUE, "o", "images dropped"), (("floor", "clip"), RED, "s", "losses bounded"),
+          (("cas_weight",), GREEN, "^", "CAS penalised"), (("method", "eps", "seed"), BLACK, "D", "others"))
+
+
+def compared(plan: Any, runs: Any) -> dict[str, dict[str, Any]]:
+    """{arm: {"name", "recipe", "n", "sharing", "robust": (mean, interval)}} of differences to the trunk, seed by seed.
+
+    Arms of other images, networks or balls are left out, standard training too, and those with fewer than two seeds.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    level = plan["campaign"]["level"]
+    recipes: dict[str, dict[str, Any]] = {arm: run["recipe"] for arm, seeds in runs.items() for run in seeds.values()}
+    base = recipes.get(TRUNK)
+    for arm in plan["arm"]:
+        recipe = recipes.get(arm["id"])
+        if arm["id"] == TRUNK or not recipe or not base or recipe.get("method") == "standard" or any(
+                recipe.get(key) != base.get(key) for key in SAME):
+            continue
+        values = {name: list(paired({"arm": arm["id"], "minus": TRUNK, "quantity": quantity}, runs).values())
+                  for name, quantity in (("sharing", "sharing_test"), ("robust", "robust_apgd_t"))}
+        if len(values["robust"]) > 1:
+            found[arm["id"]] = {"name": arm["name"], "recipe": recipe, "n": len(values["robust"])} | {
+                name: decided({"within": 1.0}, part, 0.0, level)[:2] for name, part in values.items()}
+    return found
+
+
+def finding(folder: Path) -> str:
+    plan, runs = results(folder / "campaign", TRUNK)
+    found = compared(plan, runs)
+    if not found:
+        return "No arm has two seeds beside the trunk yet."
+    x, y = (np.array([one[name][0] for one in found.values()]) for name in ("sharing", "robust"))
+    in_order = sorted(found, key=lambda arm: found[arm]["robust"][0])
+    said = ", ".join(f"{arm} ({found[arm]['name']}): {found[arm]['robust'][0]:+.1f} points, sharing "
+                     f"{found[arm]['sharing'][0]:+.1f}" for arm in dict.fromkeys((in_order[-1], in_order[0])))
+    correlation = (f" Over {len(found)} arms the two differences have correlation {np.corrcoef(x, y)[0, 1]:.2f}."
+                   if len(found) > 2 else "")
+    return f"Against the trunk, APGD-T, {said}.{correlation}"
+
+
+def look(recipe: dict[str, Any]) -> tuple[str, str, str]:
+    """(colour, marker, group) of an arm."""
+    return next((color, marker, name) for keys, color, marker, name in GROUPS if any(key in recipe for key in keys))
+
+
+@styled()
+def draw(folder: Path, source: Path = DATA) -> None:
+    """Write campaign_arms.png and .svg: means and t intervals of the differences to the trunk, which is the origin."""
+    plan, runs = results(source, TRUNK)
+    found = compared(plan, runs)
+    figure, ((axis, legend),) = new_figure(1, 2, 9.2, 5.4, width_ratios=[1.6, 1])
+    axis.axhline(0, color=GREY, linewidth=0.7)
+    axis.axvline(0, color=GREY, linewidth=0.7)
+    axis.plot([0], [0], "*", color=BLACK, markersize=10)
+    axis.annotate(TRUNK, (0, 0), (5, -11), textcoords="offset points", fontsize=8)
+    for arm, one in found.items():
+        (x, across), (y, up) = one["sharing"], one["robust"]
+        color, marker, group = look(one["recipe"])
+        axis.errorbar([x], [y], [[y - up[0]], [up[1] - y]], [[x - across[0]], [across[1] - x]], fmt=marker, color=color,
+                      linewidth=0.8, markersize=5, label=group)
+        axis.annotate(arm, (x, y), (5, 4), textcoords="offset points", fontsize=8)
+    if LARGEST in found:  # as robust as a3 with the trunk's sharing, or less
+        limit = found[LARGEST]["robust"][0] - 1
+        low, high = axis.get_xlim()[0], axis.get_ylim()[1]
+        axis.fill_between([low, 0], limit, max(high, limit + 1), color=GREY, alpha=0.15, linewidth=0)
+        axis.annotate("would refute that sharing\nis necessary", (low, max(high, limit + 1)), (4, -22),
+                      textcoords="offset points", fontsize=7.5, color="#555555")
+        axis.set_xlim(left=low)
+        axis.set_ylim(top=max(high, limit + 1))
+    axis.set(xlabel="sharing on adversarial test inputs, minus the trunk's",
+             ylabel="robust accuracy (APGD-T), minus the trunk's, points")
+    handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))  # one a group
+    if handles:
+        legend.legend(handles.values(), handles.keys(), loc="lower left")
+    names = [(TRUNK, next(arm["name"] for arm in plan["arm"] if arm["id"] == TRUNK), "")]
+    names += [(arm, one["name"], f", n = {one['n']}") for arm, one in found.items()]
+    legend.axis("off")
+    legend.text(0, 1, "\n".join(f"{arm}: {name if len(name) < 46 else name[:44] + '...'}{n}" for arm, name, n in names),
+                va="top", fontsize=7.5, linespacing=1.6, transform=legend.transAxes)
+    axis.set_title("Mean over seeds of paired differences, 95 % intervals")
+    save(figure, folder, "campaign_arms")
+
+
+if __name__ == "__main__":
+    draw(DATA.parent)

@@ -1,0 +1,82 @@
+"""CAS, sharing and their nulls over epochs, on training and test inputs: adversarial beside standard training.
+
+`python -m figures.networks.campaign_cas` draws it from the committed results, figures/data/campaign, and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deep.experiments.predictions import curve
+from figures.networks.campaign import DATA, band, results
+from figures.style import BLACK, BLUE, GREY, RED, new_figure, save, styled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+__all__ = ["draw", "finding"]
+
+# arm, title, and what stands before "train" and "test" in the name of its inputs
+SIDES = (("a1", "Adversarial training, adversarial inputs", ""), ("a2", "Standard training, clean inputs", "clean_"))
+LINES = {"cas": (("test", "cas", BLUE, "-", "test inputs"), ("train", "cas", RED, "--", "training inputs"),
+                 ("test", "cas_null", GREY, ":", "null: random rows of W"),
+                 ("test", "sharing_null", BLACK, "-.", "null: separation kept")),
+         "sharing": (("test", "sharing", BLUE, "-", "test inputs"), ("train", "sharing", RED, "--", "training inputs"))}
+
+
+def complete(runs: Any, arm: str) -> list[Any]:
+    """The runs of an arm that were measured at as many epochs as the longest."""
+    found = list(runs.get(arm, {}).values())
+    longest = max((len(run["checkpoints"]) for run in found), default=0)
+    return [run for run in found if len(run["checkpoints"]) == longest]
+
+
+def curves(runs: Sequence[Any], split: str, key: str) -> np.ndarray:
+    """(seeds, epochs)."""
+    return np.array([curve(run, split, key) for run in runs])
+
+
+def finding(folder: Path) -> str:
+    _, runs = results(folder / "campaign", "a1", "a2")
+    said = []
+    for arm, title, before in SIDES:
+        if found := complete(runs, arm):
+            ends = []
+            for split, words in (("test", "test"), ("train", "training")):
+                values = curves(found, before + split, "cas").mean(0)
+                ends.append(f"on {words} inputs from {values.max():.1f} to {values[-1]:.1f}")
+            sharing = curves(found, f"{before}test", "sharing").mean(0)
+            said.append(f"{title} ({len(found)} seeds): CAS goes from its highest value to the end {', '.join(ends)}, "
+                        f"sharing on test inputs from {sharing.max():.1f} to {sharing[-1]:.1f}")
+    return "; ".join(said) + "."
+
+
+@styled()
+def draw(folder: Path, source: Path = DATA) -> None:
+    """Write campaign_cas.png and .svg: means over seeds in their range. A side without runs says so."""
+    _, runs = results(source, "a1", "a2")
+    figure, axes = new_figure(2, 2, 8.6, 5.8, sharex="col", sharey="row")
+    for column, (arm, title, before) in enumerate(SIDES):
+        found = complete(runs, arm)
+        for row, name in enumerate(("cas", "sharing")):
+            axis = axes[row, column]
+            if not found:
+                axis.text(0.5, 0.5, "not run", transform=axis.transAxes, ha="center", color=GREY)
+                continue
+            epochs = [line["epoch"] for line in found[0]["checkpoints"]]
+            for split, key, color, style, label in LINES[name]:
+                band(axis, epochs, curves(found, before + split, key), color, style, label)
+            axis.axhline(0, color=BLACK, linewidth=0.6)
+        axes[0, column].set_title(f"{title}, {len(found)} seeds")
+        axes[1, column].set(xlabel="epoch")
+    axes[0, 0].set(ylabel="CAS")
+    axes[1, 0].set(ylabel="sharing: CAS of centred W above\nthe null that keeps the separation")
+    axes[0, 0 if runs.get("a1") else 1].legend(loc="upper right")
+    save(figure, folder, "campaign_cas")
+
+
+if __name__ == "__main__":
+    draw(DATA.parent)

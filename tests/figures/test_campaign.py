@@ -1,0 +1,148 @@
+"""The campaign's figures, tables and sentences on made-up results: what is drawn, on a whole campaign and on a part."""
+
+import re
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from deep.experiments.plan import committed, plan_of
+from figures import gallery, readme
+from figures.networks import campaign, campaign_arms, campaign_cas, campaign_partial
+from figures.report.job import draw_campaign, in_markdown, judged_campaign
+from figures.report.page import Campaign, Contents, page
+from synthmodel import Setting
+from tests.conftest import assert_draws
+from tests.support.campaign import made_up, write_results
+
+PLAN = plan_of(committed()[0])
+MADE = {"command": "synthmodel report", "commit": "0", "torch": "2", "cores": 2, "seconds": 1.0}
+SCRIPTS = (campaign_cas, campaign_arms, campaign_partial)
+GAINS, SHARINGS = {"a3": 10.0, "a4": 1.0}, {"a3": 3.0, "a5": 3.0}
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """Trunk, standard training and four arms that branch off, one of them at another eps."""
+    return made_up(PLAN, ["a1", "a2", "a3", "a4", "a5", "b6-4"], GAINS, SHARINGS, seeds=(0, 1, 2))
+
+
+@pytest.fixture
+def source(runs, tmp_path):
+    return write_results(tmp_path / "campaign", runs)
+
+
+@pytest.fixture
+def unrendered(monkeypatch):
+    """Pictures are drawn and not rendered, which takes longest."""
+    monkeypatch.setattr(Figure, "savefig", lambda figure, file, **options: file.write(b"picture"))
+
+
+def of(runs, arm, split, key):
+    """(seeds, epochs)."""
+    return np.array([[line[split][key] for line in run["checkpoints"]] for run in runs[arm].values()])
+
+
+def test_cas_over_epochs(runs, source, tmp_path, pictures):
+    campaign_cas.draw(tmp_path, source)
+    (figure,) = pictures
+    epochs = list(range(5, 61, 5))
+    for column, (arm, before) in enumerate((("a1", ""), ("a2", "clean_"))):
+        def mean(split, key, arm=arm, before=before):
+            return epochs, of(runs, arm, before + split, key).mean(0)
+        assert_draws(figure.axes[column], mean("test", "cas"), mean("train", "cas"), mean("test", "cas_null"),
+                     mean("test", "sharing_null"))
+        assert_draws(figure.axes[2 + column], mean("test", "sharing"), mean("train", "sharing"))
+        assert "3 seeds" in figure.axes[column].get_title("left")
+    test, train = (of(runs, "a1", split, "cas").mean(0) for split in ("test", "train"))
+    assert (f"on test inputs from {test.max():.1f} to {test[-1]:.1f}, on training inputs from {train.max():.1f} to "
+            f"{train[-1]:.1f}") in campaign_cas.finding(tmp_path)
+
+
+def test_arms_beside_the_trunk(runs, source, tmp_path, pictures):
+    """Each arm's point is the mean of differences seed by seed; standard training and another eps are not there."""
+    campaign_arms.draw(tmp_path, source)
+    (figure,) = pictures
+    axis = figure.axes[0]
+    drawn = {text.get_text(): text.xy for text in axis.texts}
+    assert {"a1", "a3", "a4", "a5"} == {name for name in drawn if len(name) == 2}
+    for arm in ("a3", "a4", "a5"):
+        x = np.mean(of(runs, arm, "test", "sharing")[:, -1] - of(runs, "a1", "test", "sharing")[:, -1])
+        y = 100 * np.mean([runs[arm][seed]["end"]["robust_apgd_t"] - runs["a1"][seed]["end"]["robust_apgd_t"]
+                           for seed in range(3)])
+        assert drawn[arm] == pytest.approx((x, y), abs=1e-9)
+    found = campaign_arms.compared(PLAN, runs)["a3"]
+    assert found["robust"][1][0] < found["robust"][0] < found["robust"][1][1] and found["n"] == 3
+    assert f"a3 ({found['name']}): {found['robust'][0]:+.1f} points" in campaign_arms.finding(tmp_path)
+
+
+def test_accuracy_against_cas_given_the_loss(runs, source, tmp_path, pictures):
+    campaign_partial.draw(tmp_path, source)
+    (figure,) = pictures
+    arms = ("a1", "a3", "a4", "a5")  # of those that are pooled
+    points = [(x, 100 * y) for arm in arms
+              for x, y in zip(of(runs, arm, "test", "cas"), of(runs, arm, "test", "accuracy"), strict=True)]
+    assert_draws(figure.axes[0], *points)
+    x, y, given = (np.concatenate([of(runs, arm, *key).ravel() for arm in arms]) for key in (
+        ("test", "cas"), ("test", "accuracy"), ("train", "robust_loss")))
+    left = figure.axes[1].get_lines()[:len(points)]
+    for values, drawn in ((x, [line.get_xdata() for line in left]), (100 * y, [line.get_ydata() for line in left])):
+        slope = np.cov(given, values, bias=True)[0, 1] / given.var()
+        np.testing.assert_allclose(np.concatenate(drawn), values - values.mean() - slope * (given - given.mean()),
+                                   atol=1e-9)
+    r = np.corrcoef([x, y, given])
+    partial = (r[0, 1] - r[0, 2] * r[1, 2]) / np.sqrt((1 - r[0, 2]**2) * (1 - r[1, 2]**2))
+    said = campaign_partial.finding(tmp_path)
+    assert f"correlation {r[0, 1]:.2f}, given the robust loss on training images {partial:.2f}, over {len(x)} " in said
+    assert f"{partial:.2f} over all" in figure.axes[1].get_title("left")
+
+
+def test_a_part_of_a_campaign_is_drawn_and_none_is_refused(tmp_path, runs, unrendered):
+    """The trunk's first two seeds: two of the pictures; one arm without a trunk: CAS and arms have nothing to show."""
+    trunk = write_results(tmp_path / "trunk" / "campaign", {"a1": {seed: runs["a1"][seed] for seed in (0, 1)}})
+    for script in SCRIPTS:
+        script.draw(tmp_path / "trunk", trunk)
+        assert script.finding(tmp_path / "trunk")
+    assert "No arm has two seeds" in campaign_arms.finding(tmp_path / "trunk")
+    arm = write_results(tmp_path / "arm" / "campaign", {"a3": runs["a3"]})
+    for script in (campaign_cas, campaign_arms):
+        with pytest.raises(ValueError, match=r"holds no result of a1.*run the campaign first"):
+            script.draw(tmp_path / "arm", arm)
+    assert "along the trunk" not in campaign_partial.finding(tmp_path / "arm")
+    for script in SCRIPTS:
+        with pytest.raises(ValueError, match=r"holds no result.*run the campaign first"):
+            script.draw(tmp_path, tmp_path / "nothing")
+    runs["a3"][0]["recipe"]["epochs"] += 1
+    with pytest.raises(ValueError, match="another recipe than the plan's"):
+        campaign_partial.draw(tmp_path, write_results(tmp_path / "other", {"a3": {0: runs["a3"][0]}}))
+    runs["a3"][0]["recipe"]["epochs"] -= 1
+
+
+def test_the_report_and_the_pages_say_what_deep_confirm_says(source, tmp_path, monkeypatch, unrendered):
+    found, drawn = judged_campaign(source), draw_campaign(tmp_path, source)
+    contents = Contents([], [], [], [], (), None, Setting(1, 0.5), MADE, "", found)
+    text = in_markdown(contents)
+    row = next(line for line in text.splitlines() if line.startswith("| a3-robust |"))
+    assert re.search(r"`robust_apgd_t` of a3 - a1 ≥ 3 \| 10\.\d+ \[\d+\.\d+, 1\d\.\d+\], n = 3 \| confirmed \|$", row)
+    assert "| proxy |" in text and "| Shared features are necessary" in text
+    assert [name for name, _, _ in drawn] == ["campaign_cas", "campaign_arms", "campaign_partial"]
+    assert all((tmp_path / f"{name}.png").exists() and said for name, _, said in drawn)
+    html = page(contents)
+    assert found.summary in html and html.count("Predictions of the campaign") == 1 and "<td>a3-robust" in html
+    monkeypatch.setattr(campaign, "DATA", source)
+    for function in (campaign.exists, campaign.summary, campaign.prediction_rows, campaign.conclusion_rows):
+        monkeypatch.setattr(function, "__defaults__", (source,))
+    assert "by 18 runs: " in readme.campaign_answers() and "| answer |" in readme.campaign_answers()
+    assert row in readme.campaign_table()
+
+
+def test_before_a_run_nothing_is_claimed(tmp_path):
+    found = judged_campaign(tmp_path)
+    assert found == Campaign("Not run: there is no result of the campaign yet.")
+    assert not draw_campaign(tmp_path, tmp_path) and not list(tmp_path.glob("*.png"))
+    contents = Contents([], [], [], [], (), None, Setting(1, 0.5), MADE, "", found)
+    assert found.summary in page(contents) and "Predictions of the campaign" not in page(contents)
+    assert in_markdown(contents).rstrip().endswith(found.summary)
+    shown = {picture.name for picture in gallery.PICTURES}
+    for picture in gallery.CAMPAIGN:
+        assert (picture.name in shown) == (campaign.exists() and (gallery.DATA / f"{picture.name}.png").exists())
