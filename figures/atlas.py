@@ -28,6 +28,7 @@ from figures.phase import (
     temperature as phase_temperature,
 )
 from figures.theory import dynamics, flows, ratios
+from synthmodel.system.progress import tracked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,7 +63,7 @@ def atlas(out: str | Path, pictures: Sequence[tuple[str, Any, Callable[[Path], s
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     sections = ["# Atlas", "Each sentence begins with its claims' IDs; its numbers are read from the table named."]
-    for title, script, finding in pictures:
+    for title, script, finding in tracked(pictures, "drawing the atlas", len(pictures)):
         script.compute(folder)
         script.draw(folder)
         name, said = file_name(script), finding(folder)
