@@ -93,8 +93,10 @@ def finding(folder: Path) -> str:
             f"from the loss's w2 up to w1 accuracy rises on {min(pair):.0f} % of the plane (worst loss) against one "
             f"class and on {max(joint):.0f} % (best loss) against all. T3: soft labels raise w2 everywhere for "
             f"{those('T3', lambda s: s == 1)}; nowhere for {those('T3', lambda s: s == 0)}; w2/w1 in places for "
-            f"{those('T3-ratio', lambda s: 0 < s < 1)}. N2: more w2 would help on {100 * share[names[0], 'N2']:.0f} % "
-            f"of the plane after the margin loss, on {100 * share['cross-entropy', 'N2']:.0f} % after cross-entropy.")
+            f"{those('T3-ratio', lambda s: 0 < s < 1)}. (Of itself: the teacher has the student's eps. One of a "
+            f"smaller eps can raise w2: `synthmodel table`.) N2: more w2 would help on "
+            f"{100 * share[names[0], 'N2']:.0f} % of the plane after the margin loss, on "
+            f"{100 * share['cross-entropy', 'N2']:.0f} % after cross-entropy.")
 
 
 @styled()

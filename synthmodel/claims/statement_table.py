@@ -38,7 +38,7 @@ LOSSES = {
     "cross-entropy": ("exact", CrossEntropy(), None),
     "smoothed cross-entropy, delta*": ("delta*", CrossEntropy(B), CrossEntropy()),
     "smoothed cross-entropy, exact": ("exact", CrossEntropy(B, "exact"), CrossEntropy()),
-    "distillation": ("delta*", "teacher", CrossEntropy()),
+    "distillation, teacher of eps = .1": ("delta*", "teacher", CrossEntropy()),
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 import synthmodel.claims.statement_table as module
 from synthmodel.claims.statement_table import cell, table
 from synthmodel.cli.commands import COMMANDS
-from synthmodel.model.losses import Margin, SmoothedMargin
+from synthmodel.model.losses import CrossEntropy, Margin, SmoothedMargin
 
 COMMITTED = Path(__file__).parents[3] / "figures" / "data" / "statements.csv"
 
@@ -41,6 +41,14 @@ def test_what_the_theorems_say_of_each_loss(rows):
     ([1, 2, 3], [True, False, False], "holds if k < 2, up to 1"), ([1, 2, 3], [True, False, True], "holds in 2 of 3")])
 def test_cells(k, holds, words):
     assert cell(k, holds) == words
+
+
+def test_distillation_lowers_w2_at_its_teachers_eps_and_may_raise_it_beyond():
+    """Both sentences are true: of itself nowhere (the gallery), of a teacher of eps = .1 in places (the table)."""
+    for sigma in module.SIGMAS:
+        (_, distilled), (_, plain) = (module._solutions(loss, sigma, 0.05) for loss in ("teacher", CrossEntropy()))
+        own = list(module.EPS).index(module.TEACHER)
+        assert distilled[own] < plain[own] and distilled[-1] > plain[-1]
 
 
 def test_a_wrong_loss_changes_the_table(monkeypatch):
