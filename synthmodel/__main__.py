@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from synthmodel.cli import printing
-from synthmodel.cli.drawing import add_plot, plot
+from synthmodel.cli.drawing import add_plot, explore, plot
 from synthmodel.model.losses import LOSSES
 from synthmodel.model.penalty import PENALTIES
 from synthmodel.model.solution import NotConverged
@@ -186,12 +186,12 @@ def draw(options: argparse.Namespace) -> int:
     if options.command == "atlas":
         from figures.atlas import atlas
         return atlas(options.out)
-    return plot(options)
+    return (plot if options.command == "plot" else explore)(options)
 
 
 def run(options: argparse.Namespace) -> int:
     """Carry out one command; its exit status."""
-    if options.command in ("report", "atlas", "plot"):
+    if options.command in ("report", "atlas", "plot", "explore"):
         return draw(options)
     from synthmodel.cli.commands import COMMANDS
     result = COMMANDS[options.command](options)

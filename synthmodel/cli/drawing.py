@@ -1,4 +1,4 @@
-"""`synthmodel plot`: its words, and the picture that it writes."""
+"""`synthmodel plot` and `synthmodel explore`: their words, the picture that is written, the window that is opened."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from synthmodel.model.losses import Loss
 
-__all__ = ["add_plot", "losses_of", "plot"]
+__all__ = ["add_plot", "explore", "losses_of", "plot"]
 
 
 def add_plot(commands: Any, model: OneSentenceParser, lossy: OneSentenceParser) -> None:
-    """Add `plot` and its pictures to the commands; model and lossy: the options of a setting and of a loss."""
+    """Add `plot`, its pictures and `explore` to the commands; model, lossy: the options of a setting and of a loss."""
     text = "a picture of the theory at a setting of yours"
     pictures = commands.add_parser("plot", help=text, description=text[0].upper() + text[1:]).add_subparsers(
         dest="picture", required=True, metavar="PICTURE")
@@ -39,6 +39,10 @@ def add_plot(commands: Any, model: OneSentenceParser, lossy: OneSentenceParser) 
         "--eps", required=True, metavar="EPS,EPS,...", help="attack sizes, one or several")
     picture("phase", "where Theorems 1 to 3 hold for a loss, over attack size and noise (three classes, equal noises)"
             ).add_argument("--mu", default="1", help="mean of an active feature (default: 1)")
+    text = "the threshold curves in a window, with sliders for mu, sigma, b and lam"
+    window = commands.add_parser("explore", help=text, description=text[0].upper() + text[1:], parents=[lossy, decay])
+    for name, first in (("mu", 1), ("sigma", 0.5)):
+        window.add_argument(f"--{name}", default=str(first), help=f"where its slider begins (default: {first})")
 
 
 def losses_of(options: Namespace) -> list[Loss]:
@@ -104,4 +108,19 @@ def plot(options: Namespace) -> int:
     with styled():
         save(picture_of(options), options.out)
     print(options.out)
+    return 0
+
+
+def explore(options: Namespace) -> int:
+    """Open the window and wait until it is closed; 0."""
+    from synthmodel.model.setting import checked
+    from synthmodel.plot.explore import RANGES
+    from synthmodel.plot.explore import explore as opened
+    options.b = options.b or "0.1"  # no default of the parser, which would be that of every command's --b
+    values = {}
+    for name, (_, least, most, _) in RANGES.items():
+        values[name] = checked(name, getattr(options, name), least=least, single=True)
+        if values[name] > most:
+            raise ValueError(f"{name} = {values[name]} was given, but its slider ends at {most:g}: choose less.")
+    opened(losses_of(options), **values)
     return 0
