@@ -7,8 +7,8 @@ and 6 r^2/(4 + 2 r^2) and r^2/(1 + r^2) of them. In the tables the reliance rati
 same for a linear network: at x + delta* of the training's eps, and from what the margin loses when the patches of a
 kind show no class (`deep.data.planted`).
 
-`python -m figures.networks.planted OUT.csv RUNS [DRAWS [NETWORK ...]]` trains more draws, ten by default, and writes a
-row for each network; RUNS is the folder of the trained ones, so that the same command goes on where it stopped.
+`python -m figures.networks.planted OUT.csv RUNS linear=10 cnn=3` trains so many draws of the data, ten by default, and
+writes a row for each network; RUNS is the folder of the trained ones, where the same command goes on.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ NETWORKS, DRAWS = ("cnn", "linear"), 3  # draws of the images and of the initial
 LOSSES = ("cross-entropy", "margin")
 SHIFT = 0.004  # of the marks in the picture
 MORE = "planted-draws.csv"  # more draws, of `python -m figures.networks.planted`
-WAYS = {"ratio": "measured", "ratio_adversarial": "at x + delta*", "ratio_ablated": "by ablating patches"}
+WAYS = {"ratio": "at the images", "ratio_adversarial": "at x + delta*", "ratio_ablated": "by ablating patches"}
 
 
 def jobs(draws: int | None = None, networks: Sequence[str] = NETWORKS, setting: Setting = SETTING,
@@ -164,23 +164,26 @@ def finding(folder: Path, setting: Setting = SETTING) -> str:
     if not (folder / MORE).exists():
         return said
     rows = read_csv(folder / MORE)
-    said += f" {above_theory(errors_of(rows, curves))}"
+    errors = errors_of(rows, curves)
+    said += " " + above_theory({point: error for point, error in errors.items() if theory_at(curves, *point) > 0})
     if any(row["network"] == "cnn" for row in rows):
-        said += " The CNN's beyond eps0, of those: " + "; ".join(f"{name} {beyond_threshold(rows, key, setting)}"
-                                                                for key, name in WAYS.items()) + "."
+        draws = len({row["seed"] for row in rows if row["network"] == "cnn"})
+        said += f" In {draws} draws the small CNN's, beyond eps0, is " + "; ".join(
+            f"{name} {beyond_threshold(rows, key, setting)}" for key, name in WAYS.items()) + "."
     return said
+
+
+def theory_at(curves: Sequence[Row], loss: str, eps: float) -> float:
+    """The theory's ratio, read off planted-theory.csv."""
+    curve = [row for row in curves if row["loss"] == loss]
+    return float(np.interp(eps, [row["eps"] for row in curve], [row["ratio"] for row in curve]))
 
 
 def errors_of(rows: Sequence[Row], curves: Sequence[Row]) -> dict[tuple[str, float], Float[np.ndarray, " draws"]]:
     """{(loss, eps): the linear networks' ratios less the theory's, one a draw}."""
-    errors = {}
-    for loss in LOSSES:
-        curve = [row for row in curves if row["loss"] == loss]
-        for eps in sorted({row["eps"] for row in rows}):
-            theory = np.interp(eps, [row["eps"] for row in curve], [row["ratio"] for row in curve])
-            errors[loss, eps] = np.array([row["ratio"] for row in rows if (row["network"], row["loss"], row["eps"])
-                                          == ("linear", loss, eps)]) - theory
-    return errors
+    return {(loss, eps): np.array([row["ratio"] for row in rows
+                                   if (row["network"], row["loss"], row["eps"]) == ("linear", loss, eps)])
+            - theory_at(curves, loss, eps) for loss in LOSSES for eps in sorted({row["eps"] for row in rows})}
 
 
 def beyond_threshold(rows: Sequence[Row], key: str, setting: Setting) -> str:
@@ -193,16 +196,17 @@ def beyond_threshold(rows: Sequence[Row], key: str, setting: Setting) -> str:
 def above_theory(errors: dict[tuple[str, float], Float[np.ndarray, " draws"]]) -> str:
     """A sentence: how many linear networks lie above the theory, and at how many points their mean does.
 
-    errors: as `errors_of`, of two draws or more. The interval of the mean is Student's t.
+    errors: as `errors_of`, of two draws or more, where the theory is not 0 (no ratio lies far below that). The interval
+    of the mean is Student's t.
     """
     from scipy import stats
     above = [error for error in errors.values() if error.mean() > 0]
     clearly = [error for error in above
                if error.mean() > stats.t.ppf(0.975, len(error) - 1) * error.std(ddof=1) / np.sqrt(len(error))]
     networks = np.concatenate(list(errors.values()))
-    return (f"Of {len(networks)} linear networks, {len(networks) // len(errors)} draws a point, the same at each eps, "
-            f"{int((networks > 0).sum())} lie above the theory; their mean does at {len(above)} points, at "
-            f"{len(clearly)} by more than its 95 % interval.")
+    return (f"Of {len(networks)} linear networks where the theory is not 0, {len(networks) // len(errors)} draws a "
+            f"point and the same at each eps, {int((networks > 0).sum())} lie above it; their mean does at "
+            f"{len(above)} of {len(errors)} points, at {len(clearly)} by more than its 95 % interval.")
 
 
 @styled()
@@ -247,9 +251,10 @@ def draw(folder: Path, setting: Setting = SETTING) -> None:
     save(figure, folder, "planted")
 
 
-def main(out: str, runs: str, draws: str = "10", *networks: str) -> None:
-    """Write OUT.csv: a row for each network, trained in the folder RUNS, where an interrupted call goes on."""
-    write_csv(out, trained_rows(jobs(int(draws), networks or NETWORKS), Path(runs)))
+def main(out: str, runs: str, *words: str) -> None:
+    """Write OUT.csv: a row for each network, trained in the folder RUNS; words: NETWORK=DRAWS."""
+    asked = [word.split("=") for word in words or ("cnn=10", "linear=10")]
+    write_csv(out, trained_rows([job for network, draws in asked for job in jobs(int(draws), [network])], Path(runs)))
 
 
 if __name__ == "__main__":
