@@ -79,6 +79,17 @@ def test_the_margin_loss_dies_at_eps0_within_one_cell(tmp_path):
         assert row["margin"] == pytest.approx(brute.ratio, abs=1e-9)
 
 
+def test_the_border_of_the_drawn_region_is_eps0(tmp_path, pictures):
+    """Whatever the grid."""
+    noises = np.linspace(0.05, 2, 5)
+    phase_sigma.compute(tmp_path, np.linspace(0, 0.4995, 6), noises)
+    phase_sigma.draw(tmp_path)
+    (region,) = [drawn for drawn in pictures[0].axes[0].collections if drawn.get_hatch()]
+    corners = region.get_paths()[0].vertices
+    for sigma in noises:
+        assert np.isclose(corners, (max(eps0(Setting(1, sigma)), 0), sigma)).all(axis=1).any()
+
+
 def test_the_log_sum_exp_tends_to_the_margin_loss(tmp_path):
     cold = np.array([1e-6, 1e-4, 1e-2, 1.0])
     phase_temperature.compute(tmp_path, SIZES, cold)
@@ -335,7 +346,7 @@ def test_rarer_outliers_come_nearer_to_the_l1_limit(flow_table):
 
 
 @pytest.mark.slow
-def test_the_sentences_of_the_flows_are_made_of_their_tables(flow_table, tmp_path, monkeypatch):
+def test_the_sentences_of_the_flows_are_made_of_their_tables(flow_table, tmp_path, monkeypatch, pictures):
     said = flows.finding(flow_table)
     rows = read_csv(flow_table / "flows.csv")
     changed = {"points lost, K = 3": 3.0, "ratio/limit": 0.99, "w2/limit": 1.1, "w2 with outliers": 0.5}
@@ -345,6 +356,8 @@ def test_the_sentences_of_the_flows_are_made_of_their_tables(flow_table, tmp_pat
         assert flows.finding(tmp_path) != said
     monkeypatch.setattr(dynamics, "OUTLIERS", SimpleNamespace(flow=partial(limit_flow, 1.0, 0.3)))  # quick
     dynamics.compute(tmp_path)
+    dynamics.draw(tmp_path)
+    assert all(axis.get_legend() for axis in pictures[0].axes)  # none borrows its neighbour's
     said = dynamics.finding(tmp_path)
     assert "costs 10.2 points in case (b), 0.0 in (a)" in said and "bounded loss 1.000" in said
     rows = read_csv(tmp_path / "dynamics.csv")

@@ -286,6 +286,9 @@ def test_the_committed_run(tmp_path, name, pictures):
         expected = np.array(runs[0][f"cas_{which}"]["correlation"])
         np.fill_diagonal(expected, np.nan)
         np.testing.assert_array_equal(np.ma.filled(axis.images[0].get_array(), np.nan), expected.clip(0))
+    for axis in (top, bottom):  # no legend lies on a curve
+        assert axis.get_legend().get_window_extent().y0 >= axis.get_window_extent().y1
+        assert axis.get_legend().get_window_extent().x1 <= accuracies.get_window_extent().x0
     stars = [line for line in top.get_lines() if line.get_marker() == "*"]
     assert [line.get_xydata().tolist() for line in stars] == [
         [[run["evaluate_best"]["epoch"], 100 * run["evaluate_best"]["robust"]["value"]]] for run in runs]
