@@ -1,15 +1,15 @@
-"""How far a command of several seconds has come: a bar in a terminal, a line every five seconds elsewhere."""
+"""How far a command of several seconds has come: a bar in a terminal, a line now and then elsewhere."""
 
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-__all__ = ["EVERY", "tracked"]
+__all__ = ["FIRST", "tracked"]
 
 T = TypeVar("T")
-EVERY = 5.0  # seconds: a command that takes less prints nothing
-clock = time.monotonic
+FIRST, MOST = 5.0, 60.0  # seconds until the first line, and between two at most: each pause is twice the one before
 
 
 def tracked(items: Iterable[T], what: str, total: int) -> Iterator[T]:
@@ -27,9 +27,18 @@ def tracked(items: Iterable[T], what: str, total: int) -> Iterator[T]:
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             yield from progress.track(items, total=total, description=what)
         return
-    began = said = clock()
-    for done, item in enumerate(items, 1):
-        yield item
-        if clock() - said >= EVERY and done < total and sys.stderr:
-            said = clock()
-            print(f"{what}: {done} of {total}, {said - began:.0f} s", file=sys.stderr, flush=True)
+    done, began, ended = 0, time.monotonic(), threading.Event()
+
+    def tell() -> None:  # beside the work, as one item may take minutes
+        pause = FIRST
+        while not ended.wait(pause) and sys.stderr:
+            print(f"{what}: {done} of {total}, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+            pause = min(2 * pause, MOST)
+
+    threading.Thread(target=tell, daemon=True).start()
+    try:
+        for item in items:
+            yield item
+            done += 1
+    finally:
+        ended.set()

@@ -1,6 +1,7 @@
 """How the commands behave: widths, progress, Ctrl-C, fractions, exit status, help, completion."""
 
 import argparse
+import io
 import json
 import math
 import os
@@ -162,12 +163,25 @@ def test_a_wrong_word_leads_to_the_help_of_its_command(capsys, words):
     assert err.endswith(f"; see synthmodel {command} --help.\n") and len(err.splitlines()) == 1
 
 
-def test_progress_is_a_line_every_five_seconds_where_there_is_no_terminal(capsys, monkeypatch):
-    ticks = iter([0.0, 2.0, 6.0, 6.0, 7.0, 12.0, 12.0, 30.0])  # twice where a line is printed
-    monkeypatch.setattr(progress, "clock", lambda: next(ticks))
-    assert list(progress.tracked("abcde", "verifying", 5)) == list("abcde")
-    out, err = capsys.readouterr()
-    assert out == "" and err.splitlines() == ["verifying: 2 of 5, 6 s", "verifying: 4 of 5, 12 s"]
+def test_progress_is_a_line_now_and_then_where_there_is_no_terminal(monkeypatch):
+    """A line comes while an item is being worked on, with what is done by then."""
+    told = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", told)
+    monkeypatch.setattr(progress, "FIRST", 0.001)
+
+    def items():
+        yield "a"
+        yield "b"
+        until(lambda: "verifying: 2 of 3, " in told.getvalue())
+        yield "c"
+
+    assert list(progress.tracked(items(), "verifying", 3)) == ["a", "b", "c"]
+    assert all(re.fullmatch(r"verifying: [0-3] of 3, \d+ s", line) for line in told.getvalue().splitlines())
+
+
+def test_what_is_quick_shows_no_progress(capsys):
+    assert list(progress.tracked("abc", "verifying", 3)) == ["a", "b", "c"]
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(("command", "left"), [
