@@ -72,6 +72,7 @@ def test_which_body_and_which_layer():
 def test_a_body_that_has_forgotten_is_not_mended():
     early, late = network((0, 1, 2), EYE), network((3, 3, 3), EYE)
     found = last_layer_surgery(early, late, images(30, 0), images(24, 1), NONE)
+    assert found["early body, late layer"]["robust"] == 1 and found["late body, early layer"]["robust"] == 1 / 3
     assert found["early body, refitted layer"]["robust"] == 1 > 0.7 > found["late body, refitted layer"]["robust"]
     few = last_layer_surgery(early, late, images(2, 0), images(24, 1), NONE)
     assert set(few) == {"early body, late layer", "late body, early layer"}

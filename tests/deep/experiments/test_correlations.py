@@ -34,6 +34,16 @@ def test_a_verdict_in_each_world(coupling, verdict):
     assert (row.pooled["partial"] > 0.3) == (coupling > 0.1)
 
 
+def test_what_is_correlated_along_a_run():
+    """The mean over seeds of the textbook's formula, for test accuracy and sharing given the training loss."""
+    results, expected = made_up(PLAN, ["a1"], coupling=0.5), []
+    for run in results["a1"].values():
+        r = np.corrcoef([[line[split][name] for line in run["checkpoints"]] for split, name in (
+            ("test", "accuracy"), ("test", "sharing"), ("train", "robust_loss"))])
+        expected.append((r[0, 1] - r[0, 2] * r[1, 2]) / np.sqrt((1 - r[0, 2] ** 2) * (1 - r[1, 2] ** 2)))
+    assert correlated(PLAN, results)[0].value == pytest.approx(np.mean(expected), abs=1e-9)
+
+
 def test_a_course_that_all_seeds_share_contradicts_nothing(monkeypatch):
     """Accuracy and sharing agree beyond the fit, but in every seed alike: another seed's sharing would do as well."""
     results = made_up(PLAN, ["a1"], coupling=1.0)

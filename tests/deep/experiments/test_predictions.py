@@ -173,6 +173,16 @@ def test_sharing_is_not_necessary_where_an_arm_does_without(gain, sharing, answe
     assert answers(results)["necessary"] == answer
 
 
+@pytest.mark.parametrize(("more", "answer"), [(-0.1, "refuted"), (0.1, "open")])
+def test_the_trunks_sharing_at_most(more, answer):
+    """Within the smallest effect of the trunk's in either case; only a mean not above the trunk's will do."""
+    results = made_up(PLAN, ["a1", "a3", "b3"], {"a3": 10.0, "b3": 11.0}, {"a3": 3.0})
+    for seed, noise in enumerate(NOISE):
+        trunk, own = (results[arm][seed]["checkpoints"][-1]["test"] for arm in ("a1", "b3"))
+        own["sharing"] = trunk["sharing"] + more + noise / 10
+    assert answers(results)["necessary"] == answer
+
+
 def test_many_arms_refute_less_easily(monkeypatch):
     """An arm that alone refutes just so does not beside three that do not (Holm); those not run count nothing."""
     arms, gains, sharings = ["a1", "a3", "a4", "a5", "a6", "b3"], {"a3": 10.0, "b3": 9.5}, {"a3": 3.0, "b3": -0.5}
