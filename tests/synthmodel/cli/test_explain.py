@@ -183,12 +183,12 @@ def test_all_claims_with_their_status(capsys):
 
 
 def test_derivations_of_several_claims_in_the_order_of_the_theory(capsys):
-    status, out, _ = printed(capsys, "derive", "r-SCORES", "n1")
-    assert status == 0 and out.index("N1: every step holds") < out.index("R-scores: every step holds")
-    rows = json.loads(printed(capsys, "derive", "r-SCORES", "n1", "--json")[1])
-    assert [(row["claim"], row["holds"]) for row in rows] == [("N1", True), ("R-scores", True)]
-    one = json.loads(printed(capsys, "derive", "n1", "--json")[1])
-    assert one["text"] == derive("N1").text() and one["latex"] == derive("N1").latex()
+    status, out, _ = printed(capsys, "derive", "r-SCORES", "t1-w")
+    assert status == 0 and out.index("T1-W: every step holds") < out.index("R-scores: every step holds")
+    rows = json.loads(printed(capsys, "derive", "r-SCORES", "t1-w", "--json")[1])
+    assert [(row["claim"], row["holds"]) for row in rows] == [("T1-W", True), ("R-scores", True)]
+    one = json.loads(printed(capsys, "derive", "t1-w", "--json")[1])
+    assert one["text"] == derive("T1-W").text() and one["latex"] == derive("T1-W").latex()
 
 
 def test_without_a_derivation_the_evidence_is_named(capsys):
@@ -217,21 +217,21 @@ def structure(latex):
 
 
 def test_latex_is_a_document_that_states_the_claim_and_keeps_what_carries_it(capsys):
-    status, out, _ = printed(capsys, "derive", "N4-entries", "n1", "--latex")
-    assert status == 0 and out == document([claim_named("N1"), claim_named("N4-entries")]) + "\n"
+    status, out, _ = printed(capsys, "derive", "N4-entries", "t1-w", "--latex")
+    assert status == 0 and out == document([claim_named("T1-W"), claim_named("N4-entries")]) + "\n"
     assert out.startswith(r"\documentclass{article}") and out.endswith("\\end{document}\n")
     assert out.count(r"\documentclass") == 1 and r"\usepackage{amsmath,amssymb}" in out
     depth, words = structure(out)
     assert depth == 0 and not re.search(r"(?<!\\)[_^#&<>|%]", words) and words.isascii()
-    assert r"The margin loss drops the cross-class feature exactly where" in out
-    assert r"\textbf{Hypotheses.} $M$ is independent of $e$;" in out
-    steps = derive("N1").steps
+    assert r"be trained with decay" in out
+    assert r"\textbf{Hypotheses.} The loss is convex in the differences" in out
+    steps = derive("T1-W").steps
     assert out.count(r"\item ") == len(steps) and r"\textbf{Carried by:} " in out
     assert r"\textbf{No derivation.}" in out
 
 
 def test_a_sign_that_latex_reads_is_escaped():
-    broken = document([claim_named("N1")]).replace(r"\_", "_", 1)
+    broken = document([claim_named("T1-W")]).replace(r"\_", "_", 1)
     assert re.search(r"(?<!\\)[_^#&<>|%]", structure(broken)[1])
 
 
