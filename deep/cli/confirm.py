@@ -9,8 +9,8 @@ from deep.system.device import use_device
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from deep.experiments.correlations import Correlated
-    from deep.experiments.predictions import Judged
+    from deep.experiments.campaign.correlations import Correlated
+    from deep.experiments.campaign.predictions import Judged
 
 __all__ = ["add", "continues", "run"]
 
@@ -45,9 +45,9 @@ def continues(options: "Namespace") -> str | None:
 
 def run(options: "Namespace") -> None:
     """Train what is missing if that is asked for; judge, and print."""
-    from deep.experiments.correlations import correlated
-    from deep.experiments.plan import committed, plan_of, read_results
-    from deep.experiments.predictions import conclusions, judged
+    from deep.experiments.campaign.correlations import correlated
+    from deep.experiments.campaign.plan import committed, plan_of, read_results
+    from deep.experiments.campaign.predictions import conclusions, judged
     plan_path, results = committed()
     plan = plan_of(Path(options.plan) if options.plan else plan_path)
     if options.results or options.run:
@@ -82,7 +82,7 @@ def run(options: "Namespace") -> None:
 
 def run_missing(options: "Namespace", plan: Any, results: Path) -> None:
     """Train, continue and measure what the plan asks for and the folder of results has not."""
-    from deep.experiments.campaign import run_task, tasks
+    from deep.experiments.campaign.runs import run_task, tasks
     from deep.experiments.reproduction.data_sets import data_locations
     from deep.system.progress import training_progress
     use_device(options.device, options.threads)
@@ -94,7 +94,7 @@ def run_missing(options: "Namespace", plan: Any, results: Path) -> None:
 
 def own(options: "Namespace", plan: Any) -> dict[str, dict[int, dict[str, Any]]]:
     """The results of the runs that were given."""
-    from deep.experiments.own_runs import own_results
+    from deep.experiments.campaign.own_runs import own_results
     from deep.experiments.reproduction.data_sets import data_locations
     use_device(options.device, options.threads)
     locations = data_locations(options.data)

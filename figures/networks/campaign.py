@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deep.experiments.correlations import correlated
-from deep.experiments.plan import check_recipes, committed, plan_of, read_results
-from deep.experiments.predictions import conclusions, judged
+from deep.experiments.campaign.correlations import correlated
+from deep.experiments.campaign.plan import check_recipes, committed, plan_of, read_results
+from deep.experiments.campaign.predictions import conclusions, judged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

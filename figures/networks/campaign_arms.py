@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deep.experiments.predictions import decided, paired
+from deep.experiments.campaign.predictions import decided, paired
 from figures.networks.campaign import DATA, results
 from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, save, styled
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deep.experiments.predictions import curve
+from deep.experiments.campaign.predictions import curve
 from figures.networks.campaign import DATA, band, results
 from figures.style import BLACK, BLUE, GREY, RED, new_figure, save, styled
 

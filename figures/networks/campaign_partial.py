@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deep.experiments.correlations import FEWEST, partial_correlation
-from deep.experiments.predictions import curve
+from deep.experiments.campaign.correlations import FEWEST, partial_correlation
+from deep.experiments.campaign.predictions import curve
 from figures.networks.campaign import DATA, results
 from figures.style import BLACK, BLUE, GREY, RED, new_figure, save, styled
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from deep.experiments.plan import committed, plan_of
+from deep.experiments.campaign.plan import committed, plan_of
 from figures import gallery, readme
 from figures.networks import campaign, campaign_arms, campaign_cas, campaign_partial
 from figures.report.job import draw_campaign, in_markdown, judged_campaign

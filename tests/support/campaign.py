@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 
-from deep.experiments.plan import tasks
+from deep.experiments.campaign.plan import tasks
 
 
 def measures(accuracy, loss, cas, sharing, number):

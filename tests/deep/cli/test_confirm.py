@@ -7,17 +7,17 @@ import tomllib
 import pytest
 import torch
 
-import deep.experiments.campaign
-import deep.experiments.own_runs
+import deep.experiments.campaign.own_runs
+import deep.experiments.campaign.runs
 from deep.__main__ import main
 from deep.attacks.pgd import pgd
 from deep.data.dataset import as_float
 from deep.evaluation import battery
 from deep.evaluation.accuracy import evaluation_attack
 from deep.evaluation.cas import cas, class_correlation
-from deep.experiments.campaign import run_task, tasks
-from deep.experiments.own_runs import arm_of, check_pair
-from deep.experiments.plan import committed, plan_of, read_results
+from deep.experiments.campaign.own_runs import arm_of, check_pair
+from deep.experiments.campaign.plan import committed, plan_of, read_results
+from deep.experiments.campaign.runs import run_task, tasks
 from deep.networks.folding import Folded
 from deep.recipe.recipe import recipe_named
 from deep.runs.folder import RunFolder
@@ -67,7 +67,7 @@ def sooner():
                 "images": [len(unused), len(test)], "steps": attack.steps}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(battery, "TARGETS", 1)
-        patch.setattr(deep.experiments.campaign, "last_layer_surgery", given)
+        patch.setattr(deep.experiments.campaign.runs, "last_layer_surgery", given)
         yield
 
 
@@ -147,7 +147,7 @@ def more(campaign):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (("TRAJECTORY_STEPS", 2), ("END_STEPS", 2),
                             ("attack_rounds", lambda model, split, rounds, alive, *more, **by_name: alive ^ alive)):
-            patch.setattr(deep.experiments.campaign, name, value)
+            patch.setattr(deep.experiments.campaign.runs, name, value)
         return {task.arm: run_task(task, campaign / "images", folder, folder / "more")
                 for task in tasks(tomllib.loads(PLAN + MORE), ["small", "stopped"])}
 
@@ -193,7 +193,7 @@ def test_the_trunk_has_its_last_layers_swapped(campaign):
 def test_the_same_command_measures_nothing_again(campaign, monkeypatch, capsys):
     def never(*arguments, **options):
         raise AssertionError("trained or measured again")
-    monkeypatch.setattr(deep.experiments.campaign, "train", never)
+    monkeypatch.setattr(deep.experiments.campaign.runs, "train", never)
     assert main(words(campaign)) == 0
     assert "dropping helps" in capsys.readouterr().out
     path = campaign / "runs" / "campaign" / "new-1.json"
@@ -241,14 +241,14 @@ def test_a_users_runs_are_judged_as_the_campaigns_are(campaign, capsys, monkeypa
         result = next(one for seeds in read_results(campaign / "runs" / "campaign").values() for one in seeds.values()
                       if word.endswith(one["run"]))
         with monkeypatch.context() as patch:
-            patch.setattr(deep.experiments.own_runs, "measured_run", lambda *given, result=result, **options: {
+            patch.setattr(deep.experiments.campaign.own_runs, "measured_run", lambda *given, result=result, **options: {
                 key: result[key] for key in ("checkpoints", "end")})
             assert confirm_own(campaign, word) == 0
     capsys.readouterr()
 
     def never(*arguments, **options):
         raise AssertionError("measured again")
-    monkeypatch.setattr(deep.experiments.own_runs, "measured_run", never)
+    monkeypatch.setattr(deep.experiments.campaign.own_runs, "measured_run", never)
     assert confirm_own(campaign, f"old={given[0]}", *given[1:]) == 0
     assert json.loads(capsys.readouterr().out)["predictions"] == expected
     assert main(["confirm", given[0], "--plan", str(campaign / "plan.toml"), "--data", str(campaign / "images")]) == 0

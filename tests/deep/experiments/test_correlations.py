@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from deep.experiments import correlations
-from deep.experiments.correlations import correlated, partial_correlation, permutation_p
-from deep.experiments.plan import committed, plan_of
+from deep.experiments.campaign import correlations
+from deep.experiments.campaign.correlations import correlated, partial_correlation, permutation_p
+from deep.experiments.campaign.plan import committed, plan_of
 from tests.support.campaign import made_up
 
 PLAN = plan_of(committed()[0])

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from deep.experiments import predictions
-from deep.experiments.predictions import QUANTITIES, conclusions, holm, judged, quantity_of
+from deep.experiments.campaign import predictions
+from deep.experiments.campaign.predictions import QUANTITIES, conclusions, holm, judged, quantity_of
 from tests.support.campaign import made_up
 
 PLAN = tomllib.loads((Path(__file__).parents[3] / "figures" / "predictions.toml").read_text())

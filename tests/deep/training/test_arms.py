@@ -9,7 +9,7 @@ import torch
 from deep.attacks.pgd import pgd
 from deep.data.dataset import Split
 from deep.evaluation.cas import cas, class_correlation, gauge_fixed
-from deep.experiments.plan import committed, plan_of, tasks
+from deep.experiments.campaign.plan import committed, plan_of, tasks
 from deep.recipe.recipe import recipe_named
 from deep.runs.folder import RunFolder
 from deep.runs.network import load_network

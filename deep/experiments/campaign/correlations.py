@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from deep.experiments.predictions import Run, curve, decided, verdict
+from deep.experiments.campaign.predictions import Run, curve, decided, verdict
 
 __all__ = ["Correlated", "correlated", "partial_correlation", "permutation_p"]
 

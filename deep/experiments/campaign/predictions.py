@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from deep.experiments.plan import check_recipes
+from deep.experiments.campaign.plan import check_recipes
 
 __all__ = ["QUANTITIES", "Judged", "conclusions", "curve", "decided", "holm", "judged", "quantity_of", "verdict"]
 
-Run = Mapping[str, Any]  # a result file of deep/experiments/campaign.py
+Run = Mapping[str, Any]  # a result file of deep/experiments/campaign/runs.py
 
 
 def curve(run: Run, split: str, name: str) -> Float[np.ndarray, " epochs"]:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from deep.experiments.campaign import held_out_images, measured_run
-from deep.experiments.plan import recipe_of
+from deep.experiments.campaign.plan import recipe_of
+from deep.experiments.campaign.runs import held_out_images, measured_run
 from deep.recipe.recipe import Recipe
 from deep.runs.fingerprint import data_for_evaluation
 from deep.runs.folder import RunFolder
@@ -29,7 +29,7 @@ def without(recipe: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
 def arm_of(plan: Mapping[str, Any], recipe: Recipe) -> str:
     """The first arm of the plan that a recipe is, whatever its seeds, its sizes and what it keeps; ValueError for none.
 
-    >>> from deep.experiments.plan import committed, plan_of
+    >>> from deep.experiments.campaign.plan import committed, plan_of
     >>> from deep.recipe.recipe import recipe_named
     >>> words = ["padding=0", "epochs=90", "train_size=none", "width=64", "seed=7", "trim=2/5", "trim_from=1/4"]
     >>> arm_of(plan_of(committed()[0]), recipe_named("at-cpu", words))

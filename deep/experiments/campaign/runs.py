@@ -19,7 +19,7 @@ from deep.evaluation.battery import attack_rounds, rounds_of
 from deep.evaluation.cas_intervals import cas_values
 from deep.evaluation.neural_collapse import last_layer, neural_collapse
 from deep.evaluation.surgery import last_layer_surgery
-from deep.experiments.plan import Task, result_path, tasks
+from deep.experiments.campaign.plan import Task, result_path, tasks
 from deep.networks.classifier import Classifier
 from deep.networks.folding import Folded
 from deep.recipe.recipe import Recipe, run_name
