@@ -126,7 +126,7 @@ def report(out: str | Path, draws: int | None = None, only: str | None = None, s
     contents = gathered(folder, asked, claims, began)
     write_text(folder / "report.md", in_markdown(contents))
     write_text(folder / "report.html", page(contents))
-    print_tables(verdicts(claims, long=False), contents.comparison, contents.predictions)
+    print_tables(verdicts(claims, long=False), narrow(contents.comparison), contents.predictions)
     if claims:
         good = sum(row["holds"] for row in claims)
         print(f"{len(claims)} claims: {good} as stated in the list, {len(claims) - good} not")
@@ -186,13 +186,18 @@ def in_markdown(contents: Contents) -> str:
             f"{made['torch']}, {made['seconds']:.0f} s on {made['cores']} cores.\n\n{text}\n")
 
 
+def narrow(table: Sequence[Row]) -> list[Row]:
+    """What of the rows of `comparison` fits a terminal of eighty columns; the files have all."""
+    return [{key: row[key] for key in ("network", "loss", "eps", "theory", "measured", "verdict")} for row in table]
+
+
 def print_tables(*tables: Sequence[Row]) -> None:
     from rich.table import Table
     console = Console()
     for rows in filter(None, tables):
         table = Table(show_edge=False)
         for key in rows[0]:
-            table.add_column(key, no_wrap=key == "claim")
+            table.add_column(key, no_wrap=key == "claim", overflow="fold")
         for row in rows:
             table.add_row(*map(str, row.values()))
         console.print(table)
