@@ -82,10 +82,10 @@ class Contents:
 
 
 def mathematics(text: object) -> Markup:
-    """Typeset a line of the list of claims with Unicode and with <sub>, <sup>: readable without scripts and fonts.
+    """Typeset a line of the list of claims with Unicode and `<sub>`, `<sup>`: readable without scripts and fonts.
 
-    >>> print(mathematics("w2 dies at eps0 = mu/2 - sigma/(2 sqrt(pi)), r_AT < 1, e_{K-1}, sigma^2"))
-    w<sub>2</sub> dies at ε<sub>0</sub> = μ/2 − σ/(2 √π), r<sub>AT</sub> &lt; 1, e<sub>K-1</sub>, σ²
+    >>> print(mathematics("w2 dies at eps0 = mu/2 - sigma/(2 sqrt(pi)), r_AT, e_{K-1}, sigma^2"))
+    w<sub>2</sub> dies at ε<sub>0</sub> = μ/2 − σ/(2 √π), r<sub>AT</sub>, e<sub>K-1</sub>, σ²
     """
     words = str(text)
     for pattern, sign in PLAIN:

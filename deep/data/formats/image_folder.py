@@ -156,9 +156,10 @@ def tiny_val(files: dict[str, bytes], wnids: list[str], where: str | Path, advic
 def read_tiny_imagenet(files: dict[str, bytes], where: str | Path, advice: str, resize: int | None = None) -> Decoded:
     """Read Tiny-ImageNet (Stanford CS231N) from `files` {name: bytes}; its labelled `val` is the test split.
 
-    Layout: wnids.txt (a class a line), words.txt (names), train/<wnid>/images/*.JPEG with
-    train/<wnid>/<wnid>_boxes.txt (which lists them), val/images/*.JPEG and val/val_annotations.txt (name, wnid,
-    box); or, as many sort them, val/<wnid>/*.JPEG or val/<wnid>/images/*.JPEG, where the annotations may be missing.
+    Layout: wnids.txt (a class a line), words.txt (names), `train/<wnid>/images/*.JPEG` with
+    `train/<wnid>/<wnid>_boxes.txt` (which lists them), `val/images/*.JPEG` and val/val_annotations.txt (name, wnid,
+    box); or, as many sort them, `val/<wnid>/*.JPEG` or `val/<wnid>/images/*.JPEG`, where the annotations may be
+    missing.
     Images of `test` have no labels. ValueError: a class or a listed image is missing, an image of another size than
     64 x 64 (unless resize is asked for), an annotation that contradicts the folders.
 

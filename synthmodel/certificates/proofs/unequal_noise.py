@@ -68,7 +68,7 @@ def certain_fall(r: arb, t: arb) -> arb:
 
 
 def outside(r: arb, t: arb) -> arb:
-    """> 0 only if the whole box lies outside the hypothesis: k_C > 12.5 k_E and k_E < .046."""
+    """Return what is > 0 only if the whole box lies outside the hypothesis: k_C > 12.5 k_E and k_E < .046."""
     return centred(ratio, r, t).min(centred(strength, r, t))
 
 
