@@ -131,7 +131,7 @@ def next_steps(contents: Contents) -> list[tuple[str, str]]:
     if not contents.claims:
         steps.append(("Verify the claims and draw the theory", "synthmodel report --only theory"))
     return [*steps, ("Draw and solve for a noise of your own", "synthmodel report --only theory --sigma 0.8"),
-            ("Read a derivation, line by line", "synthmodel derive T1"),
+            ("Read a theorem: symbols, proof, numbers, picture", "synthmodel explain T1"),
             ("Measure a network trained on real images", "deep cas RUN --data DIR")]
 
 
