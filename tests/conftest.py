@@ -77,6 +77,15 @@ def cifar():
 
 
 @pytest.fixture
+def one_thread():
+    """Sums over threads are added in another order: to the last bit, runs agree at the same number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def pictures(monkeypatch):
     """The figures that a test saves, in order: what they show is compared with the data, not the files' sizes."""
     from matplotlib.figure import Figure

@@ -1,6 +1,6 @@
 """The trainings that one process and two must agree on: `torchrun --nproc-per-node=2 two_processes.py OUT CIFAR`.
 
-Another is stopped in epoch 2 by `two_processes.py OUT --stop`, and goes on to its end by `OUT --continue`.
+After them another, OUT/stopped, is stopped in epoch 2, and goes on by `two_processes.py OUT/stopped --continue`.
 """
 
 import os
@@ -88,12 +88,11 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     folder, what = sys.argv[1:]
     with joined("cpu") as (world, device):
-        if what == "--stop":
-            try:
-                train_stopped(Path(folder), lambda: stop_torchrun(world), world)
-            except Interrupted as interrupted:
-                Path(f"{folder}-status-{world.rank}").write_text(str(interrupted.status))
-        elif what == "--continue":
+        if what == "--continue":
             train_stopped(Path(folder), world=world, stop_after=2)
         else:
             train_all(folder, what, device, world)
+            try:
+                train_stopped(Path(folder, "stopped"), lambda: stop_torchrun(world), world)
+            except Interrupted as interrupted:
+                Path(f"{folder}-status-{world.rank}").write_text(str(interrupted.status))

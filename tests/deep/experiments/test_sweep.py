@@ -23,15 +23,6 @@ SET = "epochs = 4\ntrain_size = 2000\nval_size = 300\nbatch = 250\neval_every = 
 SMALL = f'recipe = "planted-linear"\n[set]\n{SET}[grid]\neps = ["0.1", "1/5"]\nseed = [0, 1]\n'
 
 
-@pytest.fixture
-def one_thread():
-    """Sums over threads are added in another order: to the last bit, runs agree at the same number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def written(folder, text):
     path = folder / "sweep.toml"
     path.write_text(text)

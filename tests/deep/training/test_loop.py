@@ -22,7 +22,8 @@ from deep.runs.network import load_network
 from deep.training.loop import Interrupted, Training, load_data, train
 from tests.conftest import until
 
-TINY = ["width=4", "steps=2", "epochs=4", "batch=32", "train_size=128", "val_size=32", "eval_every=2", "eval_steps=2"]
+TINY = ["model=wideresnet", "depth=10", "width=4", "steps=2", "epochs=4", "batch=32", "train_size=128", "val_size=32",
+        "eval_every=2", "eval_steps=2"]
 PLANTED = ["epochs=4", "train_size=2000", "val_size=300", "batch=250", "eval_every=2"]
 
 
@@ -94,33 +95,35 @@ def command(*words):
 
 
 @pytest.mark.slow
-def test_sigkill_in_mid_epoch_loses_no_finished_epoch(tmp_path):
+def test_sigkill_in_mid_epoch_loses_no_finished_epoch(tmp_path, one_thread):
+    """Two commands are killed, each some epochs on; the third, here, ends as the one that nobody killed."""
     # Planted images, so that the command line needs no data folder.
-    words = ["train", "planted-linear", *PLANTED, "epochs=40", "eval_every=1", "--threads", "1"]
-    subprocess.run(command(*words, "--out", str(tmp_path / "whole")), check=True, capture_output=True, timeout=300)
-    whole = RunFolder(next((tmp_path / "whole").iterdir()))
-    for kill in range(2):
-        process = subprocess.Popen(command(*words, "--out", str(tmp_path / "killed")), stderr=subprocess.DEVNULL)
-        metrics = tmp_path / "killed" / whole.path.name / "metrics.jsonl"
+    words = ["epochs=9", "eval_every=1"]
+    whole, killed = planted_run(tmp_path / "whole", *words), tmp_path / "killed"
+    metrics = killed / whole.path.name / "metrics.jsonl"
+    for least in (3, 6):
+        process = subprocess.Popen(command("train", "planted-linear", *PLANTED, *words, "--threads", "1", "--out",
+                                           str(killed)), stderr=subprocess.DEVNULL)
 
-        def epochs(metrics=metrics):
+        def epochs():
             return len(metrics.read_text().splitlines()) if metrics.exists() else 0
 
-        until(lambda process=process, least=10 * (kill + 1): process.poll() is not None or epochs() >= least)
+        until(lambda process=process, least=least: process.poll() is not None or epochs() >= least)
         done = epochs()
         process.send_signal(signal.SIGKILL)
         assert process.wait(300) in (-signal.SIGKILL, 0)
         assert len(metrics.read_text().splitlines()) >= done
-    subprocess.run(command(*words, "--out", str(tmp_path / "killed")), check=True, capture_output=True, timeout=300)
-    killed = RunFolder(metrics.parent)
-    assert_same(weights(killed), weights(whole))
-    assert without_clock(killed.metrics()) == without_clock(whole.metrics())
-    assert len(killed.metrics()) == 40
+    again = planted_run(killed, *words)
+    assert again.path == metrics.parent
+    assert_same(weights(again), weights(whole))
+    assert without_clock(again.metrics()) == without_clock(whole.metrics())
+    assert len(again.metrics()) == 9
 
 
 @pytest.mark.slow
 def test_sigterm_exits_with_143(tmp_path):
-    words = ["train", "planted-linear", "epochs=2000", "--threads", "1", "--out", str(tmp_path)]
+    words = ["train", "planted-linear", *PLANTED, "epochs=2000", "eval_every=500", "--threads", "1", "--out",
+             str(tmp_path)]
     process = subprocess.Popen(command(*words), stderr=subprocess.PIPE, text=True)
     until(lambda: list(tmp_path.glob("*/metrics.jsonl")), process)
     process.terminate()

@@ -23,7 +23,8 @@ from deep.training.overfitting_probe import judged, probe
 SHORT = ["epochs=4", "train_size=400", "val_size=60", "batch=100", "eval_every=1"]
 ONE = ["epochs=4", "train_size=60", "val_size=9", "batch=60", "momentum=0", "eps=0.1", "step=0.1", "lr=0.05",
        "weight_decay=0.3"]
-TINY = ["width=4", "steps=1", "epochs=2", "batch=32", "train_size=64", "val_size=16", "eval_every=2", "eval_steps=1"]
+TINY = ["model=wideresnet", "depth=10", "width=4", "steps=1", "epochs=2", "batch=32", "train_size=64", "val_size=16",
+        "eval_every=2", "eval_steps=1"]
 
 
 def run_of(folder, *overrides, base=SHORT, **options):

@@ -1,12 +1,16 @@
 """The derivations hold, their formulas give numbers found another way, and a wrong formula does not pass."""
 
 import dataclasses
+import json
+import re
 from functools import cache
 
 import mpmath as mp
 import pytest
 import sympy as sp
 
+from synthmodel.__main__ import main
+from synthmodel.claims.registry import CLAIMS as REGISTERED
 from synthmodel.symbolic import CLAIMS, derive
 from synthmodel.symbolic import symbols as sym
 from synthmodel.symbolic.derivation import check
@@ -60,6 +64,30 @@ def test_every_step_is_decided(claim):
     assert [step.text for step in derivation.steps if not step.holds] == []
     assert derivation.holds and derivation.claim == claim
     assert len(derivation.steps) >= (3 if claim.startswith("R-") else 5)  # a reading may follow in a line or two
+
+
+@pytest.mark.slow
+def test_every_row_holds_with_its_derivation_and_its_certificate(capsys):
+    """All rows, made once, by the command; here, where this process has decided the derivations already."""
+    assert main(["verify", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert re.fullmatch(r"(verifying: \d+ of \d+, \d+ s\n)*", err)  # how far it has come, where it takes long
+    rows = {row["id"]: row for row in json.loads(out)}
+    assert list(rows) == [known.id for known in REGISTERED]
+    assert all({"source", "status", "domain", "margin", "measure", "counterexample"} <= row.keys()
+               for row in rows.values())
+    assert [name for name, row in rows.items() if not row["holds"]] == []
+    assert {name for name, row in rows.items() if row["derived"]} == set(CLAIMS)
+    refuted = {name for name, row in rows.items() if row["counterexample"]}
+    assert {name for name in rows if name[0] == "D"} & refuted == {"D2-monotone", "D2-overshoot", "D4-accuracy",
+                                                                   "D4-smoothing", "D4-flows"}
+    proved = {name for name, row in rows.items() if row["proved"]}
+    assert {"T2-joint'", "N2", "N3", "C1", "N4", "N4-end", "T1-CE-exact"} <= proved
+    examples = {"T2-joint": "0.870642 at w2 = .7 w1, but 0.865767 at w2 = w1", "N2-unequal": "r_AT = 0.4358 > r_acc = "
+                "0.2123", "T1-CE": "w2 = 0.5977", "T3-CE": "b = .3 has w2 = 0.5892", "T3-target": "0.2458",
+                "D2-monotone": "0.984", "T1-temp-plain": "0.0067"}
+    for name, words in examples.items():
+        assert words in rows[name]["counterexample"]
 
 
 STORED = FILE.read_text().splitlines()
