@@ -147,9 +147,9 @@ class Outliers:
                 return means(e, weights, split(c, w[0], w[1], e)) - b * soft
             return velocity
 
-        velocity = rule(0.2)
+        velocity = rule(0.17)
         w1, w2 = integrate(velocity, [0.0, 0.0], t, rtol=1e-7).y
-        moved = drift(velocity, rule(0.14), t, np.stack([w1, w2]), LOOSE)
+        moved = drift(velocity, rule(0.119), t, np.stack([w1, w2]), LOOSE)
         slope, other = velocity(np.zeros(2))
         ratio = np.divide(w2, w1, out=np.full_like(t, other / slope), where=w1 > 0)
         return Path(t, w1, w2, ratio, self.accuracy(ratio), moved)
