@@ -190,7 +190,8 @@ class Folded(nn.Module):
     that one's output; elsewhere it is an affine map, fused with the ReLU after it. The body computes in bfloat16
     where model.bf16, else in the parameters' precision, in channels_last where model is; the linear layer as in
     the model. Its tensors keep their addresses (CUDA graphs); build another one when the model moves or changes
-    its precision. It is no submodule of the model nor the model of it, and has no parameters and no state.
+    its precision. dtype: of the body, in place of the model's. It is no submodule of the model nor the model of it, and
+    has no parameters and no state.
     Raises ValueError for a body that it cannot read (`supports`), and in training mode.
 
     >>> from deep.networks.classifier import Classifier, PreActResNet18
@@ -206,13 +207,13 @@ class Folded(nn.Module):
     weight: Float[Tensor, "K d"]
     bias: Float[Tensor, "K"] | None
 
-    def __init__(self, model: Classifier) -> None:
+    def __init__(self, model: Classifier, dtype: torch.dtype | None = None) -> None:
         super().__init__()
         if not self.supports(model):
             raise ValueError(f"the body {type(model.body).__name__} was given, but only convolutions, batch norm, "
                              "ReLU, sums and pooling are folded: attack the network itself.")
         self.source = (model,)
-        self.dtype = torch.bfloat16 if model.bf16 else model.linear.weight.dtype
+        self.dtype = dtype or (torch.bfloat16 if model.bf16 else model.linear.weight.dtype)
         self.body = fold(model.body, self.dtype, model.memory_format)
         for name, value in (("mean", model.mean), ("std", model.std), ("weight", model.linear.weight),
                             ("bias", model.linear.bias)):

@@ -53,14 +53,18 @@ def of_split(outcome: Outcome, model: Classifier, loss: str) -> dict[str, dict[s
     return found
 
 
-def folded(model: Classifier) -> nn.Module:
+def folded(model: Classifier, dtype: torch.dtype | None = None) -> nn.Module:
     """The folded network where there is one, else the network: the same scores, sooner."""
-    return Folded(model) if Folded.supports(model) else model
+    return Folded(model, dtype) if Folded.supports(model) else model
 
 
-def outcome_of(model: Classifier, split: Split, attack: Attack, progress: Callable[[int], None] | None) -> Outcome:
-    """Attack a split once, with seed 0, the gradients taken from the folded network where there is one."""
-    return measure(model, split, attack, 0, progress=progress, attacked=folded(model))
+def outcome_of(model: Classifier, split: Split, attack: Attack, progress: Callable[[int], None] | None,
+               dtype: torch.dtype | None = None) -> Outcome:
+    """Attack a split once, with seed 0, the gradients taken from the folded network where there is one, in `dtype`.
+
+    The network itself judges, in float32.
+    """
+    return measure(model, split, attack, 0, progress=progress, attacked=folded(model, dtype))
 
 
 def nearest(lines: list[dict[str, Any]], robust: float) -> int:
@@ -80,6 +84,7 @@ def measured_run(run: RunFolder, recipe: Recipe, data: Data, held_out: Split,
     held_out: the images that the end is measured on, the test images and then those that nobody trains on or selects
     by. A run with a running average is measured by that, once it has begun.
 
+    PGD takes its gradients in the precision of the training; all else is float32.
     checkpoints: at each kept epoch, on training images (10,000 of them at most) and test images, adversarial (PGD-10
     of the run's own ball) and clean; "common": on test images in the ball of `base`, where that is another one.
     end: PGD-20 on all held-out images, APGD-T on a fixed sample of them; of the last epoch, or, given `stopped_at`, of
@@ -88,6 +93,7 @@ def measured_run(run: RunFolder, recipe: Recipe, data: Data, held_out: Split,
     """
     def network(which: str) -> Classifier:
         return load_network(run, data, which, averaged=True)
+    dtype = torch.bfloat16 if recipe.bf16 else None
     index = balanced(data.train.labels, TRAINING_IMAGES)
     train_images = Split(data.train.images[index], data.train.labels[index])
     attack = evaluation_attack(recipe, data.box, TRAJECTORY_STEPS)
@@ -102,14 +108,14 @@ def measured_run(run: RunFolder, recipe: Recipe, data: Data, held_out: Split,
         model = network(checkpoint(epoch))
         line: dict[str, Any] = {"epoch": epoch}
         for name, split, tried in splits:
-            found = of_split(outcome_of(model, split, tried, progress), model, recipe.loss)
+            found = of_split(outcome_of(model, split, tried, progress, dtype), model, recipe.loss)
             line |= {f"{kind}{name}": values for kind, values in found.items()}
         lines.append(line)
     if stopped_at is not None:
         lines = lines[:nearest(lines, stopped_at) + 1]
     last = recipe.epochs if stopped_at is None else lines[-1]["epoch"]
     model = network("last" if stopped_at is None else checkpoint(last))
-    outcome = outcome_of(model, held_out, evaluation_attack(recipe, data.box, END_STEPS), progress)
+    outcome = outcome_of(model, held_out, evaluation_attack(recipe, data.box, END_STEPS), progress, dtype)
     index = balanced(held_out.labels, SAMPLE)
     sample = Split(held_out.images[index], held_out.labels[index])
     right = outcome.clean[index] & outcome.robust[index]  # what PGD breaks is broken
