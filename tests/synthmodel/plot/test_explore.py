@@ -21,11 +21,21 @@ def off_screen():
         pyplot.close("all")
 
 
-@pytest.mark.parametrize(("name", "value"), [("mu", 2.0), ("sigma", 0.3), ("b", 0.4), ("lam", 0.5)])
-def test_a_slider_moves_every_line(off_screen, name, value):
-    explorer = Explorer(LOSSES, sigma=0.6)
-    explorer.sliders[name].set_val(value)
-    at = {"mu": 1.0, "sigma": 0.6, "b": 0.1, "lam": 0.1} | {name: value}
+def test_each_slider_moves_every_line(off_screen):
+    explorer, at = Explorer(LOSSES, sigma=0.6), {"mu": 1.0, "sigma": 0.6, "b": 0.1, "lam": 0.1}
+    check(explorer, at)
+    for name, value in (("mu", 2.0), ("sigma", 0.3), ("b", 0.4), ("lam", 0.5)):
+        explorer.sliders[name].set_val(value)
+        at[name] = value
+        check(explorer, at)
+    explorer.sliders["sigma"].set_val(2.9)
+    explorer.sliders["mu"].set_val(0.5)  # w2 = 0 for every eps, and a threshold below 0 is not marked
+    assert [text.get_text() for line, text in explorer.marks if line.get_visible()] == ["μ/2"]
+    assert explorer.lines[0][1].get_ydata().max() == 0
+
+
+def check(explorer, at):
+    """Every line has the solver's numbers at these values, every mark its threshold."""
     setting, smoothing = Setting(at["mu"], at["sigma"]), at["b"]
     for loss, lines in zip((Margin(), SmoothedMargin(smoothing), CrossEntropy(smoothing)), explorer.lines, strict=True):
         eps = lines[0].get_xdata()
@@ -42,26 +52,19 @@ def test_a_slider_moves_every_line(off_screen, name, value):
     assert explorer.legend.get_texts()[1].get_text() == f"smoothed margin, b = {smoothing}"
 
 
-def test_a_threshold_below_zero_is_not_marked(off_screen):
-    explorer = Explorer(LOSSES)
-    explorer.sliders["sigma"].set_val(2.9)  # w2 = 0 for every eps
-    assert [text.get_text() for line, text in explorer.marks if line.get_visible()] == ["μ/2"]
-    assert explorer.lines[0][1].get_ydata().max() == 0
-
-
-@pytest.mark.parametrize(("name", "value", "anew"), [("sigma", 0.7, 0), ("b", 0.3, 0), ("mu", 2.0, 1)])
-def test_what_is_seen_is_what_a_new_picture_shows(off_screen, name, value, anew):
+def test_what_is_seen_is_what_a_new_picture_shows(off_screen):
     """Where no axis changes, only what moves is drawn; either way the canvas has the pixels of a picture drawn anew."""
-    explorer, count = Explorer(LOSSES), []
+    explorer, count = Explorer(), []
     canvas = explorer.figure.canvas
-    canvas.draw()
-    before = np.array(canvas.buffer_rgba())
     canvas.mpl_connect("draw_event", count.append)
-    explorer.sliders[name].set_val(value)
-    shown = np.array(canvas.buffer_rgba())
-    assert len(count) == anew and (shown != before).any()
-    canvas.draw()
-    np.testing.assert_array_equal(shown, np.array(canvas.buffer_rgba()))
+    for name, value, anew in (("sigma", 0.7, 0), ("mu", 2.0, 1)):
+        before = np.array(canvas.buffer_rgba())
+        count.clear()
+        explorer.sliders[name].set_val(value)
+        shown = np.array(canvas.buffer_rgba())
+        assert len(count) == anew and (shown != before).any()
+        canvas.draw()
+        np.testing.assert_array_equal(shown, np.array(canvas.buffer_rgba()))
 
 
 def test_where_no_window_opens_one_sentence_says_so(off_screen, capsys):

@@ -135,8 +135,8 @@ def test_bad_input_gets_one_sentence(call, words):
 def test_the_command_writes_what_it_says(tmp_path, monkeypatch, capsys, pictures):
     monkeypatch.chdir(tmp_path)
     words = ["--mu", "1", "--sigma", "0.3", "--b", "0.1", "--loss", "margin,cross-entropy"]
-    for name, magic in (("a.png", b"\x89PNG"), ("a.svg", b"<?xml"), ("a.pdf", b"%PDF")):
-        assert main(["plot", "thresholds", *words, "--out", name]) == 0
+    for name, magic, few in (("a.png", b"\x89PNG", words), ("a.svg", b"<?xml", []), ("a.pdf", b"%PDF", [])):
+        assert main(["plot", "thresholds", *few, "--out", name]) == 0
         assert (tmp_path / name).read_bytes().startswith(magic)
         assert capsys.readouterr().out == f"{name}\n"
     other = Figure().subplots()

@@ -96,7 +96,7 @@ def test_what_is_drawn_is_exact(setting, loss, eps, ratio):
 
 
 @pytest.mark.slow
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(setting=testing.settings(), loss=testing.losses("margin", "smoothed-margin"), eps=testing.attacks())
 def test_the_library_knows_t1_and_t3_at_drawn_settings(setting, loss, eps):
     """w2 > 0 iff eps is below the threshold, which T1 and T3 decide exactly."""
