@@ -50,6 +50,9 @@ def continues(options: argparse.Namespace) -> str | None:
 def run(options: argparse.Namespace) -> None:
     out = result_path(options)
     if options.features is not None:
+        if options.eps is not None or options.split != "test":
+            raise ValueError("--features was given with --split or --eps, but the images and the attack were chosen "
+                             "when the features were made: leave both out.")
         run_features(options.features, out, options.json)
         return
     checkpoints = chosen(options)

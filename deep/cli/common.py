@@ -19,6 +19,10 @@ __all__ = ["ATTACK_STEPS", "Commands", "add_attack_steps", "add_import_option", 
            "print_status", "result_path"]
 
 PLAIN_IMAGES = ("val_size=0", "select=test", "padding=0")  # a network that is only measured: all images as they are
+# options that say of weights what a run says itself, and the names of their values
+OF_WEIGHTS = {name: name.replace("-", "_") for name in (
+    "model", "width", "depth", "patch-size", "mean", "std", "normalised-inside", "key", "by-position", "classes-from")}
+OF_WEIGHTS["set"] = "overrides"
 ATTACK_STEPS = 20  # of PGD where a run is measured; what training writes of itself has the recipe's eval_steps
 Commands = argparse._SubParsersAction  # what `add_subparsers` returns
 
@@ -137,6 +141,10 @@ def open_checkpoints(options: argparse.Namespace) -> "list[Checkpoint]":
 def open_networks(options: argparse.Namespace) -> "list[Measured]":
     """Return what is measured: the checkpoints of a run, or the one network of --weights."""
     if options.weights is None:
+        said = [f"--{name}" for name, value in OF_WEIGHTS.items() if getattr(options, value)]
+        if said:
+            raise ValueError(f"{said[0]} was given with a run, whose recipe and checkpoint say it: leave it out, or "
+                             "pass --weights in place of the run.")
         return [*open_checkpoints(options)]
     positive("--attack-steps", options.attack_steps)
     file = Path(options.weights)

@@ -56,13 +56,15 @@ def outside_network(path: str | Path, recipe: Recipe, data: Data, given: Normali
     model = build(replace(recipe, pretrained=None, bf16=False), data, 0)
     wanted = {name: value for name, value in model.state_dict().items() if name not in ("mean", "std")}
     match = matched(state, wanted, {} if built_in(recipe.model) else own_names(recipe, data), recipe)
-    if match.problems and by_position and match.in_order:
-        match = replace(match, weights=match.in_order, problems="")
+    other = of_another_function(list(match.read))
+    # safetensors sorts its names, so that there the order is not the network's
+    in_order = None if other or Path(path).suffix == ".safetensors" else match.in_order
+    if match.problems and by_position and in_order:
+        match = replace(match, weights=in_order, problems="")
     if match.problems:
-        other = of_another_function(list(match.read))
         hint = f"its weights {other}: register that network, and name its module by --import" if other else (
             "order and shapes agree, so that --by-position takes them, if it is the same function"
-            if match.in_order else "choose the --model, --width and --depth of the network that was trained")
+            if in_order else "choose the --model, --width and --depth of the network that was trained")
         raise ValueError(f"{path} was given, but it does not fit the network {recipe.model} ({match.problems}): "
                          f"{hint}.")
     used = chosen(path, match.statistics, match.inside, given, recipe.model)
@@ -71,7 +73,8 @@ def outside_network(path: str | Path, recipe: Recipe, data: Data, given: Normali
             raise ValueError(f"a mean and std of {len(values)} channels were given ({numbers(values)}), but the images "
                              f"have {buffer.numel()}: give one number for each channel, or one for all.")
         buffer.copy_(torch.tensor(values).view(1, -1, 1, 1).expand_as(buffer))
-    model.load_state_dict(match.weights, strict=False)  # what is missing are counts of batch norm
+    model.load_state_dict({name: value for name, value in match.weights.items() if not name.endswith(COUNT)},
+                          strict=False)
     return model.eval(), used
 
 

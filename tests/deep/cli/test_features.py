@@ -81,6 +81,12 @@ def test_what_is_wrong_with_features_is_said(change, sentence, tmp_path, capsys)
     assert (len(said.err.strip().splitlines()), said.out) == (1, "")
 
 
+@pytest.mark.parametrize("words", [["--eps", "0"], ["--split", "val"]])
+def test_features_have_their_images_and_attack(words, tmp_path, capsys):
+    assert main(["cas", "--features", str(tmp_path / "f.npz"), *words]) == 2
+    assert "--features was given with --split or --eps" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("content", [b"", b"text", b"\x93NUMPY\x01\x00", b"PK\x03\x04 cut", None])
 def test_a_file_that_is_no_npz_is_refused(content, tmp_path, capsys):
     path = tmp_path / "f.npz"

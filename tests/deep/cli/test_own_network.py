@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from deep.__main__ import main
+from deep.experiments.slurm import Job
 from deep.networks.registry import NETWORKS
 from deep.runs.folder import RunFolder
 from deep.runs.network import load_network
@@ -93,6 +94,25 @@ def test_a_module_that_fails_gets_one_sentence(brought, capsys, text, sentence):
     err = capsys.readouterr().err
     assert f"--import brought_module was given, but it could not be imported ({sentence}" in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_workers_and_jobs_import_it_too(brought, monkeypatch):
+    started = []
+
+    class Worker:
+        def __init__(self, words, start_new_session):
+            started.append(words)
+
+        def wait(self):
+            pass
+
+    monkeypatch.setattr(subprocess, "Popen", Worker)
+    (brought / "sweep.toml").write_text('recipe = "planted-cnn"\n[set]\nmodel = "brought-along"\n[grid]\nseed = [0, 1]')
+    with pytest.raises(SystemExit):  # nothing was trained
+        main(["sweep", "sweep.toml", "--workers", "2", "--import", "brought_module"])
+    assert [words[-2:] for words in started] == [["--import", "brought_module"]] * 2
+    with pytest.raises(ValueError, match="--import not_there was given"):
+        Job(["not_there"])(None, None, None, "cpu", None)
 
 
 def test_a_folder_that_is_none_is_answered_before_torch_is_loaded():
@@ -263,6 +283,12 @@ def test_what_is_not_said_of_weights_is_asked_for(somebodys, words, sentence, ca
     err = capsys.readouterr().err
     assert sentence in err
     assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [["--model", "cnn"], ["--width", "4"], ["--set", "eps=4/255"], ["--by-position"]])
+def test_what_a_run_says_itself_is_not_said_again(run, words, capsys):
+    assert main(["evaluate", str(run), *words]) == 2
+    assert f"{words[0]} was given with a run, whose recipe and checkpoint say it" in capsys.readouterr().err
 
 
 def test_a_run_has_its_own_place_for_results(run, capsys):

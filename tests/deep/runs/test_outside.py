@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel
 from deep.data.dataset import Data, Split
 from deep.networks.registry import NETWORKS, register
 from deep.recipe.recipe import recipe_named
-from deep.runs.outside import NONE, Normalisation, outside_network
+from deep.runs.outside import NONE, Normalisation, by_order, outside_network
 from deep.runs.weights_file import read_weights, state_dicts
 from tests.conftest import imported
 from tests.support.public_networks import Normalised, PreActResNet, ResNet, WideResNet, drawn
@@ -144,9 +144,23 @@ def test_by_position_only_where_it_is_asked_for(registry, tmp_path):
     with pytest.raises(ValueError, match=r"missing: .*head\.weight, .*unknown: out\.weight.* --by-position takes them"):
         read(path, "own")
     assert_same(read(path, "own", by_position=True)[0], network)
+    one = torch.ones(3)
+    assert by_order({"x.bias": one, "x.weight": one}, {"y.weight": one, "y.bias": one}, {}) is None  # shapes agree
     turned = saved(tmp_path, dict(sorted(state.items())), "turned.pt")  # another order
     with pytest.raises(ValueError, match="choose the --model"):
         read(turned, "own", by_position=True)
+
+
+def test_deepminds_networks_are_refused_even_by_position(tmp_path):
+    """Their shapes are those of a WideResNet, in the same order; their function is not."""
+    state = {name.replace("conv1", "init_conv", 1) if name.startswith("conv1") else f"their.{name}": value
+             for name, value in drawn(WideResNet(4, 5)).state_dict().items() if "sub_block1" not in name}
+    path = saved(tmp_path, state)
+    for by_position in (False, True):
+        with pytest.raises(ValueError, match="DeepMind's code, whose networks have other activations"):
+            read(path, "wideresnet", by_position=by_position)
+    path = saved(tmp_path, {name.replace("init_", "first_"): value for name, value in state.items()})
+    read(path, "wideresnet", by_position=True)
 
 
 def test_safetensors(tmp_path):
@@ -154,6 +168,10 @@ def test_safetensors(tmp_path):
     network = drawn(PreActResNet(4, 5))
     save_file(network.state_dict(), tmp_path / "a.safetensors")
     assert_same(read(tmp_path / "a.safetensors", "preactresnet18")[0], network)
+    save_file({f"a{i:03}.{name.rpartition('.')[2]}": value
+               for i, (name, value) in enumerate(network.state_dict().items())}, tmp_path / "sorted.safetensors")
+    with pytest.raises(ValueError, match="does not fit"):  # its order is that of the names
+        read(tmp_path / "sorted.safetensors", "preactresnet18", by_position=True)
     content = (tmp_path / "a.safetensors").read_bytes()
     (tmp_path / "cut.safetensors").write_bytes(content[:100])
     with pytest.raises(ValueError, match="no readable file of safetensors"):
