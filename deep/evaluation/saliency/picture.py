@@ -153,8 +153,13 @@ def by_checkpoint(report: dict[str, Any], key: str) -> str:
     pair = report.get("compared")
     values = [(checkpoint["classes"][pair[0]] if pair else checkpoint["mean"])[key]
               for checkpoint in report["checkpoints"]]
-    return ", ".join(f"{percent(value)} at {checkpoint['checkpoint']}"
+    return ", ".join(percent(value) + where(checkpoint)
                      for value, checkpoint in zip(values, report["checkpoints"], strict=True))
+
+
+def where(checkpoint: dict[str, Any]) -> str:
+    """Return which checkpoint a number is of; there is but one of a network that is no run's."""
+    return "" if checkpoint["epoch"] is None else f" at {checkpoint['checkpoint']}"
 
 
 def headline(report: dict[str, Any]) -> str:
@@ -170,7 +175,7 @@ def levels(report: dict[str, Any]) -> str:
 
 
 def class_line(report: dict[str, Any], name: str) -> str:
-    shares = ", ".join(f"{percent(checkpoint['classes'][name]['share'])} at {checkpoint['checkpoint']}"
+    shares = ", ".join(percent(checkpoint["classes"][name]["share"]) + where(checkpoint)
                        for checkpoint in report["checkpoints"])
     return f"{short(name, 28)}, shared with {short(report['partner'][name], 28)}: {shares}"
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from deep.__main__ import main
+from deep.evaluation.saliency.picture import headline
 from deep.experiments.slurm import Job
 from deep.networks.registry import NETWORKS
 from deep.runs.folder import RunFolder
@@ -154,8 +155,10 @@ def test_two_classes_are_compared_with_each_other(run, capsys, tmp_path, monkeyp
         assert main([*words, "--classes", ",".join(pair)]) == 0
         said = f"last (epoch 1): {pair[0]} and {pair[1]} share {last['overlap'][i][j]:.3f}, null level"
         assert said in capsys.readouterr().out
-    from deep.evaluation.saliency.picture import headline
-    assert headline(report) == f"Evidence that 3 shares with 1: {100 * last['overlap'][2][0]:.0f} % at last"
+    share = f"{100 * last['overlap'][2][0]:.0f} %"
+    assert headline(report) == f"Evidence that 3 shares with 1: {share} at last"
+    last["epoch"] = None  # of a network that is no run's
+    assert headline(report) == f"Evidence that 3 shares with 1: {share}"
 
 
 def evidence_of_features(model, split, attack, seed, shown, progress):
