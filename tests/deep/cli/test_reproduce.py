@@ -1,4 +1,4 @@
-"""`deep reproduce` from images to the printed table, with networks of width 2 on a few images of noise."""
+"""`deep reproduce` from images to the printed table, with networks of one convolution on a few images of noise."""
 
 import json
 import os
@@ -36,6 +36,7 @@ from tests.support.layouts import (
     write_tar,
     write_tree,
 )
+from tests.support.small_network import small_network
 
 CHANGES = ["width=2", "train_size=20", "val_size=10", "batch=20", "epochs=3", "eval_every=1", "eval_steps=1",
            "steps=1", "bf16=false", "channels_last=false"]
@@ -51,7 +52,8 @@ def alone_with_one_thread(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DEEP_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.delenv("DEEP_DATA", raising=False)
-        yield
+        with small_network():
+            yield
     torch.set_num_threads(before)
 
 
