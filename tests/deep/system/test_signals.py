@@ -338,7 +338,7 @@ def test_a_sweep_ends_where_its_run_was_stopped(tmp_path, monkeypatch, capsys, s
 def test_what_the_same_command_does_is_said_as_it_is(monkeypatch, capsys, tmp_path, words, said):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("deep.cli.train.use_device", terminated)
-    monkeypatch.setattr("deep.runs.folder.RunFolder.recipe", terminated)
+    monkeypatch.setattr("deep.recipe.recipe.read_recipe", terminated)
     assert main(words) == 143
     assert capsys.readouterr().err == f"deep: signal 15 stopped {said}.\n"
 

@@ -49,7 +49,7 @@ def test_a_claim_at_a_setting(claim, words, verdict):
 def test_a_claim_of_other_settings():
     assert testing.assert_claim("G-K", Setting(2, 1, classes=5), eps=0.5).verdict == "holds"
     unequal = Setting(0.6, sigma_e=0.35, sigma_c=0.6)
-    with pytest.raises(AssertionError, match=r"^N2-unequal fails: the sign of -0.*\nReplay it: replay\('N2-un"):
+    with pytest.raises(AssertionError, match=r"^N2-unequal fails: the sign of -0.*\nReplay it: replay\('N2-unequal'"):
         testing.assert_claim("N2-unequal", unequal)
     assert point_of(unequal)["s_c"] == Fraction(0.6) != Fraction(6, 10)  # the float that the setting holds
     assert "k" not in point_of(unequal)
