@@ -16,6 +16,7 @@ from deep.system.files import commit
 HEAVY = ("torch", "sympy", "matplotlib", "flint", "scipy.stats")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("code", "loaded"), [
     ("import deep; deep.__version__", []),
     ("import deep; deep.recipe_named('at')", []),

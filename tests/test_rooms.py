@@ -43,6 +43,7 @@ def test_every_package_has_its_floors():
     assert tuple(FLOORS) == PACKAGES
 
 
+@pytest.mark.slow
 def test_imports_point_down_only():
     assert upward(MODULES) == []
 
@@ -88,6 +89,7 @@ def test_both_packages_have_the_same_plumbing():
         assert ours == theirs, name
 
 
+@pytest.mark.slow
 def test_the_house_is_counted(tmp_path, capsys):
     """A package of two rooms and a door: door -> b -> a, in b one module more, and a circle in a."""
     for name, text in {"__init__": "from p.door import f", "door": "import p.b.high", "a/one": "import p.a.two",

@@ -79,6 +79,7 @@ def test_the_margin_loss_dies_at_eps0_within_one_cell(tmp_path):
         assert row["margin"] == pytest.approx(brute.ratio, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_the_border_of_the_drawn_region_is_eps0(tmp_path, pictures):
     """Whatever the grid."""
     noises = np.linspace(0.05, 2, 5)
@@ -220,6 +221,7 @@ def test_the_rows_attack_as_they_say(theorems):
         assert found["T3-ratio"].item() == raised
 
 
+@pytest.mark.slow
 def test_where_the_penalty_turns_the_sentences(tmp_path, monkeypatch):
     """At its own quotient each loss has the best ratio; above r_acc = 1/2 strong decay turns it before 2."""
     phase_decays.compute(tmp_path, np.array([0.8, 1.0]), (0.1, 10.0))

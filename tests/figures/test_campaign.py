@@ -43,6 +43,7 @@ def of(runs, arm, split, key):
     return np.array([[line[split][key] for line in run["checkpoints"]] for run in runs[arm].values()])
 
 
+@pytest.mark.slow
 def test_cas_over_epochs(runs, source, tmp_path, pictures):
     campaign_cas.draw(tmp_path, source)
     (figure,) = pictures

@@ -39,6 +39,7 @@ def until(condition, process):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_workers_end_with_their_process(number):
     process = subprocess.Popen([sys.executable, "-c", SLEEPERS], stderr=subprocess.PIPE, text=True, cwd=ROOT)

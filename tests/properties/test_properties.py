@@ -102,6 +102,7 @@ def test_t3_replayed(model):
     assert replay("T3", DIGITS, **model._asdict()).verdict == "holds"
 
 
+@pytest.mark.slow
 @property_of("T3-target", examples=40, model=attacked(between("1/100", "99/100")), lam=DECAYS,
              attack=st.sampled_from(["exact", "monotone"]))
 def test_t3_target(model, lam, attack, *, compare=lt, w1_dies=lambda b: (1 - b) / (2 - b)):

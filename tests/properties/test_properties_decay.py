@@ -5,6 +5,7 @@ from fractions import Fraction
 from operator import gt, lt
 
 import numpy as np
+import pytest
 from flint import arb, fmpq
 from hypothesis import assume
 from hypothesis import strategies as st
@@ -48,6 +49,7 @@ def test_best_smoothing_under_decay(k, q, *, inside=lambda used, best, q: q * us
     assert (low < best < high) == inside(used, best, float(q))
 
 
+@pytest.mark.slow
 @property_of("G-decay", examples=40, k=between("1/5", "5/2"), lam_e=DECAYS, lam_c=DECAYS,
              penalty=st.sampled_from(PENALTIES))
 def test_cross_entropy_decay(k, lam_e, lam_c, penalty, *, limit=ratio_limit, compare=gt):

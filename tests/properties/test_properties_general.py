@@ -86,6 +86,7 @@ def test_n1(law, k, share, mu, s_e, *, means=lambda known: mean_least(known, 2))
     assert (solve_closed(setting, Margin(), eps, 1.0).w2 > 0) == (rise > 0)
 
 
+@pytest.mark.slow
 @property_of("G-noise", examples=40, mu=between("1/2", 2), sigma=between("1/20", 1), law=LAWS,
              rho=between("-9/10", "9/10", 0))
 def test_g_noise(mu, sigma, law, rho, *, quarter=4, shared=lambda rho: 1 - rho):

@@ -12,6 +12,8 @@ from synthmodel.testing import CLAIMS, replay
 from synthmodel.testing.arithmetic import Balls, Digits, above_threshold, exact_sign, far, near_threshold
 from synthmodel.testing.statements import psi, slope_at
 
+pytestmark = pytest.mark.slow
+
 HALF, THIRD, FIFTH = Fraction(1, 2), Fraction(1, 3), Fraction(1, 5)
 
 TRUE = [("T1", {"mu": 1, "sigma": HALF, "eps": FIFTH}), ("T1", {"mu": 1, "sigma": HALF, "eps": 2 * FIFTH}),
@@ -37,7 +39,6 @@ def test_true_points(claim, point):
     assert replay(claim, **point) == ("holds", "holds", "holds")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("claim", "point"), SOFTMAX)
 def test_true_points_of_cross_entropy(claim, point):
     assert replay(claim, 8, **point) == ("holds", "holds", "holds")
@@ -48,7 +49,6 @@ def test_false_points(claim, point):
     assert replay(claim, **point) == ("fails", "fails", "fails")
 
 
-@pytest.mark.slow
 def test_the_claim_n4_ends():
     """r_CE < r_acc at k = 3, L = 1/4: N4 is proved for k <= 2.0695 and false beyond about 2.2."""
     assert replay("N4", 8, k=3, decay=Fraction(1, 4)) == ("fails", "fails", "fails")
@@ -58,7 +58,6 @@ def test_every_claim_is_tried():
     assert {claim for claim, _ in TRUE + SOFTMAX} == set(CLAIMS)
 
 
-@pytest.mark.slow
 def test_an_equality_is_undecided():
     """At r = 1 the slope of the pairwise accuracy is 0: neither balls nor digits can tell."""
     assert replay("T2-pair", k=1, r=1) == ("undecided",) * 3

@@ -19,6 +19,8 @@ from synthmodel.model.setting import Setting
 from synthmodel.solvers import line_integrals, log_sum_exp, margin_closed, plane_integrals
 from synthmodel.solvers import solve as solver
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[1] / "reference"
 ENTRIES = json.loads((FOLDER / "reference.json").read_text())
 

@@ -132,6 +132,7 @@ def test_a_training_that_was_stopped_says_how_it_goes_on(tmp_path, capsys):
 
 # --- two classes beside each other ---
 
+@pytest.mark.slow
 def test_two_classes_are_compared_with_each_other(run, capsys, tmp_path, monkeypatch):
     """Whoever is the nearest to each of them: the share, its null level and the pictures are those of the pair."""
     drawn = []

@@ -19,6 +19,8 @@ from deep.data.cache import Decoded, cache_folder, cached
 from deep.data.formats.archives import content_digest, read_files, rebased
 from tests.support.layouts import write_tar, write_tree, write_zip
 
+pytestmark = pytest.mark.slow
+
 FILES = {"set/train/cat/1.png": b"one" * 500, "set/train/dog/2.png": b"two" * 500, "set/readme.txt": b"three"}
 WRITERS = {"set.tar.xz": write_tar, "set.txz": write_tar, "set.tar.gz": write_tar, "set.TGZ": write_tar,
            "set.zip": write_zip}

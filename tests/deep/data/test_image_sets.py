@@ -34,6 +34,8 @@ from tests.support.layouts import (
     write_zip,
 )
 
+pytestmark = pytest.mark.slow
+
 FILES = {"cifar10": cifar10_files, "cifar100": cifar100_files, "tiny-imagenet": tiny_files, "folder": folder_files}
 
 

@@ -29,6 +29,8 @@ from deep.runs.network import load_network
 from deep.training.loop import load_data, train
 from tests.support.linear import linear_problem, median_eps, radius
 
+pytestmark = pytest.mark.slow
+
 EPS = Fraction(8, 255)
 ALL = ("pgd20", "pgd50x3", "apgd-ce", "apgd-dlr", "apgd-t")
 
@@ -50,7 +52,6 @@ def run_battery(model, split, attack, names, **options):
     return outcome, known, trials
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_the_worst_case_is_the_exact_robust_accuracy(norm):
     model, split, attack, robust = problem(norm)
@@ -66,7 +67,6 @@ def test_the_worst_case_is_the_exact_robust_accuracy(norm):
     assert {row["worst_case"]["n"] for row in table} == {200}
 
 
-@pytest.mark.slow
 def test_separate_attacks_have_accuracies_of_their_own():
     model, split, attack, robust = problem("linf")
     _, known, trials = run_battery(model, split, attack, ALL, separate=True)
@@ -233,7 +233,6 @@ def test_no_flag_on_a_healthy_network(norm, classes):
     assert not gap_flag(outcome.clean & outcome.robust, robust)["flag"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_large_logits_mask_cross_entropy_and_the_battery_breaks_through(norm):
     """Logits times 1e6 change no decision and no exact robustness; cross-entropy's gradient is exactly zero."""
@@ -438,7 +437,6 @@ def trained(tmp_path_factory):
     return train(recipe, load_data(recipe), tmp_path_factory.mktemp("runs"))
 
 
-@pytest.mark.slow
 def test_on_a_trained_network_no_attack_is_stronger_than_the_worst_case(trained):
     data = load_data(trained.recipe())
     split = Split(data.test.images[:600], data.test.labels[:600])
@@ -457,7 +455,6 @@ def command(capsys, *words):
     return json.loads(capsys.readouterr().out)
 
 
-@pytest.mark.slow
 def test_the_command(trained, capsys):
     path = str(trained.path)
     words = [path, "--checkpoint", "last", "--limit", "150"]
@@ -542,7 +539,6 @@ class Attacks:
 BATTERY = ["--checkpoint", "last", "--limit", "40", "--attacks", "pgd2,apgd-ce3,apgd-t2"]
 
 
-@pytest.mark.slow
 def test_an_interrupted_battery_goes_on_after_its_last_attack(trained, tmp_path, monkeypatch, capsys):
     run, attacks = shutil.copytree(trained.path, tmp_path / "run"), Attacks(monkeypatch)
     whole = command(capsys, str(run), *BATTERY)

@@ -186,6 +186,7 @@ def test_a_failure_stops_no_other_run_and_is_tried_again(tmp_path, capsys, one_t
     assert_as_alone([runs[1], runs[5]], out, tmp_path / "alone")
 
 
+@pytest.mark.slow
 def test_a_success_takes_the_failure_back(tmp_path):
     (run, *_), out = read_sweep(written(tmp_path, SMALL)), tmp_path / "runs"
     assert train_run(run, out, device="nowhere")[0] == "failed"

@@ -88,6 +88,7 @@ def test_a_continued_training_draws_on(words, before):
     assert torch.equal(whole.totals, continued.totals)
 
 
+@pytest.mark.slow
 def test_runs_are_equal_whether_stopped_or_not(tmp_path):
     recipe, data = small("attack_mode=train")
     states = []

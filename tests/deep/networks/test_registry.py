@@ -50,6 +50,7 @@ def test_an_epoch_on_planted_images(name, tmp_path):
     assert abs(correct - line["clean"]) < 0.01  # float32 after bf16
 
 
+@pytest.mark.slow
 def test_an_outside_network_in_three_lines(registry, tmp_path, capsys):
     @register("outside", needs=())
     def outside(recipe, shape, classes):

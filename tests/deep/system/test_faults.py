@@ -384,6 +384,7 @@ def test_a_file_of_torch_that_is_no_checkpoint(undisturbed, third, tmp_path, cap
     assert "is a file of torch but no checkpoint of a run" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_crash_before_the_last_renaming(undisturbed, tmp_path):
     """The newest checkpoint, complete, is still called next.pt: it becomes last.pt, though nothing is left to train."""
     for missing in (False, True):

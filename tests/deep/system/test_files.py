@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[3]
 
 # --- one way to write ---
 
+@pytest.mark.slow
 def test_many_writers_of_one_file(tmp_path):
     """Eight threads write one JSON a hundred times: none fails, each content is whole, nothing stays beside it."""
     path, failures = tmp_path / "evaluate-best.json", []
@@ -340,6 +341,7 @@ def test_every_result_has_the_one_commit():
 
 # --- a run without flock ---
 
+@pytest.mark.slow
 def test_a_training_without_flock(tmp_path, no_flock, capsys):
     """It trains, says so once, is seen as in use by others meanwhile, and not afterwards."""
     recipe = recipe_named("planted-linear", ["epochs=2", "train_size=100", "val_size=20", "batch=50"])

@@ -144,6 +144,7 @@ def test_synced_batch_norm_is_batch_norm(world_of_one):
         assert torch.allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_weight_that_the_loss_does_not_use_keeps_no_gradient_and_stops_nothing(world_of_one):
     """Step after step the gradients are those of the plain network, also where its images pass through it twice."""
     plain = nn.Linear(3, 2).double()

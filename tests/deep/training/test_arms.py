@@ -19,6 +19,8 @@ from deep.training.loop import load_data, train
 from deep.training.losses import batch_cas, batch_loss, samples_kept
 from deep.training.step import Training
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["train_size=60", "val_size=6", "batch=20", "epochs=4", "eval_every=4", "keep_every=1", "lr=0.05"]
 
 

@@ -136,6 +136,7 @@ def test_other_errors_are_no_shortage():
     assert memory_sentence(ValueError("out of memory")) is None
 
 
+@pytest.mark.slow
 def test_going_on_with_other_threads(tmp_path, capsys, monkeypatch):
     recipe = recipe_named("planted-cnn", SMALL)
     data = load_data(recipe)

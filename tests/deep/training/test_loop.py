@@ -152,6 +152,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, caps
         planted_run(tmp_path / "damaged")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
     run = planted_run(tmp_path, stop_after=1)
     torch.save({"model": os.system}, run.path / "best.pt")
@@ -176,6 +177,7 @@ def test_a_folder_in_use_is_refused(tmp_path):
     train(recipe, load_data(recipe), tmp_path, stop_after=1)
 
 
+@pytest.mark.slow
 def test_a_nan_stops_the_run_and_names_the_step(tmp_path):
     run = planted_run(tmp_path, stop_after=2)
     state, _ = run.resume()

@@ -343,6 +343,7 @@ def test_a_branch_is_the_run_from_scratch(tmp_path, system):
     assert_same_run(branch, run_of(tmp_path / "scratch", *system))
 
 
+@pytest.mark.slow
 def test_a_branch_of_an_interrupted_trunk_has_its_best_checkpoint(tmp_path, monkeypatch):
     """The best epoch lies before the interruption, and no later one is better."""
     scores = {1: 0.9, 2: 0.5, 3: 0.4, 4: 0.3}
@@ -439,6 +440,7 @@ def test_catastrophic_overfitting_has_a_margin(classes, own, pgd, expected):
     assert ("catastrophic overfitting" in shown) is expected
 
 
+@pytest.mark.slow
 def test_a_healthy_network_is_not_catastrophic(tmp_path):
     """One full step is nearly the exact attack on a linear network of three classes: ten small ones find no more."""
     for line in run_of(tmp_path, "probe_steps=10").metrics():

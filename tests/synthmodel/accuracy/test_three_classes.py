@@ -138,6 +138,7 @@ def test_best_smoothing_is_best():
     assert b_star(K0 + 1e-7) / 1e-7 == pytest.approx(math.sqrt(math.pi) / (math.pi - 1), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_crossover():
     """At k_x full smoothing and none are equally good; a little below none is better, above full is."""
     k = crossover()

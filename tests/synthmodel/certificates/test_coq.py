@@ -9,6 +9,8 @@ import pytest
 
 import synthmodel
 
+pytestmark = pytest.mark.slow
+
 COQC = shutil.which("coqc")  # no Python package: CI need not have it, and the other tests of these claims do without
 FOLDER = Path(synthmodel.__file__).parent / "certificates"
 # file -> (how many theorems and lemmas, what is assumed, a constant and what it must not be)

@@ -28,6 +28,8 @@ from synthmodel.model.losses import CrossEntropy
 from synthmodel.model.setting import Setting
 from synthmodel.solvers.cross_entropy import cross_entropy_ratio, solve_cross_entropy
 
+pytestmark = pytest.mark.slow
+
 LAID = ["N4_on_ray", "CE_monotone"]
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
@@ -72,7 +74,6 @@ def test_tail_bounds_are_above_the_ratio():
 
 # N4's inequality
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("k", "tau", "x"), [(0.8, 0.5, -1.0), (1.2, 3.0, 0.4), (2.0, 1.5, 2.0), (2.0, 8.0, -0.2)])
 def test_conditional_mean_of_p1_t(k, tau, x):
     """E[p_1 T | x] by brute force over (T, c_2), p_1 the softmax of the three scores, against the formula of N4."""
@@ -274,7 +275,6 @@ def opposite(laid):
     return replace(laid, values=values)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", LAID)
 def test_the_stored_cells_cover(name):
     """In full, exactly; the last cells are those where the certificate changes its sign."""
@@ -286,7 +286,6 @@ def test_the_stored_cells_cover(name):
     assert max(path.stat().st_size for path in DATA.iterdir()) < 300_000
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", LAID)
 def test_a_sample_of_the_stored_cells_is_certain(name):
     """Every 83rd cell, and the opposite sign is certain on none of them."""
@@ -298,7 +297,6 @@ def test_a_sample_of_the_stored_cells_is_certain(name):
             assert sign(lambda *balls, end=box in last: 0 - laid.values(*balls)[end], box) == -1
 
 
-@pytest.mark.slow
 def test_every_minimiser_lies_in_a_cell():
     """60 minimisers by the solver, k and L drawn with seed 0, lie in cells that are not the last, x near the hint."""
     cells = stored("CE_monotone")
@@ -320,7 +318,6 @@ def strip():
     return laid, monotone_cells(laid)
 
 
-@pytest.mark.slow
 def test_the_finder_finds_what_the_checker_accepts(strip, tmp_path):
     laid, cells = strip
     assert examine_laid(laid, cells) == "holds"
@@ -352,7 +349,6 @@ def tampered(cells):
     yield "begun too late", [box for box in cells if box not in first]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", LAID)
 def test_tampered_cells_are_refused(name, strip):
     laid, cells = (LEMMAS[name], stored(name)) if name == "N4_on_ray" else strip
@@ -421,7 +417,6 @@ def test_ray_is_the_slope_of_the_risk():
     assert across > 0 > float(g.mid())  # a smaller r lowers the risk
 
 
-@pytest.mark.slow
 def test_above_best_and_its_end():
     assert above_best(1.64, 1.65)[0] is True
     assert above_best(1.93, 1.931)[0] is True
@@ -440,7 +435,6 @@ def test_counterexample_is_confirmed_by_the_solver():
     assert below_best(arb("1.93", "1e-3"), arb("0.52", "0.05"), arb("2.4"), arb("1.6")) is None  # where it is false
 
 
-@pytest.mark.slow
 def test_n4_by_the_solver():
     """r_CE > r_acc on a grid of k <= 2.41 and L, and not at k = 2.2 nor before (THEORY.md, N4)."""
     for k in (0.3, 0.6, 1.0, 1.5, 2.0, 2.2, 2.41):
@@ -471,7 +465,6 @@ def copied(folder):
     return folder
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["C1_middle", "N4_inequality", "N4_inequality_far"])
 def test_tampered_files_spoil_their_rows_only(tmp_path, name):
     claim = "C1" if name == "C1_middle" else "N4"

@@ -21,6 +21,7 @@ from synthmodel.solvers.cross_entropy import solve_cross_entropy
 NEW = ("T2-unequal", "N3-entries", "N4-entries", "T3-CE-unequal")
 
 
+@pytest.mark.slow
 def test_they_hold():
     found = {row.claim: row.outcome for row in certify("long", quick=True) if row.claim in NEW}
     assert found == dict.fromkeys(NEW, "holds")

@@ -15,6 +15,8 @@ from synthmodel.model.losses import CrossEntropy
 from synthmodel.model.setting import Setting
 from synthmodel.solvers.cross_entropy import cross_entropy_ratio, solve_cross_entropy
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = np.random.default_rng(0).standard_normal((3, 400_000))
 POINTS = [(0.5, 1.0, 0.4), (1.2, 1.9, 0.1), (2.0, 2.2, 0.02)]  # (k, v, x)
 

@@ -84,6 +84,7 @@ def test_scan_of_k_counts_falls(monkeypatch):
     assert open_scans.scan_strength(ks=[0.3, 0.6, 3.0], decays=[0.1])["falls"] == 2
 
 
+@pytest.mark.slow
 def test_scans_command_refuses_bad_words():
     done = subprocess.run([sys.executable, "-m", "synthmodel.claims.open_scans"], capture_output=True, text=True,
                           check=False,                          timeout=300)

@@ -37,6 +37,8 @@ from tests.support.enclosed import (
     spreads,
 )
 
+pytestmark = pytest.mark.slow
+
 REFUTED = {claim.id: claim for claim in CLAIMS if claim.status == "refuted"}
 
 
@@ -73,7 +75,6 @@ def test_every_refuted_claim_has_its_case():
     assert set(CASES) == set(REFUTED)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("claim", CASES)
 def test_the_counterexample_is_certain(claim):
     margins, _ = found(claim)
@@ -97,7 +98,6 @@ def test_a_point_where_the_claim_is_true_is_no_counterexample(claim):
     assert not certain(margins)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("claim", CASES)
 def test_verify_prints_it_with_the_right_statement(claim, blocks):
     printed = blocks[claim]
@@ -156,7 +156,6 @@ def test_outliers_from_the_definitions():
     assert all(near(ball, value) for ball, value in zip(enclosed(model, ("7/10", "2/5")), expected, strict=True))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("model", "path"), [
     (CrossEntropy(Fraction(1)), cross_entropy_flow(1.0, [0, 1])),
     (RareOutliers(Fraction(1), pull=Fraction(3, 10)), limit_flow(1.0, 0.3, [0, 1]))], ids=["cross-entropy", "D4"])

@@ -103,6 +103,7 @@ def test_every_flag_reaches_the_thresholds(capsys, words):
     assert found.get("threshold", found.get("eps0")) == pytest.approx(threshold(Setting(1, 0.5, **own), loss))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [words for words in FLAGS if "--loss" not in words])
 def test_every_setting_reaches_accuracy_best_and_curve(capsys, words):
     setting = Setting(1, 0.5, **FLAGS[words][0])

@@ -170,6 +170,7 @@ def test_any_noise_contains_the_normal_model():
     assert ours.ratio == pytest.approx(theirs.ratio, abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", ["laplace", "uniform", "student-t:5", stats.gumbel_l()])
 @pytest.mark.parametrize("classes", [3, 5])
 def test_any_noise_against_a_sample(noise, classes):

@@ -17,6 +17,8 @@ from synthmodel.model.losses import WrongClassLSE
 from synthmodel.model.setting import Setting
 from synthmodel.solvers.solve import solve
 
+pytestmark = pytest.mark.slow
+
 SETTING, EPS, W1, RATIO = Setting(1, 0.5), 0.2, 2.0, 0.6
 TRUTH = {"rho": 1 / (1 + RATIO ** 2), "r": RATIO, "k": 1.2, "spread": W1 * RATIO * 0.5 / math.sqrt(math.pi),
          "w2s": W1 * RATIO * 0.5}
@@ -33,7 +35,6 @@ def repeated():
     return found
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", TRUTH)
 def test_intervals_cover_the_truth(repeated, name):
     """95 % intervals: the number that covers is binomial; percentile intervals at n = 400 may be short by 2 %."""
@@ -188,7 +189,6 @@ def test_tau_star_needs_eps_below_eps0():
         psi(-1.0)
 
 
-@pytest.mark.slow
 def test_the_check_holds_and_can_fail(monkeypatch):
     assert check_e_margins().holds
     monkeypatch.setattr(module, "expected_maximum", lambda n: 0.9 / math.sqrt(math.pi))

@@ -12,6 +12,8 @@ from synthmodel.flows import rare_outliers
 from synthmodel.flows.finite_outliers import Outliers
 from synthmodel.flows.rare_outliers import exclusive_optimum, forgetting_range, limit_flow
 
+pytestmark = pytest.mark.slow
+
 LONG = np.concatenate([[0.0], np.geomspace(1e-3, 1e4, 300)])
 SEVERE = Outliers(d=0.4, s_e=0.5, s_c=0.1, p=0.1, size=3.0)
 GRID = np.linspace(-9, 9, 3001)
@@ -36,7 +38,6 @@ def test_the_flow_ends_at_the_minimiser(k, times_low, b, classes):
     assert (path.w2[-1] == 0) == (times_low >= 1)
 
 
-@pytest.mark.slow
 def test_the_regimes():
     for k, classes in ((0.4, 3), (1.0, 3), (1.0, 20), (2.0, 5)):
         low, high = forgetting_range(k, classes)
@@ -86,7 +87,6 @@ def test_finite_outliers_tend_to_the_limit():
     assert abs(errors[1]) < 0.4 * abs(errors[0]) < 0.1
 
 
-@pytest.mark.slow
 def test_the_numbers_of_finite_outliers():
     """K = 3, s_E = .5, s_C = .1, eps = .3, p = .1, S = 3: accuracy .860 -> .795."""
     path = SEVERE.flow([0.0, 1.0, 10.0, 1000.0])
@@ -180,7 +180,6 @@ def test_bad_input_is_refused(call, named):
         call()
 
 
-@pytest.mark.slow
 def test_planted_errors_are_caught(monkeypatch):
     with monkeypatch.context() as patch:  # gamma wrong by the factor that is easily lost
         patch.setattr(checks, "outlier_risk", lambda w1, w2, d, s_e, p, size:

@@ -21,6 +21,7 @@ def off_screen():
         pyplot.close("all")
 
 
+@pytest.mark.slow
 def test_each_slider_moves_every_line(off_screen):
     explorer, at = Explorer(LOSSES, sigma=0.6), {"mu": 1.0, "sigma": 0.6, "b": 0.1, "lam": 0.1}
     check(explorer, at)
@@ -52,6 +53,7 @@ def check(explorer, at):
     assert explorer.legend.get_texts()[1].get_text() == f"smoothed margin, b = {smoothing}"
 
 
+@pytest.mark.slow
 def test_what_is_seen_is_what_a_new_picture_shows(off_screen):
     """Where no axis changes, only what moves is drawn; either way the canvas has the pixels of a picture drawn anew."""
     explorer, count = Explorer(), []

@@ -132,6 +132,7 @@ def test_bad_input_gets_one_sentence(call, words):
     assert words in str(refusal.value)
 
 
+@pytest.mark.slow
 def test_the_command_writes_what_it_says(tmp_path, monkeypatch, capsys, pictures):
     monkeypatch.chdir(tmp_path)
     words = ["--mu", "1", "--sigma", "0.3", "--b", "0.1", "--loss", "margin,cross-entropy"]

@@ -96,6 +96,7 @@ def test_risk_and_gradient_agree_with_monte_carlo_from_the_definition(sigma, eps
     assert (abs(deviations) < STANDARD_ERRORS * samples.std(axis=1) / np.sqrt(count)).all(), deviations
 
 
+@pytest.mark.slow
 def test_delta_star_is_the_worst_vertex_of_cross_entropy():
     eps, (w1, w2), generator = 0.3, (1.3, 0.8), np.random.default_rng(3)
     for e1, c2, c3 in generator.normal(1, 0.5, size=(200, 3)):

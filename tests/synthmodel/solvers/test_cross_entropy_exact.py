@@ -17,6 +17,8 @@ from synthmodel.solvers import cross_entropy_exact
 from synthmodel.solvers.cross_entropy import ratio_limit, solve_cross_entropy
 from synthmodel.solvers.cross_entropy_exact import exact_gradient, exact_risk, exact_threshold, solve_exact
 
+pytestmark = pytest.mark.slow
+
 DIFFERENCE = 1e-9  # central differences with step 1e-5: step^2 from truncation, 1e-16/step from rounding
 STANDARD_ERRORS = 5  # a Monte Carlo mean strays this far once in two million samples; the seeds are fixed
 # mu_e, mu_c, sigma_e, sigma_c, rho, b, eps, lam
@@ -111,7 +113,6 @@ def plain_risk(w, problem, steps=500):
     return weight @ worst @ weight / weight.sum()**2 + lam / 2 * np.dot(w, w)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_minimum_agrees_with_a_general_minimiser_on_a_plain_grid(problem):
     w1, w2, risk, residual, error, _ = solve_exact(*problem)
@@ -122,7 +123,6 @@ def test_minimum_agrees_with_a_general_minimiser_on_a_plain_grid(problem):
     assert found.fun == pytest.approx(risk, abs=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("problem", [*PROBLEMS, (1, 0.7, 0.3, 0.3, 0, 0.1, 0.345, 0.001),
                                      (0.7, 1, 0.2, 0.2, 0, 0.3, 0.34, 0.001), (1, 1, 0.2, 0.2, 0, 0.95, 0.2, 0.001)])
 def test_no_real_weights_do_better(problem):
@@ -171,7 +171,6 @@ def test_threshold_of_the_weaker_cross_class_weight_solves_its_one_dimensional_e
     assert exact_threshold(1, mu_c, sigma, 3 * sigma, -0.5, b, lam) == pytest.approx(eps, rel=1e-9)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("mu_e", "mu_c", "b"), [(1, 0.8, 0.1), (0.8, 1, 0.1), (1, 0.5, 0.4), (0.5, 1, 0.01)])
 def test_with_smoothing_the_weight_of_the_smaller_mean_dies_before_half_its_mean(mu_e, mu_c, b):
     end, weak = min(mu_e, mu_c) / 2, int(mu_e > mu_c)
@@ -211,7 +210,6 @@ def test_equal_means_the_lemma_behind_neither_weight_dying_first():
     assert min(margins[1::2]) > 0.1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("b", [0.02, 0.1, 0.3, 0.5, 0.6])
 @pytest.mark.parametrize(("sigma_e", "sigma_c", "rho", "lam"), [(0.2, 0.2, 0, 1e-3), (0.2, 2, -0.5, 1e-3),
                                                                 (1, 0.1, 0.5, 0.1)])
@@ -268,7 +266,6 @@ def test_limit_of_the_ratio_as_eps_rises_to_mu_over_2_is_that_of_delta_star(sigm
     assert errors[0] > 3 * errors[1] > 9 * errors[2]
 
 
-@pytest.mark.slow
 def test_the_two_examples_of_t3_ce_hold_and_a_swapped_one_does_not(monkeypatch):
     evidence = exact.check_t3_ce_exact()
     assert evidence.holds

@@ -156,6 +156,7 @@ def test_a_teacher_of_zero_weights_is_full_smoothing_and_w_is_zero():
         assert found.risk == pytest.approx(math.log(words.get("classes", 3)), rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "lam"), [(1e-6, 0.1), (1e-3, 1e-6), (1e4, 0.1), (0.5, 1e-12), (0.5, 1e30)])
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
 def test_extreme_noise_and_decay_give_small_residuals_or_a_sentence(loss, size, lam):

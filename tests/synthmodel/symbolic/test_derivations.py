@@ -116,6 +116,7 @@ def test_a_tampered_derivation_has_another_digest(tamper):
     assert spoilt.holds and digest(spoilt) != digest(derivation)
 
 
+@pytest.mark.slow
 def test_steps_that_only_restate_are_marked():
     """172 of 830 steps have one expression on both sides: there the sentence carries the claim, not sympy."""
     counts = [int(line.split()[2]) for line in STORED[1:]]
@@ -327,6 +328,7 @@ def test_n3_best_smoothing_gives_the_best_ratio_and_the_cubic_vanishes_there(k):
     assert abs(value(derive("N3").results["cubic"], r=best, ell=imr(u) / u)) < 1e-9
 
 
+@pytest.mark.slow
 def test_text_and_latex_show_every_step():
     for claim in CLAIMS:
         derivation = derive(claim)

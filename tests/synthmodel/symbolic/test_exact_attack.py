@@ -22,6 +22,8 @@ from synthmodel.symbolic.flows.rare_outliers import gamma
 from synthmodel.symbolic.softmax import cross_entropy, vertices
 from synthmodel.symbolic.softmax import exact_attack as exact
 
+pytestmark = pytest.mark.slow
+
 VERTICES = np.array([(a_i - a_j, a_i - a_k) for a_i, a_j, a_k in product((1, -1), repeat=3)]) / 2
 SYMMETRIC = (VERTICES[:, 0] == VERTICES[:, 1]) & (VERTICES[:, 0] != 0)
 SMOOTHINGS = (0.003, 0.05, 0.2, 0.4, 0.55, 0.64, 0.66)

@@ -19,6 +19,8 @@ from synthmodel.symbolic.general import many_classes as classes
 from synthmodel.symbolic.softmax.cross_entropy import d as symbolic_d
 from synthmodel.symbolic.three_classes import unequal_noise
 
+pytestmark = pytest.mark.slow
+
 QUADRATURE, DIFFERENCE = 1e-8, 1e-5  # relative: integrals in 64 bits; numerical derivatives and short flows
 K0 = 1 / np.sqrt(np.pi)
 

@@ -14,6 +14,8 @@ from synthmodel.symbolic import derive
 from synthmodel.symbolic import symbols as sym
 from synthmodel.symbolic.softmax import cross_entropy, log_sum_exp, soft_labels
 
+pytestmark = pytest.mark.slow
+
 ROOT_PI = mp.sqrt(mp.pi)
 VERTICES = np.array(list(product((-1.0, 1.0), repeat=6)))
 
