@@ -27,8 +27,10 @@ __all__ = ["bench", "evaluation_share", "forward_flops", "kernel_table", "own_st
            "step_flops", "textbook_step"]
 
 # The operations of torch in each group, without the underscores around their names.
-GROUPS = {"convolution, forward": ("mkldnn_convolution", "cudnn_convolution", "convolution_overrideable"),
-          "convolution, backward": ("convolution_backward",), "matrix products": ("mm", "addmm", "bmm"),
+GROUPS = {"convolution, forward": ("mkldnn_convolution", "cudnn_convolution", "convolution_overrideable",
+                                   "slow_conv2d_forward"),
+          "convolution, backward": ("convolution_backward", "slow_conv2d_backward"),
+          "matrix products": ("mm", "addmm", "bmm"),
           "batch norm": ("native_batch_norm", "native_batch_norm_backward", "cudnn_batch_norm",
                          "cudnn_batch_norm_backward"),
           "ReLU": ("relu", "clamp_min", "threshold_backward"), "sums and products": ("add", "sub", "mul", "div"),

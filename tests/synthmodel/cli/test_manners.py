@@ -42,6 +42,14 @@ def narrow(monkeypatch):
     monkeypatch.setattr(printing, "columns", lambda: 80)
 
 
+@pytest.fixture
+def ctrl_c():
+    """Python's own handler of Ctrl-C, also where these tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def widest(out):
     return max(map(len, out.splitlines()))
 
@@ -187,7 +195,7 @@ def test_what_is_quick_shows_no_progress(capsys):
 @pytest.mark.parametrize(("command", "left"), [
     ("verify", "the same command begins anew"), ("bench", "the same command begins anew"),
     ("certify", "the same command begins anew"), ("table", "the same command begins anew")])
-def test_ctrl_c_says_what_is_left(capsys, monkeypatch, command, left):
+def test_ctrl_c_says_what_is_left(ctrl_c, capsys, monkeypatch, command, left):
     def interrupted(options):
         signal.raise_signal(signal.SIGINT)
 
@@ -195,7 +203,7 @@ def test_ctrl_c_says_what_is_left(capsys, monkeypatch, command, left):
     assert printed(capsys, command) == (130, "", f"synthmodel: interrupted; {left}.\n")
 
 
-def test_ctrl_c_in_the_atlas_and_the_report(capsys, monkeypatch):
+def test_ctrl_c_in_the_atlas_and_the_report(ctrl_c, capsys, monkeypatch):
     import figures.atlas
     import figures.report.job
 
@@ -208,7 +216,7 @@ def test_ctrl_c_in_the_atlas_and_the_report(capsys, monkeypatch):
     assert "the same command goes on from what is finished" in printed(capsys, "report")[2]
 
 
-def test_a_second_ctrl_c_ends_the_process():
+def test_a_second_ctrl_c_ends_the_process(ctrl_c):
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), ctrl_c_once():
         try:
