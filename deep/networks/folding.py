@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from deep.networks.convolution import Conv2d, conv2d
+from deep.networks.convolution import Conv2d
+from deep.networks.folded_layers import Affine, AffineReLU, FoldedConv, affine_of
 from deep.system.processes import SyncedBatchNorm
 
 if TYPE_CHECKING:
@@ -22,98 +23,6 @@ FUNCTIONS: dict[Any, str] = {F.relu: "relu", torch.relu: "relu", operator.add: "
 BATCH_NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, SyncedBatchNorm)
 # Layers without parameters, taken over as they are.
 PLAIN = (nn.Identity, nn.Flatten, nn.AdaptiveAvgPool2d, nn.AvgPool2d, nn.MaxPool2d)
-
-
-def affine_of(bn: Any) -> tuple[Float[Tensor, "c"], Float[Tensor, "c"]]:
-    """Return (a, b) in float64: batch norm in eval mode is a x + b, a = gamma/sqrt(var + eps), b = beta - a mean.
-
-    >>> bn = nn.BatchNorm2d(1, eps=0.0)
-    >>> bn.running_mean.fill_(3.0), bn.running_var.fill_(4.0), affine_of(bn)
-    (tensor([3.]), tensor([4.]), (tensor([0.5000], dtype=torch.float64), tensor([-1.5000], dtype=torch.float64)))
-    """
-    with torch.no_grad():
-        a = (bn.running_var.double() + bn.eps).rsqrt()
-        a = a if bn.weight is None else a * bn.weight.double()
-        b = -a * bn.running_mean.double()
-        return a, b if bn.bias is None else b + bn.bias.double()
-
-
-class FoldedConv(nn.Module):
-    """A convolution with the batch norm after it in its weights, W' = a W, bias' = a bias + b; then ReLU, if any.
-
-    The layers it is made from are kept in a tuple, so that they are no submodules; `refresh` reads them.
-    """
-
-    weight: Float[Tensor, "d c k k"]
-    bias: Float[Tensor, "d"] | None
-
-    def __init__(self, conv: nn.Conv2d, bn: nn.Module | None, relu: bool, dtype: torch.dtype,
-                 memory_format: torch.memory_format) -> None:
-        super().__init__()
-        self.source, self.relu = (conv, bn), relu
-        self.geometry: tuple[Any, ...] = (conv.stride, conv.padding, conv.dilation, conv.groups)
-        weight = torch.empty_like(conv.weight, dtype=dtype, memory_format=memory_format, requires_grad=False)
-        biased = bn is not None or conv.bias is not None
-        self.register_buffer("weight", weight, persistent=False)
-        self.register_buffer("bias", weight.new_empty(len(weight)) if biased else None, persistent=False)
-
-    def refresh(self) -> None:
-        """Read the layers anew."""
-        conv, bn = self.source
-        factors: tuple[Any, Any] = (1.0, 0.0) if bn is None else affine_of(bn)
-        a, b = factors
-        self.weight.copy_(conv.weight if bn is None else conv.weight * a.to(conv.weight.dtype).view(-1, 1, 1, 1))
-        if self.bias is not None:
-            self.bias.copy_(b if conv.bias is None else a * conv.bias.double() + b)
-
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d h w"]:
-        out = conv2d(x, self.weight, self.bias, *self.geometry)
-        return out.relu_() if self.relu else out
-
-
-class AffineReLU(torch.autograd.Function):
-    """relu(a x + b), channel by channel; its gradient is a 1[out > 0] g, so that only the output is kept."""
-
-    @staticmethod
-    def forward(context: Any, x: Float[Tensor, "n c h w"], a: Float[Tensor, "c"], b: Float[Tensor, "c"],
-                zero: Float[Tensor, "c"]) -> Float[Tensor, "n c h w"]:
-        # torch's batch norm, with mean 0, variance 0 and eps 1, is its kernel for a x + b on any layout and precision
-        out = F.batch_norm(x, zero, zero, a, b, eps=1.0).relu_()
-        context.save_for_backward(out, a)
-        return out
-
-    @staticmethod
-    def backward(context: Any, gradient: Float[Tensor, "n c h w"]) -> tuple[Tensor | None, ...]:
-        out, a = context.saved_tensors
-        gradient = torch.ops.aten.threshold_backward(gradient, out, 0)
-        return gradient.mul_(a.to(gradient.dtype).view(-1, 1, 1)), None, None, None
-
-
-class Affine(nn.Module):
-    """A batch norm that no convolution can take in, as a x + b in the parameters' precision; then ReLU, if any."""
-
-    a: Float[Tensor, "c"]
-    b: Float[Tensor, "c"]
-    zero: Float[Tensor, "c"]
-
-    def __init__(self, bn: Any, relu: bool) -> None:
-        super().__init__()
-        self.source, self.relu = (bn,), relu
-        for name, value in (("a", 1.0), ("b", 0.0), ("zero", 0.0)):
-            self.register_buffer(name, torch.full_like(bn.running_mean, value), persistent=False)
-
-    def refresh(self) -> None:
-        """Read the layer anew."""
-        a, b = affine_of(*self.source)
-        self.a.copy_(a)
-        self.b.copy_(b)
-
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d h w"]:
-        # torch.compile fuses both itself, and traces the gradient of the function below as 0
-        if self.relu and not torch.compiler.is_compiling():
-            return AffineReLU.apply(x, self.a, self.b, self.zero)
-        out = F.batch_norm(x, self.zero, self.zero, self.a, self.b, eps=1.0)
-        return F.relu(out) if self.relu else out
 
 
 def kind_of(node: fx.Node, body: nn.Module) -> str | None:
@@ -155,6 +64,8 @@ def fold(body: nn.Module, dtype: torch.dtype, memory_format: torch.memory_format
     assert old is not None  # as `supports` says
     layers: dict[str, nn.Module] = {}
     done: dict[fx.Node, fx.Node] = {}  # the new node of each old one
+    taken: set[fx.Node] = set()  # old nodes that the layer before them takes in
+    sums: dict[fx.Node, tuple[fx.Node, fx.Node]] = {}  # of each sum that a convolution takes in, that and its term
 
     def follower(node: fx.Node, kind: str) -> fx.Node | None:
         users = list(node.users)
@@ -163,23 +74,60 @@ def fold(body: nn.Module, dtype: torch.dtype, memory_format: torch.memory_format
     def layer_of(node: fx.Node) -> Any:
         return body.get_submodule(str(node.target))
 
+    def add_layer(name: str, layer: nn.Module, inputs: tuple[Any, ...], replaced: tuple[fx.Node | None, ...]) -> None:
+        layers[name] = layer
+        out = new.call_module(name, tuple(done[node] for node in inputs))
+        done.update(dict.fromkeys(filter(None, replaced), out))
+        taken.update(filter(None, replaced[1:]))
+
+    def add_conv(node: fx.Node, last: fx.Node, other: tuple[fx.Node, ...] = ()) -> None:
+        bn, relu = follower(node, "bn"), follower(last, "relu")
+        norm = None if bn is None else layer_of(bn)
+        layer = FoldedConv(layer_of(node), norm, bool(relu), dtype, memory_format)
+        add_layer(node.name, layer, (node.args[0], *other), (node, bn, last, relu))
+
     for node in old.nodes:
-        if node in done:  # taken in by the layer before it
-            continue
         kind = kind_of(node, body)
-        if kind not in ("conv", "bn"):
+        if node in sums:  # all that is summed is known from here on
+            conv, term = sums[node]
+            other = next(part for part in node.args if part is not term)
+            add_conv(conv, node, (other,))
+        elif node in taken:
+            continue
+        elif kind == "conv":
+            last = follower(node, "bn") or node
+            total = follower(last, "add")
+            if total and total not in sums and is_plain_sum(total):
+                sums[total] = node, last
+                taken.update({last} - {node})
+            else:
+                add_conv(node, last)
+        elif kind == "bn":
+            relu = follower(node, "relu")
+            add_layer(node.name, Affine(layer_of(node), bool(relu)), (node.args[0],), (node, relu))
+        else:
             done[node] = new.node_copy(node, done.__getitem__)
             if node.op == "call_module":
                 layers[node.name], done[node].target = layer_of(node), node.name
-            continue
-        bn = follower(node, "bn") if kind == "conv" else node
-        relu = follower(bn or node, "relu")
-        norm = None if bn is None else layer_of(bn)
-        layers[node.name] = (FoldedConv(layer_of(node), norm, bool(relu), dtype, memory_format) if kind == "conv"
-                             else Affine(norm, bool(relu)))
-        out = new.call_module(node.name, (done[node.args[0]],))
-        done |= dict.fromkeys(filter(None, (node, bn, relu)), out)
+    absorb(new, layers)
     return fx.GraphModule(layers, new)
+
+
+def is_plain_sum(node: fx.Node) -> bool:
+    """Tell whether a sum has two different terms, both of the graph, and no factor."""
+    return not node.kwargs and len(set(node.args)) == 2 and all(isinstance(term, fx.Node) for term in node.args)
+
+
+def absorb(graph: fx.Graph, layers: dict[str, nn.Module]) -> None:
+    """Leave the factors of relu(a x + b) to the weights by which the convolutions after it take gradients back."""
+    for node in graph.nodes:
+        affine = layers.get(str(node.target))
+        users: list[tuple[fx.Node, Any]] = [(user, layers.get(str(user.target))) for user in node.users]
+        if isinstance(affine, Affine) and affine.relu and all(
+                isinstance(layer, FoldedConv) and layer.fuses and node not in user.args[1:] for user, layer in users):
+            affine.absorbed = True
+            for _, conv in users:
+                conv.before = affine.source
 
 
 class Folded(nn.Module):

@@ -31,8 +31,12 @@ PARTS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "the whole step": ([], {}),
     "batch norm not folded into the attacked network":
         ([], {"deep.networks.folding.Folded.supports": lambda model: False}),
-    "batch norm and ReLU one after the other in the attack": ([], {"deep.networks.folding.AffineReLU": SimpleNamespace(
-        apply=lambda x, a, b, zero: F.relu(F.batch_norm(x, zero, zero, a, b, eps=1.0)))}),
+    "batch norm and ReLU one after the other in the attack": ([], {
+        "deep.networks.folding.absorb": lambda graph, layers: None,
+        "deep.networks.folded_layers.AffineReLU": SimpleNamespace(
+            apply=lambda x, a, b, zero, absorbed: F.relu(F.batch_norm(x, zero, zero, a, b, eps=1.0)))}),
+    "sums and ReLU after the attack's convolutions":
+        ([], {"deep.networks.folded_layers.fusable": lambda conv, dtype: False}),
     "4x4 convolutions by the library": ([], {"deep.networks.convolution.FEW": 0}),
     "contiguous in place of channels_last": (["channels_last=false"], {}),
     "float32 in place of bfloat16": (["bf16=false"], {}),

@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from deep.attacks.pgd import Attack, frozen, pgd
 from deep.networks.classifier import Classifier, DeiT, PreActResNet18, ResNet18, WideResNet
-from deep.networks.folding import Folded
+from deep.networks.folding import Affine, Folded
+from deep.networks.fused_convolution import fusable
 
 BODIES = {"preactresnet18": (lambda: PreActResNet18(4), 32), "resnet18": (lambda: ResNet18(4), 32),
           "wideresnet": (lambda: WideResNet(10, 4), 16)}
@@ -181,3 +182,49 @@ def test_the_compiled_network_keeps_its_gradient():
         gradients.append(torch.autograd.grad(network(x)[:, 0].sum(), x)[0])
     assert gradients[0].abs().max() > 1e-4
     torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-6)
+
+
+class Unusual(nn.Module):
+    """What `FusedConv` must leave to others or take care of: a sum of two maps of different shapes, of two
+    convolutions, of one with itself, with an absorbed ReLU; dilation; a kernel that is not square; a stride of 3.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.bn1, self.bn2 = nn.BatchNorm2d(3), nn.BatchNorm2d(4)
+        self.conv1, self.conv2 = nn.Conv2d(3, 4, (3, 5), padding=(1, 2)), nn.Conv2d(3, 4, 1, bias=False)
+        self.pool, self.conv3 = nn.AdaptiveAvgPool2d(1), nn.Conv2d(4, 4, 3, padding=2, dilation=2, bias=False)
+        self.conv4, self.conv5 = nn.Conv2d(4, 4, 2, padding=1), nn.Conv2d(4, 4, 3, 3, 1)
+        self.end = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten())
+
+    def forward(self, x):
+        a = F.relu(self.bn1(x))
+        b = F.relu(self.conv1(a) + self.conv2(a))
+        c = F.relu(self.bn2(self.conv5(b)))
+        d = self.conv4(b) + self.pool(b)
+        e = self.conv5(d)
+        return self.end(self.conv3(c) + F.relu(self.bn2(c)) + e) + self.end(e + e)
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize("name", [*BODIES, "odd", "unusual"])
+def test_fused_in_float32_they_are_those_of_the_plain_network_in_float64(name, channels_last):
+    make, width = (BODIES | {"odd": (Odd, 64), "unusual": (Unusual, 16)})[name]
+    model = randomised(make(), width, channels_last=channels_last)
+    x, y = images()
+    exact = scores_and_gradient(model, x, y)
+    folded = Folded(model.float())
+    for part in (slice(None), slice(1)):  # packed for three images, then used for one
+        ours = scores_and_gradient(folded, x[part].float(), y[part])
+        for single, plain in zip(ours, exact, strict=True):
+            assert (single - plain[part]).norm() <= 1e-4 * plain[part].norm()
+    assert folded(x[:0].float()).shape == (0, 10)
+
+
+def test_convolutions_take_in_sums_and_the_factors_of_batch_norm():
+    folded = Folded(randomised(PreActResNet18(16), 128).float())  # of at least 16 channels throughout
+    if not fusable(nn.Conv2d(3, 4, 3), torch.float32):
+        pytest.skip("torch has no oneDNN here")
+    names = [str(node.target) for node in folded.body.graph.nodes]
+    assert not any("add" in name for name in names)
+    assert [layer.absorbed for layer in folded.body.children() if isinstance(layer, Affine)] == [True] * 8 + [False]
