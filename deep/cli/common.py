@@ -14,9 +14,9 @@ if TYPE_CHECKING:  # torch is imported when a command runs
     from deep.recipe.recipe import Recipe
     from deep.runs.outside import Normalisation
 
-__all__ = ["ATTACK_STEPS", "Commands", "add_attack_steps", "add_import_option", "add_machine_options",
-           "add_run_options", "deferred_write_errors", "heading", "import_words", "open_checkpoints", "open_networks",
-           "print_status", "result_path"]
+__all__ = ["ATTACK_STEPS", "Commands", "add_attack_steps", "add_data_sets_options", "add_device_options",
+           "add_import_option", "add_machine_options", "add_run_options", "deferred_write_errors", "heading",
+           "import_words", "open_checkpoints", "open_networks", "print_status", "result_path"]
 
 PLAIN_IMAGES = ("val_size=0", "select=test", "padding=0")  # a network that is only measured: all images as they are
 # options that say of weights what a run says itself, and the names of their values
@@ -29,8 +29,21 @@ Commands = argparse._SubParsersAction  # what `add_subparsers` returns
 
 def add_machine_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", help="folder or archive with the data set (default: $DEEP_DATA)")
+    add_device_options(command)
+
+
+def add_device_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
     command.add_argument("--threads", type=int, help="CPU threads (default: torch's)")
+
+
+def add_data_sets_options(command: argparse.ArgumentParser) -> None:
+    """Add --data of a command that reads several data sets (`data_locations` takes its words), and the device."""
+    command.add_argument("--data", action="append", default=[], metavar="[NAME=]DIR",
+                         help="folder or archive with the data sets, or with the one called NAME (cifar10, cifar100, "
+                              "tiny-imagenet); an image folder is given as cifar10; may be repeated (default: "
+                              "$DEEP_DATA)")
+    add_device_options(command)
 
 
 def add_attack_steps(command: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deep.cli.common import add_data_sets_options
 from deep.system.device import use_device
 
 if TYPE_CHECKING:
@@ -31,11 +32,7 @@ def add(commands: Any) -> None:
                                                           "OUT/campaign with --run)")
     confirm.add_argument("--plan", metavar="FILE", help="other predictions, in the same form")
     confirm.add_argument("--json", action="store_true", help="print JSON")
-    confirm.add_argument("--data", action="append", default=[], metavar="[NAME=]DIR",
-                         help="folder or archive with the images, or with the data set called NAME (cifar10, cifar100, "
-                              "tiny-imagenet); may be repeated (default: $DEEP_DATA)")
-    confirm.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
-    confirm.add_argument("--threads", type=int, help="CPU threads (default: torch's)")
+    add_data_sets_options(confirm)
 
 
 def continues(options: "Namespace") -> str | None:

@@ -5,7 +5,7 @@ import json
 import shlex
 from pathlib import Path
 
-from deep.cli.common import ATTACK_STEPS, Commands, add_attack_steps, import_words, print_status
+from deep.cli.common import ATTACK_STEPS, Commands, add_attack_steps, add_data_sets_options, import_words, print_status
 from deep.experiments.reproduction.paper_tables import SCALES, TABLES, PlannedRun
 from deep.system.device import positive, use_device
 from deep.system.messages import tell
@@ -32,12 +32,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--out", default="runs", help="the folder that holds the run folders (default: runs)")
     command.add_argument("--list", action="store_true", help="print how each run stands, and train nothing")
     command.add_argument("--json", action="store_true", help="print JSON")
-    command.add_argument("--data", action="append", default=[], metavar="[NAME=]DIR",
-                         help="folder or archive with the data sets, or with the one called NAME (cifar10, cifar100, "
-                              "tiny-imagenet); an image folder stands in for cifar10; may be repeated (default: "
-                              "$DEEP_DATA)")
-    command.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
-    command.add_argument("--threads", type=int, help="CPU threads (default: torch's)")
+    add_data_sets_options(command)
 
 
 def continues(options: argparse.Namespace) -> str:
