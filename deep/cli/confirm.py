@@ -37,7 +37,9 @@ def add(commands: Any) -> None:
 
 def continues(options: "Namespace") -> str | None:
     """Say what the same command does after a signal."""
-    return "the same command goes on where it stopped" if options.run or options.runs else None
+    if options.runs:
+        return "the same command goes on after the last run that was measured"
+    return "the same command goes on where it stopped" if options.run else None
 
 
 def run(options: "Namespace") -> None:
