@@ -82,23 +82,22 @@ def run(options: "Namespace") -> None:
 def run_missing(options: "Namespace", plan: Any, results: Path) -> None:
     """Train, continue and measure what the plan asks for and the folder of results has not."""
     from deep.experiments.campaign.runs import run_task, tasks
-    from deep.experiments.reproduction.data_sets import data_locations
+    from deep.experiments.reproduction.data_sets import data_locations, location_of
     from deep.system.progress import training_progress
-    use_device(options.device, options.threads)
+    device = use_device(options.device, options.threads)
     locations = data_locations(options.data)
     for task in tasks(plan, options.arms.split(",") if options.arms else None):
         with training_progress(task.recipe) as progress:
-            run_task(task, locations.get(task.recipe.data), Path(options.out), results, progress)
+            run_task(task, location_of(task.recipe, locations), Path(options.out), results, progress, device)
 
 
 def own(options: "Namespace", plan: Any) -> dict[str, dict[int, dict[str, Any]]]:
     """The results of the runs that were given."""
     from deep.experiments.campaign.own_runs import own_results
-    from deep.experiments.reproduction.data_sets import data_locations
-    use_device(options.device, options.threads)
+    from deep.experiments.reproduction.data_sets import data_locations, location_of
+    device = use_device(options.device, options.threads)
     locations = data_locations(options.data)
-    return own_results(plan, options.runs, lambda recipe: locations.get("cifar10" if recipe.data == "folder"
-                                                                        else recipe.data))
+    return own_results(plan, options.runs, lambda recipe: location_of(recipe, locations), device)
 
 
 def rule_of(prediction: Any) -> str:

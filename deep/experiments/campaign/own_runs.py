@@ -43,7 +43,8 @@ def arm_of(plan: Mapping[str, Any], recipe: Recipe) -> str:
                      "ARM=RUN.")
 
 
-def own_result(run: RunFolder, arm: str, base: Recipe, root: str | Path | None, stop: float | None) -> dict[str, Any]:
+def own_result(run: RunFolder, arm: str, base: Recipe, root: str | Path | None, stop: float | None,
+               device: str) -> dict[str, Any]:
     """What `measured_run` finds of a finished run; from RUN/confirm.json if that is of these weights and this stop."""
     recipe, path, state = run.recipe(), run.path / "confirm.json", run.model_state("last")
     if state["epoch"] < recipe.epochs:
@@ -57,15 +58,15 @@ def own_result(run: RunFolder, arm: str, base: Recipe, root: str | Path | None, 
                 return dict(result) | {"arm": arm}
         except (ValueError, AttributeError) as error:
             raise ValueError(f"{path} is damaged ({error}): remove it, and the run is measured again.") from error
-    data = data_for_evaluation(run, load_data(recipe, root))
+    data = data_for_evaluation(run, load_data(recipe, root)).to(device)
     result = {"arm": arm, "seed": recipe.seed, "run": str(run.path), "commit": commit(), "recipe": recipe.as_dict()}
     result |= known | measured_run(run, recipe, data, held_out_images(recipe, data, root), base=base, stopped_at=stop)
     write_text(path, json.dumps(result) + "\n")
     return result
 
 
-def own_results(plan: Mapping[str, Any], words: Iterable[str], root: Callable[[Recipe], str | Path | None]
-                ) -> dict[str, dict[int, dict[str, Any]]]:
+def own_results(plan: Mapping[str, Any], words: Iterable[str], root: Callable[[Recipe], str | Path | None],
+                device: str = "cpu") -> dict[str, dict[int, dict[str, Any]]]:
     """{arm: {seed: result}} of run folders, each given as RUN or ARM=RUN; those that are not measured yet are.
 
     root(recipe): the folder of its images. ValueError for a run of no arm, two runs of one arm and seed, one that is
@@ -92,7 +93,7 @@ def own_results(plan: Mapping[str, Any], words: Iterable[str], root: Callable[[R
                              "seed: pass that run, too.")
         stop = None if stopper is None else found[stopper][recipe.seed]["checkpoints"][-1]["train"]["accuracy"]
         base = recipe_of(plan["campaign"], plan["arm"][0]["words"], recipe.seed)
-        found.setdefault(arm, {})[recipe.seed] = own_result(run, arm, base, root(recipe), stop)
+        found.setdefault(arm, {})[recipe.seed] = own_result(run, arm, base, root(recipe), stop, device)
     for prediction in plan["prediction"]:
         if "minus" in prediction:
             check_pair(arms, found, prediction["arm"], prediction["minus"])

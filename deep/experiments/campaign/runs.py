@@ -82,7 +82,7 @@ def measured_run(run: RunFolder, recipe: Recipe, data: Data, held_out: Split,
     """What the rules ask of a finished run: its measures along the training, and its accuracies at the end.
 
     held_out: the images that the end is measured on, the test images and then those that nobody trains on or selects
-    by. A run with a running average is measured by that, once it has begun.
+    by. A run with a running average is measured by that, once it has begun. All is computed where the images are.
 
     PGD takes its gradients in the precision of the training; all else is float32.
     checkpoints: at each kept epoch, on training images (10,000 of them at most) and test images, adversarial (PGD-10
@@ -92,7 +92,7 @@ def measured_run(run: RunFolder, recipe: Recipe, data: Data, held_out: Split,
     checkpoints. surgery: `last_layer_surgery` of a checkpoint at a quarter of the epochs and the last one.
     """
     def network(which: str) -> Classifier:
-        return load_network(run, data, which, averaged=True)
+        return load_network(run, data, which, data.test.images.device, averaged=True)
     dtype = torch.bfloat16 if recipe.bf16 else None
     index = balanced(data.train.labels, TRAINING_IMAGES)
     train_images = Split(data.train.images[index], data.train.labels[index])
@@ -146,12 +146,13 @@ def held_out_images(recipe: Recipe, data: Data, root: str | Path | None) -> Spli
     """The test images, then the training images that a run of this recipe neither trains on nor selects by."""
     if recipe.data == "planted":
         return data.test
-    more = unused(recipe.data, root, recipe.val_size, recipe.train_size, recipe.resize, recipe.data_seed)
+    more = unused(recipe.data, root, recipe.val_size, recipe.train_size, recipe.resize, recipe.data_seed).to(
+        data.test.images.device)
     return Split(torch.cat([data.test.images, more.images]), torch.cat([data.test.labels, more.labels]))
 
 
 def run_task(task: Task, root: str | Path | None, runs: Path, results: Path,
-             progress: Callable[[Training], None] | None = None) -> dict[str, Any]:
+             progress: Callable[[Training], None] | None = None, device: str = "cpu") -> dict[str, Any]:
     """Train or continue the run of a task, measure it, write its result, and return it; at once if it is written.
 
     root: the folder of the images. ValueError where the trunk has not been trained, the arm at which the run is
@@ -167,9 +168,10 @@ def run_task(task: Task, root: str | Path | None, runs: Path, results: Path,
     stop = None if task.stopped_at is None else train_accuracy(results / f"{task.stopped_at}-{task.seed}.json")
     data = load_data(recipe, root)
     trunk = None if task.trunk is None else runs / run_name(task.trunk)
-    run = train(recipe, data, runs, branch_of=trunk, progress=progress)
+    run = train(recipe, data, runs, device=device, branch_of=trunk, progress=progress)
     result = {"arm": task.arm, "name": task.name, "seed": task.seed, "run": run.path.name, "commit": commit(),
               "recipe": recipe.as_dict(), "trunk": trunk and trunk.name, "stopped_at": task.stopped_at}
+    data = data.to(device)
     result |= measured_run(run, recipe, data, held_out_images(recipe, data, root), base=task.base, stopped_at=stop,
                            surgery=recipe == task.base)
     results.mkdir(parents=True, exist_ok=True)

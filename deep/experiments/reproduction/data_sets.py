@@ -10,7 +10,7 @@ from deep.data.layouts import LAYOUTS
 from deep.recipe.recipe import Recipe
 from deep.training.loop import load_data
 
-__all__ = ["DataSets", "data_locations", "layout_at"]
+__all__ = ["DataSets", "data_locations", "layout_at", "location_of"]
 
 NAMES = ("cifar10", "cifar100", "tiny-imagenet")
 
@@ -27,6 +27,18 @@ def data_locations(words: list[str]) -> dict[str, str | None]:
             default = word
     locations = dict.fromkeys(NAMES, default) | named
     return {name: location and os.path.abspath(location) for name, location in locations.items()}
+
+
+def location_of(recipe: Recipe, locations: dict[str, str | None]) -> str | None:
+    """Return where the images of a recipe lie, an image folder's where CIFAR-10's would; None for planted ones.
+
+    locations: as `data_locations` returns them.
+
+    >>> from deep.recipe.recipe import recipe_named
+    >>> location_of(recipe_named("at", ["data=folder"]), {"cifar10": "/images", "cifar100": None})
+    '/images'
+    """
+    return locations.get("cifar10" if recipe.data == "folder" else recipe.data)
 
 
 def layout_at(name: str, location: str | None) -> str:
@@ -63,7 +75,7 @@ class DataSets:
 
     def location(self, recipe: Recipe) -> str | None:
         """Return where the images of a recipe lie."""
-        return self.locations["cifar10" if recipe.data == "folder" else recipe.data]
+        return location_of(recipe, self.locations)
 
     def load(self, recipe: Recipe) -> Data:
         """Return the `Data` of a recipe; ValueError, in the loader's sentence, where its images are not."""

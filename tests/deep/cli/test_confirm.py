@@ -7,6 +7,7 @@ import tomllib
 import pytest
 import torch
 
+import deep.cli.confirm
 import deep.experiments.campaign.own_runs
 import deep.experiments.campaign.runs
 from deep.__main__ import main
@@ -258,6 +259,38 @@ def test_a_users_runs_are_judged_as_the_campaigns_are(campaign, capsys, monkeypa
     path.write_text(path.read_text().replace('"weights": "', '"weights": "0'))
     with pytest.raises(AssertionError, match="measured again"):  # the weights are others
         confirm_own(campaign, given[0])
+
+
+def test_all_is_computed_on_the_device_that_was_asked_for(campaign, capsys, monkeypatch, tmp_path):
+    """`meta` stands in for a GPU: the training is told, and the images of a measurement lie there."""
+    monkeypatch.setattr(deep.cli.confirm, "use_device", lambda name, threads: {"cuda": "meta"}[name])
+    run, seen = RunFolder(as_own(campaign, ("old", 0))[0]), []
+
+    def trained(recipe, data, runs, *, device, **options):
+        seen.append(device)
+        return run
+
+    def measured(run, recipe, data, held_out, *given, **options):
+        seen.extend([data.train.images.device.type, data.test.labels.device.type, held_out.images.device.type])
+        return {"checkpoints": [], "end": {"robust": 0}}
+    for module in (deep.experiments.campaign.runs, deep.experiments.campaign.own_runs):
+        monkeypatch.setattr(module, "measured_run", measured)
+    monkeypatch.setattr(deep.experiments.campaign.runs, "train", trained)
+    assert main(words(campaign, "--device", "cuda", "--arms", "old", "--results", str(tmp_path / "results"))) == 0
+    assert seen == 2 * ["meta"] * 4
+    shutil.copytree(run.path, tmp_path / "own")
+    assert confirm_own(campaign, str(tmp_path / "own"), "--device", "cuda") == 0
+    assert seen == 11 * ["meta"]
+
+
+def test_where_a_plans_image_folder_lies(campaign, monkeypatch, tmp_path):
+    """It is looked for where CIFAR-10 would be, as everywhere: not in $DEEP_DATA."""
+    roots = []
+    monkeypatch.setattr(deep.experiments.campaign.runs, "run_task", lambda task, root, *more: roots.append(root))
+    (tmp_path / "plan.toml").write_text(PLAN.replace('words = []', 'words = ["data=folder"]'))
+    assert main(words(campaign, "--arms", "old", "--plan", str(tmp_path / "plan.toml"), "--results",
+                      str(tmp_path))) == 0
+    assert roots == 2 * [str(campaign / "images")]
 
 
 def test_which_arm_a_run_is():
