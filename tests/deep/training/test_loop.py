@@ -94,6 +94,25 @@ def command(*words):
     return [sys.executable, "-m", "deep", *words]
 
 
+# `deep train` that stands still in the epoch after the one of its first word, three steps on, until it is killed.
+STANDING = """
+import sys, time
+import deep.training.loop
+from deep.__main__ import main
+train, epochs = deep.training.loop.train, int(sys.argv.pop(1))
+
+def held(*arguments, progress, **options):
+    def hold(training):
+        progress(training)
+        if (training.epoch, training.step) == (epochs, 3):
+            print("standing", flush=True)
+            time.sleep(3600)
+    return train(*arguments, progress=hold, **options)
+deep.training.loop.train = held
+sys.exit(main())
+"""
+
+
 @pytest.mark.slow
 def test_sigkill_in_mid_epoch_loses_no_finished_epoch(tmp_path, one_thread):
     """Two commands are killed, each some epochs on; the third, here, ends as the one that nobody killed."""
@@ -101,23 +120,22 @@ def test_sigkill_in_mid_epoch_loses_no_finished_epoch(tmp_path, one_thread):
     words = ["epochs=9", "eval_every=1"]
     whole, killed = planted_run(tmp_path / "whole", *words), tmp_path / "killed"
     metrics = killed / whole.path.name / "metrics.jsonl"
-    for least in (3, 6):
-        process = subprocess.Popen(command("train", "planted-linear", *PLANTED, *words, "--threads", "1", "--out",
-                                           str(killed)), stderr=subprocess.DEVNULL)
-
-        def epochs():
-            return len(metrics.read_text().splitlines()) if metrics.exists() else 0
-
-        until(lambda process=process, least=least: process.poll() is not None or epochs() >= least)
-        done = epochs()
-        process.send_signal(signal.SIGKILL)
-        assert process.wait(300) in (-signal.SIGKILL, 0)
-        assert len(metrics.read_text().splitlines()) >= done
+    for done in (3, 6):
+        process = subprocess.Popen([sys.executable, "-c", STANDING, str(done), "train", "planted-linear", *PLANTED,
+                                    *words, "--threads", "1", "--out", str(killed)], stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL, text=True)
+        assert process.stdout.readline() == "standing\n"
+        process.kill()
+        process.communicate(timeout=300)
+        assert process.returncode == -signal.SIGKILL
+        assert len(metrics.read_text().splitlines()) == done
     again = planted_run(killed, *words)
     assert again.path == metrics.parent
     assert_same(weights(again), weights(whole))
     assert without_clock(again.metrics()) == without_clock(whole.metrics())
     assert len(again.metrics()) == 9
+    sessions = json.loads((again.path / "environment.json").read_text())["sessions"]
+    assert [session["from_epoch"] for session in sessions] == [0, 3, 6]
 
 
 @pytest.mark.slow
