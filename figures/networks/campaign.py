@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 
     Runs = Mapping[str, Mapping[int, dict[str, Any]]]
 
-__all__ = ["DATA", "PLAN", "band", "conclusion_rows", "exists", "prediction_rows", "results", "summary"]
+__all__ = ["DATA", "PLAN", "NothingToDraw", "band", "conclusion_rows", "exists", "prediction_rows", "results",
+           "summary"]
 
 PLAN, DATA = committed()
 NOT_RUN = "Not run: there is no result of the campaign yet."
+
+
+class NothingToDraw(ValueError):
+    """The results that a picture needs are not there yet."""
 
 
 def exists(source: Path = DATA) -> bool:
@@ -32,12 +37,12 @@ def exists(source: Path = DATA) -> bool:
 
 
 def results(source: Path = DATA, *needed: str) -> tuple[dict[str, Any], Runs]:
-    """(plan, {arm: {seed: result}}); ValueError where none of the arms `needed`, or none at all, has a result."""
+    """(plan, {arm: {seed: result}}); NothingToDraw where none of the arms `needed`, or none at all, has a result."""
     plan, runs = plan_of(PLAN), read_results(source)
     check_recipes(plan, runs)
     if not (set(needed) & runs.keys() if needed else runs):
-        raise ValueError(f"{source} holds no result{' of ' + ' or '.join(needed) if needed else ''}, so that there is "
-                         "nothing to draw: run the campaign first, deep confirm --run --data DIR.")
+        raise NothingToDraw(f"{source} holds no result{' of ' + ' or '.join(needed) if needed else ''}, so that there "
+                            "is nothing to draw: run the campaign first, deep confirm --run --data DIR.")
     return plan, runs
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from deep.experiments.campaign.correlations import FEWEST, partial_correlation
 from deep.experiments.campaign.predictions import curve
-from figures.networks.campaign import DATA, results
+from figures.networks.campaign import DATA, NothingToDraw, results
 from figures.style import BLACK, BLUE, GREY, RED, new_figure, save, styled
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def measured(source: Path) -> tuple[dict[tuple[str, int], Any], Any, dict[str, f
     found = points(plan, runs)
     everything = np.concatenate([*found.values(), np.empty((3, 0))], axis=1)
     if everything.shape[1] < FEWEST:
-        raise ValueError(f"{source} holds {everything.shape[1]} checkpoints of the arms that are pooled, too few to "
-                         "correlate: run the campaign first, deep confirm --run --data DIR.")
+        raise NothingToDraw(f"{source} holds {everything.shape[1]} checkpoints of the arms that are pooled, too few "
+                            "to correlate: run the campaign first, deep confirm --run --data DIR.")
     own = [part for (arm, _), part in found.items() if arm == TRUNK and part.shape[1] >= FEWEST]
     x, y, given = everything
     numbers = {"pooled": float(np.corrcoef(x, y)[0, 1]), "pooled_given": partial_correlation(x, y, given)}

@@ -95,7 +95,7 @@ def draw_campaign(folder: Path, source: Path = campaign.DATA) -> list[tuple[str,
     """Draw the campaign's pictures, those whose arms have been run, into `folder`; (name, title, finding) of each."""
     drawn = []
     for picture in CAMPAIGN:
-        with suppress(ValueError):  # nothing to draw yet
+        with suppress(campaign.NothingToDraw):
             picture.script.draw(folder, source)
             drawn.append((picture.name, picture.title, picture.finding(source.parent)))
     return drawn

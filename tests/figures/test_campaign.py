@@ -1,5 +1,6 @@
 """The campaign's figures, tables and sentences on made-up results: what is drawn, on a whole campaign and on a part."""
 
+import copy
 import re
 
 import numpy as np
@@ -113,10 +114,28 @@ def test_a_part_of_a_campaign_is_drawn_and_none_is_refused(tmp_path, runs, unren
     for script in SCRIPTS:
         with pytest.raises(ValueError, match=r"holds no result.*run the campaign first"):
             script.draw(tmp_path, tmp_path / "nothing")
-    runs["a3"][0]["recipe"]["epochs"] += 1
     with pytest.raises(ValueError, match="another recipe than the plan's"):
-        campaign_partial.draw(tmp_path, write_results(tmp_path / "other", {"a3": {0: runs["a3"][0]}}))
-    runs["a3"][0]["recipe"]["epochs"] -= 1
+        campaign_partial.draw(tmp_path, of_another_recipe(runs, tmp_path / "other"))
+
+
+def of_another_recipe(runs, folder):
+    """Write one result, whose recipe has an epoch more than the plan's."""
+    run = copy.deepcopy(runs["a3"][0])
+    run["recipe"]["epochs"] += 1
+    return write_results(folder, {"a3": {0: run}})
+
+
+def test_the_report_leaves_out_what_is_not_there_and_hides_nothing_else(runs, tmp_path, monkeypatch, unrendered):
+    arm = write_results(tmp_path / "arm" / "campaign", {"a3": runs["a3"]})
+    assert [name for name, _, _ in draw_campaign(tmp_path, arm)] == ["campaign_partial"]
+    with pytest.raises(ValueError, match="another recipe than the plan's"):
+        draw_campaign(tmp_path, of_another_recipe(runs, tmp_path / "other"))
+
+    def fails(*arguments):
+        raise ValueError("x and y must have same first dimension")
+    monkeypatch.setattr(campaign_partial, "draw", fails)
+    with pytest.raises(ValueError, match="same first dimension"):
+        draw_campaign(tmp_path, arm)
 
 
 def test_the_report_and_the_pages_say_what_deep_confirm_says(source, tmp_path, monkeypatch, unrendered):
