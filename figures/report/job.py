@@ -51,10 +51,9 @@ def verified(folder: Path, advance: Callable[[str, int], None]) -> list[Row]:
     known = finished(folder)
     advance(VERIFYING, len(known))
     missing = [claim for claim in CLAIMS if claim.id not in known]
-    rest = {"claims": missing} if known else {}
     kept = time.monotonic()
     try:
-        for row in verify(workers=min(4, os.cpu_count() or 1), **rest) if missing else ():  # type: ignore[arg-type]
+        for row in verify(missing, workers=min(4, os.cpu_count() or 1)) if missing else ():
             known[row.claim.id] = row.as_dict() | {"derivation": row.derivation}
             if time.monotonic() - kept > PAUSE:  # so that a report that is killed has not worked in vain
                 keep(folder, known.values())
