@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -34,9 +35,10 @@ from synthmodel.solvers.cross_entropy import ratio_limit
 from synthmodel.solvers.margin_closed import eps0, eps1, eps_max, threshold_closed
 from synthmodel.solvers.solve import solve
 
-__all__ = ["QUANTITIES", "SPEAKS_OF", "WHERE", "Number", "Point", "at"]
+__all__ = ["QUANTITIES", "SPEAKS_OF", "Inequality", "Number", "Point", "at"]
 
 TAU, TEACHER, CLASSES, EXAMPLES, STEP = 0.1, (1.0, 0.5), 10, 30, 0.01
+ROUNDING = 4 * sys.float_info.epsilon  # of the larger: two numbers nearer than this cannot be told apart
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Point:
     def weights(self, loss: Any, further: float = 0.0, setting: Setting | None = None, **how: Any,
                 ) -> tuple[float, float]:
         """(w1, w2) of a loss; further: how much larger eps is."""
-        found = solve(setting or self.setting, loss, self.eps + further, how.pop("lam", self.lam), **how)
+        found = solve(setting or self.setting, loss, self.eps + further, self.lam, **how)
         return float(found.w1), float(found.w2)
 
     def ratio(self, loss: Any, further: float = 0.0, setting: Setting | None = None, **how: Any) -> float:
@@ -81,6 +83,18 @@ class Number:
     name: str
     value: float | None
     meaning: str
+
+
+@dataclass(frozen=True)
+class Inequality:
+    """An inequality that a claim states, where it is stated ("": everywhere), and whether it holds at the setting.
+
+    holds: None where it is not stated, where a side does not exist, and where rounding leaves the two sides equal.
+    """
+
+    says: str
+    where: str
+    holds: bool | None
 
 
 def wide(point: Point, design: str) -> Setting:
@@ -100,7 +114,7 @@ def wide_best(point: Point, design: str) -> float:
 
 
 def wide_used(point: Point, design: str) -> bool:
-    return point.eps < eps0(wide(point, design))
+    return point.eps < wide_threshold(point, design)
 
 
 def ratio_of_norm(point: Point, norm: float) -> float:
@@ -112,7 +126,7 @@ def reading_weight(point: Point, reading: str, i: int) -> float:
 
 
 SMOOTHED, EXACT = SmoothedMargin, partial(CrossEntropy, attack="exact")
-QUANTITIES: dict[str, tuple[str, Callable[[Point], float]]] = {
+QUANTITIES: dict[str, tuple[str, Callable[[Point], float | None]]] = {
     "k": ("(mu - 2 eps)/sigma", lambda p: p.k),
     "lam/sigma^2": ("L, the decay in units of the noise", lambda p: p.lam / p.sigma**2),
     "eps0": ("from there on the margin loss has w2 = 0", lambda p: eps0(p.setting)),
@@ -193,111 +207,119 @@ QUANTITIES: dict[str, tuple[str, Callable[[Point], float]]] = {
 }
 MARGINS, SOFT, SMOOTH = "eps0|eps_max|w1|w2|r_AT", "w1 CE|w2 CE|r_CE", "w1 CE smoothed|w2 CE smoothed|r_CE smoothed"
 EXACTLY, BEST = "w1 CE exact|w2 CE exact|r_CE exact", "k|r_acc|P(0)|P(r_acc)|P(1)"
-# claim -> its quantities; with the inequalities between them that it states, a < b, and where they are meant
-SPEAKS_OF: dict[str, tuple[str, tuple[str, ...]]] = {
+
+Condition = tuple[str, Callable[[Point], bool]]  # in words, and whether a point meets it
+EVERYWHERE: Condition = ("", lambda p: True)
+ALIVE: Condition = ("eps < mu/2", lambda p: p.k > 0)
+BELOW_EPS0: Condition = ("eps < eps0", lambda p: p.eps < eps0(p.setting))
+SMOOTHED_LABELS: Condition = ("0 < b", lambda p: p.b > 0)
+BELOW_EPS1: Condition = ("0 < b and eps < eps1", lambda p: p.b > 0 and p.eps < eps1(p.setting, p.b))
+# claim -> its quantities; with the inequalities between them that it states, a < b, and where it states each
+SPEAKS_OF: dict[str, tuple[str, tuple[tuple[str, Condition], ...]]] = {
     "A1": ("w1|w2|attack costs", ()),
-    "T1": (f"k|{MARGINS}|w1, by brute force|w2, by brute force", ("eps0 < eps_max",)),
+    "T1": (f"k|{MARGINS}|w1, by brute force|w2, by brute force", (("eps0 < eps_max", EVERYWHERE),)),
     "T1-W": ("w1|w2", ()),
     "N1": ("k|eps0|P'(0)", ()),
-    "U1": ("eps0|eps1|eps_max|w2|w2 hinge", ("eps0 < eps1",)),
+    "U1": ("eps0|eps1|eps_max|w2|w2 hinge", (("eps0 < eps1", SMOOTHED_LABELS),)),
     "U1-l1": ("eps0|w2 hinge", ()),
-    "U1-smoothing": ("eps0|eps1|w2 hinge|w2 hinge smoothed", ("w2 hinge < w2 hinge smoothed",)),
-    "T2-pair": ("k|pair(0.5)|pair(1)|pair(2)", ("pair(0.5) < pair(1)", "pair(2) < pair(1)")),
-    "T2-joint": (BEST, ("P(r_acc) < P(1)",)),
-    "T2-joint'": (BEST, ("P(1) < P(r_acc)",)),
+    "U1-smoothing": ("eps0|eps1|w2 hinge|w2 hinge smoothed", (("w2 hinge < w2 hinge smoothed", BELOW_EPS1),)),
+    "T2-pair": ("k|pair(0.5)|pair(1)|pair(2)", (("pair(0.5) < pair(1)", ALIVE), ("pair(2) < pair(1)", ALIVE))),
+    "T2-joint": (BEST, (("P(r_acc) < P(1)", ALIVE),)),
+    "T2-joint'": (BEST, (("P(1) < P(r_acc)", ALIVE),)),
     "T2-unequal": ("k|r_acc", ()),
-    "N2": ("k|r_AT|r_acc|P(r_AT)|P(r_acc)", ("r_AT < r_acc",)),
-    "N2-unequal": ("k|r_AT|r_acc", ("r_AT < r_acc",)),
+    "N2": ("k|r_AT|r_acc|P(r_AT)|P(r_acc)", (("r_AT < r_acc", BELOW_EPS0),)),
+    "N2-unequal": ("k|r_AT|r_acc", (("r_AT < r_acc", BELOW_EPS0),)),
     "T3": ("eps0|eps1|eps_max|w2|w2 smoothed|w2 smoothed, by brute force|r smoothed",
-           ("eps0 < eps1", "w2 < w2 smoothed")),
-    "T3-target": ("eps0|eps0, soft target, delta*|eps0, soft target, exact", ("eps0 < eps0, soft target, delta*",)),
+           (("eps0 < eps1", SMOOTHED_LABELS), ("w2 < w2 smoothed", BELOW_EPS1))),
+    "T3-target": ("eps0|eps0, soft target, delta*|eps0, soft target, exact",
+                  (("eps0 < eps0, soft target, delta*", SMOOTHED_LABELS),)),
     "N3": ("k|r_AT|r_acc|b*|k_x|r smoothed|P(r_AT)|P(r smoothed)|P(r_acc)", ()),
     "N3-entries": ("k|r_acc|b*|b* entries", ()),
     "S1": (f"k|lam/sigma^2|{SOFT}", ()), "CE-2D": (SOFT, ()),
     "T1-CE": (f"eps0|eps_max|w2|{SOFT}|r_CE at mu/2", ()),
-    "CE-monotone": ("k|lam/sigma^2|r_CE|r_CE further", ("r_CE further < r_CE",)),
+    "CE-monotone": ("k|lam/sigma^2|r_CE|r_CE further", (("r_CE further < r_CE", EVERYWHERE),)),
     "T1-temp": ("eps0|w2|w2 log-sum-exp", ()), "T1-temp-plain": ("w1|w2|w1 CE|w2 CE", ()),
-    "T3-CE": (f"k|lam/sigma^2|{SOFT}|{SMOOTH}", ("w2 CE < w2 CE smoothed",)),
+    "T3-CE": (f"k|lam/sigma^2|{SOFT}|{SMOOTH}",
+              (("w2 CE < w2 CE smoothed", ("0 < b and eps < mu/2", lambda p: p.b > 0 and p.k > 0)),)),
     "T3-CE-rates": (f"k|lam/sigma^2|{SOFT}|{SMOOTH}", ()),
     "T3-CE-exact": (f"r_CE|{EXACTLY}", ()), "S1-exact": (EXACTLY, ()), "T1-CE-exact": (f"eps_max|{EXACTLY}", ()),
-    **dict.fromkeys(("N4", "N4-end"), ("k|lam/sigma^2|r_acc|r_CE", ("r_acc < r_CE",))),
-    "N4-entries": ("k|lam/sigma^2|r_acc|r_CE|r_CE entries", ("r_acc < r_CE entries",)),
+    "N4": ("k|lam/sigma^2|r_acc|r_CE", (("r_acc < r_CE", ("0 < k <= 2.41405", lambda p: 0 < p.k <= 2.41405)),)),
+    "N4-end": ("k|lam/sigma^2|r_acc|r_CE", (("r_acc < r_CE", EVERYWHERE),)),
+    "N4-entries": ("k|lam/sigma^2|r_acc|r_CE|r_CE entries", (("r_acc < r_CE entries", EVERYWHERE),)),
     "N5": ("r_CE|r distilled", ()),
     "G-noise": ("eps0, normal|eps0, laplace|eps0, uniform", ()),
     "G-decay": ("eps0|eps1|r_AT|r_AT entries|r_CE|r_CE entries", ()),
     "G-K": (f"eps0|eps0, {CLASSES} classes, A|eps0, {CLASSES} classes, B", ()),
     **dict.fromkeys(("G-joint-K", "T2-joint-K"), (f"k|r_acc|r_acc, {CLASSES} classes, A", ())),
     "N2-K": (f"k|r_AT, {CLASSES} classes, A|r_acc, {CLASSES} classes, A",
-             (f"r_AT, {CLASSES} classes, A < r_acc, {CLASSES} classes, A",)),
+             ((f"r_AT, {CLASSES} classes, A < r_acc, {CLASSES} classes, A",
+               ("k above the threshold", partial(wide_used, design="A"))),)),
     "T2-joint-B": (f"k|r_acc, {CLASSES} classes, B", ()),
     "N2-B": (f"k|r_AT, {CLASSES} classes, B|r_acc, {CLASSES} classes, B",
-             (f"r_AT, {CLASSES} classes, B < r_acc, {CLASSES} classes, B",)),
+             ((f"r_AT, {CLASSES} classes, B < r_acc, {CLASSES} classes, B",
+               ("k above the threshold", partial(wide_used, design="B"))),)),
     "G-lp": ("r_AT|r, l4|r, l2|r, l1", ()),
     "D1": ("k|r smoothed|r_acc|b*|P(1)|P(r_acc)|P(r smoothed)", ()), "D1-any": ("r smoothed", ()),
     "D2": ("r'(0)", ()),
     **dict.fromkeys(("D4", "D4-flows", "D4-unimodal"), ("k|forgotten from|not learned from", ())),
     "CAS": ("r_AT|CAS|CAS, rows centred", ()), "mCAS": ("r_AT|CAS|margin-CAS", ()),
     "P-linear": ("r_CE", ()), "E-margins": ("r_AT|corr|k|tau*", ()),
-    "B1": ("Bayes error|exclusive error|two-weight error", ("Bayes error < exclusive error",)),
-    "B1-linear": ("Bayes error|affine error|exclusive error|two-weight error", ("two-weight error < affine error",)),
+    "B1": ("Bayes error|exclusive error|two-weight error",
+           (("Bayes error < exclusive error", ("eps > 0", lambda p: p.eps > 0)),)),
+    "B1-linear": ("Bayes error|affine error|exclusive error|two-weight error",
+                  (("two-weight error < affine error",
+                    ("eps0 <= eps < mu/2", lambda p: eps0(p.setting) <= p.eps < p.mu / 2)),)),
     "G-share": ("eps0", ()), "N1-sample": ("k|eps0|chance", ()),
 }
 
-# claim -> where those inequalities are meant, if not everywhere
-WHERE: dict[str, tuple[str, Callable[[Point], bool]]] = {
-    **dict.fromkeys(("N2", "N2-unequal"), ("eps < eps0", lambda p: p.eps < eps0(p.setting))),
-    **{f"N2-{end}": ("k above the threshold", partial(wide_used, design=design))
-       for end, design in (("K", "A"), ("B", "B"))},
-    "T3": ("0 < b and eps < eps1", lambda p: p.b > 0 and p.eps < eps1(p.setting, p.b)),
-    "U1-smoothing": ("0 < b and eps < eps1", lambda p: p.b > 0 and p.eps < eps1(p.setting, p.b)),
-    **dict.fromkeys(("U1", "T3-target", "T3-CE"), ("0 < b", lambda p: p.b > 0)),
-    "N4": ("0 < k <= 2.41405", lambda p: 0 < p.k <= 2.41405),
-    "B1": ("eps > 0", lambda p: p.eps > 0),
-    "B1-linear": ("eps0 <= eps < mu/2", lambda p: eps0(p.setting) <= p.eps < p.mu / 2),
-}
 
-
-def reading_numbers(claim: str) -> dict[str, tuple[str, Callable[[Point], float]]]:
+def reading_numbers(claim: str) -> dict[str, tuple[str, Callable[[Point], float | None]]]:
     """The weights of each reading that belongs to a claim without other numbers (`claims.readings`)."""
-    found: dict[str, tuple[str, Callable[[Point], float]]] = {}
-    for reading, (_, owner) in READINGS.items():
-        for i, name in enumerate(("w1", "w2")):
-            # of KL no weights are known, only whether w2 leaves 0
-            if owner == claim and claim not in SPEAKS_OF and "KL" not in reading:
-                found[f"{name} of {reading}"] = (
-                    "minimiser over w >= 0; smoothing b where the reading has one",
-                    partial(reading_weight, reading=reading, i=i))
-    return found
+    if claim in SPEAKS_OF:
+        return {}
+    meaning = "minimiser over w >= 0; smoothing b where the reading has one"
+    return {f"{name} of {reading}": (meaning, partial(reading_weight, reading=reading, i=i))
+            for reading, (_, owner) in READINGS.items()
+            if owner == claim and "KL" not in reading  # of KL no weights are known, only whether w2 leaves 0
+            for i, name in enumerate(("w1", "w2"))}
 
 
 def value(quantity: Callable[[Point], Any], point: Point) -> float | None:
     """The quantity at the point; None where it does not exist there."""
     try:
-        found = float(quantity(point))
+        found = quantity(point)
     except (ValueError, NotConverged):
         return None
-    return found if math.isfinite(found) else None
+    return float(found) if found is not None and math.isfinite(found) else None
 
 
-def at(claim: Claim, point: Point) -> tuple[list[Number], list[tuple[str, bool | None]]]:
-    """(numbers, inequalities) of a claim at a point: each inequality that it states with whether it holds there.
+def less(low: float | None, high: float | None) -> bool | None:
+    """Whether low < high; None where one is none, or where rounding leaves them equal.
 
-    None: a side does not exist there, or the claim does not speak of the point (WHERE).  Both lists are empty for a
-    claim whose numbers are of settings of its own, which `verify` has.
+    >>> less(1.0, 2.0), less(2.0, 1.0), less(1.0, 1 + 1e-16), less(0.0, 0.0), less(1e-300, 2e-300), less(None, 1.0)
+    (True, False, None, None, True, None)
+    """
+    if low is None or high is None or abs(high - low) <= ROUNDING * max(abs(low), abs(high)):
+        return None
+    return low < high
+
+
+def at(claim: Claim, point: Point) -> tuple[list[Number], list[Inequality]]:
+    """(numbers, inequalities) of a claim at a point, the inequalities judged there.
+
+    Both lists are empty for a claim whose numbers are of settings of its own, which `verify` has.
 
     >>> from synthmodel.claims.theory import claim_named
     >>> numbers, inequalities = at(claim_named("N2"), Point(sigma=0.5, eps=0.2))
     >>> {number.name: round(number.value, 4) for number in numbers[:3]}, inequalities
-    ({'k': 1.2, 'r_AT': 0.5298, 'r_acc': 0.7591}, [('r_AT < r_acc', True)])
+    ({'k': 1.2, 'r_AT': 0.5298, 'r_acc': 0.7591}, [Inequality(says='r_AT < r_acc', where='eps < eps0', holds=True)])
     """
     names, inequalities = SPEAKS_OF.get(claim.id, ("", ()))
     quantities = {name: QUANTITIES[name] for name in names.split("|") if name} | reading_numbers(claim.id)
     numbers = [Number(name, value(quantity, point), meaning) for name, (meaning, quantity) in quantities.items()]
     values = {number.name: number.value for number in numbers}
-    _, inside = WHERE.get(claim.id, ("", lambda p: True))
-    judged: list[tuple[str, bool | None]] = []
-    for words in inequalities:
+    judged = []
+    for words, (where, meant) in inequalities:
         low, high = (values[name] for name in words.split(" < "))
-        said = inside(point) and low is not None and high is not None
-        judged.append((words, low < high if said else None))  # type: ignore[operator]
+        judged.append(Inequality(words, where, less(low, high) if meant(point) else None))
     return numbers, judged

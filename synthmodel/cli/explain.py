@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthmodel.claims.at_setting import WHERE, at
+from synthmodel.claims.at_setting import at
 from synthmodel.claims.plain import IN_WORDS
 from synthmodel.claims.registry import CLAIMS
 from synthmodel.claims.theory import LINKED, anchor, readings, section, source, symbols_of
@@ -107,8 +107,7 @@ def explanation(claim: Claim, point: Point) -> dict[str, Any]:
             "symbols": [asdict(symbol) for symbol in symbols_of(claim.id)],
             "section": [asdict(part) for part in section(claim.id)], "setting": asdict(point),
             "numbers": [asdict(number) for number in numbers],
-            "inequalities": [{"says": words, "where": WHERE[claim.id][0] if claim.id in WHERE else "", "holds": holds}
-                             for words, holds in inequalities],
+            "inequalities": [asdict(one) for one in inequalities],
             "picture": picture(claim, point), "carried_by": carried_by(claim), "nearby": nearby(claim)}
 
 
@@ -138,7 +137,8 @@ def print_explanation(found: dict[str, Any]) -> None:
 
 def print_symbols(symbols: list[dict[str, Any]], width: int, greek: bool) -> None:
     """Each symbol with its name in the code and its meaning."""
-    print("\nSymbols" if symbols else "", end="\n" * bool(symbols))
+    if symbols:
+        print("\nSymbols")
     for symbol in symbols:
         names = ", ".join(formula(name, greek) for name in symbol["latex"])
         code = f" ({', '.join(symbol['code'])})" if ", ".join(symbol["code"]) not in ("", names) else ""
@@ -166,7 +166,8 @@ def print_numbers(found: dict[str, Any], width: int) -> None:
     for number in found["numbers"]:
         value = "none here" if number["value"] is None else shown(number["value"], 7)
         print(folded(f"{number['name']:{wide}}  {value:13} {number['meaning']}", indent=wide + 4, first=2, width=width))
-    outcomes = {True: "holds here", False: "DOES NOT HOLD here", None: "says nothing here"}
+    outcomes = {True: "holds here", False: "DOES NOT HOLD here",
+                None: "says nothing here, or the two cannot be told apart"}
     if found["status"] == "refuted":
         outcomes |= {False: "does not hold here: a counterexample", True: "holds here, though not everywhere"}
     for one in found["inequalities"]:

@@ -8,7 +8,7 @@ import pytest
 
 from synthmodel import CrossEntropy, Margin, Setting, best_ratio, solve
 from synthmodel.__main__ import main
-from synthmodel.claims.at_setting import QUANTITIES, SPEAKS_OF, WHERE, Point, at
+from synthmodel.claims.at_setting import QUANTITIES, SPEAKS_OF, Point, at
 from synthmodel.claims.plain import IN_WORDS
 from synthmodel.claims.readings import READINGS
 from synthmodel.claims.registry import CLAIMS
@@ -28,7 +28,7 @@ def printed(capsys, *words):
 
 def numbers(claim, **point):
     found, inequalities = at(claim_named(claim), Point(**point))
-    return {number.name: number.value for number in found}, dict(inequalities)
+    return {number.name: number.value for number in found}, {one.says: one.holds for one in inequalities}
 
 
 def test_theorem_1_is_explained_at_the_users_setting(capsys):
@@ -69,6 +69,19 @@ def test_an_inequality_is_judged_where_it_is_meant():
     assert numbers("N4-end", sigma=0.24, lam=1.7 * 0.24**2)[1] == {"r_acc < r_CE": False}  # k = 2.5
     assert numbers("T2-joint")[1] == {"P(r_acc) < P(1)": False}  # refuted, at every setting
     assert numbers("T3", b=0)[1] == {"eps0 < eps1": None, "w2 < w2 smoothed": None}
+    assert numbers("T3", eps=0.4)[1] == {"eps0 < eps1": True, "w2 < w2 smoothed": None}  # the first for every eps
+    for claim in ("T2-pair", "T2-joint", "T2-joint'", "T3-CE"):
+        assert set(numbers(claim, eps=0.4)[1].values()) < {True, False}
+        assert set(numbers(claim, eps=0.6)[1].values()) == {None}  # beyond mu/2
+
+
+@pytest.mark.parametrize(("claim", "point"), [
+    ("T2-joint'", {"sigma": 0.1}), ("T2-joint", {"sigma": 0.1}), ("T2-pair", {"sigma": 0.1, "eps": 0}),
+    ("B1", {"sigma": 0.02, "eps": 0.1})])
+def test_what_rounding_leaves_equal_is_no_counterexample(capsys, claim, point):
+    assert set(numbers(claim, **point)[1].values()) == {None}
+    out = printed(capsys, "explain", claim, *(f"--{name}={value}" for name, value in point.items()))[1]
+    assert ": says nothing here, or the two cannot be told apart" in " ".join(out.split())
 
 
 def test_what_does_not_exist_is_no_number(capsys):
@@ -82,9 +95,9 @@ def test_what_does_not_exist_is_no_number(capsys):
 def test_every_quantity_is_known_and_used():
     named = {name for names, _ in SPEAKS_OF.values() for name in names.split("|")}
     assert named == set(QUANTITIES)
-    assert set(SPEAKS_OF) | set(WHERE) <= set(IDS)
+    assert set(SPEAKS_OF) <= set(IDS)
     for names, inequalities in SPEAKS_OF.values():
-        assert all(set(words.split(" < ")) <= set(names.split("|")) for words in inequalities)
+        assert all(set(words.split(" < ")) <= set(names.split("|")) for words, _ in inequalities)
 
 
 def test_a_claim_whose_numbers_are_of_other_settings_says_so(capsys):
