@@ -13,7 +13,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from synthmodel.accuracy import bayes
-from synthmodel.accuracy.any_setting import best_ratio
+from synthmodel.accuracy.any_setting import best_ratio, best_smoothing
 from synthmodel.accuracy.three_classes import b_star, crossover, joint_accuracy, joint_slope, pairwise_accuracy, r_acc
 from synthmodel.claims.readings import READINGS
 from synthmodel.claims.registry import Claim
@@ -168,8 +168,8 @@ QUANTITIES: dict[str, tuple[str, Callable[[Point], float | None]]] = {
     "w2 log-sum-exp": (f"wrong-class log-sum-exp at tau = {TAU}", lambda p: p.weights(WrongClassLSE(TAU))[1]),
     "r_acc": ("the ratio of the highest joint accuracy", lambda p: r_acc(p.k)),
     "b*": ("the smoothing that reaches it", lambda p: b_star(p.k)),
-    "b* entries": ("the same with lam_c = 2 lam_e: none outside of (0, 1)",
-                   lambda p: 1 - math.sqrt(math.pi) * p.k * (1 - 2 * r_acc(p.k))),
+    "b* entries": ("the same with lam_c = 2 lam_e: outside of (0, 1) no smoothing reaches it",
+                   lambda p: best_smoothing(p.setting, p.eps, "entries")),
     "k_x": ("above it every smoothing helps", lambda p: crossover()),
     "P'(0)": ("slope of joint accuracy in w2/w1, at 0", lambda p: joint_slope(0.0, p.k)),
     "P(0)": ("joint accuracy at w2 = 0", lambda p: joint_accuracy(0.0, p.k)),
@@ -191,7 +191,7 @@ QUANTITIES: dict[str, tuple[str, Callable[[Point], float | None]]] = {
                                     lambda p: p.ratio(Margin(), setting=wide(p, "B"), penalty="centred")),
     **{f"r, l{p}": (f"w2/w1 of the margin loss under an l{p} attack", partial(ratio_of_norm, norm=p))
        for p in (1, 2, 4)},
-    "r'(0)": ("slope of w2/w1 in time, at the start", lambda p: -p.sigma**2 / 9),
+    "r'(0)": ("slope of w2/w1 in time, at the start", lambda p: -p.sigma**2 / 9 if p.k > 0 else None),
     "forgotten from": ("gamma/d from where w2 is forgotten", lambda p: forgetting_range(p.k)[0]),
     "not learned from": ("gamma/d from where w2 is never learned", lambda p: forgetting_range(p.k)[1]),
     "CAS": ("of the margin loss's ratio", lambda p: 6 * p.ratio(Margin())**2 / (1 + 2 * p.ratio(Margin())**2)),

@@ -87,6 +87,10 @@ def test_what_rounding_leaves_equal_is_no_counterexample(capsys, claim, point):
 def test_what_does_not_exist_is_no_number(capsys):
     found, _ = numbers("N2", eps=0.6)
     assert found["k"] < 0 and found["r_AT"] is found["r_acc"] is None
+    assert numbers("D2")[0]["r'(0)"] == -0.25 / 9 and numbers("D2", eps=0.5)[0]["r'(0)"] is None
+    found, _ = numbers("N3-entries", sigma=0.8)
+    assert found["b* entries"] == pytest.approx(1 - math.sqrt(math.pi) * 0.75 * (1 - 2 * found["r_acc"]))
+    assert numbers("N3-entries", eps=0.45)[0]["b* entries"] is None  # r_acc = 0 without any smoothing
     status, out, _ = printed(capsys, "explain", "N2", "--eps", "0.6", "--json")
     assert status == 0 and json.loads(out)["numbers"][1] == {
         "name": "r_AT", "value": None, "meaning": "w2/w1 of the margin loss"}
