@@ -9,7 +9,7 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 from synthmodel.accuracy import bayes
@@ -41,6 +41,13 @@ TAU, TEACHER, CLASSES, EXAMPLES, STEP = 0.1, (1.0, 0.5), 10, 30, 0.01
 ROUNDING = 4 * sys.float_info.epsilon  # of the larger: two numbers nearer than this cannot be told apart
 
 
+@cache
+def weights_of(setting: Setting, loss: Any, eps: float, lam: float, **how: Any) -> tuple[float, float]:
+    """(w1, w2) by `solve`, once for all the numbers that need them."""
+    found = solve(setting, loss, eps, lam, **how)
+    return float(found.w1), float(found.w2)
+
+
 @dataclass(frozen=True)
 class Point:
     """A setting, an attack size, a smoothing and a decay, each one number: mu, sigma, lam > 0, eps >= 0, 0 <= b < 1."""
@@ -68,8 +75,7 @@ class Point:
     def weights(self, loss: Any, further: float = 0.0, setting: Setting | None = None, **how: Any,
                 ) -> tuple[float, float]:
         """(w1, w2) of a loss; further: how much larger eps is."""
-        found = solve(setting or self.setting, loss, self.eps + further, self.lam, **how)
-        return float(found.w1), float(found.w2)
+        return weights_of(setting or self.setting, loss, self.eps + further, self.lam, **how)
 
     def ratio(self, loss: Any, further: float = 0.0, setting: Setting | None = None, **how: Any) -> float:
         w1, w2 = self.weights(loss, further, setting, **how)
