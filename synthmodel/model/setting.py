@@ -32,21 +32,26 @@ def shown(value: object) -> str:
     return words if len(words) <= 80 else f"{words[:60]}..."
 
 
+def quotient(word: str) -> float:
+    """A number, or a fraction of two, in words; ValueError or ZeroDivisionError where it is neither."""
+    top, slash, bottom = word.partition("/")
+    return float(top) / float(bottom) if slash else float(word)
+
+
 def reals(value: Any) -> Float[np.ndarray, "..."]:
     """`value` as an array of floats; NaN for what is not real: text, complex or masked numbers, symbols, dates.
 
-    A text may be a fraction of two numbers.
+    A text may be a fraction of two numbers, also in a list.
 
-    >>> float(reals("8/255")) == 8 / 255, float(reals("8/0"))
-    (True, nan)
+    >>> float(reals("8/255")) == 8 / 255, float(reals("8/0")), reals(["1/4", "0.5"]).tolist()
+    (True, nan, [0.25, 0.5])
     """
     try:
-        if isinstance(value, str) and value.count("/") == 1:
-            top, _, bottom = value.partition("/")
-            value = float(top) / float(bottom)
         given = np.asarray(value)
         if isinstance(value, np.ma.MaskedArray) or given.dtype.kind in "cmM":
             return np.asarray(math.nan)
+        if given.dtype.kind == "U":
+            return np.array([quotient(word) for word in given.ravel().tolist()], dtype=float).reshape(given.shape)
         with np.errstate(over="ignore"):
             return given.astype(float)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):

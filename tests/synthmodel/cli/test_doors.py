@@ -106,6 +106,8 @@ def test_numbers_of_other_kinds_are_numbers():
     for half in (sp.Rational(1, 2), "0.5", np.float32(0.5), b"0.5", np.array(0.5)):
         assert joint_accuracy(half, 1) == joint_accuracy(0.5, 1) == joint_accuracy(0.5, np.int64(1))
     assert reals([True, 2]).tolist() == [1, 2]
+    assert reals(("1/4", ".5")).tolist() == reals(np.array(["2/8", "1/2"])).tolist() == [0.25, 0.5]
+    assert reals([["1/4"], ["3"]]).tolist() == [[0.25], [3]] and np.isnan(reals(["1/4", "1/0"]))
     assert psi("inf") == psi(math.inf) == pytest.approx(1 / math.sqrt(math.pi))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

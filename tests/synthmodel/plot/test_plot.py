@@ -148,7 +148,7 @@ def test_the_command_writes_what_it_says(tmp_path, monkeypatch, capsys, pictures
 
 @pytest.mark.parametrize(("words", "titles"), [
     (["ratios", "--loss", "cross-entropy"], ["What each loss uses"]),
-    (["accuracy", "--eps", "0.2,0.4"], ["Against one other class", "Against all other classes"]),
+    (["accuracy", "--eps", "1/5,0.4"], ["Against one other class", "Against all other classes"]),
     (["phase", "--mu", "2"], ["Theorem 1:"])])
 def test_the_other_pictures(tmp_path, monkeypatch, capsys, pictures, words, titles):
     monkeypatch.chdir(tmp_path)
