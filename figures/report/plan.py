@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
-from math import pi, sqrt
+from math import isnan, pi, sqrt
 from typing import TYPE_CHECKING, Any
 
 from figures.networks import planted
 from synthmodel import Setting, eps_max
-from synthmodel.model.setting import checked, shown
+from synthmodel.model.setting import checked, reals, shown
 
 if TYPE_CHECKING:
     from synthmodel.model.types import Real
@@ -35,11 +34,9 @@ def attack_size(word: str, end: Real) -> str:
     >>> attack_size("8/255", 0.5), attack_size("0.30", 0.5)
     ('0.03137254901960784', '0.30')
     """
-    try:
-        size = float(Fraction(word.strip()))
-    except (ValueError, ZeroDivisionError):
-        raise ValueError(f"eps = {shown(word)} was given, but a report needs attack sizes: write --eps 0.1,0.3."
-                         ) from None
+    size = float(reals(word))
+    if isnan(size):
+        raise ValueError(f"eps = {shown(word)} was given, but a report needs attack sizes: write --eps 0.1,0.3.")
     checked("eps", size, least=0, below=float(end))
     return str(size) if "/" in word else word.strip()
 
