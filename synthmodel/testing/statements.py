@@ -165,7 +165,7 @@ def g_classes(m: Arithmetic, classes: Fraction, sigma: Fraction, eps: Fraction) 
 
 
 def n4(m: Arithmetic, k: Fraction, decay: Fraction) -> Signs:
-    """r_CE > r_acc (to 1e-9), which is proved for k <= 2.0695 only."""
+    """r_CE > r_acc (to 1e-9), which is certified for k <= 2.41405 and ends there (N4-end)."""
     require(k > 0 and decay > 0, "k, L > 0")
     above = Fraction(r_acc(float(k))) + Fraction(1, 10**9)
     return [(sign_f(m, m.number(above), m.number(k)), m.number(-1)), *beyond_ray(m, k, decay, Fraction(0), above, 1)]
