@@ -85,13 +85,13 @@ def linked(sentence: str) -> str:
     "[T1](../synthmodel/THEORY.md#claim-t1), [T2-joint'](../synthmodel/THEORY.md#claim-t2-joint-prime): so it is."
     """
     from synthmodel.claims.registry import CLAIMS
+    from synthmodel.claims.theory import anchor
     known = {claim.id for claim in CLAIMS}
     head, colon, rest = sentence.partition(": ")
     ids = head.split(", ")
     if not known.issuperset(ids):
         return sentence
-    anchors = {name: "claim-" + name.lower().replace("'", "-prime") for name in ids}
-    return ", ".join(f"[{name}]({THEORY}#{anchor})" for name, anchor in anchors.items()) + colon + rest
+    return ", ".join(f"[{name}]({THEORY}#{anchor(name)})" for name in ids) + colon + rest
 
 
 def path_of(script: ModuleType) -> str:

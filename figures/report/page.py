@@ -16,6 +16,7 @@ from figures.report.slider import CURVES
 from figures.report.tables import in_words
 from synthmodel.claims.plain import MEANINGS, sentence, verdict
 from synthmodel.claims.registry import OPEN
+from synthmodel.claims.theory import anchor
 
 if TYPE_CHECKING:
     from figures.style import Row
@@ -99,15 +100,6 @@ def mathematics(text: object) -> Markup:
 def data_uri(svg: str) -> str:
     """A picture inside the page, apart from it: the identifiers in two pictures cannot meet."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
-
-
-def anchor(name: str) -> str:
-    """The identifier of a claim's part of the page, as in THEORY.md.
-
-    >>> anchor("T2-joint'")
-    'claim-t2-joint-prime'
-    """
-    return "claim-" + name.lower().replace("'", "-prime")
 
 
 @cache

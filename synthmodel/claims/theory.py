@@ -12,7 +12,7 @@ from typing import Any
 from synthmodel.claims.plain import IN_WORDS
 from synthmodel.claims.registry import CLAIMS, Claim
 
-__all__ = ["Part", "Symbol", "claim_named", "claims_named", "readings", "section", "summary", "symbols",
+__all__ = ["Part", "Symbol", "anchor", "claim_named", "claims_named", "readings", "section", "summary", "symbols",
            "symbols_of"]
 
 BY_NAME = {claim.id.lower(): claim for claim in CLAIMS}
@@ -45,7 +45,11 @@ class Symbol:
 
 
 def anchor(claim: str) -> str:
-    """The anchor of a claim's section: "claim-" and the ID in lower case, "-prime" for a prime."""
+    """The anchor of a claim's section: "claim-" and the ID in lower case, "-prime" for a prime.
+
+    >>> anchor("T2-joint'")
+    'claim-t2-joint-prime'
+    """
     return "claim-" + claim.lower().replace("'", "-prime")
 
 
