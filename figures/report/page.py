@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 from figures.report.slider import CURVES
 from figures.report.tables import in_words
-from synthmodel.claims.plain import MEANINGS, sentence, verdict
+from synthmodel.claims.plain import MEANINGS, sentence, short, verdict
 from synthmodel.claims.registry import OPEN
 from synthmodel.claims.theory import anchor
 
@@ -107,7 +107,7 @@ def environment() -> Environment:
     found = Environment(loader=PackageLoader("figures.report"), autoescape=True, undefined=StrictUndefined,
                         trim_blocks=True, lstrip_blocks=True)
     found.filters |= {"mathematics": mathematics, "data_uri": data_uri, "verdict": verdict, "sentence": sentence,
-                      "anchor": anchor, "mathml": Markup}
+                      "short": short, "anchor": anchor, "mathml": Markup}
     return found
 
 
@@ -129,7 +129,7 @@ def next_steps(contents: Contents) -> list[tuple[str, str]]:
 
 def page(contents: Contents) -> str:
     """The whole page as text."""
-    counts = Counter(MEANINGS[row["status"]][0] if row["holds"] else "NOT BORNE OUT" for row in contents.claims)
+    counts = Counter(map(short, contents.claims))
     at = start = 0
     if contents.slider:
         start, at = contents.slider["sigma"].index(float(contents.setting.sigma)), len(contents.slider["eps"]) // 2

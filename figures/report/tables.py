@@ -8,7 +8,7 @@ import numpy as np
 
 from figures.networks import planted
 from figures.style import read_csv
-from synthmodel.claims.plain import MEANINGS, verdict
+from synthmodel.claims.plain import short, verdict
 from synthmodel.claims.registry import CLAIMS
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def verdicts(claims: Sequence[Row], long: bool = True) -> list[Row]:
     ('refuted', 'refuted: counterexample found (k = 1)')
     """
     return [{"claim": row["id"], "source": row["source"],
-             "verdict": verdict(row) if long or not row["holds"] else MEANINGS[row["status"]][0],
+             "verdict": verdict(row) if long or not row["holds"] else short(row),
              "measure": row["measure"], "margin": f"{row['margin']:.3g}"} for row in claims]
 
 

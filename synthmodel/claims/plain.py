@@ -1,11 +1,11 @@
-"""What became of a claim, in plain words: the one place that words a status for the terminal and for the reports."""
+"""What became of a claim, in plain words, for lists and reports; `verify` prints one part after the other itself."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from synthmodel.claims.registry import STATUSES
 
-__all__ = ["IN_WORDS", "MEANINGS", "sentence", "verdict"]
+__all__ = ["IN_WORDS", "MEANINGS", "sentence", "short", "verdict"]
 
 # (in a word or two, in a sentence) of each status, for a claim that is borne out
 MEANINGS = dict(zip(STATUSES, (
@@ -28,13 +28,21 @@ def verdict(row: Mapping[str, Any]) -> str:
     >>> verdict({"status": "symbolic", "holds": False, "derived": False})
     'NOT BORNE OUT by this run, which expected "proved": its derivation failed'
     """
-    short, long = MEANINGS[row["status"]]
     if row["holds"]:
-        return long + (f" ({row['counterexample']})" if row.get("counterexample") else "")
+        return MEANINGS[row["status"]][1] + (f" ({row['counterexample']})" if row.get("counterexample") else "")
     failed = [what for key, what in (("derived", "its derivation"), ("proved", "its certificate"))
               if row.get(key) is False] or [
                   "its counterexample" if row["status"] == "refuted" else "its comparison with independent numerics"]
-    return f'NOT BORNE OUT by this run, which expected "{short}": {" and ".join(failed)} failed'
+    return f'NOT BORNE OUT by this run, which expected "{MEANINGS[row["status"]][0]}": {" and ".join(failed)} failed'
+
+
+def short(row: Mapping[str, Any]) -> str:
+    """Say in a word or two what became of a claim in this run; row: status and holds.
+
+    >>> short({"status": "symbolic", "holds": True}), short({"status": "symbolic", "holds": False})
+    ('proved', 'NOT BORNE OUT')
+    """
+    return MEANINGS[row["status"]][0] if row["holds"] else "NOT BORNE OUT"
 
 
 def sentence(row: Mapping[str, Any]) -> str:
