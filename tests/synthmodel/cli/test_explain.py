@@ -125,6 +125,16 @@ def test_every_claim_is_explained_in_plain_text(monkeypatch):
         assert f"synthmodel verify {claim.id}" in " ".join(found["carried_by"])
 
 
+def test_tests_are_named_in_a_checkout_only(tmp_path, monkeypatch):
+    for name in ("pyproject.toml", "tests/test_own.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text('"T1"')
+    monkeypatch.setattr(explain, "__file__", str(tmp_path / "synthmodel" / "cli" / "explain.py"))
+    assert explain.tests_of(claim_named("T1")) == ["tests/test_own.py"]
+    (tmp_path / "pyproject.toml").unlink()  # as in site-packages
+    assert explain.tests_of(claim_named("T1")) == []
+
+
 def test_symbols_of_one_meaning_are_always_defined():
     everywhere = ("k", "r", "d", "L", r"\epsilon_0", r"\epsilon_1", r"r_{\mathrm{AT}}", r"r_{\mathrm{CE}}", "k_0", "W",
                   r"r_{\mathrm{acc}}", r"\delta^\star", r"b^\star", r"\tau", r"\mu", r"\sigma", "w_1", "R", "e_n")
