@@ -83,12 +83,10 @@ def run_missing(options: "Namespace", plan: Any, results: Path) -> None:
     """Train, continue and measure what the plan asks for and the folder of results has not."""
     from deep.experiments.campaign.runs import run_task, tasks
     from deep.experiments.reproduction.data_sets import data_locations, location_of
-    from deep.system.progress import training_progress
     device = use_device(options.device, options.threads)
     locations = data_locations(options.data)
     for task in tasks(plan, options.arms.split(",") if options.arms else None):
-        with training_progress(task.recipe) as progress:
-            run_task(task, location_of(task.recipe, locations), Path(options.out), results, progress, device)
+        run_task(task, location_of(task.recipe, locations), Path(options.out), results, device)
 
 
 def own(options: "Namespace", plan: Any) -> dict[str, dict[int, dict[str, Any]]]:

@@ -15,11 +15,12 @@ from deep.data.dataset import Data, Split, as_float, balanced
 from deep.evaluation.cas_intervals import cas_values
 from deep.evaluation.outcome import Outcome
 from deep.networks.classifier import Classifier
-from deep.networks.folding import Folded
+from deep.networks.folding import folded
 from deep.recipe.recipe import Recipe
 from deep.system.processes import Alone
 
-__all__ = ["Outcome", "accuracy", "clean_on_training_images", "evaluation_attack", "measure", "robust_loss"]
+__all__ = ["Outcome", "accuracy", "clean_on_training_images", "evaluation_attack", "measure", "outcome_of",
+           "robust_loss"]
 
 TRAINING_IMAGES = 1000  # those on which the clean accuracy is taken; forward passes alone, little beside the attacks
 
@@ -74,6 +75,14 @@ def measure(model: Classifier, split: Split, attack: Attack, seed: int, batch: i
     return Outcome(*(torch.cat(column) for column in zip(*(part for parts in batches for part in parts), strict=True)))
 
 
+def outcome_of(model: Classifier, split: Split, attack: Attack, dtype: torch.dtype | None = None) -> Outcome:
+    """Attack a split once, with seed 0, the gradients taken from the folded network where there is one, in `dtype`.
+
+    The network itself judges, in float32.
+    """
+    return measure(model, split, attack, 0, attacked=folded(model, dtype))
+
+
 def accuracy(correct: Bool[Tensor, "n"]) -> dict[str, Any]:
     """Return a proportion with its count and its 95 % Wilson interval, from per-sample results.
 
@@ -117,7 +126,7 @@ def training_line(model: Classifier, data: Data, recipe: Recipe, epoch: int, wor
     attack = evaluation_attack(recipe, data.box)
     # The validation split only ranks checkpoints: half the steps rank them as well at half the cost.
     ranking = replace(attack, steps=max(1, recipe.eval_steps // 2))
-    attacked = Folded(model) if Folded.supports(model) else model
+    attacked = folded(model)
     line: dict[str, Any] = {}
     for name in recipe.splits_due(epoch):
         split, tried, prefix = (data.test, attack, "") if name == "test" else (data.val, ranking, "val_")

@@ -1,7 +1,6 @@
 """Last-layer surgery: what the features of a network are worth under another last layer than its own."""
 
 import copy
-from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int
@@ -10,11 +9,9 @@ from torch.nn import functional as F
 
 from deep.attacks.pgd import Attack
 from deep.data.dataset import Split
-from deep.evaluation.accuracy import measure
+from deep.evaluation.accuracy import outcome_of
 from deep.evaluation.cas_intervals import cas_values
-from deep.evaluation.outcome import Outcome
 from deep.networks.classifier import Classifier
-from deep.networks.folding import Folded
 
 __all__ = ["last_layer_surgery", "refitted", "with_last_layer"]
 
@@ -59,17 +56,13 @@ def with_last_layer(model: Classifier, layer: Layer) -> Classifier:
     return changed
 
 
-def attacked(model: Classifier, split: Split, attack: Attack, progress: Callable[[int], None] | None) -> Outcome:
-    return measure(model, split, attack, 0, progress=progress,
-                   attacked=Folded(model) if Folded.supports(model) else model)
-
-
 def last_layer_surgery(early: Classifier, late: Classifier, unused: Split, test: Split, attack: Attack,
-                       progress: Callable[[int], None] | None = None) -> dict[str, dict[str, float]]:
+                       dtype: torch.dtype | None = None) -> dict[str, dict[str, float]]:
     """Swap the last layers of two checkpoints of a training, and fit each anew on images that it has not seen.
 
     unused: images neither trained on nor tested on; a layer is fitted to what the body makes of them, attacked under
-    its own layer. Each new network is attacked anew, on `test`. Returns {"early body, late layer", "late body, early
+    its own layer. Each new network is attacked anew, on `test`. dtype: in which attacks take their gradients, as in
+    `outcome_of`. Returns {"early body, late layer", "late body, early
     layer", "early body, refitted layer", "late body, refitted layer": {"clean", "robust": accuracies, "cas",
     "sharing": on adversarial inputs}}, without the last two where `unused` lacks a class. If features were forgotten,
     the late body stays behind the early one under a refitted layer; if the layer alone overfits, it does not.
@@ -83,12 +76,12 @@ def last_layer_surgery(early: Classifier, late: Classifier, unused: Split, test:
     classes = len(late.linear.weight)
     if len(unused.labels.unique()) == classes:
         for name, model in (("early", early), ("late", late)):
-            seen = attacked(model, unused, attack, progress)
+            seen = outcome_of(model, unused, attack, dtype)
             networks[f"{name} body, refitted layer"] = with_last_layer(
                 model, refitted(seen.features, seen.labels, classes))
     found = {}
     for name, model in networks.items():
-        outcome = attacked(model, test, attack, progress)
+        outcome = outcome_of(model, test, attack, dtype)
         values = cas_values(outcome, model.linear.weight.detach().cpu())
         found[name] = {"clean": outcome.clean.double().mean().item(), "robust": outcome.robust.double().mean().item(),
                        "cas": values["cas"], "sharing": values["sharing"]}

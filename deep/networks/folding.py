@@ -17,7 +17,7 @@ from deep.system.processes import SyncedBatchNorm
 if TYPE_CHECKING:
     from deep.networks.classifier import Classifier
 
-__all__ = ["Affine", "AffineReLU", "Folded", "FoldedConv", "affine_of", "traced"]
+__all__ = ["Affine", "AffineReLU", "Folded", "FoldedConv", "affine_of", "folded", "traced"]
 
 FUNCTIONS: dict[Any, str] = {F.relu: "relu", torch.relu: "relu", operator.add: "add", torch.add: "add"}
 BATCH_NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, SyncedBatchNorm)
@@ -197,3 +197,11 @@ class Folded(nn.Module):
         (model,) = self.source
         x = ((x - self.mean) / self.std).to(self.dtype).contiguous(memory_format=model.memory_format)
         return F.linear(self.body(x).to(self.weight.dtype), self.weight, self.bias)
+
+
+def folded(model: Classifier, dtype: torch.dtype | None = None) -> nn.Module:
+    """Return what an attack in eval mode differentiates: `Folded` of the model, the same scores sooner, or the model.
+
+    dtype: as in `Folded`. It is the model itself where its body is none that `Folded` supports.
+    """
+    return Folded(model, dtype) if Folded.supports(model) else model

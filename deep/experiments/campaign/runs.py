@@ -5,30 +5,28 @@ stopped goes on: finished runs are not trained again, results not measured again
 """
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from deep.attacks.pgd import Attack
 from deep.data.dataset import Data, Split, balanced, unused
-from deep.evaluation.accuracy import Outcome, evaluation_attack, measure, robust_loss
+from deep.evaluation.accuracy import Outcome, evaluation_attack, outcome_of, robust_loss
 from deep.evaluation.battery import attack_rounds, rounds_of
 from deep.evaluation.cas_intervals import cas_values
 from deep.evaluation.neural_collapse import last_layer, neural_collapse
 from deep.evaluation.surgery import last_layer_surgery
 from deep.experiments.campaign.plan import Task, result_path, tasks
 from deep.networks.classifier import Classifier
-from deep.networks.folding import Folded
+from deep.networks.folding import folded
 from deep.recipe.recipe import Recipe, run_name
 from deep.runs.folder import RunFolder
 from deep.runs.network import load_network
 from deep.system.files import commit, write_text
+from deep.system.progress import bar, training_progress
 from deep.system.reading import from_json
 from deep.training.loop import load_data, train
-from deep.training.step import Training
 
 __all__ = ["Task", "held_out_images", "measured_run", "result_path", "run_task", "tasks"]
 
@@ -53,20 +51,6 @@ def of_split(outcome: Outcome, model: Classifier, loss: str) -> dict[str, dict[s
     return found
 
 
-def folded(model: Classifier, dtype: torch.dtype | None = None) -> nn.Module:
-    """The folded network where there is one, else the network: the same scores, sooner."""
-    return Folded(model, dtype) if Folded.supports(model) else model
-
-
-def outcome_of(model: Classifier, split: Split, attack: Attack, progress: Callable[[int], None] | None,
-               dtype: torch.dtype | None = None) -> Outcome:
-    """Attack a split once, with seed 0, the gradients taken from the folded network where there is one, in `dtype`.
-
-    The network itself judges, in float32.
-    """
-    return measure(model, split, attack, 0, progress=progress, attacked=folded(model, dtype))
-
-
 def nearest(lines: list[dict[str, Any]], robust: float) -> int:
     """The place of the checkpoint whose accuracy on adversarial training images is nearest; of equal ones the first.
 
@@ -76,8 +60,7 @@ def nearest(lines: list[dict[str, Any]], robust: float) -> int:
     return min(range(len(lines)), key=lambda place: abs(lines[place]["train"]["accuracy"] - robust))
 
 
-def measured_run(run: RunFolder, recipe: Recipe, data: Data, held_out: Split,
-                 progress: Callable[[int], None] | None = None, *, base: Recipe | None = None,
+def measured_run(run: RunFolder, recipe: Recipe, data: Data, held_out: Split, *, base: Recipe | None = None,
                  stopped_at: float | None = None, surgery: bool = False) -> dict[str, Any]:
     """What the rules ask of a finished run: its measures along the training, and its accuracies at the end.
 
@@ -93,48 +76,66 @@ def measured_run(run: RunFolder, recipe: Recipe, data: Data, held_out: Split,
     """
     def network(which: str) -> Classifier:
         return load_network(run, data, which, data.test.images.device, averaged=True)
+
+    kept = run.kept_epochs()
+    if not kept:
+        raise ValueError(f"{run.path} has kept no checkpoint on the way, so that nothing can be said of its course: "
+                         "train it with keep_every=N.")
     dtype = torch.bfloat16 if recipe.bf16 else None
     index = balanced(data.train.labels, TRAINING_IMAGES)
     train_images = Split(data.train.images[index], data.train.labels[index])
     attack = evaluation_attack(recipe, data.box, TRAJECTORY_STEPS)
-    splits = [("train", train_images, attack), ("test", data.test, attack)]
+    tests = [("test", attack)]
     if base is not None and (base.norm, base.eps) != (recipe.norm, recipe.eps):
-        splits.append(("common", data.test, evaluation_attack(base, data.box, TRAJECTORY_STEPS)))
-    kept, lines = run.kept_epochs(), []
-    if not kept:
-        raise ValueError(f"{run.path} has kept no checkpoint on the way, so that nothing can be said of its course: "
-                         "train it with keep_every=N.")
-    for epoch in kept:
-        model = network(checkpoint(epoch))
-        line: dict[str, Any] = {"epoch": epoch}
-        for name, split, tried in splits:
-            found = of_split(outcome_of(model, split, tried, progress, dtype), model, recipe.loss)
-            line |= {f"{kind}{name}": values for kind, values in found.items()}
-        lines.append(line)
-    if stopped_at is not None:
-        lines = lines[:nearest(lines, stopped_at) + 1]
-    last = recipe.epochs if stopped_at is None else lines[-1]["epoch"]
-    model = network("last" if stopped_at is None else checkpoint(last))
-    outcome = outcome_of(model, held_out, evaluation_attack(recipe, data.box, END_STEPS), progress, dtype)
+        tests.append(("common", evaluation_attack(base, data.box, TRAJECTORY_STEPS)))
+    lines: list[dict[str, Any]] = [{"epoch": epoch} for epoch in kept]
+    with bar(f"measuring {run.path.name}", len(kept) * (1 + len(tests)) + 2 + surgery) as advance:  # in attacks
+        def attack_each(name: str, split: Split, tried: Attack) -> None:
+            for line in lines:
+                model = network(checkpoint(line["epoch"]))
+                found = of_split(outcome_of(model, split, tried, dtype), model, recipe.loss)
+                line[name] = found[""]
+                if name != "common":  # whose clean images are those of "test"
+                    line[f"clean_{name}"] = found["clean_"]
+                advance(1)
+
+        attack_each("train", train_images, attack)
+        if stopped_at is not None:
+            stop = nearest(lines, stopped_at) + 1
+            advance((len(lines) - stop) * len(tests))
+            lines = lines[:stop]
+        for name, tried in tests:
+            attack_each(name, data.test, tried)
+        last = recipe.epochs if stopped_at is None else lines[-1]["epoch"]
+        model = network("last" if stopped_at is None else checkpoint(last))
+        result = {"n_train": len(train_images), "n_test": len(data.test), "n_held_out": len(held_out),
+                  "n_sample": min(SAMPLE, len(held_out)), "data": data.name, "steps": [TRAJECTORY_STEPS, END_STEPS],
+                  "checkpoints": lines,
+                  "end": {"epoch": last} | final_accuracies(model, recipe, data, held_out, dtype)}
+        advance(2)
+        if surgery:
+            unused = Split(held_out.images[len(data.test):], held_out.labels[len(data.test):])
+            index = balanced(unused.labels, SAMPLE)
+            early = max((epoch for epoch in kept if 4 * epoch <= recipe.epochs), default=kept[0])
+            result["surgery"] = {"early_epoch": early, "n_refit": len(index)} | last_layer_surgery(
+                network(checkpoint(early)), model, Split(unused.images[index], unused.labels[index]), data.test, attack,
+                dtype)
+            advance(1)
+    return result
+
+
+def final_accuracies(model: Classifier, recipe: Recipe, data: Data, held_out: Split, dtype: torch.dtype | None
+                     ) -> dict[str, float]:
+    """{"clean", "robust": under PGD, on all held-out images; "robust_apgd_t": on a fixed sample of them}."""
+    attack = evaluation_attack(recipe, data.box, END_STEPS)
+    outcome = outcome_of(model, held_out, attack, dtype)
     index = balanced(held_out.labels, SAMPLE)
     sample = Split(held_out.images[index], held_out.labels[index])
     right = outcome.clean[index] & outcome.robust[index]  # what PGD breaks is broken
-    rounds = rounds_of("apgd-t", evaluation_attack(recipe, data.box, END_STEPS), len(data.classes))
-    broken = attack_rounds(model, sample, rounds, right, 0, attacked=folded(model))
-    result = {"n_train": len(train_images), "n_test": len(data.test), "n_held_out": len(held_out),
-              "n_sample": len(sample), "data": data.name, "steps": [TRAJECTORY_STEPS, END_STEPS],
-              "checkpoints": lines,
-              "end": {"epoch": last, "clean": outcome.clean.double().mean().item(),
-                      "robust": outcome.robust.double().mean().item(),
-                      "robust_apgd_t": (right & ~broken).double().mean().item()}}
-    if surgery:
-        unused = Split(held_out.images[len(data.test):], held_out.labels[len(data.test):])
-        index = balanced(unused.labels, SAMPLE)
-        early = max((epoch for epoch in kept if 4 * epoch <= recipe.epochs), default=kept[0])
-        result["surgery"] = {"early_epoch": early, "n_refit": len(index)} | last_layer_surgery(
-            network(checkpoint(early)), model, Split(unused.images[index], unused.labels[index]), data.test, attack,
-            progress)
-    return result
+    broken = attack_rounds(model, sample, rounds_of("apgd-t", attack, len(data.classes)), right, 0,
+                           attacked=folded(model))
+    return {"clean": outcome.clean.double().mean().item(), "robust": outcome.robust.double().mean().item(),
+            "robust_apgd_t": (right & ~broken).double().mean().item()}
 
 
 def checkpoint(epoch: int) -> str:
@@ -151,8 +152,7 @@ def held_out_images(recipe: Recipe, data: Data, root: str | Path | None) -> Spli
     return Split(torch.cat([data.test.images, more.images]), torch.cat([data.test.labels, more.labels]))
 
 
-def run_task(task: Task, root: str | Path | None, runs: Path, results: Path,
-             progress: Callable[[Training], None] | None = None, device: str = "cpu") -> dict[str, Any]:
+def run_task(task: Task, root: str | Path | None, runs: Path, results: Path, device: str = "cpu") -> dict[str, Any]:
     """Train or continue the run of a task, measure it, write its result, and return it; at once if it is written.
 
     root: the folder of the images. ValueError where the trunk has not been trained, the arm at which the run is
@@ -168,7 +168,8 @@ def run_task(task: Task, root: str | Path | None, runs: Path, results: Path,
     stop = None if task.stopped_at is None else train_accuracy(results / f"{task.stopped_at}-{task.seed}.json")
     data = load_data(recipe, root)
     trunk = None if task.trunk is None else runs / run_name(task.trunk)
-    run = train(recipe, data, runs, device=device, branch_of=trunk, progress=progress)
+    with training_progress(recipe) as progress:
+        run = train(recipe, data, runs, device=device, branch_of=trunk, progress=progress)
     result = {"arm": task.arm, "name": task.name, "seed": task.seed, "run": run.path.name, "commit": commit(),
               "recipe": recipe.as_dict(), "trunk": trunk and trunk.name, "stopped_at": task.stopped_at}
     data = data.to(device)

@@ -3,6 +3,8 @@
 import json
 import shutil
 import tomllib
+from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,11 +16,11 @@ from deep.__main__ import main
 from deep.attacks.pgd import pgd
 from deep.data.dataset import as_float
 from deep.evaluation import battery
-from deep.evaluation.accuracy import evaluation_attack
+from deep.evaluation.accuracy import evaluation_attack, measure
 from deep.evaluation.cas import cas, class_correlation
 from deep.experiments.campaign.own_runs import arm_of, check_pair
 from deep.experiments.campaign.plan import committed, plan_of, read_results
-from deep.experiments.campaign.runs import run_task, tasks
+from deep.experiments.campaign.runs import held_out_images, measured_run, run_task, tasks
 from deep.networks.folding import Folded
 from deep.recipe.recipe import recipe_named
 from deep.runs.folder import RunFolder
@@ -63,9 +65,9 @@ supported_by = ["gain"]
 @pytest.fixture(scope="module", autouse=True)
 def sooner():
     """APGD-T has one target in place of nine, and of a surgery only what it was given is noted."""
-    def given(early, late, unused, test, attack, progress):
+    def given(early, late, unused, test, attack, dtype):
         return {"weights": [model.linear.weight.sum().item() for model in (early, late)],
-                "images": [len(unused), len(test)], "steps": attack.steps}
+                "images": [len(unused), len(test)], "steps": attack.steps, "dtype": str(dtype)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(battery, "TARGETS", 1)
         patch.setattr(deep.experiments.campaign.runs, "last_layer_surgery", given)
@@ -156,7 +158,7 @@ def more(campaign):
 def test_another_ball_is_measured_in_the_trunks_too(campaign, more):
     """As the trunk's network would be: other images than in its own ball, the same clean ones."""
     for line in more["small"]["checkpoints"]:
-        assert line["clean_common"]["cas"] == line["clean_test"]["cas"]
+        assert set(line) == {"epoch", "train", "clean_train", "test", "clean_test", "common"}  # clean_test is of both
         assert line["common"]["robust_loss"] > line["test"]["robust_loss"]
     assert "common" not in read_results(campaign / "runs" / "campaign")["new"][1]["checkpoints"][0]
 
@@ -187,8 +189,36 @@ def test_the_trunk_has_its_last_layers_swapped(campaign):
     run = RunFolder(campaign / "runs" / found["old"][0]["run"])
     weights = [run.model_state(which)["model"]["linear.weight"].sum().item()
                for which in ("checkpoints/epoch-0002", "last")]
-    assert surgery == {"early_epoch": 2, "n_refit": 40, "weights": weights, "images": [40, 60], "steps": 10}
+    assert surgery == {"early_epoch": 2, "n_refit": 40, "weights": weights, "images": [40, 60], "steps": 10,
+                       "dtype": "None"}
     assert "surgery" not in found["new"][0]
+
+
+def test_gradients_have_the_precision_of_the_training(campaign, monkeypatch):
+    """All attacks of a run trained in bfloat16, those of a surgery too; and the bar is full at the end."""
+    run = RunFolder(as_own(campaign, ("old", 0))[0])
+    recipe, data, seen, bars = run.recipe(), load_data(run.recipe(), campaign / "images"), [], []
+
+    @contextmanager
+    def bar(description, total):
+        bars.append([description, total, 0])
+
+        def advance(n):
+            bars[-1][2] += n
+        yield advance
+
+    def noted(model, split, attack, dtype=None):
+        seen.append(dtype)
+        return measure(model, split, replace(attack, eps=0), 0)
+    monkeypatch.setattr(deep.experiments.campaign.runs, "outcome_of", noted)
+    monkeypatch.setattr(deep.experiments.campaign.runs, "attack_rounds", lambda *given, **options: given[3] & False)
+    monkeypatch.setattr(deep.experiments.campaign.runs, "bar", bar)
+    held_out = held_out_images(recipe, data, campaign / "images")
+    found = measured_run(run, replace(recipe, bf16=True), data, held_out, surgery=True)
+    assert seen == 5 * [torch.bfloat16] and found["surgery"]["dtype"] == "torch.bfloat16"
+    measured_run(run, recipe, data, held_out, base=replace(recipe, eps=recipe.eps / 2), stopped_at=-1.0)
+    assert seen[5:] == 5 * [None]  # two on training images, two on the test images of one checkpoint, one at the end
+    assert bars == [[f"measuring {run.path.name}", 7, 7], [f"measuring {run.path.name}", 8, 8]]
 
 
 def test_the_same_command_measures_nothing_again(campaign, monkeypatch, capsys):

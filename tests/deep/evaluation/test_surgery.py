@@ -8,6 +8,7 @@ import torch
 from scipy.optimize import minimize
 from torch import nn
 
+import deep.evaluation.accuracy
 from deep.attacks.pgd import Attack
 from deep.data.dataset import Split
 from deep.evaluation.surgery import last_layer_surgery, refitted
@@ -67,6 +68,18 @@ def test_which_body_and_which_layer():
     assert all(values["clean"] == values["robust"] for values in found.values())
     with torch.no_grad():
         assert (late(images(24, 1).images).argmax(1) == images(24, 1).labels).all()  # left as it was
+
+
+def test_the_attacks_gradients_have_the_precision_that_was_asked_for(monkeypatch):
+    seen = []
+
+    def folded(model, dtype=None):
+        seen.append(dtype)
+        return model
+    monkeypatch.setattr(deep.evaluation.accuracy, "folded", folded)
+    last_layer_surgery(network((0, 1, 2), EYE), network((0, 1, 2), EYE), images(30, 0), images(24, 1), NONE,
+                       torch.bfloat16)
+    assert seen == 6 * [torch.bfloat16]
 
 
 def test_a_body_that_has_forgotten_is_not_mended():
