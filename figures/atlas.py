@@ -1,6 +1,7 @@
 """The atlas: every phase diagram and flow of the theory, its numbers and one sentence with the claims it shows.
 
-`synthmodel atlas --out DIR`, or `python -m figures.atlas DIR`.
+`synthmodel atlas --out DIR`, or `python -m figures.atlas DIR`, writes pictures (PNG, SVG), tables (CSV) and the index
+atlas.md into the folder DIR.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from figures.phase import (
 from figures.phase import (
     temperature as phase_temperature,
 )
+from figures.scripts import command_line
 from figures.theory import dynamics, flows, ratios
 from synthmodel.system.progress import tracked
 
@@ -75,4 +77,6 @@ def atlas(out: str | Path, pictures: Sequence[tuple[str, Any, Callable[[Path], s
 
 
 if __name__ == "__main__":
-    sys.exit(atlas(sys.argv[1]) if len(sys.argv) == 2 else "one output folder is needed: give it as the only argument.")
+    words = command_line(__name__)
+    words.add_argument("folder", metavar="DIR", help="the folder to write into, made where it is missing")
+    sys.exit(atlas(words.parse_args().folder))

@@ -1,9 +1,7 @@
-"""What the phase diagrams share: tables as matrices, filled contours that read in grey, and how a script is run."""
+"""What the phase diagrams share: tables as matrices, and filled contours that read in grey."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +9,7 @@ import numpy as np
 from figures.style import GREY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from jaxtyping import Float
     from matplotlib.axes import Axes
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     Plane = Float[np.ndarray, "y x"]
     Levels = Float[np.ndarray, "levels"]
 
-__all__ = ["LEVELS", "NOTHING", "bands", "dead", "hatched", "matrix", "run", "said"]
+__all__ = ["LEVELS", "NOTHING", "bands", "dead", "hatched", "matrix", "said"]
 
 LEVELS = np.round(np.linspace(0, 1, 11), 1)
 NOTHING = 1e-9  # a ratio below it is 0
@@ -71,14 +69,3 @@ def said(axis: Axes, x: float, y: float, text: str, **options: Any) -> None:
     box = {"facecolor": "white", "edgecolor": GREY, "linewidth": 0.4, "alpha": 0.9, "boxstyle": "round,pad=0.25"}
     look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8.5, "bbox": box}
     axis.text(x, y, text, **look | options)
-
-
-def run(compute: Callable[[Path], None], draw: Callable[[Path], None], finding: Callable[[Path], str]) -> None:
-    """`python -m figures.NAME OUTDIR`: compute, draw, and print the sentence."""
-    if len(sys.argv) != 2:
-        sys.exit("one output folder is needed: give it as the only argument.")
-    folder = Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
-    compute(folder)
-    draw(folder)
-    print(finding(folder))

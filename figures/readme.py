@@ -1,4 +1,7 @@
-"""`python -m figures.readme` writes the tables of the README pages, and the gallery, from what they come from."""
+"""The tables of the README pages, and the gallery, from what they come from.
+
+`python -m figures.readme` writes them into README.md of the project, synthmodel, deep and figures.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from figures.gallery import gallery
 from figures.networks import campaign
 from figures.networks.real_run import DATA, summary
 from figures.report.tables import claims_table, markdown
+from figures.scripts import command_line
 
 __all__ = ["pages"]
 
@@ -117,5 +121,6 @@ def pages() -> dict[Path, str]:
 
 
 if __name__ == "__main__":
+    command_line(__name__).parse_args()
     for page, content in pages().items():
         write_text(page, content)

@@ -8,7 +8,7 @@ from tests.support.rooms import PACKAGES, ROOT, circles, counts, imports, main, 
 FLOORS = {
     "synthmodel": "system model solvers accuracy flows symbolic certificates claims plot testing cli __main__",
     "deep": "system attacks networks recipe data runs evaluation training experiments cli __main__",
-    "figures": "style diagram phase theory networks atlas gallery report readme",
+    "figures": "style diagram scripts phase theory networks atlas gallery report readme",
 }
 FLOORS = {package: floors.split() for package, floors in FLOORS.items()}
 # Of synthmodel/system and deep/system, which do not import each other

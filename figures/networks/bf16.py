@@ -7,7 +7,6 @@ the accuracies and their paired differences. Options: --seeds 3 --runs runs --da
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from scipy.stats import t
 
 from deep.system.files import commit, write_text
+from figures.scripts import command_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,9 +67,8 @@ def compare(overrides: Sequence[str], seeds: int, runs: str | Path, folder: str 
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    words = argparse.ArgumentParser(prog="python -m figures.networks.bf16",
-                                    description="bfloat16 against float32, in pairs.")
-    words.add_argument("out", type=Path)
+    words = command_line(__name__)
+    words.add_argument("out", metavar="OUT.json", type=Path, help="the file to write")
     words.add_argument("overrides", nargs="*", metavar="key=value")
     words.add_argument("--seeds", type=int, default=3)
     words.add_argument("--runs", default="runs")

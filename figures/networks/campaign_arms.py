@@ -1,6 +1,7 @@
 """Each arm of the campaign beside the trunk, paired by seed: robust accuracy against sharing, with intervals.
 
-`python -m figures.networks.campaign_arms` draws it from the committed results, figures/data/campaign, and nothing else.
+`python -m figures.networks.campaign_arms` draws figures/data/campaign_arms.png and .svg from the committed results,
+figures/data/campaign, and nothing else.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import numpy as np
 
 from deep.experiments.campaign.predictions import decided, paired
 from figures.networks.campaign import DATA, results
+from figures.scripts import command_line
 from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, save, styled
 
 if TYPE_CHECKING:
@@ -105,4 +107,5 @@ def draw(folder: Path, source: Path = DATA) -> None:
 
 
 if __name__ == "__main__":
+    command_line(__name__).parse_args()
     draw(DATA.parent)

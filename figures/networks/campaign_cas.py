@@ -1,6 +1,7 @@
 """CAS, sharing and their nulls over epochs, on training and test inputs: adversarial beside standard training.
 
-`python -m figures.networks.campaign_cas` draws it from the committed results, figures/data/campaign, and nothing else.
+`python -m figures.networks.campaign_cas` draws figures/data/campaign_cas.png and .svg from the committed results,
+figures/data/campaign, and nothing else.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import numpy as np
 
 from deep.experiments.campaign.predictions import curve
 from figures.networks.campaign import DATA, band, results
+from figures.scripts import command_line
 from figures.style import BLACK, BLUE, GREY, RED, new_figure, save, styled
 
 if TYPE_CHECKING:
@@ -79,4 +81,5 @@ def draw(folder: Path, source: Path = DATA) -> None:
 
 
 if __name__ == "__main__":
+    command_line(__name__).parse_args()
     draw(DATA.parent)

@@ -1,7 +1,7 @@
 """Robust accuracy against CAS at every checkpoint, as it is and with the training loss regressed out of both.
 
-`python -m figures.networks.campaign_partial` draws it from the committed results, figures/data/campaign, and nothing
-else.
+`python -m figures.networks.campaign_partial` draws figures/data/campaign_partial.png and .svg from the committed
+results, figures/data/campaign, and nothing else.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from deep.experiments.campaign.correlations import FEWEST, partial_correlation
 from deep.experiments.campaign.predictions import curve
 from figures.networks.campaign import DATA, NothingToDraw, results
+from figures.scripts import command_line
 from figures.style import BLACK, BLUE, GREY, RED, new_figure, save, styled
 
 if TYPE_CHECKING:
@@ -93,4 +94,5 @@ def draw(folder: Path, source: Path = DATA) -> None:
 
 
 if __name__ == "__main__":
+    command_line(__name__).parse_args()
     draw(DATA.parent)

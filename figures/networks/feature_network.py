@@ -1,8 +1,8 @@
 """A two-layer network trained adversarially on the six features, beside the robust Bayes error (claim B1).
 
 `python -m figures.networks.feature_network OUT.json` trains it and writes what it reached: minutes on one core;
-`python -m figures.networks.feature_network` draws figures/data/feature_network.json. What was expected stands in
-figures/predictions.md.
+`python -m figures.networks.feature_network` draws figures/data/feature_network.png and .svg from
+feature_network.json beside them. What was expected stands in figures/predictions.md.
 
 All networks of all attack sizes and seeds are trained at once, as a batch of matrices. Training draws a fresh sample at
 every step, so that nothing can be memorised.
@@ -10,8 +10,8 @@ every step, so that nothing can be memorised.
 
 import json
 import platform
-import sys
 import time
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from deep.system.files import commit, write_text
+from figures.scripts import command_line
 from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, save, styled
 from synthmodel.accuracy.any_setting import accuracy_of, best_ratio
 from synthmodel.accuracy.bayes import bayes_error, exclusive_error
@@ -201,25 +202,26 @@ def draw(folder: Path, source: Path = DATA) -> None:
     save(figure, folder, "feature_network")
 
 
-def main(words: list[str]) -> int:
-    if not words:
+def main(arguments: Sequence[str] | None = None) -> None:
+    words = command_line(__name__)
+    words.add_argument("out", metavar="OUT.json", nargs="?", help="the file to write; without it, only draw")
+    out = words.parse_args(arguments).out
+    if out is None:
         draw(DATA.parent)
-        return 0
-    if len(words) != 1 or not words[0].endswith(".json"):
-        print(f"{words} was given, but the command takes one file to write: OUT.json.", file=sys.stderr)
-        return 2
+        return
+    if not out.endswith(".json"):
+        words.error(f"{out} was given, but the file to write is OUT.json")
     torch.set_num_threads(1)
     began = time.perf_counter()
     result = experiment()
     made = {"command": "python -m figures.networks.feature_network OUT.json", "commit": commit(),
             "python": platform.python_version(), "torch": torch.__version__,
             "seconds": round(time.perf_counter() - began, 1)}
-    write_text(words[0], json.dumps(result | {"provenance": made}, indent=1) + "\n")
+    write_text(out, json.dumps(result | {"provenance": made}, indent=1) + "\n")
     for row in result["rows"]:
         print(f"eps {row['eps']}, {row['features']}: " + ", ".join(f"{error:.4f}" for error in row["robust_error"])
               + f"; bayes {row['bayes']:.4f}, exclusive {row['exclusive']:.4f}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main()

@@ -13,9 +13,9 @@ writes a row for each network; RUNS is the folder of the trained ones, where the
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import sys
 import time
 from concurrent.futures import as_completed
 from multiprocessing import active_children
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from figures.scripts import command_line
 from figures.style import BLACK, BLUE, GREY, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import CrossEntropy, Setting, eps0, eps_max, solve
 from synthmodel.solvers.margin_closed import ratio_closed
@@ -251,11 +252,25 @@ def draw(folder: Path, setting: Setting = SETTING) -> None:
     save(figure, folder, "planted")
 
 
-def main(out: str, runs: str, *words: str) -> None:
-    """Write OUT.csv: a row for each network, trained in the folder RUNS; words: NETWORK=DRAWS."""
-    asked = [word.split("=") for word in words or ("cnn=10", "linear=10")]
-    write_csv(out, trained_rows([job for network, draws in asked for job in jobs(int(draws), [network])], Path(runs)))
+def draws_of(word: str) -> list[tuple[str, list[str]]]:
+    """The jobs of a word NETWORK=DRAWS."""
+    network, _, draws = word.partition("=")
+    if network not in NETWORKS or not draws.isdecimal() or int(draws) < 1:
+        raise argparse.ArgumentTypeError(f"{word!r} was given, but it must be {' or '.join(NETWORKS)} with a number of "
+                                         "draws, such as linear=10")
+    return jobs(int(draws), [network])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write OUT.csv: a row for each network, trained in the folder RUNS."""
+    words = command_line(__name__)
+    words.add_argument("out", metavar="OUT.csv", help="the table to write")
+    words.add_argument("runs", metavar="RUNS", type=Path, help="the folder of the run folders")
+    words.add_argument("asked", metavar="NETWORK=DRAWS", nargs="*", type=draws_of, help="(default: cnn=10 linear=10)")
+    options = words.parse_args(arguments)
+    listed = options.asked or [jobs(10)]
+    write_csv(options.out, trained_rows([job for part in listed for job in part], options.runs))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -7,13 +7,13 @@ each) into figures/data/NAME.json and draws NAME.png and NAME.svg from it; witho
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from deep.system.files import write_text
+from figures.scripts import command_line
 from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, save, styled
 
 if TYPE_CHECKING:
@@ -160,8 +160,19 @@ def draw(folder: Path, source: Path = DATA) -> None:
     save(figure, folder, source.stem)
 
 
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Collect the runs, where some are given, and draw."""
+    words = command_line(__name__)
+    words.add_argument("name", metavar="NAME", nargs="?", default=DATA.stem, help=f"(default: {DATA.stem})")
+    words.add_argument("runs", metavar="RUN", nargs="*", help="a finished run folder; all of one recipe")
+    options = words.parse_args(arguments)
+    source = DATA.with_name(f"{options.name}.json")
+    if options.runs:
+        collect(options.runs, source)
+    elif not source.exists():
+        words.error(f"{source} is missing, and no run was given to make it of")
+    draw(DATA.parent, source)
+
+
 if __name__ == "__main__":
-    name, *runs = sys.argv[1:] or [DATA.stem]
-    if runs:
-        collect(runs, DATA.with_name(f"{name}.json"))
-    draw(DATA.parent, DATA.with_name(f"{name}.json"))
+    main()

@@ -7,7 +7,6 @@ round.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import time
@@ -20,6 +19,7 @@ from unittest import mock
 from torch.nn import functional as F
 
 from deep.system.files import commit, write_text
+from figures.scripts import command_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -89,8 +89,8 @@ def measured(words: Sequence[str], repeats: int, least: float = 0.5) -> list[dic
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    words = argparse.ArgumentParser(prog="python -m figures.networks.step_parts", description="What each part brings.")
-    words.add_argument("out", type=Path)
+    words = command_line(__name__)
+    words.add_argument("out", metavar="OUT.json", type=Path, help="the file to write")
     for name, default in (("width", 16), ("attack-steps", 3), ("repeats", 7), ("threads", None)):
         words.add_argument(f"--{name}", type=int, default=default)
     options = words.parse_args(arguments)

@@ -1,18 +1,18 @@
 """What dropping a tenth of each batch does: robust accuracy and CAS over epochs, run beside run.
 
 `python -m figures.networks.trimming OUT.json COMMIT RUN RUN ...` collects finished runs (after `deep cas` of each) that
-share their first epochs, trained by the code of COMMIT, and draws OUT.png. The numbers of the picture are those of
-the file.
+share their first epochs, trained by the code of COMMIT, and draws OUT.png and OUT.svg. The numbers of the pictures
+are those of the file.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deep.system.files import write_text
+from figures.scripts import command_line
 from figures.style import BLACK, BLUE, RED, new_figure, save, styled
 
 if TYPE_CHECKING:
@@ -79,10 +79,15 @@ def draw(result: Result, path: Path) -> None:
     save(figure, path.parent, path.stem)
 
 
-def main(out: str, commit: str, *runs: str) -> None:
-    result = collect(commit, runs)
-    write_text(out, json.dumps(result, indent=1) + "\n")
-    draw(result, Path(out).with_suffix(".png"))
+def main(arguments: Sequence[str] | None = None) -> None:
+    words = command_line(__name__)
+    words.add_argument("out", metavar="OUT.json", type=Path, help="the file to write, beside the pictures")
+    words.add_argument("commit", metavar="COMMIT", help="of the code that trained the runs")
+    words.add_argument("runs", metavar="RUN", nargs="+", help="a finished run folder")
+    options = words.parse_args(arguments)
+    result = collect(options.commit, options.runs)
+    write_text(options.out, json.dumps(result, indent=1) + "\n")
+    draw(result, options.out.with_suffix(".png"))
     for run in result["runs"]:
         lines = [line for line in run["metrics"] if "robust" in line]
         # of the epochs whose test images were attacked, on the split on which the run selects
@@ -94,4 +99,4 @@ def main(out: str, commit: str, *runs: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

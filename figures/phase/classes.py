@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from figures.diagram import run
+from figures.scripts import run
 from figures.style import BLACK, BLUE, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import Margin, Setting, accuracy_of, best_ratio, eps0, eps_max, solve
 

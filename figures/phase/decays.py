@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import brentq
 
-from figures.diagram import run, said
+from figures.diagram import said
+from figures.scripts import run
 from figures.style import BLACK, BLUE, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import CrossEntropy, Margin, Setting, r_acc, solve
 

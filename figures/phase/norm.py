@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from figures.diagram import bands, matrix, run
+from figures.diagram import bands, matrix
+from figures.scripts import run
 from figures.style import BLACK, BLUE, GREEN, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import Margin, Setting, eps_max, solve, threshold
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from figures.diagram import bands, dead, matrix, run, said
+from figures.diagram import bands, dead, matrix, said
+from figures.scripts import run
 from figures.style import BLACK, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import CrossEntropy, Margin, Setting, eps0, eps_max, solve
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from figures.diagram import NOTHING, bands, hatched, matrix, run, said
+from figures.diagram import NOTHING, bands, hatched, matrix, said
+from figures.scripts import run
 from figures.style import BLACK, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import Setting, SmoothedMargin, b_star, joint_accuracy, solve
 from synthmodel.accuracy.three_classes import K0, crossover

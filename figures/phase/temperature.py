@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from figures.diagram import LEVELS, bands, matrix, run, said
+from figures.diagram import LEVELS, bands, matrix, said
+from figures.scripts import run
 from figures.style import BLACK, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import Margin, Setting, WrongClassLSE, eps0, r_acc, solve
 from synthmodel.flows.margin_estimates import tau_star

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from figures.diagram import matrix, run
+from figures.diagram import matrix
+from figures.scripts import run
 from figures.style import new_figure, read_csv, save, styled, write_csv
 from synthmodel import (
     CrossEntropy,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from figures.diagram import run
+from figures.scripts import run
 from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import b_star, r_acc
 from synthmodel.flows.finite_outliers import Outliers

@@ -1,7 +1,7 @@
 """Figure 6: learned, then forgotten, in a finite sample, and what causes the fall (claim D3).
 
-`python -m figures.theory.finite_sample` draws figures/data/finite_sample.json, which
-`python -m synthmodel.flows.finite_sample` makes.
+`python -m figures.theory.finite_sample` draws figures/data/finite_sample.png and .svg from finite_sample.json
+beside them, which `python -m synthmodel.flows.finite_sample` makes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from figures.scripts import command_line
 from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, save, styled
 
 if TYPE_CHECKING:
@@ -77,4 +78,5 @@ def draw(folder: Path, source: Path = DATA) -> None:
 
 
 if __name__ == "__main__":
+    command_line(__name__).parse_args()
     draw(DATA.parent)

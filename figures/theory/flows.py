@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import weibull_max
 
-from figures.diagram import run
+from figures.scripts import run
 from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel import CrossEntropy, Setting, solve
 from synthmodel.flows.any_noise import Features

@@ -1,13 +1,14 @@
 """How many examples it takes until the margin loss uses w2, or drops it (claim N1-sample).
 
-`python -m figures.theory.learning_curve` draws figures/data/learning_curve.png. The lines are exact, the dashes the
-normal approximation, the marks samples of the two-weight empirical risk.
+`python -m figures.theory.learning_curve` writes figures/data/learning_curve.csv and draws learning_curve.png and .svg
+beside it. The lines are exact, the dashes the normal approximation, the marks samples of the two-weight empirical risk.
 """
 
 from pathlib import Path
 
 import numpy as np
 
+from figures.scripts import command_line
 from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel.flows.learning_curve import chance_used, chance_used_normal
 from synthmodel.model.setting import Setting
@@ -75,6 +76,7 @@ def draw(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    command_line(__name__).parse_args()
     FOLDER = Path(__file__).parents[1] / "data"
     compute(FOLDER)
     draw(FOLDER)

@@ -7,8 +7,7 @@ nothing but the regions and the balls.
 """
 
 import json
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -24,6 +23,7 @@ from synthmodel.certificates.laying import below, lay, rounded
 from synthmodel.certificates.proofs.ce_monotone import BEGIN, MONOTONE, K, tangent_point
 from synthmodel.certificates.proofs.n4_end import above_cells
 from synthmodel.system.files import write_text
+from synthmodel.system.terminal import OneSentenceParser
 
 __all__ = ["CLOSED", "SEARCHES", "bisect", "make", "monotone_cells", "store"]
 
@@ -189,6 +189,16 @@ def make(folder: Path = DATA, names: Iterable[str] = SEARCHES) -> Iterator[tuple
         yield name, len(boxes)
 
 
-if __name__ == "__main__":
-    for file, count in make(names=sys.argv[1:] or SEARCHES):
+def main(arguments: Sequence[str] | None = None) -> None:
+    words = OneSentenceParser(prog="python -m synthmodel.certificates.search", description=__doc__)
+    words.add_argument("names", metavar="NAME", nargs="*", help=f"cells to write anew into the file NAME.json: "
+                       f"{', '.join(SEARCHES)} (default: all of them)")
+    names = words.parse_args(arguments).names
+    if unknown := set(names) - set(SEARCHES):
+        words.error(f"{min(unknown)!r} was given, but the cells that are stored are {', '.join(SEARCHES)}")
+    for file, count in make(names=names or SEARCHES):
         print(f"{file:19} {count:5} cells", flush=True)
+
+
+if __name__ == "__main__":
+    main()

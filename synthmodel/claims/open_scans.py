@@ -9,8 +9,7 @@ counterexamples where there is no proof, and gives numbers where there is no for
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from synthmodel.model.solution import NotConverged
 from synthmodel.solvers.cross_entropy import cross_entropy_ratio, solve_cross_entropy
 from synthmodel.solvers.margin_closed import extreme_mean
 from synthmodel.system.files import commit, write_text
+from synthmodel.system.terminal import OneSentenceParser
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -179,7 +179,12 @@ def scan() -> dict[str, Any]:
             "N4 ends": ends, "N2-B": scan_design_b()}
 
 
+def main(arguments: Sequence[str] | None = None) -> None:
+    words = OneSentenceParser(prog="python -m synthmodel.claims.open_scans", description=__doc__)
+    words.add_argument("out", metavar="OUT.json", help="the file to write")
+    options = words.parse_args(arguments)
+    write_text(options.out, json.dumps(scan(), indent=1) + "\n")
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("one argument is needed, the JSON file to write: python -m synthmodel.claims.open_scans OUT.json.")
-    write_text(sys.argv[1], json.dumps(scan(), indent=1) + "\n")
+    main()

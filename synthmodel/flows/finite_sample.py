@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ import numpy as np
 from synthmodel.flows import linear_training as linear
 from synthmodel.flows.linear_training import descend, distilled, draw, one_hot, robust_accuracy, sample_accuracy
 from synthmodel.system.files import commit, write_text
+from synthmodel.system.terminal import OneSentenceParser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -221,18 +221,19 @@ def provenance() -> dict[str, Any]:
             "python": platform.python_version(), "numpy": np.__version__}
 
 
-def main(words: list[str]) -> int:
-    if len(words) != 1 or not words[0].endswith(".json"):
-        print(f"{words} was given, but the command takes one file to write: OUT.json.", file=sys.stderr)
-        return 2
+def main(arguments: Sequence[str] | None = None) -> None:
+    words = OneSentenceParser(prog="python -m synthmodel.flows.finite_sample", description=__doc__)
+    words.add_argument("out", metavar="OUT.json", help="the file to write")
+    out = words.parse_args(arguments).out
+    if not out.endswith(".json"):
+        words.error(f"{out} was given, but the file to write is OUT.json")
     began = time.perf_counter()
     result = experiment(progress=lambda name: print(f"{time.perf_counter() - began:6.1f} s  {name}", flush=True))
     made = provenance() | {"seconds": round(time.perf_counter() - began, 1)}
-    write_text(words[0], json.dumps(result | {"provenance": made}) + "\n")
+    write_text(out, json.dumps(result | {"provenance": made}) + "\n")
     for statement, seeds in result["summary"]["holds_in_seeds"].items():
         print(f"{seeds:3d} of {len(SEEDS)} seeds: {statement}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main()

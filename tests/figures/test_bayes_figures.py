@@ -77,7 +77,9 @@ def test_the_attack_stays_in_its_box():
 def test_a_short_experiment():
     found = network.experiment(sizes=(0.2,), seeds=(0, 1), alone=(0.2,), test=30, width=4, batch=6, steps=2)
     assert [(row["features"], len(row["robust_error"])) for row in found["rows"]] == [("all", 2), ("exclusive", 2)]
-    assert network.main(["a", "b"]) == 2
+    for words in (["a"], ["a.json", "b.json"]):
+        with pytest.raises(SystemExit, match="2"):
+            network.main(words)
 
 
 @pytest.mark.slow

@@ -217,7 +217,7 @@ def test_refusals(call, message):
 
 def test_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(module, "experiment", lambda progress: experiment([0], [1, 20], [0.3], progress))
-    assert module.main([str(tmp_path / "out.json")]) == 0
+    module.main([str(tmp_path / "out.json")])
     result = json.loads((tmp_path / "out.json").read_text())
     assert result["settings_tried"] == 4
     made = result["provenance"]
@@ -225,8 +225,11 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     content = b"".join((ROOT / name).read_bytes() for name in made["sources"])
     assert made["source_sha256"] == hashlib.sha256(content).hexdigest()
     assert "seeds: robust accuracy rises, then falls" in capsys.readouterr().out
-    assert module.main([]) == 2
-    assert "OUT.json" in capsys.readouterr().err
+    for words in ([], ["out"], ["a.json", "b.json"]):
+        with pytest.raises(SystemExit, match="2"):
+            module.main(words)
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and ("OUT.json" in said or words[1:])
 
 
 def source_then(name):
