@@ -2,6 +2,7 @@
 
 import re
 from fractions import Fraction
+from reprlib import Repr
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
@@ -10,6 +11,8 @@ __all__ = ["check_type", "from_plain", "from_word", "parse_eps"]
 FINEST = 10**20  # the largest denominator; that of every double from 1/2000 on is smaller
 FORMS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text that is not empty",
          Fraction: "a fraction such as 8/255 or 0.2", tuple: "a list of fractions such as 1/2"}
+SHORT = Repr()  # a value that a damaged file holds can be of any length and depth
+SHORT.maxstring = SHORT.maxother = 60
 WIDER = {float: (int, float), Fraction: (int, Fraction)}
 
 
@@ -77,7 +80,8 @@ def check_type(name: str, value: Any, hint: Any) -> None:
     kind, optional = kind_of(hint)
     fits = is_a(kind, value) and (kind is not tuple or all(is_a(Fraction, item) for item in value))
     if not (fits or (optional and value is None)):
-        raise refusal(name, str(value).lower() if isinstance(value, bool | NoneType) else repr(value), hint)
+        written = str(value).lower() if isinstance(value, bool | NoneType) else SHORT.repr(value)
+        raise refusal(name, written, hint)
 
 
 def from_plain(name: str, value: Any, hint: Any) -> Any:

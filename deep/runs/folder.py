@@ -24,11 +24,11 @@ from deep.system.reading import from_json
 __all__ = ["InUse", "RunFolder", "commit", "load_checkpoint", "write_atomically"]
 
 
-def packed(state: Any) -> memoryview:
+def packed(state: Any) -> bytes:
     """Return the bytes that torch.save writes."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    return buffer.getbuffer()
+    return buffer.getvalue()  # no copy; a view of the buffer would have to be released before it
 
 
 def save(path: Path, state: Any) -> None:

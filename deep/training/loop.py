@@ -113,7 +113,7 @@ def restore(training: Training, run: RunFolder, branch_of: str | Path | None) ->
 
 def copy_first(training: Training) -> None:
     """Put the first process's state into the others."""
-    content = training.world.call_on_first(lambda: bytes(packed(training.state())))
+    content = training.world.call_on_first(lambda: packed(training.state()))
     if training.world.rank:
         training.load(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
         training.totals[:2] = 0  # the sums so far are the first one's
