@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from deep.experiments.campaign.plan import recipe_of
-from deep.experiments.campaign.runs import held_out_images, measured_run
+from deep.experiments.campaign.runs import held_out_images, kept_epochs, measured_run
 from deep.recipe.recipe import Recipe
-from deep.runs.fingerprint import data_for_evaluation
+from deep.runs.fingerprint import data_for_evaluation, file_suffix
 from deep.runs.folder import RunFolder
 from deep.runs.results import weights_digest
 from deep.system.files import commit, write_text
@@ -19,6 +19,7 @@ __all__ = ["arm_of", "own_results"]
 
 SEEDS = ("seed", "data_seed")
 OBSERVED = ("keep_every", "eval_every", "select_every", "eval_steps", "probe_steps")  # no training depends on them
+TEACHERS = ("teacher", "standard_teacher")  # which may be a run of the same seed
 SIZES = ("width", "depth", "train_size", "val_size", "epochs", "batch", "bf16", "channels_last", "compile")
 
 
@@ -45,12 +46,15 @@ def arm_of(plan: Mapping[str, Any], recipe: Recipe) -> str:
 
 def own_result(run: RunFolder, arm: str, base: Recipe, root: str | Path | None, stop: float | None,
                device: str) -> dict[str, Any]:
-    """What `measured_run` finds of a finished run; from RUN/confirm.json if that is of these weights and this stop."""
-    recipe, path, state = run.recipe(), run.path / "confirm.json", run.model_state("last")
-    if state["epoch"] < recipe.epochs:
-        raise ValueError(f"{run.path} has {state['epoch']} of {recipe.epochs} epochs: continue it by `deep train` "
-                         "first.")
-    known = {"weights": weights_digest(state["model"]), "stop": stop}
+    """What `measured_run` finds of a finished run; from RUN/confirm.json if that is of these weights, stop and base.
+
+    On images that are not the run's own, their digest is in the file's name.
+    """
+    recipe = run.recipe()
+    data = data_for_evaluation(run, load_data(recipe, root)).to(device)
+    path = run.path / f"confirm{file_suffix(data)}.json"
+    known = {"weights": weights_digest(run.model_state("last")["model"]), "stop": stop,
+             "base": f"{base.norm} {base.eps}"}
     if path.exists():
         try:
             result = from_json(path.read_text())
@@ -58,7 +62,6 @@ def own_result(run: RunFolder, arm: str, base: Recipe, root: str | Path | None, 
                 return dict(result) | {"arm": arm}
         except (ValueError, AttributeError) as error:
             raise ValueError(f"{path} is damaged ({error}): remove it, and the run is measured again.") from error
-    data = data_for_evaluation(run, load_data(recipe, root)).to(device)
     result = {"arm": arm, "seed": recipe.seed, "run": str(run.path), "commit": commit(), "recipe": recipe.as_dict()}
     result |= known | measured_run(run, recipe, data, held_out_images(recipe, data, root), base=base, stopped_at=stop)
     write_text(path, json.dumps(result) + "\n")
@@ -69,35 +72,77 @@ def own_results(plan: Mapping[str, Any], words: Iterable[str], root: Callable[[R
                 device: str = "cpu") -> dict[str, dict[int, dict[str, Any]]]:
     """{arm: {seed: result}} of run folders, each given as RUN or ARM=RUN; those that are not measured yet are.
 
-    root(recipe): the folder of its images. ValueError for a run of no arm, two runs of one arm and seed, one that is
-    not finished, or two to be compared that differ in more than their arms do.
+    root(recipe): the folder of its images. Before any is measured, ValueError for a run of no arm, two runs of one arm
+    and seed, one that is not finished or has kept no checkpoint, one to be stopped at a run that was not given, and two
+    runs to be compared, or of one arm, that differ in more than they may.
     """
     arms = {arm["id"]: arm for arm in plan["arm"]}
-    chosen = []
+    given = by_arm_and_seed(plan, arms, words)
+    for arm, runs in given.items():
+        for seed, run in runs.items():
+            check_measurable(run)
+            if (stopper := arms[arm].get("stopped_at")) is not None and seed not in given.get(stopper, {}):
+                raise ValueError(f"{run.path} was given as {arm}, which is stopped at the fit of {stopper} of the same "
+                                 "seed: pass that run, too.")
+    described = {arm: {seed: {"run": str(run.path), "recipe": run.recipe().as_dict()} for seed, run in runs.items()}
+                 for arm, runs in given.items()}
+    for arm in described:
+        check_seeds(described, arm)
+    for prediction in plan["prediction"]:
+        if "minus" in prediction:
+            check_pair(arms, described, prediction["arm"], prediction["minus"])
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    for arm in sorted(given, key=lambda arm: "stopped_at" in arms[arm]):  # those that others are stopped at come first
+        stopper, found[arm] = arms[arm].get("stopped_at"), {}
+        for seed, run in given[arm].items():
+            stop = None if stopper is None else found[stopper][seed]["checkpoints"][-1]["train"]["accuracy"]
+            base = recipe_of(plan["campaign"], plan["arm"][0]["words"], seed)
+            found[arm][seed] = own_result(run, arm, base, root(run.recipe()), stop, device)
+    return found
+
+
+def by_arm_and_seed(plan: Mapping[str, Any], arms: Iterable[str], words: Iterable[str]
+                    ) -> dict[str, dict[int, RunFolder]]:
+    """{arm: {seed: run}} of RUN and ARM=RUN; ValueError for a run of no arm, and for two of one arm and seed."""
+    given: dict[str, dict[int, RunFolder]] = {}
     for word in words:
         name, equals, path = word.partition("=")
         run = RunFolder(path if equals and name in arms else word)
         try:
-            chosen.append((name if equals and name in arms else arm_of(plan, run.recipe()), run))
+            arm = name if equals and name in arms else arm_of(plan, run.recipe())
         except ValueError as error:
             text = str(error)
             raise ValueError(text if str(run.path) in text else f"{run.path} was given, but {text}") from error
-    found: dict[str, dict[int, dict[str, Any]]] = {}
-    for arm, run in sorted(chosen, key=lambda pair: "stopped_at" in arms[pair[0]]):  # those that others stop come first
-        recipe, stopper = run.recipe(), arms[arm].get("stopped_at")
-        if recipe.seed in found.get(arm, {}):
-            raise ValueError(f"{run.path} was given as {arm} of seed {recipe.seed}, as was "
-                             f"{found[arm][recipe.seed]['run']}: pass one of them.")
-        if stopper is not None and recipe.seed not in found.get(stopper, {}):
-            raise ValueError(f"{run.path} was given as {arm}, which is stopped at the fit of {stopper} of the same "
-                             "seed: pass that run, too.")
-        stop = None if stopper is None else found[stopper][recipe.seed]["checkpoints"][-1]["train"]["accuracy"]
-        base = recipe_of(plan["campaign"], plan["arm"][0]["words"], recipe.seed)
-        found.setdefault(arm, {})[recipe.seed] = own_result(run, arm, base, root(recipe), stop, device)
-    for prediction in plan["prediction"]:
-        if "minus" in prediction:
-            check_pair(arms, found, prediction["arm"], prediction["minus"])
-    return found
+        seed, runs = run.recipe().seed, given.setdefault(arm, {})
+        if seed in runs:
+            raise ValueError(f"{run.path} was given as {arm} of seed {seed}, as was {runs[seed].path}: pass one of "
+                             "them.")
+        runs[seed] = run
+    return given
+
+
+def check_measurable(run: RunFolder) -> None:
+    """Raise ValueError for a run that is not finished, or that was not measured yet and has kept no checkpoint."""
+    epoch, epochs = run.model_state("last")["epoch"], run.recipe().epochs
+    if epoch < epochs:
+        raise ValueError(f"{run.path} has {epoch} of {epochs} epochs: continue it by `deep train` first.")
+    if not any(run.path.glob("confirm*.json")):
+        kept_epochs(run)
+
+
+def check_seeds(found: Mapping[str, Mapping[int, Mapping[str, Any]]], arm: str) -> None:
+    """Raise ValueError where two runs of an arm differ in more than their seeds."""
+    first, *others = found[arm].values()
+    for other in others:
+        if differing := differences(first, other, {*SEEDS, *OBSERVED, *TEACHERS}):
+            raise ValueError(f"{first['run']} and {other['run']} are both of {arm}, but differ in "
+                             f"{', '.join(differing)}: pass runs that differ in their seeds alone.")
+
+
+def differences(first: Mapping[str, Any], second: Mapping[str, Any], free: Iterable[str]) -> list[str]:
+    """The settings in which the recipes of two runs differ, but for those that are free to."""
+    one, other = (without(run["recipe"], free) for run in (first, second))
+    return sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
 
 
 def check_pair(arms: Mapping[str, Any], found: Mapping[str, Mapping[int, Mapping[str, Any]]], one: str, other: str
@@ -105,7 +150,7 @@ def check_pair(arms: Mapping[str, Any], found: Mapping[str, Mapping[int, Mapping
     """Raise ValueError where runs of two arms with the same seed differ in settings that neither arm names."""
     named = {word.partition("=")[0] for arm in (one, other) for word in arms[arm]["words"]}
     for seed in found.get(one, {}).keys() & found.get(other, {}).keys():
-        first, second = (without(found[arm][seed]["recipe"], {*named, *OBSERVED}) for arm in (one, other))
-        if differing := sorted(key for key in first.keys() | second.keys() if first.get(key) != second.get(key)):
-            raise ValueError(f"{found[one][seed]['run']} and {found[other][seed]['run']} differ in "
-                             f"{', '.join(differing)}, which {one} and {other} do not: compare runs that share it.")
+        first, second = found[one][seed], found[other][seed]
+        if differing := differences(first, second, {*named, *OBSERVED}):
+            raise ValueError(f"{first['run']} and {second['run']} differ in {', '.join(differing)}, which {one} and "
+                             f"{other} do not: compare runs that share it.")

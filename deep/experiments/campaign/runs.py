@@ -28,7 +28,7 @@ from deep.system.progress import bar, training_progress
 from deep.system.reading import from_json
 from deep.training.loop import load_data, train
 
-__all__ = ["Task", "held_out_images", "measured_run", "result_path", "run_task", "tasks"]
+__all__ = ["Task", "held_out_images", "kept_epochs", "measured_run", "result_path", "run_task", "tasks"]
 
 TRAJECTORY_STEPS = 10  # of PGD along a training
 END_STEPS = 20  # of PGD at its end
@@ -77,10 +77,7 @@ def measured_run(run: RunFolder, recipe: Recipe, data: Data, held_out: Split, *,
     def network(which: str) -> Classifier:
         return load_network(run, data, which, data.test.images.device, averaged=True)
 
-    kept = run.kept_epochs()
-    if not kept:
-        raise ValueError(f"{run.path} has kept no checkpoint on the way, so that nothing can be said of its course: "
-                         "train it with keep_every=N.")
+    kept = kept_epochs(run)
     dtype = torch.bfloat16 if recipe.bf16 else None
     index = balanced(data.train.labels, TRAINING_IMAGES)
     train_images = Split(data.train.images[index], data.train.labels[index])
@@ -136,6 +133,14 @@ def final_accuracies(model: Classifier, recipe: Recipe, data: Data, held_out: Sp
                            attacked=folded(model))
     return {"clean": outcome.clean.double().mean().item(), "robust": outcome.robust.double().mean().item(),
             "robust_apgd_t": (right & ~broken).double().mean().item()}
+
+
+def kept_epochs(run: RunFolder) -> list[int]:
+    """The epochs whose checkpoints a run has kept; ValueError for none."""
+    if kept := run.kept_epochs():
+        return kept
+    raise ValueError(f"{run.path} has kept no checkpoint on the way, so that nothing can be said of its course: train "
+                     "it with keep_every=N.")
 
 
 def checkpoint(epoch: int) -> str:

@@ -1,6 +1,7 @@
 """`deep confirm`: a small campaign from images to verdicts, stopped and continued, and what is refused."""
 
 import json
+import re
 import shutil
 import tomllib
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from deep.recipe.recipe import recipe_named
 from deep.runs.folder import RunFolder
 from deep.runs.network import load_network
 from deep.training.loop import load_data
-from tests.support.layouts import cifar10_files, write_tree
+from tests.support.layouts import cifar10_files, noise, pickled, write_tree
 
 pytestmark = pytest.mark.slow
 
@@ -258,8 +259,9 @@ def as_own(campaign, *names):
 
 
 def confirm_own(campaign, *given):
-    return main(["confirm", *given, "--plan", str(campaign / "plan.toml"), "--data", str(campaign / "images"), "--json",
-                 "--threads", "1"])
+    """Options that are given come last."""
+    return main(["confirm", "--plan", str(campaign / "plan.toml"), "--data", str(campaign / "images"), "--json",
+                 "--threads", "1", *given])
 
 
 def test_a_users_runs_are_judged_as_the_campaigns_are(campaign, capsys, monkeypatch):
@@ -321,6 +323,64 @@ def test_where_a_plans_image_folder_lies(campaign, monkeypatch, tmp_path):
     assert main(words(campaign, "--arms", "old", "--plan", str(tmp_path / "plan.toml"), "--results",
                       str(tmp_path))) == 0
     assert roots == 2 * [str(campaign / "images")]
+
+
+def copied(campaign, folder, *names):
+    """Copies of runs of the campaign that were never measured by themselves."""
+    paths = []
+    for word, (arm, seed) in zip(as_own(campaign, *names), names, strict=True):
+        shutil.copytree(word, folder / f"{arm}-{seed}", ignore=shutil.ignore_patterns("confirm*.json"))
+        paths.append(folder / f"{arm}-{seed}")
+    return paths
+
+
+def change_recipe(run, **values):
+    path = run / "recipe.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_a_result_is_of_its_images_and_of_its_ball(campaign, capsys, monkeypatch, tmp_path):
+    """Other images are named in the file of their result; of another common ball the run is measured again."""
+    run, = copied(campaign, tmp_path, ("old", 0))
+    write_tree(tmp_path / "others", cifar10_files(60) | {"cifar-10-batches-py/test_batch": pickled(
+        data=noise(60, seed=8).reshape(60, -1), labels=[i % 10 for i in range(60)])})
+    seen = []
+
+    def measured(run, recipe, data, held_out, *, base, stopped_at):
+        seen.append(data.name)
+        return {"checkpoints": [], "end": {"robust": len(seen)}}
+    monkeypatch.setattr(deep.experiments.campaign.own_runs, "measured_run", measured)
+
+    def confirm(*more):
+        assert confirm_own(campaign, f"old={run}", *more) == 0
+        return {path.name: json.loads(path.read_text())["end"]["robust"] for path in run.glob("confirm*.json")}
+    others, = confirm("--data", str(tmp_path / "others"))
+    assert re.fullmatch(r"confirm-on-[0-9a-f]{8}\.json", others) and "not the run's own (test images" in seen[0]
+    assert confirm() == {others: 1, "confirm.json": 2} == confirm("--data", str(tmp_path / "others")) == confirm()
+    (tmp_path / "plan.toml").write_text(PLAN.replace('"steps=1"', '"steps=1", "eps=6/255"'))
+    assert confirm("--plan", str(tmp_path / "plan.toml")) == {others: 1, "confirm.json": 3}
+
+
+def test_nothing_is_measured_before_all_is_checked(campaign, capsys, monkeypatch, tmp_path):
+    """Each set of runs begins with one that could be measured."""
+    def never(*arguments, **options):
+        raise AssertionError("measured")
+    monkeypatch.setattr(deep.experiments.campaign.own_runs, "measured_run", never)
+    first, second, wide, unlike = copied(campaign, tmp_path, ("old", 0), ("old", 1), ("new", 0), ("new", 1))
+    shutil.rmtree(unlike / "checkpoints")
+    change_recipe(wide, width=4)
+    for others, sentence in (([f"old={wide}"], "as was"), ([unlike], "has kept no checkpoint"),
+                             ([wide], "differ in width, which new and old do not")):
+        assert confirm_own(campaign, str(first), *map(str, others)) == 2
+        assert sentence in capsys.readouterr().err
+    change_recipe(second, train_size=50, keep_every=1)
+    assert confirm_own(campaign, str(first), str(second)) == 2
+    assert capsys.readouterr().err.endswith(f"old-0 and {second} are both of old, but differ in train_size: pass runs "
+                                            "that differ in their seeds alone.\n")
+    plan = tmp_path / "plan.toml"
+    plan.write_text(PLAN + MORE)
+    assert confirm_own(campaign, str(first), f"stopped={second}", "--plan", str(plan)) == 2
+    assert "is stopped at the fit of new of the same seed: pass that run, too" in capsys.readouterr().err
 
 
 def test_which_arm_a_run_is():
