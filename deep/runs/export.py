@@ -1,14 +1,13 @@
 """The files that `deep export` writes: a plain state dict, and beside it what it is of."""
 
-import io
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from torch import Tensor
 
-from deep.runs.folder import RunFolder
+from deep.runs.folder import RunFolder, packed
 from deep.system.files import write_atomically, write_text
 from deep.system.reading import from_json
 
@@ -18,6 +17,7 @@ __all__ = ["export", "exported_words"]
 CARRIED = ("data", "mu", "sigma", "patch", "resize", "model", "width", "depth", "patch_size", "loss", "eps", "norm",
            "random_start")
 PLANTED = ("train_size", "val_size", "seed")  # and what decides which test images are planted
+CHECKPOINTS = ("best.pt", "last.pt", "next.pt", "previous.pt")  # of a run, beside those in its folder checkpoints
 
 
 def export(run: RunFolder, name: str, out: Path) -> Path:
@@ -25,34 +25,50 @@ def export(run: RunFolder, name: str, out: Path) -> Path:
 
     The state dict has the names of `Classifier`, mean and deviation of the images included. A name that ends in
     .safetensors is written so, which needs the package. The JSON has the words of the recipe that a network and its
-    measurement need, the normalisation, the classes and the run. Returns its path.
+    measurement need, the normalisation, the classes and the run. Returns its path. Nothing is written before all of it
+    is known. ValueError: a file is there that is no earlier export, or the name is that of a run's checkpoint.
     """
+    check_place(out)
     state, recipe = run.model_state(name), run.recipe().as_dict()
     weights = {key: value.contiguous() for key, value in state["model"].items()}
-    write_atomically(out, lambda file: file.write(packed(weights, out)))
     kept = ((key, recipe.get(key)) for key in CARRIED + PLANTED * (recipe["data"] == "planted") if key in recipe)
     words = [f"{key}={'none' if value is None else str(value).lower() if isinstance(value, bool) else value}"
              for key, value in kept]
     about = {"weights": out.name, "words": words, "mean": weights["mean"].flatten().tolist(),
              "std": weights["std"].flatten().tolist(), "classes": classes_of(run, state), "run": run.path.name,
              "checkpoint": name, "epoch": state["epoch"]}
+    content = packed(weights) if out.suffix != ".safetensors" else safetensors(weights, out)
+    write_atomically(out, lambda file: file.write(content))
     beside = out.with_suffix(".json")
     write_text(beside, json.dumps(about, indent=1) + "\n")
     return beside
 
 
-def packed(weights: dict[str, Tensor], out: Path) -> bytes:
-    """Return the bytes of a file of weights, of the format that its name says."""
-    if out.suffix == ".safetensors":
-        try:
-            from safetensors.torch import save
-        except ImportError:
-            raise ValueError(f"--out = {out} was given, but the package safetensors is not installed: install the "
-                             "extra `safetensors`, or write a name that ends in .pt.") from None
-        return save(weights)
-    buffer = io.BytesIO()
-    torch.save(weights, buffer)
-    return buffer.getvalue()
+def check_place(out: Path) -> None:
+    """Raise ValueError where `export` would replace what it did not write, or what a run would take for its own."""
+    folder, beside = out.resolve().parent, out.with_suffix(".json")
+    kept = folder.name == "checkpoints" and (folder.parent / "recipe.json").exists()
+    if kept or (out.name in CHECKPOINTS and (folder / "recipe.json").exists()):
+        raise ValueError(f"--out = {out} was given, but that is the name of a run's checkpoint: write another name, "
+                         "such as weights.pt.")
+    with suppress(OSError, ValueError):
+        about = from_json(beside.read_bytes())
+        if isinstance(about, dict) and about.get("weights") == out.name:
+            return  # an earlier export
+    for path in (out, beside):
+        if path.is_file():
+            raise ValueError(f"--out = {out} was given, but {path} is there, and no earlier export: write another "
+                             "name, or move it away.")
+
+
+def safetensors(weights: dict[str, Tensor], out: Path) -> bytes:
+    """Return the bytes of a file of safetensors; ValueError without its package."""
+    try:
+        from safetensors.torch import save
+    except ImportError:
+        raise ValueError(f"--out = {out} was given, but the package safetensors is not installed: install the extra "
+                         "`safetensors`, or write a name that ends in .pt.") from None
+    return save(weights)
 
 
 def classes_of(run: RunFolder, state: dict[str, Any]) -> list[str] | None:
@@ -73,8 +89,8 @@ def exported_words(weights: Path) -> tuple[list[str], list[str] | None] | None:
     try:
         about = from_json(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path} lies beside the weights, but cannot be read ({str(error).rstrip('.')}): export them "
-                         "again, or move it away and give --model, --mean and --std.") from None
+        raise ValueError(f"{path} lies beside the weights, but cannot be read ({str(error).rstrip('.')}): move it "
+                         "away, and export them again or give --model, --mean and --std.") from None
     if not isinstance(about, dict) or about.get("weights") != weights.name:
         return None
     words, classes = about.get("words"), about.get("classes")

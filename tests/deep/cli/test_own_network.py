@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -317,3 +318,37 @@ def test_exported_weights_know_their_classes(run, tmp_path, capsys):
     assert "was given without --model" in capsys.readouterr().err
     assert main(["export", str(run), "--out", str(tmp_path / "w.json")]) == 2
     assert "write a name such as weights.pt" in capsys.readouterr().err
+
+
+def test_an_export_replaces_nothing_but_an_export(run, tmp_path, capsys):
+    """Neither a run's own files, nor what lies at either of its two places."""
+    begun = shutil.copytree(run, tmp_path / "run")
+    (begun / "checkpoints").mkdir()
+    (begun / "last.pt").unlink()
+    (tmp_path / "theirs.json").write_text('{"batch": 8}')
+    (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "weights.pt").write_bytes(b"theirs")
+    before = files_below(tmp_path)
+    checkpoint = "is the name of a run's checkpoint"
+    for place, reason in (("run/best.pt", checkpoint), ("run/last.pt", checkpoint), ("run/next.pt", checkpoint),
+                          ("run/checkpoints/epoch-0007.pt", checkpoint), ("run/recipe.pt", "recipe.json is there"),
+                          ("run/metrics.jsonl", "metrics.jsonl is there"), ("theirs.pt", "theirs.json is there"),
+                          ("broken.pt", "broken.json is there"), ("weights.pt", "weights.pt is there")):
+        assert main(["export", str(begun), "--out", str(tmp_path / place)]) == 2
+        assert reason in capsys.readouterr().err
+        assert files_below(tmp_path) == before
+    for _ in range(2):  # the second replaces the first
+        assert main(["export", str(begun), "--out", str(begun / "weights.pt")]) == 0
+    assert files_below(tmp_path).keys() - before.keys() == {begun / "weights.pt", begun / "weights.json"}
+
+
+def test_an_export_writes_nothing_before_it_knows_the_classes(run, tmp_path, capsys):
+    """Where they stand in a last.pt that is damaged: the best checkpoint of an older version does not hold them."""
+    old = shutil.copytree(run, tmp_path / "run")
+    state = torch.load(old / "best.pt", weights_only=True)
+    del state["classes"]
+    torch.save(state, old / "best.pt")
+    (old / "last.pt").write_bytes(b"half")
+    assert main(["export", str(old), "--out", str(tmp_path / "w.pt")]) == 2
+    assert "last.pt is not a readable checkpoint" in capsys.readouterr().err
+    assert not list(tmp_path.glob("w.*"))

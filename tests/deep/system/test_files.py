@@ -141,9 +141,8 @@ def test_there_is_one_way_to_write():
                       if ROUND_ABOUT.search(line) and "lambda file:" not in line and ">>>" not in line
                       and "..." not in line]
     advice = [line for line in found if "ADVICE =" in line]  # a sentence for users
-    assert sorted(set(found) - set(advice)) == ["deep/runs/export.py: torch.save(weights, buffer)",
-                                                "deep/runs/folder.py: torch.save(state, buffer)"]
-    assert len(found) == 3
+    assert sorted(set(found) - set(advice)) == ["deep/runs/folder.py: torch.save(state, buffer)"]
+    assert len(found) == 2
 
 
 def test_figures_and_tables_are_whole_or_not_at_all(tmp_path, monkeypatch):
