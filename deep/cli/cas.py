@@ -43,8 +43,8 @@ def add(commands: Commands) -> None:
 
 
 def continues(options: argparse.Namespace) -> str | None:
-    every = options.checkpoint == "all"
-    return "the same command goes on after the last checkpoint that was measured" if every else None
+    kept = options.checkpoint == "all" and options.run
+    return "the same command goes on after the last checkpoint that was measured" if kept else None
 
 
 def run(options: argparse.Namespace) -> None:

@@ -33,7 +33,8 @@ def add(commands: Commands) -> None:
 
 
 def continues(options: argparse.Namespace) -> str | None:
-    return "the same command goes on after the last attack that has ended" if options.attacks is not None else None
+    kept = options.attacks is not None and (options.run or options.out)  # where the trials of attacks are written
+    return "the same command goes on after the last attack that has ended" if kept else None
 
 
 def run(options: argparse.Namespace) -> None:

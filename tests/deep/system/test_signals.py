@@ -334,11 +334,19 @@ def test_a_sweep_ends_where_its_run_was_stopped(tmp_path, monkeypatch, capsys, s
     (["cas", "RUN", "--checkpoint", "all"],
      "deep cas; the same command goes on after the last checkpoint that was measured"),
     (["train", "planted-linear"], "deep train; the same command continues it"),
+    (["evaluate", "--weights", "FILE", "--attacks", "pgd1"], "deep evaluate; the same command begins again"),
+    (["evaluate", "--weights", "FILE", "--attacks", "pgd1", "--out", "found.json"],
+     "deep evaluate; the same command goes on after the last attack that has ended"),
+    (["cas", "--weights", "FILE", "--checkpoint", "all"], "deep cas; the same command begins again"),
+    (["cas", "--features", "FILE", "--checkpoint", "all"], "deep cas; the same command begins again"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
 def test_what_the_same_command_does_is_said_as_it_is(monkeypatch, capsys, tmp_path, words, said):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("deep.cli.train.use_device", terminated)
     monkeypatch.setattr("deep.recipe.recipe.read_recipe", terminated)
+    monkeypatch.setattr("deep.runs.export.exported_words", terminated)
+    monkeypatch.setattr("deep.experiments.outside_network.read_features", terminated)
+    (tmp_path / "FILE").touch()
     assert main(words) == 143
     assert capsys.readouterr().err == f"deep: signal 15 stopped {said}.\n"
 
