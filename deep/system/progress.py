@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from deep.system.messages import LossyStream
 
@@ -19,8 +20,16 @@ def console() -> Console:
 
 
 def columns() -> tuple[ProgressColumn, ...]:
-    return (TextColumn("{task.description}"), BarColumn(bar_width=16), TextColumn("{task.completed}/{task.total}"),
-            TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    """Return what stands in a line of at most 60 characters; "?" is a total that is not known yet."""
+    return TextColumn("{task.description}"), BarColumn(bar_width=16), MofNCompleteColumn(), TimeRemainingColumn()
+
+
+class NotedProgress(Progress):
+    """A bar, and below it the note of its task, folded where the terminal is narrow, so that no word of it is lost."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield from super().get_renderables()
+        yield from (Text(task.fields["note"]) for task in self.tasks if task.fields["note"])
 
 
 @contextmanager
@@ -28,7 +37,7 @@ def bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
     """Yield advance(n), which moves a bar on standard error; nothing is shown where that is no terminal."""
     output = console()
     with Progress(*columns(), console=output, disable=not output.is_terminal) as shown:
-        task = shown.add_task(description, total=total, note="")
+        task = shown.add_task(description, total=total)
         yield lambda n: shown.advance(task, n)
 
 
@@ -56,8 +65,8 @@ def training_progress(recipe: Any) -> Iterator[Callable[[Any], None]]:
     """Yield progress(training) for `training.loop.train`: epoch, loss, accuracies, images per second, time left."""
     output = console()
     began = time.perf_counter()
-    with Progress(*columns(), console=output, disable=not output.is_terminal) as shown:
-        task = shown.add_task("epoch 1", total=None, note="")
+    with NotedProgress(*columns(), console=output, disable=not output.is_terminal) as shown:
+        task = shown.add_task(f"epoch 1/{recipe.epochs}", total=None, note="")
         seen: int | None = None
 
         def progress(training: Any) -> None:

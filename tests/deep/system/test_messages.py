@@ -4,10 +4,12 @@ import errno
 import io
 import json
 import os
+import re
 import sys
 import time
 from contextlib import redirect_stderr, suppress
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -120,6 +122,30 @@ def test_what_can_be_written_is(capsys):
 def test_a_refusal_that_is_lost_still_has_its_status(words, lost):
     with redirect_stderr(lost):
         assert main(words) == 2
+
+
+ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def test_the_bar_of_a_training_fits_80_columns_and_loses_nothing(monkeypatch):
+    """Epoch, steps, speed and the last accuracies, whole, also the most digits; before the first step no total."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    screen = Terminal(io.BytesIO(), encoding="utf-8")
+    line = {"epoch": 199, "images_per_second": 12345.6, "train_loss": 1.234, "train_robust": 0.4567, "val_robust": 0.44}
+    evaluated = {"epoch": 195, "images_per_second": None, "train_loss": 1.2, "train_robust": 0.5, "robust": 0.432,
+                 "clean": 0.75, "cas": 10.25}
+    with redirect_stderr(screen), training_progress(SimpleNamespace(epochs=200)) as progress:
+        progress(SimpleNamespace(epoch=199, step=300, batches=383, history=[evaluated, line]))
+    screen.flush()
+    shown = ANSI.sub("", screen.buffer.getvalue().decode()).replace("\r", "\n").splitlines()
+    assert max(map(len, shown)) <= 80
+    first, last = (next(line for line in shown if line.startswith(f"epoch {epoch}/200")) for epoch in (1, 200))
+    assert "0/?" in first and "None" not in first
+    assert "76517/76600" in last and "…" not in last
+    note = " ".join(line.strip() for line in shown[shown.index(last) + 1:shown.index(last) + 3])
+    assert note == ("12346 images/s  loss 1.234  robust: train 45.7 %, validation 44.0 %, test (epoch 195) 43.2 %  "
+                    "clean 75.0 %  CAS 10.25")
 
 
 def test_a_mirror_that_cannot_be_closed():
