@@ -22,8 +22,8 @@ def add(commands: Commands) -> None:
     saliency.add_argument("--inputs", choices=("adversarial", "clean"), default="adversarial",
                           help="what shares and maps are taken of (default: adversarial, as CAS)")
     saliency.add_argument("--limit", type=int, help="use about so many test images, as many of each class")
-    saliency.add_argument("--out", help="the picture, FILE.png (default: RUN/saliency.png, and none with --weights); "
-                                        "the numbers: FILE.json")
+    saliency.add_argument("--out", help="the picture, FILE.png (default: RUN/saliency.png, saliency-sampleN.png with "
+                                        "--limit N, and none with --weights); the numbers: FILE.json")
     add_run_options(saliency)
 
 
@@ -36,7 +36,9 @@ def run(options: argparse.Namespace) -> None:
     from deep.system.files import write_text
     first = checkpoints[0]
     data = first.data
-    out = picture_path(options.out, first.run.path / f"saliency{file_suffix(data)}.png"
+    # a part of the images never replaces the picture of all
+    sample = "" if options.limit in (None, len(data.test)) else f"-sample{options.limit}"
+    out = picture_path(options.out, first.run.path / f"saliency{file_suffix(data)}{sample}.png"
                        if isinstance(first, Checkpoint) else None)
     classes = class_numbers(options.classes, data.classes)
     used, shown = choose_images(data.test.labels.cpu(), len(data.classes), classes, image_numbers(options),

@@ -444,10 +444,13 @@ def test_command(run, tmp_path, capsys):
 @pytest.mark.slow
 def test_command_by_default_and_on_clean_inputs(run, capsys):
     words = ["saliency", str(run.path), "--limit", "30", "--inputs", "clean", "--per-class", "1"]
+    (run.path / "saliency.json").write_text("that of all images")
     assert main([*words, "--checkpoint", "last"]) == 0
     out = capsys.readouterr().out
     assert "clean inputs, n = 30" in out and "null level" in out
-    report = json.loads((run.path / "saliency.json").read_text())
+    report = json.loads((run.path / "saliency-sample30.json").read_text())
+    assert (run.path / "saliency-sample30.png").exists()
+    assert (run.path / "saliency.json").read_text() == "that of all images"
     assert report["attack"] is None
     (last,) = report["checkpoints"]
     pairs = torch.tensor(last["overlap"]).fill_diagonal_(-1)
