@@ -9,11 +9,12 @@ import csv
 import json
 import re
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from deep.system.files import write_text
-from figures.gallery import gallery
-from figures.networks import campaign
+from figures.gallery import gallery, linked
+from figures.networks import campaign, planted
 from figures.networks.real_run import DATA, summary
 from figures.report.tables import claims_table, markdown
 from figures.scripts import command_line
@@ -78,8 +79,10 @@ def theory_tables() -> dict[str, str]:
 
 
 def network_tables() -> dict[str, str]:
-    """Return the tables of deep/README.md by the names of their places."""
-    return {"speed": speed(), "parts": parts(), "arithmetic": arithmetic(), "confirm": campaign_table()} | {
+    """Return the tables of deep/README.md, and what planted images say, by the names of their places."""
+    said = fill(linked(planted.finding(DATA.parent)), 120, break_long_words=False, break_on_hyphens=False)
+    tables = {"speed": speed(), "parts": parts(), "arithmetic": arithmetic(), "confirm": campaign_table()}
+    return {"planted": said} | tables | {
         name: markdown(summary(DATA.with_name(f"{name}.json"))) for name in ("cifar10", "cifar10-crops")}
 
 
