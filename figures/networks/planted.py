@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from deep.runs.folder import RunFolder
     from figures.style import Row
 
-__all__ = ["compute", "draw", "finding", "jobs"]
+__all__ = ["compute", "draw", "finding", "jobs", "theory_at"]
 
 SETTING = Setting(1.0, 0.5)
 SIZES = ("0", "0.15", "0.3", "0.38", "0.44")

@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 
     Run = dict[str, Any]
 
-__all__ = ["DATA", "collect", "draw", "finding", "summary"]
+__all__ = ["CAUTION", "DATA", "collect", "draw", "finding", "summary"]
 
 ANIMALS = {"bird", "cat", "deer", "dog", "frog", "horse"}
 DATA = Path(__file__).parents[1] / "data" / "cifar10.json"
+# 1/2 is the most of both null levels in THEORY.md, CAS-separation
+CAUTION = "A margin-CAS of up to 0.50 needs nothing shared (CAS-separation)."
 
 
 def command(recipe: Recipe) -> str:
@@ -102,7 +104,7 @@ def finding(source: Path = DATA) -> str:
     return (f"PreActResNet-18 of width {recipe['width']}, {recipe['train_size']:,} training images of CIFAR-10, "
             f"{recipe['epochs']} epochs, {len(runs)} seeds, n = {n:,}. From the best checkpoint to the last, mean and "
             f"range over the seeds: robust accuracy {change['robust accuracy, %']} points, CAS {change['CAS (paper)']}"
-            f", margin-CAS {change['margin-CAS']}. A margin-CAS of up to 0.50 needs nothing shared (CAS-separation).")
+            f", margin-CAS {change['margin-CAS']}. {CAUTION}")
 
 
 def curve(axis: Axes, runs: Sequence[Run], key: str, color: str, style: str, label: str, scale: float = 1.0) -> None:

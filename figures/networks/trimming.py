@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deep.system.files import write_text
+from figures.networks.real_run import CAUTION
 from figures.scripts import command_line
 from figures.style import BLACK, BLUE, RED, new_figure, save, styled
 
@@ -53,8 +54,7 @@ def finding(source: Path) -> str:
     ends = [f"{label_of(run['recipe'])}: {100 * run['metrics'][-1]['robust']:.1f} %, "
             f"{run['metrics'][-1]['cas_excess']:.1f}, {run['metrics'][-1]['margin_cas']:.3f}" for run in result["runs"]]
     return (f"All of CIFAR-10 as JPEG, {result['runs'][0]['recipe']['epochs']} epochs, one seed. Robust accuracy, CAS "
-            f"above its null level and margin-CAS at the end: {'; '.join(ends)}. A margin-CAS of up to 0.50 needs "
-            "nothing shared (CAS-separation).")
+            f"above its null level and margin-CAS at the end: {'; '.join(ends)}. {CAUTION}")
 
 
 @styled()

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from figures.style import Row
 
+    Drawn = tuple[str, str, str]  # name, title, finding
+
 __all__ = ["report"]
 
 PAUSE = 5.0  # seconds between two writings of what is verified
@@ -90,7 +92,7 @@ def judged_campaign(source: Path = campaign.DATA) -> Campaign:
                     tuple(campaign.prediction_rows(source)))
 
 
-def draw_campaign(folder: Path, source: Path = campaign.DATA) -> list[tuple[str, str, str]]:
+def draw_campaign(folder: Path, source: Path = campaign.DATA) -> list[Drawn]:
     """Draw the campaign's pictures, those whose arms have been run, into `folder`; (name, title, finding) of each."""
     drawn = []
     for picture in CAMPAIGN:
@@ -115,6 +117,7 @@ def report(out: str | Path, draws: int | None = None, only: str | None = None, s
     totals = {VERIFYING: len(CLAIMS) * theory, DRAWING: (len(THEORY) + 1) * theory + networks,
               TRAINING: len(asked.jobs) * networks}
     claims: list[Row] = []
+    arms: list[Drawn] = []
     with progress({part: total for part, total in totals.items() if total}) as advance:
         if theory:
             claims = verified(folder, advance)
@@ -122,7 +125,8 @@ def report(out: str | Path, draws: int | None = None, only: str | None = None, s
             draw_theory(folder, asked, advance)
         if networks:
             draw_networks(folder, asked, advance)
-    contents = gathered(folder, asked, claims, began)
+            arms = draw_campaign(folder)
+    contents = gathered(folder, asked, claims, arms, began)
     write_text(folder / "report.md", in_markdown(contents))
     write_text(folder / "report.html", page(contents))
     print_tables(verdicts(claims, long=False), narrow(contents.comparison), contents.predictions)
@@ -133,8 +137,11 @@ def report(out: str | Path, draws: int | None = None, only: str | None = None, s
     return 0 if all(row["holds"] for row in claims) else 1
 
 
-def gathered(folder: Path, asked: Plan, claims: list[Row], began: float) -> Contents:
-    """Read all that the two texts say from the files in `folder`; write the tables that come of them."""
+def gathered(folder: Path, asked: Plan, claims: list[Row], arms: list[Drawn], began: float) -> Contents:
+    """Read all that the two texts say from the files in `folder`; write the tables that come of them.
+
+    arms: of `draw_campaign`.
+    """
     pictures, table, verdicts_, mind, real, networks = [], [], [], "", [], Campaign()
     if "theory" in asked.parts:
         pictures += [(name, title, script.finding(folder, asked.setting))
@@ -153,7 +160,7 @@ def gathered(folder: Path, asked: Plan, claims: list[Row], began: float) -> Cont
             real = real_run.summary()
             pictures.append(("cifar10", "Real images (committed runs, not trained by this report)", real_run.finding()))
         networks = judged_campaign()
-        pictures += draw_campaign(folder)
+    pictures += arms
     made = provenance(asked, time.perf_counter() - began)
     write_text(folder / "provenance.json", json.dumps(made, indent=1) + "\n")
     if table:

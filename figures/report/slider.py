@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from figures.style import read_csv, write_csv
-from figures.theory.ratios import LAM, B
-from synthmodel import CrossEntropy, Setting, eps0, joint_accuracy, r_acc, solve
-from synthmodel.solvers.margin_closed import ratio_closed
+from figures.theory.ratios import LAM, B, closed
+from synthmodel import CrossEntropy, Setting, eps0, joint_accuracy, solve
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +37,8 @@ def compute(folder: Path, setting: Setting) -> None:
         here = Setting(1.0, sigma)
         for eps, r_ce in zip(SIZES.tolist(), line.tolist(), strict=True):
             k = here.k(eps)
-            ratios = {"r_ce": r_ce, "r_acc": r_acc(k), "r_smoothed": ratio_closed(k, B), "r_at": ratio_closed(k)}
+            found = {"r_ce": r_ce, **closed(k)}
+            ratios = {key: found[key] for key in CURVES}
             rows.append({"sigma": sigma, "eps": eps, "eps0": eps0(here), **ratios,
                          **{f"accuracy_{key}": joint_accuracy(ratio, k) for key, ratio in ratios.items()}})
     write_csv(folder / "slider.csv", rows)

@@ -64,11 +64,10 @@ def comparison(folder: Path) -> list[Row]:
     table = []
     for network in ("linear", "cnn"):
         for loss in planted.LOSSES:
-            theory = [row for row in curves if row["loss"] == loss]
             for eps in sorted({row["eps"] for row in rows}):
                 here = [row for row in rows if (row["network"], row["loss"], row["eps"]) == (network, loss, eps)]
                 part = np.array([row["ratio"] for row in here])
-                predicted = float(np.interp(eps, [row["eps"] for row in theory], [row["ratio"] for row in theory]))
+                predicted = planted.theory_at(curves, loss, eps)
                 outcome = "" if network == "cnn" else (
                     "agrees" if abs(part.mean() - predicted) <= AGREES else "CONTRADICTED")
                 table.append({"network": network, "loss": loss, "eps": eps, "theory": f"{predicted:.3f}",

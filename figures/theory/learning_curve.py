@@ -12,11 +12,12 @@ from figures.scripts import command_line
 from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, read_csv, save, styled, write_csv
 from synthmodel.flows.learning_curve import chance_used, chance_used_normal
 from synthmodel.model.setting import Setting
+from synthmodel.solvers.margin_closed import eps0
 
 __all__ = ["compute", "draw", "finding"]
 
 SETTING = Setting(1, 0.5)
-SIZES = {0.2: BLUE, 0.32: GREEN, 0.359: BLACK, 0.4: RED, 0.45: GREY}  # eps; eps0 = .35895
+SIZES = {0.2: BLUE, 0.32: GREEN, round(eps0(SETTING), 3): BLACK, 0.4: RED, 0.45: GREY}
 MARKS = "osD^v"
 EXAMPLES = sorted({round(count) for count in np.geomspace(1, 1000, 40)})
 SAMPLED, SAMPLES = (1, 3, 10, 30, 100, 300), 4000
@@ -46,11 +47,12 @@ def finding(folder: Path) -> str:
 
     drawn = [row for row in rows if not np.isnan(row["sampled"])]
     worst = max(abs(row["sampled"] - row["exact"]) for row in drawn)
-    return (f"N1-sample: with one example the margin loss uses w2 with a chance of "
-            f"{max(row['exact'] for row in rows if row['examples'] == 1):.2f} (eps = 0.2) to "
-            f"{min(row['exact'] for row in rows if row['examples'] == 1):.2f} (eps = 0.45). 99 % sure it takes "
-            f"{needed(0.2, True)} examples at eps = 0.2 and {needed(0.32, True)} at 0.32; that it does not, "
-            f"{needed(0.45, False)} at 0.45 and {needed(0.4, False)} at 0.4. Samples differ by at most {worst:.3f}.")
+    low, below, _, above, high = SIZES  # the middle one is so near eps0 that no number of EXAMPLES decides
+    one = {row["eps"]: row["exact"] for row in rows if row["examples"] == 1}
+    return (f"N1-sample: with one example the margin loss uses w2 with a chance of {one[low]:.2f} (eps = {low}) to "
+            f"{one[high]:.2f} (eps = {high}). 99 % sure it takes {needed(low, True)} examples at eps = {low} and "
+            f"{needed(below, True)} at {below}; that it does not, {needed(high, False)} at {high} and "
+            f"{needed(above, False)} at {above}. Samples differ by at most {worst:.3f}.")
 
 
 @styled()
@@ -70,7 +72,8 @@ def draw(folder: Path) -> None:
     axis.plot([], [], "o", color=BLACK, markersize=4, label=f"share of {SAMPLES:,} samples\n(any mark)")
     axis.set(xscale="log", xlabel="training examples $N$", ylabel=r"$\Pr(w_2 > 0)$", ylim=(-0.02, 1.02),
              title="The chance that the margin loss, trained on $N$ examples, uses the cross-class feature\n"
-                   r"($\mu = 1$, $\sigma = 0.5$: on the population, iff $\epsilon < \epsilon_0 = 0.359$)")
+                   rf"($\mu = {SETTING.mu:g}$, $\sigma = {SETTING.sigma:g}$: on the population, iff "
+                   rf"$\epsilon < \epsilon_0 = {eps0(SETTING):.3f}$)")
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     save(figure, folder, "learning_curve")
 

@@ -15,9 +15,14 @@ from synthmodel.solvers.margin_closed import ratio_closed
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["compute", "draw", "finding"]
+__all__ = ["closed", "compute", "draw", "finding"]
 
 SETTING, LAM, B = Setting(1.0, 0.5), 0.1, 0.3
+
+
+def closed(k: float) -> dict[str, float]:
+    """r_at, r_smoothed and r_acc at the strength k: the ratios that depend on nothing else."""
+    return {"r_at": ratio_closed(k), "r_smoothed": ratio_closed(k, B), "r_acc": r_acc(k)}
 
 
 def compute(folder: Path, setting: Setting = SETTING) -> None:
@@ -25,8 +30,7 @@ def compute(folder: Path, setting: Setting = SETTING) -> None:
     rows = []
     for eps in sorted([*np.linspace(0, 0.495, 100), eps0(setting), eps1(setting, B)]):
         k = setting.k(eps)
-        rows.append({"eps": eps, "k": k, "r_at": ratio_closed(k), "r_smoothed": ratio_closed(k, B), "r_acc": r_acc(k),
-                     "r_ce": cross_entropy_ratio(setting, eps, LAM)})
+        rows.append({"eps": eps, "k": k, **closed(k), "r_ce": cross_entropy_ratio(setting, eps, LAM)})
     write_csv(folder / "ratios.csv", rows)
 
 
