@@ -158,3 +158,11 @@ def cnn(recipe: Any, shape: tuple[int, ...], classes: int) -> tuple[nn.Module, n
     body = nn.Sequential(nn.Conv2d(channels, c, 3, 1, 1, bias=False), nn.ReLU(),
                          nn.Conv2d(c, 2 * c, 3, 2, 1, bias=False), nn.ReLU(), nn.Flatten())
     return body, nn.Linear(2 * c * ((height + 1) // 2) * ((width + 1) // 2), classes, bias=False)
+
+
+@register("mlp")
+def mlp(recipe: Any, shape: tuple[int, ...], classes: int) -> tuple[nn.Module, nn.Linear]:
+    """Build one hidden layer of `width` rectified units, without biases: homogeneous, as `cnn` is."""
+    from torch import nn
+    body = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), recipe.width, bias=False), nn.ReLU())
+    return body, nn.Linear(recipe.width, classes, bias=False)

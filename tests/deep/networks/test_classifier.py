@@ -12,7 +12,8 @@ from deep.networks.registry import NETWORKS
 from deep.recipe.recipe import recipe_named
 
 NARROW = {"preactresnet18": "width=4", "resnet18": "width=4", "wideresnet": "width=8 depth=10",
-          "deit": "width=16 depth=2 patch_size=4", "linear": "width=none", "cnn": "width=4"}
+          "deit": "width=16 depth=2 patch_size=4", "linear": "width=none", "cnn": "width=4",
+          "mlp": "width=8"}
 
 
 def images(classes=10, shape=(3, 32, 32)):

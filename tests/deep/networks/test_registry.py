@@ -140,3 +140,14 @@ def test_a_finished_run_does_not_need_the_published_weights_any_more(tmp_path, m
                         lambda made, *rest: (asked.append(made.pretrained), build(made, *rest))[1])
     load_network(run, data, "last")
     assert asked == [None]
+
+
+def test_the_mlp_is_one_hidden_layer_without_biases():
+    """f(x) = V max(U x, 0)."""
+    recipe = recipe_named("planted-mlp", ["width=5", "train_size=6", "val_size=3"])
+    model = build(recipe, load_data(recipe), 0)
+    assert {name: tuple(weight.shape) for name, weight in model.named_parameters()} == {
+        "body.1.weight": (5, 96), "linear.weight": (3, 5)}
+    x = torch.randn(4, 1, 8, 12, generator=torch.Generator().manual_seed(0))
+    hidden = (x.flatten(1) @ model.body[1].weight.T).clamp(min=0)
+    torch.testing.assert_close(model(x), hidden @ model.linear.weight.T)
