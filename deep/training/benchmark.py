@@ -26,15 +26,16 @@ from deep.training.loop import Training
 __all__ = ["bench", "evaluation_share", "forward_flops", "kernel_table", "own_step", "peak", "random_data",
            "step_flops", "textbook_step"]
 
-# The operations of torch in each group, without the underscores around their names.
+# The operations of torch in each group, without their namespaces and the underscores around their names. That of
+# `FusedConv` takes gradients back to the images, too, so that some of the time of the way back counts as forward.
 GROUPS = {"convolution, forward": ("mkldnn_convolution", "cudnn_convolution", "convolution_overrideable",
-                                   "slow_conv2d_forward"),
+                                   "slow_conv2d_forward", "convolution_pointwise"),
           "convolution, backward": ("convolution_backward", "slow_conv2d_backward"),
           "matrix products": ("mm", "addmm", "bmm"),
           "batch norm": ("native_batch_norm", "native_batch_norm_backward", "cudnn_batch_norm",
                          "cudnn_batch_norm_backward"),
           "ReLU": ("relu", "clamp_min", "threshold_backward"), "sums and products": ("add", "sub", "mul", "div"),
-          "copies and casts": ("copy", "index", "fill", "cat")}
+          "copies and casts": ("copy", "index", "fill", "cat", "reorder_convolution_weight")}
 
 PRODUCTS = ("convolution, forward", "convolution, backward", "matrix products")
 
@@ -188,6 +189,16 @@ def steps(recipe: Recipe, data: Data, device: torch.device) -> tuple[Callable[[]
     return ours, textbook, training
 
 
+def group_of(operation: str) -> str:
+    """Return the group of an operation, by the name that torch's profiler gives it.
+
+    >>> group_of("aten::mm"), group_of("mkldnn::_convolution_pointwise"), group_of("aten::_convolution")
+    ('matrix products', 'convolution, forward', 'other')
+    """
+    name = operation.rpartition("::")[2].strip("_")
+    return next((group for group, names in GROUPS.items() if name in names), "other")
+
+
 def kernel_table(function: Callable[[], Any], device: torch.device) -> list[tuple[str, float, float]]:
     """Return rows (group, seconds, share) of the time of one call in each group of kernels, the largest first."""
     kinds = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (device.type == "cuda")
@@ -196,9 +207,8 @@ def kernel_table(function: Callable[[], Any], device: torch.device) -> list[tupl
     table = dict.fromkeys(GROUPS, 0.0) | {"other": 0.0}
     for event in record.key_averages():
         if event.device_type == DeviceType.CPU:  # an operation, that of its kernels on a GPU included
-            name = event.key.removeprefix("aten::").strip("_")
-            group = next((group for group, names in GROUPS.items() if name in names), "other")
-            table[group] += (event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total) / 1e6
+            spent = event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
+            table[group_of(event.key)] += spent / 1e6
     total = sum(table.values())
     return [(name, value, value / total) for name, value in sorted(table.items(), key=lambda row: -row[1])]
 

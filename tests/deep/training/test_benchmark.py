@@ -1,9 +1,11 @@
 """The benchmark: both steps have the same mathematics, and its counts are those made by hand."""
 
 import copy
+import inspect
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -18,6 +20,7 @@ from torch.autograd import DeviceType
 from deep.__main__ import main
 from deep.attacks.pgd import Linf
 from deep.data.dataset import Split
+from deep.networks import fused_convolution
 from deep.networks.classifier import Classifier, DeiT, PreActResNet18
 from deep.networks.folding import Folded
 from deep.recipe.recipe import recipe_named
@@ -25,6 +28,7 @@ from deep.training.benchmark import (
     bench,
     evaluation_share,
     forward_flops,
+    group_of,
     kernel_table,
     peak,
     random_data,
@@ -224,6 +228,29 @@ def test_the_table_of_kernels_of_known_length(monkeypatch):
     for name, value, share in table:
         assert (1e6 * value, 99 * share) == pytest.approx((expected.pop(name),) * 2)
     assert not expected
+
+
+@pytest.mark.parametrize(("group", "names"), {
+    "convolution, forward": ["aten::mkldnn_convolution", "aten::cudnn_convolution", "aten::_slow_conv2d_forward",
+                             "mkldnn::_convolution_pointwise", "mkldnn::_convolution_pointwise_"],
+    "convolution, backward": ["aten::convolution_backward"],
+    "matrix products": ["aten::mm", "aten::addmm", "aten::bmm"],
+    "batch norm": ["aten::native_batch_norm", "aten::cudnn_batch_norm_backward"],
+    "ReLU": ["aten::relu", "aten::threshold_backward"], "sums and products": ["aten::add_", "aten::mul"],
+    "copies and casts": ["aten::copy_", "mkldnn::_reorder_convolution_weight"],
+    # the callers of these, whose own time is none of theirs
+    "other": ["aten::conv2d", "aten::convolution", "aten::_convolution", "Optimizer.step#SGD.step",
+              "autograd::engine::evaluate_function: AddmmBackward0"]}.items())
+def test_each_operation_is_in_its_group(group, names):
+    assert {name: group_of(name) for name in names} == dict.fromkeys(names, group)
+
+
+def test_each_operation_of_the_fused_layer_is_counted():
+    """Those that deep/networks/fused_convolution.py calls by their names."""
+    called = re.findall(r"torch\.ops\.(\w+)\.(\w*conv\w*)", inspect.getsource(fused_convolution))
+    assert {name for _, name in called} == {"_convolution_pointwise", "_reorder_convolution_weight",
+                                            "convolution_backward"}
+    assert "other" not in {group_of("::".join(names)) for names in called}
 
 
 def test_the_peak_is_that_of_the_fastest_product(monkeypatch):
