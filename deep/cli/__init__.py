@@ -5,7 +5,8 @@
 Nothing here imports torch before a command runs, so that `deep --help` is there at once.
 """
 
-from deep.cli import bench, cas, confirm, evaluate, export, reproduce, saliency, sweep, tensorboard, train
+from deep.cli import bench, confirm, export, reproduce, sweep, tensorboard, train
+from deep.cli.measure import cas, evaluate, saliency
 
 __all__ = ["COMMANDS"]
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from deep.cli.common import Commands
+from deep.cli.common import Commands, place
 
 __all__ = ["add", "run"]
 
@@ -26,8 +26,7 @@ def run(options: argparse.Namespace) -> None:
     if out.suffix == ".json" or not out.name:
         raise ValueError(f"--out = {out} was given, but NAME.json is written beside the weights: write a name such as "
                          "weights.pt.")
-    if not out.parent.is_dir():
-        raise ValueError(f"--out = {out} was given, but there is no folder {out.parent}: make it first.")
+    place(options.out)
     from deep.runs.export import export
     from deep.runs.folder import RunFolder
     beside = export(RunFolder(run), options.checkpoint, out)

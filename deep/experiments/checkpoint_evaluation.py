@@ -4,8 +4,6 @@ What `cas_once` and `worst_case_once` measure is kept in RUN/cas.jsonl and RUN/w
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,110 +12,25 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from deep.attacks.pgd import Attack
-from deep.data.dataset import SPLITS, Data, Split, as_float
-from deep.evaluation.accuracy import Outcome, accuracy, evaluation_attack, measure
+from deep.data.dataset import Split, as_float
+from deep.evaluation.accuracy import Outcome, accuracy, measure
 from deep.evaluation.battery import Round, correct, rounds_of, rows, worst_case
 from deep.evaluation.cas_intervals import cas_report
 from deep.evaluation.gradient_masking import gap_flag, masking_flags, square_flag
 from deep.evaluation.margins import wrong_class_margins
+from deep.experiments.measured import Checkpoint, Measured
 from deep.experiments.resumable_battery import PartialResults, battery_key, mask_from_text, mask_to_text, resume_battery
 from deep.networks.classifier import Classifier
-from deep.recipe.recipe import Recipe
-from deep.runs.fingerprint import file_suffix
-from deep.runs.folder import RunFolder
-from deep.runs.network import load_network
-from deep.runs.results import find_result, weights_digest, write_result
+from deep.runs.results import find_result, write_result
 from deep.system.lock import Lock
 from deep.system.progress import bar
 
-__all__ = ["KEYS", "Checkpoint", "Measured", "attack_test_images", "cas_once", "find_cas", "measure_accuracy",
-           "measure_cas", "measurement_lock", "worst_case_once"]
+__all__ = ["KEYS", "attack_test_images", "cas_once", "find_cas", "measure_accuracy", "measure_cas", "measurement_lock",
+           "worst_case_once"]
 
 KEYS = ("checkpoint", "attack", "attack_seeds", "data", "n_test")  # what makes a line of cas.jsonl one of its kind
 SAME = ("weights", "attack", "data", "n_test")  # what makes two measurements the same, whatever the checkpoint's name
 NEWEST = "margin_nulls"  # what lines of older versions lack
-
-
-class Measured:
-    """What is measured: a network, the images, and the attack.
-
-    data: on `device`. split: "train" (not augmented), "val" or "test". eps: size of the attacks, 0 for clean images;
-    None: the recipe's.
-    """
-
-    recipe: Recipe
-    data: Data
-    device: str
-    name: str
-    split: str
-    eps: Fraction | None
-
-    def weights(self) -> dict[str, Tensor]:
-        """Return the state dict of the network; ValueError if the file is missing or damaged."""
-        raise NotImplementedError
-
-    def network(self) -> Classifier:
-        """Return the network on `device`, in float32 and in eval mode."""
-        raise NotImplementedError
-
-    def origin(self) -> dict[str, Any]:
-        """Return what a result says of where the network is from: at least run, checkpoint, epoch and seed."""
-        raise NotImplementedError
-
-    @property
-    def images(self) -> Split:
-        """The images of the split."""
-        split: Split = getattr(self.data, self.split)
-        return split
-
-    def attack(self, steps: int | None = None) -> Attack:
-        """Return the PGD of `steps` that evaluates the recipe, of size `eps`; None: its eval_steps."""
-        return evaluation_attack(self.recipe, self.data.box, steps, self.eps)
-
-    def describe(self, attack: Attack) -> dict[str, Any]:
-        """Return what every result under `attack` says of itself."""
-        split = "" if self.split == "test" else f", its {SPLITS[self.split]} images"
-        return self.origin() | {
-            "data": self.data.name + split, "n_test": len(self.data.test), "split": self.split,
-            "n": len(self.images), "eps": str(attack.eps),
-            "attack": f"PGD-{attack.steps} {attack.norm} eps {attack.eps} step {attack.step} on {attack.loss}"}
-
-    def key(self, steps: int | None, seeds: int) -> dict[str, Any]:
-        """Return what identifies a measurement under PGD of `steps` from `seeds` seeds: `describe` and the weights."""
-        return (self.describe(self.attack(steps))
-                | {"checkpoint": self.name.rpartition("/")[2], "attack_seeds": seeds,
-                   "weights": weights_digest(self.weights())})
-
-
-@dataclass(frozen=True)
-class Checkpoint(Measured):
-    """A checkpoint of a run, and the images on which it is evaluated.
-
-    name: as `RunFolder.model_state` takes it, such as "best".
-    """
-
-    run: RunFolder
-    recipe: Recipe
-    data: Data
-    device: str
-    name: str
-    split: str = "test"
-    eps: Fraction | None = None
-
-    def weights(self) -> dict[str, Tensor]:
-        return self.run.model_state(self.name)["model"]
-
-    def network(self) -> Classifier:
-        return load_network(self.run, self.data, self.name, self.device)
-
-    def origin(self) -> dict[str, Any]:
-        return {"run": str(self.run.path), "checkpoint": self.name, "epoch": self.run.model_state(self.name)["epoch"],
-                "seed": self.recipe.seed}
-
-    def suffix(self) -> str:
-        """Return what file names say of images and an eps that are not those of the run's own test; "" of its own."""
-        eps = "" if self.eps in (None, self.recipe.eps) else f"-eps{self.eps}".replace("/", "of")
-        return ("" if self.split == "test" else f"-{self.split}") + eps + file_suffix(self.data)
 
 
 def attack_test_images(checkpoint: Measured, steps: int | None, seed: int) -> tuple[Classifier, Attack, Outcome]:

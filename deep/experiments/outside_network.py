@@ -3,7 +3,6 @@
 import zipfile
 import zlib
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,12 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from deep.data.dataset import Data
 from deep.evaluation.cas import checked_shapes
 from deep.evaluation.cas_intervals import cas_report
 from deep.evaluation.margins import margins_of
 from deep.evaluation.outcome import Outcome
-from deep.experiments.checkpoint_evaluation import Measured
+from deep.experiments.measured import Measured
 from deep.networks.classifier import Classifier
-from deep.recipe.recipe import Recipe
 from deep.runs.outside import Normalisation
 
 __all__ = ["Features", "OutsideNetwork", "cas_of_features", "read_features"]
@@ -34,14 +31,8 @@ class OutsideNetwork(Measured):
     """A network from a file of weights, and the images on which it is evaluated, both on `device`."""
 
     file: Path
-    recipe: Recipe
-    data: Data
-    device: str
     model: Classifier
     normalisation: Normalisation
-    name: str = "network"
-    split: str = "test"
-    eps: Fraction | None = None
 
     def weights(self) -> dict[str, Tensor]:
         """Return the state dict of the network, its mean and deviation included."""

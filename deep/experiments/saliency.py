@@ -17,7 +17,7 @@ from deep.evaluation.saliency.shared_evidence import (
     shared_fraction,
     summary,
 )
-from deep.experiments.checkpoint_evaluation import Measured
+from deep.experiments.measured import Measured, alike
 from deep.system.progress import bar
 
 __all__ = ["choose_images", "saliency"]
@@ -60,12 +60,12 @@ def saliency(checkpoints: Sequence[Measured], steps: int, adversarial: bool, use
     data, attack = checkpoints[0].data, checkpoints[0].attack(steps)
     location = used.to(data.test.labels.device)
     split = Split(data.test.images[location], data.test.labels[location])
-    found = {}
-    for checkpoint in checkpoints:
-        model = checkpoint.network()
-        with bar(f"explaining {checkpoint.name}", len(split)) as advance:
+    found: dict[str, tuple[Evidence, Float[Tensor, "K d"]]] = {}
+    for group in alike(checkpoints):
+        model = group[0].network()
+        with bar(f"explaining {group[0].name}", len(split)) as advance:
             explained = evidence(model, split, attack if adversarial else None, 0, shown, progress=advance)
-        found[checkpoint.name] = explained, model.linear.weight.detach().cpu()
+        found |= {one.name: (explained, model.linear.weight.detach().cpu()) for one in group}
     overlaps = [overlap(profiles(explained.features, explained.labels, weight)) for explained, weight in found.values()]
     partner, pair = common_partners(overlaps), None
     if classes is not None and len(classes) == 2:

@@ -10,7 +10,8 @@ from typing import Any
 
 from deep.evaluation.accuracy import evaluation_attack
 from deep.evaluation.battery import rounds_of
-from deep.experiments.checkpoint_evaluation import Checkpoint, cas_once, measurement_lock, worst_case_once
+from deep.experiments.checkpoint_evaluation import cas_once, measurement_lock, worst_case_once
+from deep.experiments.measured import Checkpoint
 from deep.experiments.reproduction.comparison import comparable, directions, rows, stage_values
 from deep.experiments.reproduction.data_sets import DataSets
 from deep.experiments.reproduction.paper_tables import (
@@ -126,8 +127,8 @@ class Reproduction:
         found = {}
         with measurement_lock(folder.path):
             for stage in (stage for stage in stages if stage != "best - last"):
-                checkpoint = Checkpoint(folder, recipe, data, self.data_sets.device,
-                                        checkpoint_of(stage, recipe.epochs))
+                checkpoint = Checkpoint(recipe, data, self.data_sets.device, checkpoint_of(stage, recipe.epochs),
+                                        folder)
                 worst = worst_case_once(checkpoint, self.worst_case) if self.worst_case else None
                 alike = replace(checkpoint, eps=Fraction(COMMON_EPS)) if self.table in EPS_TABLES else None
                 common = cas_once(alike, self.attack_steps) if alike else None

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+import deep.experiments.checkpoint_evaluation
 from deep.__main__ import main
 from deep.evaluation.saliency.picture import headline
 from deep.experiments.slurm import Job
@@ -173,6 +174,45 @@ def evidence_of_features(model, split, attack, seed, shown, progress):
         return Evidence(split.labels, features, model.linear(features), channels, channels[shown][:, :, None, None])
 
 
+# --- one epoch, two names ---
+
+def test_the_best_checkpoint_that_is_the_last_is_measured_and_printed_once(run, capsys, monkeypatch):
+    """Both are in the JSON and have their files; the words are there once."""
+    attacked, original = [], deep.experiments.checkpoint_evaluation.attack_test_images
+    monkeypatch.setattr("deep.experiments.checkpoint_evaluation.attack_test_images",
+                        lambda *words: (attacked.append(words[0].name), original(*words))[1])
+    explained = []
+    monkeypatch.setattr("deep.experiments.saliency.evidence",
+                        lambda *words, **more: (explained.append(1), evidence_of_features(*words, **more))[1])
+    monkeypatch.setattr("deep.evaluation.saliency.picture.draw", lambda report, rows, path: path)
+    for command, more in (("evaluate", ["--limit", "60"]), ("cas", ["--attack-seeds", "1"]),
+                          ("saliency", ["--inputs", "clean", "--limit", "60"])):
+        words = [command, str(run), "--attack-steps", "1", *more]
+        capsys.readouterr()
+        assert main(words) == 0
+        out = capsys.readouterr().out
+        assert out.count("best and last (epoch 1)") == 1 and out.count("(epoch 1)") == 1
+        found = answer(capsys, *words)
+        both = found["checkpoints"] if command == "saliency" else found
+        assert [one["checkpoint"] for one in both] == ["best", "last"]
+        assert both[1] == both[0] | {"checkpoint": "last"}
+    assert attacked == ["best"] * 4 and len(explained) == 2
+    for name in ("evaluate-best-sample60", "evaluate-last-sample60", "cas-best", "cas-last"):
+        assert json.loads((run / f"{name}.json").read_text())["checkpoint"] == name.split("-")[1]
+        (run / f"{name}.json").unlink()
+
+
+def test_a_checkpoint_is_read_and_built_once(run, capsys, monkeypatch):
+    """Whatever the number of attacks: all is measured of the same weights."""
+    read, built = [], []
+    model_state, network = RunFolder.model_state, load_network
+    monkeypatch.setattr(RunFolder, "model_state", lambda self, name: (read.append(name), model_state(self, name))[1])
+    monkeypatch.setattr("deep.experiments.measured.load_network",
+                        lambda *words, **more: (built.append(1), network(*words, **more))[1])
+    answer(capsys, "cas", str(run), "--checkpoint", "best", "--attack-seeds", "2", "--attack-steps", "1")
+    assert (read, len(built)) == (["last", "best"], 1)  # the last tells whether the images are the run's own
+
+
 # --- weights in a file ---
 
 def files_below(folder):
@@ -210,7 +250,7 @@ def test_what_is_exported_is_the_network(run, name, tmp_path, capsys):
 def opened(*words):
     """What `deep cas` would measure."""
     from deep.__main__ import parser
-    from deep.cli.common import open_networks
+    from deep.cli.measure.networks import open_networks
     (network,) = open_networks(parser().parse_args(["cas", *words]))
     return network
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from deep.cli.saliency import class_numbers
+from deep.cli.measure.saliency import class_numbers
 from deep.data.dataset import load
 from deep.data.formats.image_files import decode
 from deep.experiments.reproduction.data_sets import layout_at

@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from deep.cli.common import Commands, add_run_options, open_networks
+from deep.cli.common import Commands, place
+from deep.cli.measure.networks import add_run_options, open_networks
 from deep.system.device import positive
 
 __all__ = ["add", "run"]
@@ -30,7 +31,7 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> None:
     checkpoints = open_networks(options)
     from deep.evaluation.saliency.picture import draw
-    from deep.experiments.checkpoint_evaluation import Checkpoint
+    from deep.experiments.measured import Checkpoint
     from deep.experiments.saliency import choose_images, saliency
     from deep.runs.fingerprint import file_suffix
     from deep.system.files import write_text
@@ -55,14 +56,11 @@ def run(options: argparse.Namespace) -> None:
 
 def picture_path(out: str | None, default: Path | None) -> Path | None:
     """Return where the picture is written, None for nowhere; ValueError unless it is a PNG in a folder that exists."""
-    path = Path(out) if out else default
-    if path is None:
-        return None
-    if path.suffix.lower() != ".png":
+    if not out:
+        return default
+    if Path(out).suffix.lower() != ".png":
         raise ValueError(f"--out = {out} was given, but the picture is a PNG: write a name that ends in .png.")
-    if not path.parent.is_dir():
-        raise ValueError(f"--out = {out} was given, but there is no folder {path.parent}: make it first.")
-    return path
+    return place(out)
 
 
 def class_numbers(text: str | None, names: tuple[str, ...]) -> list[int] | None:
@@ -94,12 +92,24 @@ def image_numbers(options: argparse.Namespace) -> list[int]:
     return [int(word) for word in words]
 
 
+def alike(checkpoints: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the checkpoints of a report, two of the same numbers as one.
+
+    >>> alike([{"checkpoint": name, "epoch": 3} for name in ("best", "last")])
+    [{'checkpoint': 'best and last', 'epoch': 3}]
+    """
+    first, *others = checkpoints
+    same = [first, *(other for other in others if other == first | {"checkpoint": other["checkpoint"]})]
+    return [first | {"checkpoint": " and ".join(one["checkpoint"] for one in same)},
+            *(other for other in others if other not in same)]
+
+
 def print_report(report: dict[str, Any], out: Path | None) -> None:
     pair = report["compared"]
     print(f"{report['data']}, {report['inputs']} inputs" + (f", {report['attack']}" if report["attack"] else "")
           + f", n = {report['n']}")
     width = max(map(len, report["partner"]))
-    for checkpoint in report["checkpoints"]:
+    for checkpoint in alike(report["checkpoints"]):
         mean, lines = checkpoint["mean"], checkpoint["classes"]
         print(checkpoint["checkpoint"] + ("" if checkpoint["epoch"] is None else f" (epoch {checkpoint['epoch']})") + (
             f": {pair[0]} and {pair[1]} share {lines[pair[0]]['share']:.3f}, null level {lines[pair[0]]['null']:.3f}"

@@ -3,14 +3,22 @@
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from deep.cli.common import Commands, add_run_options, deferred_write_errors, heading, open_networks, result_path
+from deep.cli.common import Commands
+from deep.cli.measure.networks import (
+    add_run_options,
+    called,
+    deferred_write_errors,
+    heading,
+    open_networks,
+    result_path,
+)
 from deep.system.device import positive
 from deep.system.files import write_text
 
 if TYPE_CHECKING:
-    from deep.experiments.checkpoint_evaluation import Measured
+    from deep.experiments.measured import Measured
     from deep.experiments.resumable_battery import PartialResults
 
 __all__ = ["add", "continues", "run"]
@@ -42,27 +50,34 @@ def run(options: argparse.Namespace) -> None:
     if options.separate and options.attacks is None:
         raise ValueError("--separate was given without --attacks, but it says how these are run: add --attacks.")
     out = result_path(options)
-    checkpoints, sample = sampled(open_networks(options), options.limit)
+    networks = open_networks(options)
     from deep.evaluation.battery import rounds_of
     from deep.experiments.checkpoint_evaluation import measure_accuracy
+    from deep.experiments.measured import alike, sampled
     from deep.experiments.resumable_battery import PartialResults, battery_key
-    data, attack = checkpoints[0].data, checkpoints[0].attack(options.attack_steps)
+    networks, sample = sampled(networks, options.limit)
+    data, attack = networks[0].data, networks[0].attack(options.attack_steps)
     attacks = {name: rounds_of(name, attack, len(data.classes)) for name in (options.attacks or "").split(",")
                if options.attacks is not None}
-    results = []
+    results, shown = [], []
     with deferred_write_errors() as write:
-        for checkpoint in checkpoints:
-            place, unfinished = places(checkpoint, out, f"-sample{options.limit}" if sample else "", bool(attacks))
-            partial = PartialResults(unfinished, battery_key(checkpoint.weights(), data.test, attack,
+        for group in alike(networks):
+            first, end = group[0], f"-sample{options.limit}" if sample else ""
+            _, unfinished = places(first, out, end, bool(attacks))
+            partial = PartialResults(unfinished, battery_key(first.weights(), data.test, attack,
                                                              options.separate)) if attacks else None
-            result = measure_accuracy(checkpoint, options.attack_steps, attacks, options.separate, partial, write)
-            results.append(result | {"sample": sample})
-            if place:
-                write(finish, place, results[-1], partial)
+            result = measure_accuracy(first, options.attack_steps, attacks, options.separate, partial, write)
+            result |= {"sample": sample}
+            shown.append(called(result, group))
+            for one in group:
+                results.append(result | one.origin())
+                place, _ = places(one, out, end, bool(attacks))
+                if place:
+                    write(finish, place, results[-1], partial)
         if options.json:
             print(json.dumps(results))
         else:
-            for result in results:
+            for result in shown:
                 print_result(result)
 
 
@@ -71,29 +86,13 @@ def places(checkpoint: "Measured", out: Path | None, sample: str, attacks: bool)
 
     The weights of a file have their result at `out`, and nothing is written beside them by itself.
     """
-    from deep.experiments.checkpoint_evaluation import Checkpoint
-    from deep.runs.fingerprint import file_suffix
+    from deep.experiments.measured import Checkpoint
     if not isinstance(checkpoint, Checkpoint):
         return out, out and out.with_name(f"{out.stem}-unfinished.json")
     # a part of the images, other images or other attacks never replace the evaluation on all of them
-    name = checkpoint.name + file_suffix(checkpoint.data) + sample
+    name = checkpoint.name + checkpoint.suffix() + sample
     return (checkpoint.run.path / f"{'battery' if attacks else 'evaluate'}-{name}.json",
             checkpoint.run.path / f"battery-{name}-unfinished.json")
-
-
-def sampled(checkpoints: "list[Measured]", limit: int | None) -> "tuple[list[Measured], str | None]":
-    """Return the checkpoints with at most `limit` test images, and what to say of the sample, None of all images."""
-    from dataclasses import replace
-
-    from deep.data.dataset import Split, balanced
-    data = checkpoints[0].data
-    total = len(data.test)
-    if not limit or limit >= total:
-        return checkpoints, None
-    chosen = balanced(data.test.labels, limit).to(data.test.labels.device)
-    data = replace(data, test=Split(data.test.images[chosen], data.test.labels[chosen]))
-    return ([replace(cast(Any, checkpoint), data=data) for checkpoint in checkpoints],
-            f"a fixed sample of the {total} test images, balanced by class")
 
 
 def finish(place: Path, result: dict[str, Any], partial: "PartialResults | None") -> None:

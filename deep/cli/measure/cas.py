@@ -6,11 +6,12 @@ Or of somebody's weights, or of features alone.
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from deep.cli.common import (
-    Commands,
+from deep.cli.common import Commands
+from deep.cli.measure.networks import (
     add_run_options,
+    called,
     deferred_write_errors,
     heading,
     open_networks,
@@ -20,7 +21,7 @@ from deep.system.device import positive
 from deep.system.files import write_text
 
 if TYPE_CHECKING:
-    from deep.experiments.checkpoint_evaluation import Measured
+    from deep.experiments.measured import Measured
 
 __all__ = ["add", "continues", "run"]
 
@@ -48,6 +49,7 @@ def continues(options: argparse.Namespace) -> str | None:
 
 
 def run(options: argparse.Namespace) -> None:
+    positive("--attack-seeds", options.attack_seeds, most=100)
     out = result_path(options)
     if options.features is not None:
         if options.eps is not None or options.split != "test":
@@ -55,27 +57,31 @@ def run(options: argparse.Namespace) -> None:
                              "when the features were made: leave both out.")
         run_features(options.features, out, options.json)
         return
-    checkpoints = chosen(options)
-    positive("--attack-seeds", options.attack_seeds, most=100)
-    from deep.experiments.checkpoint_evaluation import KEYS, Checkpoint, find_cas, measure_cas
+    networks = chosen(options)
+    from deep.experiments.checkpoint_evaluation import KEYS, find_cas, measure_cas
+    from deep.experiments.measured import Checkpoint, alike
     from deep.runs.results import write_result
+    every = options.checkpoint == "all" and options.run is not None
+    groups = [[one] for one in networks] if every else alike(networks)
+    del networks
     results = []
     with deferred_write_errors() as write:
-        for checkpoint in checkpoints:
-            found, every = None, False
-            if isinstance(checkpoint, Checkpoint) and options.checkpoint == "all":
-                every, found = True, find_cas(checkpoint, options.attack_steps, options.attack_seeds)
-            found = found or measure_cas(checkpoint, options.attack_steps, options.attack_seeds)
-            if isinstance(checkpoint, Checkpoint):
-                run, name = checkpoint.run, checkpoint.name
-                write(write_result, run.path / "cas.jsonl", found, KEYS)
-                if name in ("best", "last"):
-                    write(run.write_json, f"cas-{name}{checkpoint.suffix()}.json", found)
-            elif out:
-                write(write_text, out, json.dumps(found, indent=1) + "\n")
-            results.append(found)
+        while groups:
+            group = groups.pop(0)  # many checkpoints are not held in memory after they were measured
+            first = group[0]
+            found = find_cas(first, options.attack_steps, options.attack_seeds) if isinstance(
+                first, Checkpoint) and every else None
+            found = found or measure_cas(first, options.attack_steps, options.attack_seeds)
+            for one in group:
+                results.append(found if one is first else found | one.origin())
+                if isinstance(one, Checkpoint):
+                    write(write_result, one.run.path / "cas.jsonl", results[-1], KEYS)
+                    if one.name in ("best", "last"):
+                        write(one.run.write_json, f"cas-{one.name}{one.suffix()}.json", results[-1])
+                elif out:
+                    write(write_text, out, json.dumps(found, indent=1) + "\n")
             if not options.json:
-                (print_line if every else print_result)(found)
+                (print_line if every else print_result)(called(found, group))
         if options.json:
             print(json.dumps(results))
 
@@ -102,12 +108,12 @@ def chosen(options: argparse.Namespace) -> "list[Measured]":
 
     from deep.recipe.values import parse_eps
     eps = None if options.eps is None else parse_eps(options.eps, "--eps")
-    checkpoints = [replace(cast(Any, one), split=options.split, eps=eps) for one in open_networks(options)]
+    networks = [replace(one, split=options.split, eps=eps) for one in open_networks(options)]
     from deep.data.dataset import SPLITS  # with torch, after a folder that is none has been refused
-    if not len(checkpoints[0].images):
+    if not len(networks[0].images):
         raise ValueError(f"--split {options.split} was given, but {options.run or options.weights} has no "
                          f"{SPLITS[options.split]} images: choose another split.")
-    return checkpoints
+    return networks
 
 
 def with_interval(result: dict[str, Any], key: str) -> str:
