@@ -5,9 +5,9 @@
 Nothing here imports torch before a command runs, so that `deep --help` is there at once.
 """
 
-from deep.cli import bench, confirm, export, reproduce, sweep, tensorboard, train
+from deep.cli import bench, confirm, export, recipes, reproduce, sweep, tensorboard, train
 from deep.cli.measure import cas, evaluate, saliency
 
 __all__ = ["COMMANDS"]
 
-COMMANDS = (train, sweep, reproduce, evaluate, cas, confirm, saliency, export, tensorboard, bench)
+COMMANDS = (train, recipes, sweep, reproduce, evaluate, cas, confirm, saliency, export, tensorboard, bench)

@@ -21,7 +21,8 @@ def add(commands: Commands) -> None:
     train = commands.add_parser("train", help="train a recipe, or continue it",
                                 description="Train a recipe, or continue its run folder OUT/NAME.")
     train.add_argument("recipe", help="at, at-l2, trades, standard, fast-at, at-deit, at-cpu, ...")
-    train.add_argument("overrides", nargs="*", metavar="key=value", help="changes to the recipe, e.g. eps=4/255 seed=1")
+    train.add_argument("overrides", nargs="*", metavar="key=value",
+                       help="changes to the recipe, e.g. eps=4/255 seed=1; `deep recipes` explains every key")
     train.add_argument("--out", default="runs", help="the folder that holds the run folders (default: runs)")
     train.add_argument("--branch-of", metavar="RUN", help="begin with what RUN has of the same training")
     train.add_argument("--stop-after", type=int, metavar="EPOCH", help="stop there; the same command continues")

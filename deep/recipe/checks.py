@@ -1,10 +1,28 @@
 """What a recipe may say: the choices, the ranges, and which settings need each other. Each refusal is one sentence."""
 
-from deep.networks.registry import NETWORKS, SIZES
-from deep.recipe.settings import AllSettings, about, types_of
-from deep.recipe.values import check_type
+from typing import Any
 
-__all__ = ["check"]
+from deep.networks.registry import NETWORKS, SIZES
+from deep.recipe.settings import About, AllSettings, about, types_of
+from deep.recipe.values import FORMS, check_type, kind_of, to_word
+
+__all__ = ["allowed", "check"]
+
+
+def allowed(hint: Any, note: About) -> str:
+    """Say what may be written for a setting: its form or its choices, and its range.
+
+    >>> [allowed(types_of(AllSettings)[name], about(AllSettings)[name]) for name in ("eps", "width", "average")]
+    ['a fraction such as 8/255 or 0.2, from 0 to 1', 'a whole number, from 1 to 4096, or none', 'none, ema or swa']
+    """
+    kind, optional = kind_of(hint)
+    if note.choices is not None:
+        words = [to_word(value) for value in note.choices]
+        return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+    text = FORMS[kind]
+    if note.least is not None:
+        text += f", at least {note.least:g}" if note.most == About.most else f", from {note.least:g} to {note.most:g}"
+    return text + ", or none" * optional
 
 
 def check(recipe: AllSettings) -> None:

@@ -6,7 +6,7 @@ from reprlib import Repr
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
-__all__ = ["check_type", "from_plain", "from_word", "parse_eps"]
+__all__ = ["check_type", "from_plain", "from_word", "parse_eps", "to_word"]
 
 FINEST = 10**20  # the largest denominator; that of every double from 1/2000 on is smaller
 FORMS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text that is not empty",
@@ -120,3 +120,14 @@ def from_word(name: str, text: str, hint: Any) -> Any:
         raise refusal(name, text, hint) from None
     check_type(name, value, hint)
     return value
+
+
+def to_word(value: Any) -> str:
+    """Return the text that `from_word` reads as this value.
+
+    >>> to_word((Fraction(1, 2), Fraction(3, 4))), to_word(None), to_word(True)
+    ('1/2,3/4', 'none', 'true')
+    """
+    if isinstance(value, tuple):
+        return ",".join(map(to_word, value))
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

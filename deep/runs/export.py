@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from torch import Tensor
 
+from deep.recipe.values import to_word
 from deep.runs.folder import RunFolder, packed
 from deep.system.files import write_atomically, write_text
 from deep.system.reading import from_json
@@ -32,8 +33,7 @@ def export(run: RunFolder, name: str, out: Path) -> Path:
     state, recipe = run.model_state(name), run.recipe().as_dict()
     weights = {key: value.contiguous() for key, value in state["model"].items()}
     kept = ((key, recipe.get(key)) for key in CARRIED + PLANTED * (recipe["data"] == "planted") if key in recipe)
-    words = [f"{key}={'none' if value is None else str(value).lower() if isinstance(value, bool) else value}"
-             for key, value in kept]
+    words = [f"{key}={to_word(value)}" for key, value in kept]
     about = {"weights": out.name, "words": words, "mean": weights["mean"].flatten().tolist(),
              "std": weights["std"].flatten().tolist(), "classes": classes_of(run, state), "run": run.path.name,
              "checkpoint": name, "epoch": state["epoch"]}

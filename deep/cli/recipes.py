@@ -1,0 +1,60 @@
+"""`deep recipes`: the recipes there are, and each key of one: value, form, range, unit and meaning."""
+
+import argparse
+import json
+import shutil
+import textwrap
+from typing import Any
+
+from deep.cli.common import Commands
+
+__all__ = ["add", "run"]
+
+
+def add(commands: Commands) -> None:
+    recipes = commands.add_parser("recipes", help="the recipes, and the keys of a recipe with what they mean",
+                                  description="Print the recipes, and of one every key that `deep train RECIPE "
+                                              "key=value` changes: its value there, what may be written, the unit, and "
+                                              "the meaning.")
+    recipes.add_argument("recipe", nargs="?", default="at", help="whose values are printed (default: at)")
+    recipes.add_argument("overrides", nargs="*", metavar="key=value", help="changes to it, as `deep train` takes them")
+    recipes.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(options: argparse.Namespace) -> None:
+    from deep.recipe.checks import allowed
+    from deep.recipe.recipe import RECIPES, recipe_named
+    from deep.recipe.settings import AllSettings, about, types_of
+    from deep.recipe.values import to_word
+    recipe = recipe_named(options.recipe, options.overrides)
+    notes, hints, rows = about(AllSettings), types_of(AllSettings), {}
+    for part in (*reversed(AllSettings.__bases__), AllSettings):
+        subject = (part.__doc__ or "").partition("\n")[0]
+        for key in (key for key in about(part) if key not in rows):
+            rows[key] = {"key": key, "value": to_word(getattr(recipe, key)), "allowed": allowed(hints[key], notes[key]),
+                         "unit": notes[key].unit, "meaning": notes[key].meaning, "part": subject}
+    if options.json:
+        print(json.dumps({"recipes": list(RECIPES), "recipe": options.recipe, "keys": list(rows.values())}))
+        return
+    folded(f"recipes: {', '.join(RECIPES)}", "  ")
+    folded(f"keys of {options.recipe}, for `deep train {options.recipe} key=value ...`; of another recipe: `deep "
+           "recipes NAME`", "  ")
+    print_rows(list(rows.values()))
+
+
+def print_rows(rows: list[dict[str, Any]]) -> None:
+    part = None
+    for row in rows:
+        if row["part"] != part:
+            part = row["part"]
+            print()
+            folded(part, "")
+        words = "; ".join(filter(None, (row["allowed"], row["unit"])))
+        folded(f"  {row['key']}={row['value']}  [{words}]", "      ")
+        folded(f"      {row['meaning']}", "      ")
+
+
+def folded(text: str, indent: str) -> None:
+    """Print a line, folded where the terminal ends."""
+    print(textwrap.fill(text, max(40, shutil.get_terminal_size().columns), subsequent_indent=indent,
+                        break_on_hyphens=False))
