@@ -79,7 +79,7 @@ def theory_tables() -> dict[str, str]:
 
 
 def network_tables() -> dict[str, str]:
-    """Return the tables of deep/README.md, and what planted images say, by the names of their places."""
+    """Return the tables of deep/README.md by the names of their places, and what planted images say."""
     said = fill(linked(planted.finding(DATA.parent)), 120, break_long_words=False, break_on_hyphens=False)
     tables = {"speed": speed(), "parts": parts(), "arithmetic": arithmetic(), "confirm": campaign_table()}
     return {"planted": said} | tables | {
