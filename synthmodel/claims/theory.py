@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from synthmodel.claims.plain import IN_WORDS
 from synthmodel.claims.registry import CLAIMS, Claim
@@ -127,10 +126,11 @@ def symbols() -> tuple[Symbol, ...]:
         groups, meanings = name.split("; "), meaning.split("; ")
         if len(groups) != len(meanings) or len(groups) == 1:
             groups, meanings = [name], [meaning]
-        for group, said in zip(groups, meanings, strict=True):  # "$i$; $j$, $l$" has two meanings
+        for i, (group, said) in enumerate(zip(groups, meanings, strict=True)):  # "$i$; $j$, $l$" has two meanings
             latex = tuple(re.findall(r"\$([^$]+)\$", group)) or (group,)
-            found.append(Symbol(latex, codes[:len(latex)] if len(groups) > 1 else codes, said, places))
-            codes = codes[len(latex):] if len(groups) > 1 else codes
+            count = len(latex) if i + 1 < len(groups) else len(codes)  # C_j is C_2 and C_3 in the code
+            found.append(Symbol(latex, codes[:count], said, places))
+            codes = codes[count:]
     return tuple(found)
 
 
@@ -146,7 +146,7 @@ def used(latex: str, formulas: str) -> bool:
     if index and re.fullmatch(INDEX, index):
         pattern = re.escape(base) + "_" + INDEX + r"(?![\w{])"
     else:
-        pattern = re.escape(latex) + r"(?![\w_])"
+        pattern = re.escape(latex) + r"(?![\w_]|\^\\star(?!_))"  # a star makes another symbol of it
     if not latex.startswith("\\"):
         pattern = r"(?<![\\A-Za-z])" + pattern
     if latex not in ("i", "j", "l"):  # the letters of indices
@@ -162,32 +162,40 @@ def formulas_of(text: str) -> str:
 
 @cache
 def symbols_of(claim: str) -> tuple[Symbol, ...]:
-    """Return the symbols that a claim's section uses, as far as THEORY.md defines them outside of it.
+    """Return the symbols that a claim's section uses, and those that define them, as far as the table has them.
 
     A letter of `SHARED` counts only if its place is the model, this claim, one that the section refers to, or one whose
     ID begins this claim's: what a section takes for something else, such as the price c in T1, is explained there.
 
     >>> [name for symbol in symbols_of("T2-pair") for name in symbol.latex]
-    ['j', '\\\\mu', '\\\\sigma', '\\\\epsilon', 'w_1', 'w_2', 'r', 'm_j', 'k', '\\\\Phi']
+    ['j', '\\\\mu', '\\\\sigma', '\\\\epsilon', 'w_1', 'w_2', 'r', 'm_j', 'e', 'c_j', 'd', 'k', '\\\\Phi']
     """
     text = source(claim)
     formulas = formulas_of(text)
     words = claim.split("-")
     places = {"model", *(anchor("-".join(words[:i + 1])) for i in range(len(words))), *LINKED.findall(text)}
-    found = []
-    for symbol in symbols():
+
+    def counts(name: str, symbol: Symbol) -> bool:
         near = not symbol.where or places & set(symbol.where)
+        own = anchor(claim) not in symbol.where and re.search(rf"(?:^|[\s,(]){re.escape(name)} =", formulas, re.M)
+        return used(name, formulas) and (name not in SHARED or bool(near and not own))
 
-        def counts(name: str, near: Any = near, symbol: Symbol = symbol) -> bool:
-            own = anchor(claim) not in symbol.where and re.search(rf"(?:^|[\s,(]){re.escape(name)} =", formulas, re.M)
-            return used(name, formulas) and (name not in SHARED or bool(near and not own))
-
-        names = [name for name in symbol.latex if counts(name)]
-        if names:
-            codes = symbol.code
-            if len(codes) == len(symbol.latex):
-                codes = tuple(codes[symbol.latex.index(name)] for name in names)
-            found.append(Symbol(tuple(names), codes, meaning_in(claim, symbol.meaning), symbol.where))
+    meanings = [meaning_in(claim, symbol.meaning) for symbol in symbols()]
+    names = [{name for name in symbol.latex if counts(name, symbol)} for symbol in symbols()]
+    grown = True
+    while grown:  # what defines a symbol is defined, too
+        said = formulas_of("\n".join(meaning.partition("; ")[0] for meaning, some in zip(meanings, names, strict=True)
+                                     if some))  # the first words, without special cases
+        more = [some | {name for name in symbol.latex if name not in SHARED and used(name, said)}
+                for symbol, some in zip(symbols(), names, strict=True)]
+        names, grown = more, more != names
+    found = []
+    for symbol, meaning, some in zip(symbols(), meanings, names, strict=True):
+        kept, codes = tuple(name for name in symbol.latex if name in some), symbol.code
+        if len(codes) == len(symbol.latex):
+            codes = tuple(codes[symbol.latex.index(name)] for name in kept)
+        if kept:
+            found.append(Symbol(kept, codes, meaning, symbol.where))
     return tuple(found)
 
 

@@ -12,7 +12,17 @@ from synthmodel.claims.at_setting import QUANTITIES, SPEAKS_OF, Point, at
 from synthmodel.claims.plain import IN_WORDS
 from synthmodel.claims.readings import READINGS
 from synthmodel.claims.registry import CLAIMS
-from synthmodel.claims.theory import claim_named, formulas_of, readings, section, source, symbols_of, used
+from synthmodel.claims.theory import (
+    SHARED,
+    claim_named,
+    formulas_of,
+    readings,
+    section,
+    source,
+    symbols,
+    symbols_of,
+    used,
+)
 from synthmodel.cli import explain, printing
 from synthmodel.cli.derivations import document
 from synthmodel.cli.plain_text import formula, plain
@@ -142,6 +152,25 @@ def test_symbols_of_one_meaning_are_always_defined():
         text = formulas_of(source(claim.id))
         defined = {name for symbol in symbols_of(claim.id) for name in symbol.latex}
         assert {name for name in everywhere if used(name, text)} <= defined, claim.id
+
+
+def test_what_defines_a_symbol_is_defined_too():
+    once = {name for symbol in symbols_of("T1") for name in symbol.latex}
+    assert {"k", "d", r"\delta"} <= once  # k = d/sigma
+    assert not {"w", r"\sigma_E", r"\delta^\star"} & {name for symbol in symbols_of("N2") for name in symbol.latex}
+    for claim in CLAIMS:
+        found = symbols_of(claim.id)
+        defined = {name for symbol in found for name in symbol.latex}
+        said = formulas_of("\n".join(symbol.meaning.partition("; ")[0] for symbol in found))
+        assert [name for symbol in symbols() for name in symbol.latex
+                if name not in SHARED | defined and used(name, said)] == [], claim.id
+
+
+def test_a_row_of_several_symbols_keeps_the_names_of_each():
+    rows = {symbol.latex: (symbol.code, symbol.meaning) for symbol in symbols()}
+    assert rows["C_j",] == (("C_2", "C_3"), "the active cross-class features")
+    assert rows["E",] == (("E",), "the active exclusive feature")
+    assert rows[r"\sigma_E", r"\sigma_C"] == (("sigma_e", "sigma_c"), "its values where the two kinds differ")
 
 
 def test_a_letter_of_two_meanings_is_not_defined_wrongly():
