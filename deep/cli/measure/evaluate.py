@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ def add(commands: Commands) -> None:
                          help="each attack on every image that is correct when clean, so that it has its own accuracy")
     command.add_argument("--limit", type=int, metavar="N",
                          help="only a fixed sample of N test images, as many of each class")
+    command.add_argument("--eps", metavar="E", help="size of all attacks, such as 4/255 (default: the recipe's)")
     command.add_argument("--out", metavar="FILE", help="with --weights: write the result there, as JSON")
     add_run_options(command)
 
@@ -49,8 +51,13 @@ def run(options: argparse.Namespace) -> None:
     positive("--limit", options.limit)
     if options.separate and options.attacks is None:
         raise ValueError("--separate was given without --attacks, but it says how these are run: add --attacks.")
+    from deep.recipe.values import parse_eps
+    eps = None if options.eps is None else parse_eps(options.eps, "--eps")
+    if eps == 0:
+        raise ValueError("--eps = 0 was given, but no attack moves an image then, and the clean accuracy is printed in "
+                         "any case: give a larger one.")
     out = result_path(options)
-    networks = open_networks(options)
+    networks = [replace(one, eps=eps) for one in open_networks(options)]
     from deep.evaluation.battery import rounds_of
     from deep.experiments.checkpoint_evaluation import measure_accuracy
     from deep.experiments.measured import alike, sampled

@@ -480,6 +480,22 @@ def test_the_command(trained, capsys):
     assert not (trained.path / "evaluate-last.json").exists()
 
 
+def test_the_battery_at_an_eps_of_its_own_is_named_apart(trained, capsys):
+    """The results under the recipe's eps stay; every attack is in the ball of --eps, that of PGD too."""
+    words = [str(trained.path), "--checkpoint", "last", "--limit", "60", "--attack-steps", "2", "--attacks", "apgd-ce3"]
+    (own,) = command(capsys, *words)
+    kept = (trained.path / "battery-last-sample60.json").read_bytes()
+    (small,) = command(capsys, *words, "--eps", "1/1000")
+    assert (own["eps"], small["eps"]) == ("1/5", "1/1000")
+    assert small["attack"].startswith("PGD-2 linf eps 1/1000 step 1/4000")
+    assert own["worst_case"]["correct"] < small["worst_case"]["correct"] <= small["clean"]["correct"]
+    assert json.loads((trained.path / "battery-last-eps1of1000-sample60.json").read_text()) == small
+    command(capsys, *words[:-2], "--eps", "1/1000")
+    assert (trained.path / "evaluate-last-eps1of1000-sample60.json").exists()
+    (again,) = command(capsys, *words, "--eps", "0.2")  # the recipe's own, in other words
+    assert again == own and (trained.path / "battery-last-sample60.json").read_bytes() == kept
+
+
 def test_a_sample_of_a_set_sorted_by_class_is_balanced_and_says_so(trained, capsys, monkeypatch):
     """Clean and robust accuracy of all images lie in the interval of the sample's; the first images are one class."""
     data = load_data(trained.recipe())
@@ -605,6 +621,8 @@ def test_what_is_printed(trained, capsys):
     (["--attacks", "autoattack"], "keeps pixels in [0, 1]"),
     (["--limit", "0"], "--limit = 0 was given"),
     (["--separate"], "--separate was given without --attacks"),
+    (["--eps", "8"], "--eps = 8 was given, but it is a fraction of the pixel range"),
+    (["--eps", "0"], "--eps = 0 was given, but no attack moves an image then"),
 ])
 def test_refusals(words, sentence, trained, capsys):
     assert main(["evaluate", str(trained.path), *words]) == 2
