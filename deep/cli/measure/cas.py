@@ -15,6 +15,7 @@ from deep.cli.measure.networks import (
     deferred_write_errors,
     heading,
     open_networks,
+    refuse_of_weights,
     result_path,
 )
 from deep.system.device import positive
@@ -37,6 +38,8 @@ def add(commands: Commands) -> None:
                      help="images to measure on; the training images are not augmented (default: test)")
     cas.add_argument("--eps", metavar="E", help="size of the attack, such as 8/255; 0: clean images (default: the "
                                                 "recipe's)")
+    cas.add_argument("--limit", type=int, metavar="N", help="only a fixed sample of N images of the split, as many of "
+                                                            "each class")
     cas.add_argument("--out", metavar="FILE", help="with --weights or --features: write the result there, as JSON")
     add_run_options(cas, ("best", "last", "both", "all"),
                     features="a file of numpy.savez with arrays features (n, d), labels (n,), weight (K, d); if you "
@@ -50,14 +53,16 @@ def continues(options: argparse.Namespace) -> str | None:
 
 def run(options: argparse.Namespace) -> None:
     positive("--attack-seeds", options.attack_seeds, most=100)
+    positive("--limit", options.limit)
     out = result_path(options)
     if options.features is not None:
-        if options.eps is not None or options.split != "test":
-            raise ValueError("--features was given with --split or --eps, but the images and the attack were chosen "
-                             "when the features were made: leave both out.")
+        if options.eps is not None or options.split != "test" or options.limit is not None:
+            raise ValueError("--features was given with --split or --eps or --limit, but the images and the attack "
+                             "were chosen when the features were made: leave it out.")
+        refuse_of_weights(options, "with --features, which have no network any more")
         run_features(options.features, out, options.json)
         return
-    networks = chosen(options)
+    networks, end = chosen(options)
     from deep.experiments.checkpoint_evaluation import KEYS, find_cas, measure_cas
     from deep.experiments.measured import Checkpoint, alike
     from deep.runs.results import write_result
@@ -77,7 +82,7 @@ def run(options: argparse.Namespace) -> None:
                 if isinstance(one, Checkpoint):
                     write(write_result, one.run.path / "cas.jsonl", results[-1], KEYS)
                     if one.name in ("best", "last"):
-                        write(one.run.write_json, f"cas-{one.name}{one.suffix()}.json", results[-1])
+                        write(one.run.write_json, f"cas-{one.name}{one.suffix()}{end}.json", results[-1])
                 elif out:
                     write(write_text, out, json.dumps(found, indent=1) + "\n")
             if not options.json:
@@ -102,18 +107,31 @@ def run_features(path: str, out: Path | None, as_json: bool) -> None:
         print_values(found)
 
 
-def chosen(options: argparse.Namespace) -> "list[Measured]":
-    """Return what is to be measured, each with the split and the eps; ValueError for an empty split."""
+def chosen(options: argparse.Namespace) -> "tuple[list[Measured], str]":
+    """Return what is to be measured, each with the split, the eps and the sample, and what file names say of a sample.
+
+    ValueError for an empty split, or a sample without an image of each class.
+    """
     from dataclasses import replace
 
     from deep.recipe.values import parse_eps
     eps = None if options.eps is None else parse_eps(options.eps, "--eps")
     networks = [replace(one, split=options.split, eps=eps) for one in open_networks(options)]
     from deep.data.dataset import SPLITS  # with torch, after a folder that is none has been refused
+    from deep.experiments.measured import sampled
+    data, limit = networks[0].data, options.limit
     if not len(networks[0].images):
         raise ValueError(f"--split {options.split} was given, but {options.run or options.weights} has no "
                          f"{SPLITS[options.split]} images: choose another split.")
-    return networks
+    if limit is not None and limit < len(data.classes):
+        raise ValueError(f"--limit = {limit} was given, but CAS needs images of each of the {len(data.classes)} "
+                         f"classes: give {len(data.classes)} or more.")
+    networks, sample = sampled(networks, limit)
+    if not sample:
+        return networks, ""
+    # under a name of its own, so that no line of cas.jsonl about all images is taken for it
+    data = replace(networks[0].data, name=f"{data.name} (a sample of {limit})")
+    return [replace(one, data=data) for one in networks], f"-sample{limit}"
 
 
 def with_interval(result: dict[str, Any], key: str) -> str:

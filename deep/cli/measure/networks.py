@@ -110,7 +110,7 @@ def refuse_of_weights(options: argparse.Namespace, where: str) -> None:
     """Raise ValueError for an option that says something of weights, if there are none. where: it was given."""
     said = [f"--{name}" for name, value in OF_WEIGHTS.items() if getattr(options, value)]
     if said:
-        raise ValueError(f"{said[0]} was given {where}: leave it out, or pass --weights in place of it.")
+        raise ValueError(f"{said[0]} was given {where}: leave it out, or pass --weights FILE in its place.")
 
 
 def open_networks(options: argparse.Namespace) -> "list[Measured]":

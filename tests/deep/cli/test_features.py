@@ -81,10 +81,23 @@ def test_what_is_wrong_with_features_is_said(change, sentence, tmp_path, capsys)
     assert (len(said.err.strip().splitlines()), said.out) == (1, "")
 
 
-@pytest.mark.parametrize("words", [["--eps", "0"], ["--split", "val"]])
+@pytest.mark.parametrize("words", [["--eps", "0"], ["--split", "val"], ["--limit", "9"]])
 def test_features_have_their_images_and_attack(words, tmp_path, capsys):
     assert main(["cas", "--features", str(tmp_path / "f.npz"), *words]) == 2
     assert "--features was given with --split or --eps" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--mean", "0.5", "--std", "0.2"], ["--model", "cnn"], ["--set", "eps=4/255"]])
+def test_features_have_no_network(words, tmp_path, capsys):
+    assert main(["cas", "--features", str(tmp_path / "f.npz"), *words]) == 2
+    assert f"{words[0]} was given with --features, which have no network any more" in capsys.readouterr().err
+
+
+def test_the_number_of_attacks_is_looked_at_first(tmp_path, capsys):
+    """Before any file is, wherever the features or the network come from."""
+    for place in (["--features", "no.npz"], ["--weights", "no.pt"], ["nowhere"]):
+        assert main(["cas", *place, "--attack-seeds", "0"]) == 2
+        assert "--attack-seeds = 0 was given" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\x93NUMPY\x01\x00", b"PK\x03\x04 cut", None])

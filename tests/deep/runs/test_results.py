@@ -14,7 +14,7 @@ import torch
 import deep.experiments.checkpoint_evaluation
 import deep.training.loop
 from deep.__main__ import main
-from deep.data.dataset import Split
+from deep.data.dataset import Split, as_float, balanced
 from deep.evaluation.accuracy import evaluation_attack, measure
 from deep.evaluation.cas import cas, class_correlation
 from deep.runs.folder import RunFolder
@@ -227,6 +227,34 @@ def test_another_split_at_another_eps_is_measured_apart(run, capsys):
     assert len(read_results(run / "cas.jsonl")) == 4
 
 
+@pytest.mark.slow
+def test_a_sample_is_measured_apart_and_never_taken_for_all_images(run, capsys, attacks):
+    """The same sample is not measured again, and all images are; of the test images as of others."""
+    words = [str(run), "--checkpoint", "all", "--attack-seeds", "1", "--eps", "0", "--json"]
+    for name in ("checkpoints/epoch-0001", "checkpoints/epoch-0002", "best"):
+        (run / f"{name}.pt").unlink()
+
+    def measured(*more):
+        del attacks[:]
+        return results(capsys, *words, *more)[0], len(attacks)
+    part, count = measured("--split", "train", "--limit", "90")
+    assert measured("--split", "train", "--limit", "90") == (part, 0)
+    whole, again = measured("--split", "train")
+    assert (count, again, part["n"], whole["n"]) == (1, 1, 90, 600)
+    assert part["data"] == "planted images (a sample of 90), its training images"
+    other, count = measured("--limit", "90")
+    assert (count, other["n"], other["n_test"], other["data"]) == (1, 90, 90, "planted images (a sample of 90)")
+    for name, found in (("-train-eps0-sample90", part), ("-train-eps0", whole), ("-eps0-sample90", other)):
+        assert json.loads((run / f"cas-last{name}.json").read_text()) == found
+    assert not (run / "cas-last-eps0.json").exists() and len(read_results(run / "cas.jsonl")) == 3
+    folder = RunFolder(run)
+    images, model = load_data(folder.recipe()).train, load_network(folder, load_data(folder.recipe()), "last")
+    chosen = balanced(images.labels, 90)
+    features = model.features(as_float(images.images[chosen])).detach()
+    expected = cas(class_correlation(features, images.labels[chosen], model.linear.weight.detach()))
+    assert part["cas"] == pytest.approx(expected, rel=1e-5)
+
+
 def test_at_eps_0_the_images_are_clean(run, capsys, attacks):
     (found,) = results(capsys, str(run), "--checkpoint", "last", "--split", "train", "--eps", "0", "--json")
     assert len(attacks) == 1  # of three seeds, which see the same
@@ -270,6 +298,8 @@ def test_the_nulls_are_printed_beside_the_values(run, capsys):
 @pytest.mark.parametrize(("words", "sentence"), [
     (["--eps", "8"], "--eps = 8 was given, but it is a fraction of the pixel range between 0 and 1"),
     (["--split", "val"], "has no validation images: choose another split"),
+    (["--limit", "2"], "--limit = 2 was given, but CAS needs images of each of the 3 classes: give 3 or more"),
+    (["--limit", "0"], "--limit = 0 was given"),
 ])
 def test_refusals_measure_nothing(run, capsys, attacks, monkeypatch, words, sentence):
     def without_validation(recipe, folder=None):
