@@ -15,7 +15,8 @@ from deep.recipe.settings import AllSettings, about, types_of
 from deep.recipe.values import from_plain, from_word, parse_eps
 from deep.system.reading import from_json
 
-__all__ = ["HINTS", "RECIPES", "Recipe", "parse_eps", "read_recipe", "recipe_from_dict", "recipe_named", "run_name"]
+__all__ = ["HINTS", "RECIPES", "Recipe", "kept_name", "parse_eps", "read_recipe", "recipe_from_dict", "recipe_named",
+           "run_name"]
 
 
 @dataclass(frozen=True)
@@ -194,3 +195,12 @@ def run_name(recipe: Recipe) -> str:
     eps = str(recipe.eps).replace("/", "of")
     return (f"{recipe.data}-{recipe.model}{width}-{system(recipe)}-{recipe.norm}{eps}-e{recipe.epochs}-s{recipe.seed}-"
             f"{digest}")
+
+
+def kept_name(epoch: int) -> str:
+    """The name, in a run folder, of the checkpoint that is kept after an epoch.
+
+    >>> kept_name(10)
+    'checkpoints/epoch-0010'
+    """
+    return f"checkpoints/epoch-{epoch:04d}"

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from deep.data.dataset import Data
-from deep.recipe.recipe import Recipe, read_recipe
+from deep.recipe.recipe import Recipe, kept_name, read_recipe
 from deep.runs.checkpoint import whole
 from deep.system.files import commit, write_atomically, write_text
 from deep.system.lock import InUse, Lock
@@ -151,7 +151,7 @@ class RunFolder:
         save(self.kept_path(state["epoch"]), state)
 
     def kept_path(self, epoch: int) -> Path:
-        return self.path / "checkpoints" / f"epoch-{epoch:04d}.pt"
+        return self.path / f"{kept_name(epoch)}.pt"
 
     def kept_epochs(self) -> list[int]:
         """Return the epochs after which a checkpoint was kept, in order."""

@@ -20,7 +20,7 @@ from deep.evaluation.surgery import last_layer_surgery
 from deep.experiments.campaign.plan import Task, result_path, tasks
 from deep.networks.classifier import Classifier
 from deep.networks.folding import folded
-from deep.recipe.recipe import Recipe, run_name
+from deep.recipe.recipe import Recipe, kept_name, run_name
 from deep.runs.folder import RunFolder
 from deep.runs.network import load_network
 from deep.system.files import commit, write_text
@@ -89,7 +89,7 @@ def measured_run(run: RunFolder, recipe: Recipe, data: Data, held_out: Split, *,
     with bar(f"measuring {run.path.name}", len(kept) * (1 + len(tests)) + 2 + surgery) as advance:  # in attacks
         def attack_each(name: str, split: Split, tried: Attack) -> None:
             for line in lines:
-                model = network(checkpoint(line["epoch"]))
+                model = network(kept_name(line["epoch"]))
                 found = of_split(outcome_of(model, split, tried, dtype), model, recipe.loss)
                 line[name] = found[""]
                 if name != "common":  # whose clean images are those of "test"
@@ -104,7 +104,7 @@ def measured_run(run: RunFolder, recipe: Recipe, data: Data, held_out: Split, *,
         for name, tried in tests:
             attack_each(name, data.test, tried)
         last = recipe.epochs if stopped_at is None else lines[-1]["epoch"]
-        model = network("last" if stopped_at is None else checkpoint(last))
+        model = network("last" if stopped_at is None else kept_name(last))
         result = {"n_train": len(train_images), "n_test": len(data.test), "n_held_out": len(held_out),
                   "n_sample": min(SAMPLE, len(held_out)), "data": data.name, "steps": [TRAJECTORY_STEPS, END_STEPS],
                   "checkpoints": lines,
@@ -115,7 +115,7 @@ def measured_run(run: RunFolder, recipe: Recipe, data: Data, held_out: Split, *,
             index = balanced(unused.labels, SAMPLE)
             early = max((epoch for epoch in kept if 4 * epoch <= recipe.epochs), default=kept[0])
             result["surgery"] = {"early_epoch": early, "n_refit": len(index)} | last_layer_surgery(
-                network(checkpoint(early)), model, Split(unused.images[index], unused.labels[index]), data.test, attack,
+                network(kept_name(early)), model, Split(unused.images[index], unused.labels[index]), data.test, attack,
                 dtype)
             advance(1)
     return result
@@ -141,11 +141,6 @@ def kept_epochs(run: RunFolder) -> list[int]:
         return kept
     raise ValueError(f"{run.path} has kept no checkpoint on the way, so that nothing can be said of its course: train "
                      "it with keep_every=N.")
-
-
-def checkpoint(epoch: int) -> str:
-    """The name of the checkpoint that was kept after an epoch."""
-    return f"checkpoints/epoch-{epoch:04d}"
 
 
 def held_out_images(recipe: Recipe, data: Data, root: str | Path | None) -> Split:

@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import Any
 
 from deep.experiments.sweep import Run
-from deep.recipe.recipe import HINTS, Recipe, recipe_named
+from deep.recipe.recipe import HINTS, Recipe, kept_name, recipe_named
 
 __all__ = ["COMMON_EPS", "EPS_TABLES", "NOTES", "PAPER_STEPS", "SCALES", "STAGES", "SYSTEMS", "TABLES", "PlannedRun",
            "System", "checkpoint_of", "differences", "paper_cas_drop", "paper_numbers", "plan_runs", "recipe_of",
@@ -124,7 +124,7 @@ def checkpoint_of(stage: str, epochs: int) -> str:
     ('checkpoints/epoch-0010', 'best')
     """
     epoch = stage_epoch(stage, epochs)
-    return stage if epoch is None else f"checkpoints/epoch-{epoch:04d}"
+    return stage if epoch is None else kept_name(epoch)
 
 
 def recipe_of(name: str, scale: str, seed: int, changes: Sequence[str] = (), data: str | None = None,
