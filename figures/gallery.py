@@ -16,6 +16,7 @@ from figures.networks import (
     campaign_partial,
     feature_network,
     planted,
+    planted_networks,
     real_run,
     trimming,
 )
@@ -76,6 +77,13 @@ CAMPAIGN = tuple(
         ("campaign_partial", "Robust accuracy against CAS, given the training loss", campaign_partial)))
 if campaign.exists():
     PICTURES += tuple(picture for picture in CAMPAIGN if (DATA / f"{picture.name}.png").exists())
+
+# Shown once it is trained and drawn.
+PLANTED = Picture("planted_networks", "Four networks on planted images", planted_networks,
+                  ("planted_networks.csv", "planted_networks-theory.csv"),
+                  "python -m figures.networks.planted_networks", planted_networks.finding)
+if (DATA / "planted_networks.png").exists():
+    PICTURES += (PLANTED,)
 
 
 def linked(sentence: str) -> str:

@@ -7,20 +7,22 @@ and 6 r^2/(4 + 2 r^2) and r^2/(1 + r^2) of them. In the tables the reliance rati
 same for a linear network: at x + delta* of the training's eps, and from what the margin loses when the patches of a
 kind show no class (`deep.data.planted`).
 
-`python -m figures.networks.planted OUT.csv RUNS linear=10 cnn=3` trains so many draws of the data, ten by default, and
-writes a row for each network; RUNS is the folder of the trained ones, where the same command goes on.
+`python -m figures.networks.planted OUT.csv RUNS linear=10 cnn=3` trains so many draws of the data, ten by default. Each
+network's row is written as its training ends, draw by draw. The same command goes on: what has a row in OUT.csv is not
+trained again, and what has a run folder in RUNS is continued.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import time
 from concurrent.futures import as_completed
 from multiprocessing import active_children
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,11 +42,14 @@ if TYPE_CHECKING:
     from deep.runs.folder import RunFolder
     from figures.style import Row
 
-__all__ = ["compute", "draw", "finding", "jobs", "theory_at"]
+__all__ = ["compute", "draw", "draws_of", "finding", "jobs", "theory_at", "write_rows"]
+
+Job = tuple[str, list[str]]  # (network, overrides of its planted recipe)
 
 SETTING = Setting(1.0, 0.5)
 SIZES = ("0", "0.15", "0.3", "0.38", "0.44")
 NETWORKS, DRAWS = ("cnn", "linear"), 3  # draws of the images and of the initial weights, one a seed
+ALL = (*NETWORKS, "mlp", "preactresnet18")  # that have a planted recipe
 LOSSES = ("cross-entropy", "margin")
 SHIFT = 0.004  # of the marks in the picture
 MORE = "planted-draws.csv"  # more draws, of `python -m figures.networks.planted`
@@ -52,7 +57,7 @@ WAYS = {"ratio": "at the images", "ratio_adversarial": "at x + delta*", "ratio_a
 
 
 def jobs(draws: int | None = None, networks: Sequence[str] = NETWORKS, setting: Setting = SETTING,
-         sizes: Sequence[str] | None = None) -> list[tuple[str, list[str]]]:
+         sizes: Sequence[str] | None = None, losses: Sequence[str] = LOSSES) -> list[Job]:
     """(network, overrides) of every run, the long ones first so that two workers end together.
 
     draws: of each network's images; None: DRAWS. ValueError for fewer than one. sizes: of the attack; None: SIZES.
@@ -62,13 +67,13 @@ def jobs(draws: int | None = None, networks: Sequence[str] = NETWORKS, setting: 
         raise ValueError(f"draws = {draws} was given, but it must be 1 or more: choose such a number.")
     listed = []
     for network in networks:
-        for loss in LOSSES:
+        for loss in losses:
             for eps in SIZES if sizes is None else sizes:
                 for seed in range(draws):
                     words = [f"loss={loss}", f"eps={eps}", f"seed={seed}", f"mu={setting.mu}", f"sigma={setting.sigma}"]
-                    # one full step is exact for a linear network, three half steps reach any corner for a CNN
+                    # one full step is exact for a linear network, three half steps reach any corner for the others
                     words.append(f"step={eps if network == 'linear' else float(eps) / 2}")
-                    if network == "cnn" and loss == "margin":
+                    if network != "linear" and loss == "margin":
                         words += ["weight_decay=0", "radius=2"]
                     listed.append((network, words))
     return listed
@@ -106,7 +111,7 @@ def measured(network: str, words: list[str], runs: Path) -> Row:
                for name, value in (("exclusive", exclusive), ("shared", shared), ("ratio", shared / exclusive))}
     line = run.metrics()[-1]
     return {"network": network, "loss": recipe.loss, "eps": float(recipe.eps), "seed": recipe.seed,
-            **weights,
+            "sigma": recipe.sigma, **weights,
             "cas_clean_gauge_fixed": line["cas_clean_gauge_fixed"], "margin_cas": line["margin_cas"],
             "cas_adversarial": line["cas"], "robust": line["robust"], "n_test": line["n_test"],
             "n_train": len(data.train), "weight_decay": recipe.weight_decay, "patch": recipe.patch,
@@ -114,9 +119,12 @@ def measured(network: str, words: list[str], runs: Path) -> Row:
             "commit": json.loads((run.path / "environment.json").read_text())["sessions"][-1]["commit"]}
 
 
-def trained_rows(listed: Sequence[tuple[str, list[str]]], runs: Path,
-                 advance: Callable[[], None] = lambda: None) -> list[Row]:
-    """A row for each network of a list as `jobs` makes it, trained (or continued) in `runs` by a worker a core."""
+def trained_rows(listed: Sequence[Job], runs: Path,
+                 advance: Callable[[Row], None] = lambda row: None) -> list[Row]:
+    """A row for each network of a list as `jobs` makes it, trained (or continued) in `runs` by a worker a core.
+
+    advance is called with each row as its training ends.
+    """
     rows = []
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with workers(cores) as pool:
@@ -124,22 +132,51 @@ def trained_rows(listed: Sequence[tuple[str, list[str]]], runs: Path,
         try:
             for future in as_completed(futures):
                 rows.append(future.result())
-                advance()
+                advance(rows[-1])
         except BaseException:  # an interrupted report must not wait for the networks at hand
             for worker in active_children():
                 worker.kill()  # which no run folder minds
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return sorted(rows, key=lambda row: (row["network"], row["loss"], row["eps"], row["seed"]))
+    return sorted(rows, key=place)
+
+
+def place(row: Row) -> tuple[Any, ...]:
+    """Where a row stands in a table."""
+    return (row["network"], row["loss"], *(float(row.get(key, SETTING.sigma)) for key in ("sigma", "eps", "seed")))
+
+
+def write_rows(path: str | Path, listed: Sequence[Job], runs: Path) -> None:
+    """Write a row for each network of a list into a table, as it ends, draw by draw; a row that it has stays as it is.
+
+    ValueError for a file that is no such table.
+    """
+    from deep.recipe.recipe import recipe_named, run_name
+    rows: list[Row] = []
+    if Path(path).exists():
+        with open(path, newline="") as file:
+            rows = [{"sigma": SETTING.sigma} | row for row in csv.DictReader(file)]  # once there was one noise
+        if not all({"run", "network", "loss", "eps", "seed"} <= row.keys() for row in rows):
+            raise ValueError(f"{path} was given, but it is another table: name one that this command wrote, or a new "
+                             "file.")
+    recipes = [recipe_named(f"planted-{network}", words) for network, words in listed]
+    written = {row["run"] for row in rows}
+    missing = [(recipe.seed, job) for recipe, job in zip(recipes, listed, strict=True)
+               if run_name(recipe) not in written]
+
+    def write(row: Row) -> None:
+        rows.append(row)
+        write_csv(path, sorted(rows, key=place))
+    trained_rows([job for _, job in sorted(missing, key=lambda one: one[0])], runs, write)
 
 
 def compute(folder: Path, advance: Callable[[], None] = lambda: None,
-            listed: Sequence[tuple[str, list[str]]] | None = None, setting: Setting = SETTING) -> None:
+            listed: Sequence[Job] | None = None, setting: Setting = SETTING) -> None:
     """planted.csv (one row a network) and planted-theory.csv (the curves); run folders in `folder`/runs.
 
     listed: the networks, as `jobs` lists them for this setting; None: those of `jobs()`.
     """
-    rows = trained_rows(jobs() if listed is None else listed, folder / "runs", advance)
+    rows = trained_rows(jobs() if listed is None else listed, folder / "runs", lambda row: advance())
     write_csv(folder / "planted.csv", rows)
     linear = next(row for row in rows if row["network"] == "linear")
     lam = 2 * linear["weight_decay"] / linear["patch"] ** 2  # T1-W, m = patch^2 pixels a feature
@@ -252,24 +289,27 @@ def draw(folder: Path, setting: Setting = SETTING) -> None:
     save(figure, folder, "planted")
 
 
-def draws_of(word: str) -> list[tuple[str, list[str]]]:
-    """The jobs of a word NETWORK=DRAWS."""
+def draws_of(word: str) -> tuple[str, int]:
+    """(network, draws) of a word NETWORK=DRAWS."""
     network, _, draws = word.partition("=")
-    if network not in NETWORKS or not draws.isdecimal() or int(draws) < 1:
-        raise argparse.ArgumentTypeError(f"{word!r} was given, but it must be {' or '.join(NETWORKS)} with a number of "
-                                         "draws, such as linear=10")
-    return jobs(int(draws), [network])
+    if network not in ALL or not draws.isdecimal() or int(draws) < 1:
+        raise argparse.ArgumentTypeError(f"{word!r} was given, but it must be {', '.join(ALL[:-1])} or {ALL[-1]} with "
+                                         "a number of draws, such as linear=10")
+    return network, int(draws)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write OUT.csv: a row for each network, trained in the folder RUNS."""
     words = command_line(__name__)
-    words.add_argument("out", metavar="OUT.csv", help="the table to write")
+    words.add_argument("out", metavar="OUT.csv", help="the table to write, or to go on with")
     words.add_argument("runs", metavar="RUNS", type=Path, help="the folder of the run folders")
     words.add_argument("asked", metavar="NETWORK=DRAWS", nargs="*", type=draws_of, help="(default: cnn=10 linear=10)")
     options = words.parse_args(arguments)
-    listed = options.asked or [jobs(10)]
-    write_csv(options.out, trained_rows([job for part in listed for job in part], options.runs))
+    try:
+        write_rows(options.out, [job for network, draws in options.asked or [(name, 10) for name in NETWORKS]
+                                 for job in jobs(draws, [network])], options.runs)
+    except ValueError as error:
+        words.error(str(error).rstrip("."))
 
 
 if __name__ == "__main__":

@@ -141,16 +141,17 @@ def test_draws_are_seeds():
 
 def test_the_command_trains_what_it_is_asked_for(tmp_path, monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr(planted, "trained_rows", lambda *arguments: asked.append(arguments) or [{"ratio": 0.5}])
-    planted.main([str(tmp_path / "a.csv"), "runs", "linear=4", "cnn=2"])
-    planted.main([str(tmp_path / "b.csv"), "runs"])
-    assert asked == [(planted.jobs(4, ["linear"]) + planted.jobs(2, ["cnn"]), Path("runs")),
-                     (planted.jobs(10), Path("runs"))]
-    assert read_csv(tmp_path / "a.csv") == [{"ratio": 0.5}]
-    for word in ("cnn", "cnn=none", "cnn=0", "mlp=3"):
+    monkeypatch.setattr(planted, "write_rows", lambda *arguments: asked.append(arguments))
+    planted.main(["a.csv", "runs", "linear=4", "cnn=2", "mlp=1"])
+    planted.main(["b.csv", "runs"])
+    assert asked == [("a.csv", [job for network, draws in (("linear", 4), ("cnn", 2), ("mlp", 1))
+                                for job in planted.jobs(draws, [network])], Path("runs")),
+                     ("b.csv", planted.jobs(10), Path("runs"))]
+    for word in ("cnn", "cnn=none", "cnn=0", "vgg=3"):
         with pytest.raises(SystemExit, match="2"):
             planted.main([str(tmp_path / "c.csv"), "runs", word])
-        assert f"'{word}' was given, but it must be cnn or linear with a number" in capsys.readouterr().err
+        assert (f"'{word}' was given, but it must be cnn, linear, mlp or preactresnet18 with a number"
+                in capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(("margin", "drops"), [(0.099, "confirmed"), (0.101, "CONTRADICTED")])
