@@ -16,7 +16,7 @@ import torch
 
 from deep.data.dataset import Data
 from deep.recipe.recipe import Recipe, kept_name, read_recipe
-from deep.runs.checkpoint import whole
+from deep.runs.checkpoint import check_archive, whole
 from deep.system.files import commit, write_atomically, write_text
 from deep.system.lock import InUse, Lock
 from deep.system.reading import from_json
@@ -38,19 +38,10 @@ def save(path: Path, state: Any) -> None:
 
 
 def load_checkpoint(path: str | Path) -> Any:
-    """Load tensors and plain containers only; ValueError names a file that is cut, corrupt or something else.
-
-    A checkpoint is a zip archive with a CRC-32 of every member. torch.load does not look at it and would return
-    other weights for most flipped bits of a file, so it is compared here; it costs a tenth of a second per 100 MB.
-    """
+    """Load tensors and plain containers only; ValueError names a file that is cut, corrupt or something else."""
     try:
         with open(path, "rb") as file:
-            with zipfile.ZipFile(file) as archive:
-                # torch sets no attributes; a flipped one can make a member a directory, which torch reads as zeros
-                damaged = archive.testzip() or any(member.external_attr for member in archive.infolist())
-            if damaged:
-                raise zipfile.BadZipFile("the sums of the archive are not those of its content")
-            file.seek(0)
+            check_archive(file)
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch reports damage with half a dozen exception types
         raise ValueError(f"{path} is not a readable checkpoint ({type(error).__name__}): restore it from a copy, "

@@ -1,5 +1,7 @@
 """Somebody else's weights: each layout gives the function of its own code; what does not fit is refused by name."""
 
+import re
+import zipfile
 from argparse import Namespace
 from dataclasses import replace
 
@@ -213,6 +215,19 @@ def test_a_flipped_bit_is_seen(tmp_path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
+    with pytest.raises(ValueError, match="BadZipFile"):
+        read_weights(path)
+
+
+def test_a_member_that_a_flipped_bit_makes_a_directory_is_seen(tmp_path):
+    """Its sum is right, and torch would read zeros."""
+    path = saved(tmp_path, {"w.weight": torch.ones(100, 100)})
+    content = bytearray(path.read_bytes())
+    for match in re.finditer(b"PK\x01\x02", bytes(content)):
+        content[match.start() + 38] ^= 16
+    path.write_bytes(content)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
     with pytest.raises(ValueError, match="BadZipFile"):
         read_weights(path)
 
