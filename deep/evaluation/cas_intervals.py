@@ -20,7 +20,7 @@ from deep.evaluation.cas import (
     unit,
 )
 from deep.evaluation.margins import margin_estimates
-from deep.evaluation.nulls import both_margin_nulls, margin_cas_null, random_permutations, sharing
+from deep.evaluation.nulls import both_margin_nulls, permuted, random_permutations, sharing, sharing_above
 from deep.evaluation.outcome import Outcome
 
 __all__ = ["by_class", "cas_from_means", "cas_interval", "cas_intervals", "cas_report", "cas_values",
@@ -73,11 +73,12 @@ def cas_from_means(means: list[Float[Tensor, "*batch K d"]], weight: Float[Tenso
     values["cas_per_instance"] = positive_sum(instance @ instance.mT, everything)
     values["cas_clean"] = positive_sum(cosines(clean * weight), everything)
     values["cas_clean_gauge_fixed"] = positive_sum(cosines(clean * centred), everything)
-    for name, seen in (("sharing", adversarial), ("sharing_clean", clean)):
-        values[name], values[f"{name}_null"] = sharing(seen, weight, order)
+    values["sharing"], values["sharing_null"] = sharing(adversarial, weight, order)
+    moved = permuted(clean, weight, order)
+    values["sharing_clean"], values["sharing_clean_null"] = sharing_above(clean, weight, moved)
     values["margin_cas"] = margin_similarity(clean, weight)
     values["margin_cas_null"] = margin_similarity(clean[..., None, :, :], rows)
-    values["margin_cas_separation_null"] = margin_cas_null(clean, weight, order)
+    values["margin_cas_separation_null"] = margin_similarity(*moved)
     return values
 
 

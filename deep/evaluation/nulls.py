@@ -20,7 +20,8 @@ from deep.evaluation.cas import (
 )
 from deep.evaluation.margins import margin_estimates, margins_of
 
-__all__ = ["both_margin_nulls", "margin_cas_null", "margin_nulls", "permuted", "random_permutations", "sharing"]
+__all__ = ["both_margin_nulls", "margin_cas_null", "margin_nulls", "permuted", "random_permutations", "sharing",
+           "sharing_above"]
 
 
 def random_permutations(classes: int, features: int, draws: int, seed: int = 0) -> Int[Tensor, "draws K d"]:
@@ -72,10 +73,16 @@ def sharing(means: Float[Tensor, "*batch K d"], weight: Float[Tensor, "K d"], or
     >>> round((found + null.mean()).item(), 12), round(found.item(), 1)
     (1.0, -0.3)
     """
+    return sharing_above(means, weight, permuted(means, weight, order))
+
+
+def sharing_above(means: Float[Tensor, "*batch K d"], weight: Float[Tensor, "K d"],
+                  moved: tuple[Float[Tensor, "*batch draws K d"], Float[Tensor, "draws K d"]]
+                  ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch draws"]]:
+    """`sharing` above what has been `permuted` before, for those who need that for margin-CAS too."""
     everything = pairs_of(len(weight))["cas"]
     value = positive_sum(cosines(means * gauge_fixed(weight)), everything)
-    moved, rows = permuted(means, weight, order)
-    null = positive_sum(cosines(moved * rows), everything)
+    null = positive_sum(cosines(moved[0] * moved[1]), everything)
     return value - null.mean(-1), null
 
 

@@ -65,6 +65,16 @@ def test_every_variant_is_that_of_its_own_function(problem):
     assert len({round(value, 6) for value in found.values()}) == len(found)  # no two of them are one quantity
 
 
+def test_the_features_of_each_kind_are_permuted_once(problem, monkeypatch):
+    """Of attacked images for sharing, and of clean ones for sharing and margin-CAS together."""
+    calls = []
+    for module in ("nulls", "cas_intervals"):
+        monkeypatch.setattr(f"deep.evaluation.{module}.permuted",
+                            lambda means, weight, order: (calls.append(means), permuted(means, weight, order))[1])
+    cas_values(*problem, draws=2)
+    assert len(calls) == 2 and not torch.equal(*calls)
+
+
 def test_profile_by_loops(problem):
     outcome, weight = problem
     correlation = class_correlation(outcome.features, outcome.labels, weight)
