@@ -33,6 +33,7 @@ def parser() -> OneSentenceParser:
         command.add(commands)
     for each in commands.choices.values():
         add_import_option(each)
+        each.set_defaults(page=each)  # whose --help an error points to
     return top
 
 
@@ -46,14 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def answered(arguments: Sequence[str] | None) -> int:
-    words = parser()
-    options, rest = words.parse_known_args(arguments)
+    options, rest = parser().parse_known_args(arguments)
     # argparse loses key=value words that follow an option
     if options.command == "train":
         options.overrides += [word for word in rest if "=" in word and not word.startswith("-")]
         rest = [word for word in rest if word not in options.overrides]
     if rest:
-        words.error(f"{' '.join(rest)} was not understood")
+        options.page.error(f"{' '.join(rest)} was not understood")
     command = next(command for command in COMMANDS if command.__name__.rpartition(".")[2] == options.command)
     continues = command.continues(options) if hasattr(command, "continues") else None
     status = 1

@@ -119,12 +119,16 @@ def test_overrides_may_follow_an_option(tmp_path):
     assert json.loads(next(tmp_path.glob("*/recipe.json")).read_text())["lr"] == 0.01
 
 
-@pytest.mark.parametrize("words", [["train", "planted-linear", "--colour", "red"], ["sing"], ["cas"]])
-def test_unknown_words_get_one_sentence(words, capsys):
+@pytest.mark.parametrize(("words", "page"), [
+    (["train", "planted-linear", "--colour", "red"], "deep train"), (["sing"], "deep"), (["cas"], "deep cas"),
+    (["evaluate", "run", "more"], "deep evaluate"), (["bench", "--repeats", "few"], "deep bench")])
+def test_unknown_words_get_one_sentence_that_points_to_the_commands_help(words, page, capsys):
     with pytest.raises(SystemExit) as stop:
         main(words)
     assert stop.value.code == 2
-    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    err = capsys.readouterr().err
+    assert len(err.strip().splitlines()) == 1
+    assert err.endswith(f"; see {page} --help.\n")
 
 
 @pytest.mark.parametrize("content", ["{", '{"eps": "foo"}', '{"eps": "1/0"}', '{"colour": 1}', "[1]"])
