@@ -52,17 +52,17 @@ def run(options: argparse.Namespace) -> None:
                              branch_of=options.branch_of, world=world)
         if world.rank == 0:
             print(finished.path)
-            tell(what_next(finished.path, options, recipe.epochs))
+            tell(what_next(finished.path, options, finished=len(finished.metrics()) >= recipe.epochs))
 
 
-def what_next(run: Path, options: argparse.Namespace, epochs: int) -> str:
+def what_next(run: Path, options: argparse.Namespace, finished: bool) -> str:
     """Return what to type next: the commands that measure the run, or that it is not finished.
 
     >>> plain = argparse.Namespace(stop_after=None, data="my images", device="cpu", imports=[])
-    >>> what_next(Path("runs/a"), plain, 9)
+    >>> what_next(Path("runs/a"), plain, finished=True)
     "next: deep evaluate runs/a --data 'my images'; deep cas runs/a --data 'my images'"
     """
-    if options.stop_after is not None and options.stop_after < epochs:
+    if not finished:
         return f"next: the same command without --stop-after {options.stop_after} trains the other epochs"
     more = [*(["--data", options.data] if options.data else []),
             *(["--device", options.device] if options.device != "cpu" else []), *import_words(options)]

@@ -130,6 +130,9 @@ def test_a_folder_that_is_none_is_answered_before_torch_is_loaded():
 def test_a_training_that_was_stopped_says_how_it_goes_on(tmp_path, capsys):
     assert main(["train", "planted-linear", *SHORT, "epochs=2", "--stop-after", "1", "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().err.strip().splitlines()[-1].startswith("next: the same command without --stop-after 1")
+    for more in ([], ["--stop-after", "1"]):  # which stops nothing any more
+        assert main(["train", "planted-linear", *SHORT, "epochs=2", *more, "--out", str(tmp_path)]) == 0
+        assert capsys.readouterr().err.strip().splitlines()[-1].startswith("next: deep evaluate ")
 
 
 # --- two classes beside each other ---
