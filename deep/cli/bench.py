@@ -37,8 +37,10 @@ def run(options: argparse.Namespace) -> None:
     recipe = recipe_named("at", [f"model={options.arch}", *width, f"batch={options.batch}",
                                  f"steps={options.attack_steps}", *options.overrides])
     device = use_device(options.device, options.threads)
+    from deep.system.progress import stages
     from deep.training.benchmark import bench
-    result = bench(recipe, device, options.repeats, profiled=options.profile)
+    with stages(options.repeats + 2 + options.profile) as begin:
+        result = bench(recipe, device, options.repeats, profiled=options.profile, begin=begin)
     if options.json:
         print(json.dumps(result))
     else:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from deep.system.messages import LossyStream
 
-__all__ = ["bar", "training_progress"]
+__all__ = ["bar", "stages", "training_progress"]
 
 
 def console() -> Console:
@@ -39,6 +39,23 @@ def bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns(), console=output, disable=not output.is_terminal) as shown:
         task = shown.add_task(description, total=total)
         yield lambda n: shown.advance(task, n)
+
+
+@contextmanager
+def stages(total: int) -> Iterator[Callable[[str], None]]:
+    """Yield begin(what), called as each of `total` stages begins: a bar on standard error, a line where none can be."""
+    output = console()
+    with Progress(*columns(), console=output, disable=not output.is_terminal) as shown:
+        task, begun = shown.add_task("", total=total), 0
+
+        def begin(what: str) -> None:
+            nonlocal begun
+            shown.update(task, description=what, completed=begun)
+            begun += 1
+            if not output.is_terminal:
+                output.print(f"{begun}/{total}  {what}", soft_wrap=True)
+
+        yield begin
 
 
 def epoch_note(history: list[dict[str, Any]]) -> str:

@@ -219,30 +219,34 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def bench(recipe: Recipe, device: str | torch.device = "cpu", repeats: int = 5, least: float = 0.5,
-          profiled: bool = False) -> dict[str, Any]:
+          profiled: bool = False, begin: Callable[[str], None] = lambda stage: None) -> dict[str, Any]:
     """Run both steps, measured in turn `repeats` times, each time for at least `least` seconds.
 
     recipe: of PGD training in linf on cross-entropy; its data is replaced by random images. Returns what
     `deep bench --json` prints: images a second (medians), `ratio` of the two, pair by pair, the share of evaluation
     (`evaluation_share`), operations an image, the share of the peak (of bfloat16 or float32 as each computes) that is
     used; with `profiled`, `kernel_table` of both and the share of the peak while convolutions and products run
-    (`products_utilisation`). ValueError for another recipe.
+    (`products_utilisation`). begin(stage) is told what begins, repeats + 2 times, with `profiled` once more.
+    ValueError for another recipe.
     """
     if (recipe.loss, recipe.random_start) != ("cross-entropy", True) or recipe.norm != "linf":
         raise ValueError("a recipe was given that the textbook step does not train, which is PGD in linf on "
                          "cross-entropy from a random start: leave loss, norm and random_start as they are.")
     device, data = torch.device(device), random_data(max(4 * recipe.batch, 64))
     ours, textbook, training = steps(recipe, data, device)
+    begin("first steps")
     ours(), textbook()  # what is compiled or allocated at first is not counted
     counts = [max(1, math.ceil(least / seconds(step, device))) for step in (ours, textbook)]
     pairs, peaks = [], []
-    for _ in range(repeats):
+    for number in range(repeats):
+        begin(f"pair {number + 1} of {repeats}")
         pairs.append([seconds(step, device, count) for step, count in zip((ours, textbook), counts, strict=True)])
         peaks.append([peak(dtype, device) for dtype in (torch.bfloat16, torch.float32)])
     own, other = (statistics.median(column) for column in zip(*pairs, strict=True))
     ceilings = dict(zip(("bfloat16", "float32"), map(max, zip(*peaks, strict=True)), strict=True))
     flops = step_flops(forward_flops(training.model, data.train.images.shape[1:]), recipe.steps)
     used = {"ours": ("bfloat16" if recipe.bf16 else "float32", own), "textbook": ("float32", other)}
+    begin("evaluation")
     result = {
         "images_per_second": recipe.batch / own, "textbook_images_per_second": recipe.batch / other,
         "ratio": spread([b / a for a, b in pairs]), "seconds": spread([a for a, _ in pairs]),
@@ -255,6 +259,7 @@ def bench(recipe: Recipe, device: str | torch.device = "cpu", repeats: int = 5, 
         "peak_flops": ceilings,
         "utilisation": {name: recipe.batch * flops / (time * ceilings[kind]) for name, (kind, time) in used.items()}}
     if profiled:
+        begin("profile")
         result["profile"] = {name: [dict(zip(("group", "seconds", "share"), row, strict=True))
                                     for row in kernel_table(step, device)]
                              for name, step in (("ours", ours), ("textbook", textbook))}

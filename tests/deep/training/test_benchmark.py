@@ -169,6 +169,21 @@ def test_the_ratio_of_steps_of_known_length(clock, monkeypatch, own, ratio):
                                      "textbook": pytest.approx(work / 0.3 / PEAKS[torch.float32])}
 
 
+def test_what_is_measured_is_told_as_it_begins(clock, monkeypatch, capsys):
+    """In lines where there is no terminal, beside the JSON."""
+    monkeypatch.setattr("deep.training.benchmark.peak", lambda dtype, device: PEAKS[dtype])
+    monkeypatch.setattr("deep.training.benchmark.evaluation_share", lambda training, per_image: 0.1)
+    monkeypatch.setattr("deep.training.benchmark.textbook_step", lambda *_: clock(0.3))
+    monkeypatch.setattr("deep.training.benchmark.kernel_table",
+                        lambda step, device: [("convolution, forward", 1.0, 1.0)])
+    monkeypatch.setattr(Training, "train_batch", lambda _: clock(0.1))
+    assert main(["bench", "--width", "4", "--batch", "16", "--repeats", "2", "--profile", "--json"]) == 0
+    said = capsys.readouterr()
+    assert said.err.splitlines() == ["1/5  first steps", "2/5  pair 1 of 2", "3/5  pair 2 of 2", "4/5  evaluation",
+                                     "5/5  profile"]
+    assert json.loads(said.out)["ratio"]["median"] == pytest.approx(3)
+
+
 FAULTS = """
 import resource, torch
 from deep.system.device import keep_freed_memory
