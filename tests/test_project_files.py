@@ -1,6 +1,10 @@
 """What stands beside the packages: the citation, the changelog and the hooks agree with the project."""
 
+import shutil
+import subprocess
 import tomllib
+
+import pytest
 
 from tests.conftest import imported
 from tests.support.rooms import ROOT
@@ -29,6 +33,24 @@ def test_before_a_commit_runs_what_ci_runs():
     (local,) = read_yaml(".pre-commit-config.yaml")["repos"]
     checks = [line for line in (ROOT / ".ci/run").read_text().splitlines() if line.startswith(".venv/bin/")]
     assert [hook["entry"].split()[0] for hook in local["hooks"]] == [line.split()[0] for line in checks]
+
+
+@pytest.mark.parametrize("broken", ["", "tests", "ruff", "docs", "mypy"])
+def test_ci_fails_with_each_of_its_parts(tmp_path, broken):
+    """With programs that say their name and fail if they are the broken one."""
+    for name, folder in {"tests": "", "ruff": ".venv/bin", "docs": ".ci", "mypy": ".venv/bin"}.items():
+        path = tmp_path / folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\necho {name}\nexit {3 if name == broken else 0}\n")
+        path.chmod(0o755)
+    shutil.copy(ROOT / ".ci/run", tmp_path / ".ci/run")
+    (tmp_path / "README.md").write_text("The tests:\n\n    true && ./tests -m pytest -q\n")
+    found = subprocess.run([tmp_path / ".ci/run"], capture_output=True, text=True, timeout=60)
+    assert found.returncode == (3 if broken else 0), found.stderr
+    order = ["tests", "ruff", "docs", "mypy"]
+    said = [line for line in found.stdout.splitlines() if line in order]
+    reached = order.index(broken) + 1 if broken in order[:2] else 4
+    assert sorted(said) == sorted(order[:reached])
 
 
 def test_the_changelog_tells_of_this_version():
