@@ -46,7 +46,7 @@ def check_archive(file: IO[bytes]) -> None:
     a second per 100 MB.
     """
     with zipfile.ZipFile(file) as archive:
-        # torch sets no attributes; a flipped one can make a member a directory, which torch reads as zeros
+        # torch sets no attributes; a flipped one can make a member a directory, which torch leaves unread
         damaged = archive.testzip() or any(member.external_attr for member in archive.infolist())
     if damaged:
         raise zipfile.BadZipFile("the sums of the archive are not those of its content")
