@@ -1,6 +1,7 @@
 """Open statements about cross-entropy, tested on grids.
 
-`python -m synthmodel.claims.open_scans OUT.json` takes about two minutes.
+`python -m synthmodel.claims.open_scans OUT.json` takes about three minutes. With `--only "N4 ends" --only "N4 ends, B"`
+it made figures/data/n4_ends.json, in one.
 
 What is proved or certified is not repeated here (certificates.proofs, symbolic.softmax.smoothing): a scan looks for
 counterexamples where there is no proof, and gives numbers where there is no formula.
@@ -9,7 +10,8 @@ counterexamples where there is no proof, and gives numbers where there is no for
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,18 +19,22 @@ from scipy.optimize import brentq, minimize_scalar
 
 from synthmodel.accuracy.any_setting import best_ratio
 from synthmodel.model.losses import CrossEntropy
+from synthmodel.model.noise import law
+from synthmodel.model.penalty import weighed
 from synthmodel.model.setting import Setting
 from synthmodel.model.solution import NotConverged
 from synthmodel.solvers.cross_entropy import cross_entropy_ratio, solve_cross_entropy
+from synthmodel.solvers.line_integrals import derivatives_on_a_line
 from synthmodel.solvers.margin_closed import extreme_mean
+from synthmodel.solvers.plane_integrals import Problem
 from synthmodel.system.files import commit, write_text
 from synthmodel.system.terminal import OneSentenceParser
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["end_of_n4", "least_excess", "scan", "scan_design_b", "scan_smoothing", "scan_strength",
-           "scan_unequal_noise"]
+__all__ = ["end_of_n4", "least_excess", "least_on_ray", "scan", "scan_design_b", "scan_ends", "scan_ends_b",
+           "scan_smoothing", "scan_strength", "scan_unequal_noise"]
 
 ROUNDING = 1e-11  # of weights and ratios: a smaller rise is none
 SMOOTHING = np.concatenate([[0.0], np.geomspace(1e-8, 1e-2, 13), np.linspace(0.02, 0.66, 33), [0.6666]])
@@ -124,17 +130,20 @@ def scan_strength(ks: Iterable[float] = K_GRID, decays: Iterable[float] = L_GRID
     return {"steps": steps, "falls": falls, "least_relative_step_of_1-r": least}
 
 
-def least_excess(k: float, classes: int) -> tuple[float, float]:
-    """Return the least r_CE - r_acc over L from .03 to 100, and its L: design A, equal noise (N4 first fails inside).
+def least_excess(k: float, classes: int, design: str = "A") -> tuple[float, float]:
+    """Return the least r_CE - r_acc over L from .03 to 100, and its L, at equal noise (N4 first fails inside).
+
+    Decay on the row-centred W: in design A lam_c = lam_e, in design B lam_c = (K-2) lam_e = (K-2) L sigma^2.
 
     >>> [round(number, 5) for number in least_excess(2.42, 3)]
     [-0.00016, 1.59084]
     """
-    setting = Setting(k, 1.0, classes=classes)
-    best = best_ratio(setting, 0.0)
+    setting = Setting(k, 1.0, classes=classes, design=design)
+    best, (count_e, count_c) = best_ratio(setting, 0.0), weighed(setting, "centred")
 
     def excess(log_decay: float) -> float:
-        return cross_entropy_ratio(setting, 0.0, float(np.exp(log_decay))) - best
+        L = float(np.exp(log_decay))
+        return solve_cross_entropy(setting, CrossEntropy(), 0.0, L, count_c / count_e * L).ratio - best
 
     grid = np.linspace(np.log(0.03), np.log(100), 16)
     values = [excess(x) for x in grid]
@@ -143,14 +152,75 @@ def least_excess(k: float, classes: int) -> tuple[float, float]:
     return float(found.fun), float(np.exp(found.x))
 
 
-def end_of_n4(classes: int, low: float = 2.2, high: float = 4.5) -> tuple[float, float]:
-    """Return the k up to which r_CE > r_acc for all L (N4), and the L where it ends; K classes, design A.
+def end_of_n4(classes: int, low: float = 2.2, high: float = 4.5, design: str = "A") -> tuple[float, float]:
+    """Return the k up to which r_CE > r_acc for all L (N4), and the L where it ends; K classes.
 
     >>> round(end_of_n4(3, 2.3, 2.5)[0], 5)
     2.41405
     """
-    k = brentq(lambda k: least_excess(k, classes)[0], low, high, xtol=1e-7)
-    return float(k), least_excess(k, classes)[1]
+    k = brentq(lambda k: least_excess(k, classes, design)[0], low, high, xtol=1e-7)
+    return float(k), least_excess(k, classes, design)[1]
+
+
+def least_on_ray(k: float, classes: int) -> tuple[float, float]:
+    """Return the least fall of the risk across the ray r = r_acc, by k times its wrong chance, and the L where it is.
+
+    Design A, k > e_{K-1}; the fall is towards larger ratios. The risk of L is lowest at that t of the ray where the
+    risk without decay falls along it by L t: t from 0 to its lowest point without decay are all L from infinity to 0,
+    both limits included. By convexity r_CE > r_acc for all L >= 0 iff the fall across is positive on all of them.
+
+    >>> least_on_ray(2.415, 3)[0] < 0 < least_on_ray(2.413, 3)[0]
+    True
+    """
+    setting = Setting(k, 1.0, classes=classes)
+    problem = Problem(np.full((1, 2), k), np.zeros((1, 2)), np.zeros((1, 2)), np.zeros(1), np.ones(1))
+    way = np.array([1.0, best_ratio(setting, 0.0)])
+    way /= np.linalg.norm(way)
+
+    @cache
+    def falls(t: float) -> tuple[float, float]:
+        _, gradient, _, wrong = derivatives_on_a_line(problem, t * way[None], classes - 1, setting.law)
+        return float(-gradient[0] @ way), float(-gradient[0] @ (-way[1], way[0]) / (k * wrong[0]))
+
+    lowest = 1.0
+    while falls(lowest)[0] > 0:
+        lowest *= 1.5
+    lowest = brentq(lambda t: falls(t)[0], lowest / 1.5, lowest, xtol=1e-6)
+    grid = lowest * np.linspace(0.0, 1.0, 13)**2
+    i = min(range(1, 13), key=lambda i: falls(grid[i])[1])
+    found = minimize_scalar(lambda t: falls(t)[1], bounds=(grid[i - 1], grid[min(i + 1, 12)]), method="bounded",
+                            options={"xatol": 1e-5})
+    t = min((grid[0], float(found.x), lowest), key=lambda t: falls(t)[1])
+    return falls(t)[1], falls(t)[0] / t if t else np.inf
+
+
+def scan_ends(classes: Iterable[int] = (3, 4, 5, 6, 7, 8, 9, 10, 20, 30, 100), parts: int = 6) -> dict[str, Any]:
+    """Scan where N4 ends for K classes in design A, by both ways; at the end r_acc and the excess as L -> 0 and oo.
+
+    least_before: the least of `least_on_ray` at parts - 1 values of k between e_{K-1} and the end. It is positive if N4
+    fails first at the end. Some five seconds for each K.
+    """
+    rows = {}
+    for number in classes:
+        edge = law("normal").mean_largest(number - 1)
+        k, L = end_of_n4(number, max(2.2, edge + 0.5), edge + 2.5)
+        best = best_ratio(Setting(k, 1.0, classes=number), 0.0)
+        on_ray = brentq(lambda k, number=number: least_on_ray(k, number)[0], k - 0.01, k + 0.01, xtol=1e-8)
+        before = [least_on_ray(edge + (k - edge) * i / parts, number)[0] for i in range(1, parts)]
+        rows[str(number)] = {
+            "k": k, "L": L, "k_on_ray": float(on_ray), "least_before": min(before), "e": edge, "r_acc": best,
+            "excess_at_no_decay": cross_entropy_ratio(Setting(k, 1.0, classes=number), 0.0, 1e-10) - best,
+            "excess_at_infinite_decay": 1 - best}
+    return rows
+
+
+def scan_ends_b(classes: Iterable[int] = range(4, 11)) -> dict[str, Any]:
+    """Scan where N4 ends in design B with decay on the row-centred W: {K: {"k", "L"}}.
+
+    >>> round(scan_ends_b(classes=(4,))["4"]["k"], 4)
+    2.9019
+    """
+    return {str(number): dict(zip(("k", "L"), end_of_n4(number, 2.0, 6.0, "B"), strict=True)) for number in classes}
 
 
 def scan_design_b(classes: Iterable[int] = (4, 5, 10, 30), steps: int = 12) -> dict[str, Any]:
@@ -171,19 +241,23 @@ def scan_design_b(classes: Iterable[int] = (4, 5, 10, 30), steps: int = 12) -> d
     return rows
 
 
-def scan() -> dict[str, Any]:
-    """Make all scans: one dictionary, with the grids and the commit."""
-    ends = {str(classes): dict(zip(("k", "L"), end_of_n4(classes), strict=True)) for classes in (3, 4, 5, 10, 30, 100)}
-    return {"commit": commit(), "b": SMOOTHING.tolist(), "k": K_GRID.tolist(), "L": L_GRID.tolist(),
-            "T3-CE": scan_smoothing(), "T3-CE, unequal noise": scan_unequal_noise(), "T1-CE in k": scan_strength(),
-            "N4 ends": ends, "N2-B": scan_design_b()}
+SCANS: dict[str, Callable[[], dict[str, Any]]] = {
+    "T3-CE": scan_smoothing, "T3-CE, unequal noise": scan_unequal_noise, "T1-CE in k": scan_strength,
+    "N4 ends": scan_ends, "N4 ends, B": scan_ends_b, "N2-B": scan_design_b}
+
+
+def scan(names: Sequence[str] = ()) -> dict[str, Any]:
+    """Make the scans of those names, or all: one dictionary, with the commit and, for all, the grids."""
+    grids = {} if names else {"b": SMOOTHING.tolist(), "k": K_GRID.tolist(), "L": L_GRID.tolist()}
+    return {"commit": commit()} | grids | {name: SCANS[name]() for name in names or SCANS}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     words = OneSentenceParser(prog="python -m synthmodel.claims.open_scans", description=__doc__)
     words.add_argument("out", metavar="OUT.json", help="the file to write")
+    words.add_argument("--only", action="append", choices=SCANS, help="make this scan alone; may be repeated")
     options = words.parse_args(arguments)
-    write_text(options.out, json.dumps(scan(), indent=1) + "\n")
+    write_text(options.out, json.dumps(scan(options.only or ()), indent=1) + "\n")
 
 
 if __name__ == "__main__":

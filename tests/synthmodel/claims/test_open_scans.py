@@ -1,6 +1,7 @@
 """Open statements about cross-entropy and design B: counterexamples at unequal noise, and scans."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,12 +83,46 @@ def test_scan_of_k_counts_falls(monkeypatch):
     assert open_scans.scan_strength(ks=[0.3, 0.6, 3.0], decays=[0.1])["falls"] == 2
 
 
-@pytest.mark.parametrize("words", [[], ["a.json", "b.json"], ["--all"]])
+@pytest.mark.parametrize("words", [[], ["a.json", "b.json"], ["--all"], ["a.json", "--only", "N4"]])
 def test_scans_command_refuses_bad_words(words, capsys):
     with pytest.raises(SystemExit, match="2"):
         open_scans.main(words)
     said = capsys.readouterr().err
     assert said.startswith("python -m synthmodel.claims.open_scans: ") and said.count("\n") == 1
+
+
+def test_one_scan_alone(monkeypatch, tmp_path):
+    monkeypatch.setitem(open_scans.SCANS, "N2-B", lambda: {"4": {"least": 1.0}})
+    open_scans.main([str(tmp_path / "out.json"), "--only", "N2-B"])
+    made = json.loads((tmp_path / "out.json").read_text())
+    assert made.pop("commit") and made == {"N2-B": {"4": {"least": 1.0}}}
+
+
+# Where N4 ends for K classes
+
+ENDS = json.loads((Path(__file__).parents[3] / "figures/data/n4_ends.json").read_text())
+
+
+def test_the_kept_ends_rise_and_both_ways_find_them():
+    for rows in (ENDS["N4 ends"], ENDS["N4 ends, B"]):
+        ks = [row["k"] for _, row in sorted(rows.items(), key=lambda item: int(item[0]))]
+        assert ks == sorted(ks) and {"4", "5", "6", "7", "8", "9", "10"} <= set(rows)
+    for row in ENDS["N4 ends"].values():
+        assert abs(row["k"] - row["k_on_ray"]) < 1e-7 and row["e"] < row["k"]
+        assert min(row["least_before"], row["excess_at_no_decay"], row["excess_at_infinite_decay"]) > 0
+
+
+@pytest.mark.parametrize(("classes", "design"), [(4, "A"), (10, "A"), (4, "B")])
+def test_a_kept_end_is_where_the_solver_s_ratio_meets_the_best_one(classes, design):
+    row = ENDS["N4 ends" if design == "A" else "N4 ends, B"][str(classes)]
+    assert open_scans.least_excess(row["k"] - 1e-4, classes, design)[0] > 0
+    below, L = open_scans.least_excess(row["k"] + 1e-4, classes, design)
+    assert -1e-4 < below < 0 and abs(L - row["L"]) < 1e-3
+
+
+def test_so_it_is_on_the_ray():
+    row = ENDS["N4 ends"]["4"]
+    assert open_scans.least_on_ray(row["k"] - 1e-4, 4)[0] > 0 > open_scans.least_on_ray(row["k"] + 1e-4, 4)[0]
 
 
 def test_scan_is_json():
