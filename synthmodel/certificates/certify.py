@@ -17,6 +17,7 @@ from synthmodel.certificates.proofs import (
     entries,
     exact_attack,
     joint_accuracy,
+    n4_classes,
     n4_end,
     n4_inequality,
     skewness,
@@ -26,8 +27,8 @@ from synthmodel.certificates.proofs import (
 __all__ = ["CERTIFICATES", "LEMMAS", "Certificate", "Row", "certify", "check", "stored"]
 
 LEMMAS: dict[str, Lemma | Laid | Callable[[], tuple[bool | None, int]]] = {
-    name: lemma for proofs in (joint_accuracy, exact_attack, skewness, n4_inequality, n4_end, ce_monotone, ce_smoothing,
-                               unequal_noise, entries)
+    name: lemma for proofs in (joint_accuracy, exact_attack, skewness, n4_inequality, n4_end, n4_classes, ce_monotone,
+                               ce_smoothing, unequal_noise, entries)
     for name, lemma in proofs.LEMMAS.items()}
 
 
@@ -109,6 +110,10 @@ CERTIFICATES = (
                 "1.64 <= u <= 1.94, which goes on from there to k = 2.41", ("N4_on_ray", "N4_on_ray_range"),
                 group="long", quick=False),
     Certificate("N4-end", "r_CE < r_acc", "k = 2.5, lam/sigma^2 = 1.7", ("N4_end",), group="long"),
+    Certificate("N4-K-end", "r_CE < r_acc, design A", "(K, k, lam/sigma^2) = (4, 3, 3.2), and beyond each end for K = "
+                "4 to 10: k = 2.51053, 2.58404, 2.6433, 2.69287, 2.73542, 2.77265, 2.80573",
+                tuple(n4_classes.LEMMAS), "the minimiser lies within |gradient|/L of the guess; where accuracy rises, "
+                "r_acc is larger (T2-joint-K)", group="long"),
     Certificate("T2-unequal", "F falls through each of its zeros", "k_E >= .046 or k_C <= 12.5 k_E",
                 ("unequal_noise",), "F_r < 0 where F = 0, on the part r <= 4, u <= 4 r^2/5; elsewhere it is derived",
                 group="long"),

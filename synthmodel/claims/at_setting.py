@@ -38,6 +38,7 @@ from synthmodel.solvers.solve import solve
 __all__ = ["QUANTITIES", "SPEAKS_OF", "Inequality", "Number", "Point", "at"]
 
 TAU, TEACHER, CLASSES, EXAMPLES, STEP = 0.1, (1.0, 0.5), 10, 30, 0.01
+END = 2.80572  # of N4-K for so many classes
 ROUNDING = 4 * sys.float_info.epsilon  # of the larger: two numbers nearer than this cannot be told apart
 
 
@@ -192,6 +193,7 @@ QUANTITIES: dict[str, tuple[str, Callable[[Point], float | None]]] = {
        for design in "AB"},
     **{f"r_acc, {CLASSES} classes, {design}": (f"the best ratio, design {design}", partial(wide_best, design=design))
        for design in "AB"},
+    f"r_CE, {CLASSES} classes, A": ("cross-entropy, design A", lambda p: p.ratio(CrossEntropy(), setting=wide(p, "A"))),
     f"r_AT, {CLASSES} classes, A": ("margin loss, design A", lambda p: p.ratio(Margin(), setting=wide(p, "A"))),
     f"r_AT, {CLASSES} classes, B": ("margin loss, design B, decay on the entries of W centred",
                                     lambda p: p.ratio(Margin(), setting=wide(p, "B"), penalty="centred")),
@@ -252,6 +254,9 @@ SPEAKS_OF: dict[str, tuple[str, tuple[tuple[str, Condition], ...]]] = {
     "N4": ("k|lam/sigma^2|r_acc|r_CE", (("r_acc < r_CE", ("0 < k <= 2.41405", lambda p: 0 < p.k <= 2.41405)),)),
     "N4-end": ("k|lam/sigma^2|r_acc|r_CE", (("r_acc < r_CE", EVERYWHERE),)),
     "N4-entries": ("k|lam/sigma^2|r_acc|r_CE|r_CE entries", (("r_acc < r_CE entries", EVERYWHERE),)),
+    **{claim: (f"k|lam/sigma^2|r_acc, {CLASSES} classes, A|r_CE, {CLASSES} classes, A",
+               ((f"r_acc, {CLASSES} classes, A < r_CE, {CLASSES} classes, A", where),))
+       for claim, where in (("N4-K", (f"0 < k <= {END}", lambda p: 0 < p.k <= END)), ("N4-K-end", EVERYWHERE))},
     "N5": ("r_CE|r distilled", ()),
     "G-noise": ("eps0, normal|eps0, laplace|eps0, uniform", ()),
     "G-decay": ("eps0|eps1|r_AT|r_AT entries|r_CE|r_CE entries", ()),

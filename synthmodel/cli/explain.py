@@ -31,6 +31,8 @@ DRAWN = {
                     "--lam {lam:g} --loss margin,cross-entropy"),
     **dict.fromkeys(("N2", "N4", "S1", "CE-monotone"), "synthmodel plot ratios --mu {mu:g} --sigma {sigma:g} "
                     "--lam {lam:g} --loss margin,cross-entropy"),
+    "N4-K": "synthmodel plot ratios --mu {mu:g} --sigma {sigma:g} --lam {lam:g} --classes 10 --loss "
+            "margin,cross-entropy",
     "T2": "synthmodel plot accuracy --mu {mu:g} --sigma {sigma:g} --eps {eps:g} --lam {lam:g}",
     **dict.fromkeys(("T1-temp", "E-margins"), "synthmodel atlas --out atlas (phase_temperature.png)"),
     **dict.fromkeys(("G-K", "G-joint-K", "T2-joint-K", "T2-joint-B", "N2-K", "N2-B"),

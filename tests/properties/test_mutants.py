@@ -62,6 +62,8 @@ MUTANTS = {
     "T3-CE: weights rise with b": ("t3_ce", {"compare": lt}),
     "N4: r_CE below r_acc": ("n4", {"compare": lt}),
     "N4: for k up to 3": ("n4", {"last": 3}),
+    "N4-K: r_CE below r_acc": ("n4_classes", {"compare": lt}),
+    "N4-K: for k up to a half beyond the end": ("n4_classes", {"more": 0.5}),
     "T1-temp: a tenth of the bound": ("t1_temp", {"bound": lambda tau, lam: math.sqrt(tau * math.log(2) / lam / 50)}),
     "T1-temp: sharp threshold at tau > 0": ("t1_temp", {"threshold": eps0}),
     "T1-temp: w2 falls with tau": ("t1_temp", {"compare": gt}),

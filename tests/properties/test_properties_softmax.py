@@ -9,7 +9,9 @@ import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
 
+from synthmodel.accuracy.any_setting import best_ratio
 from synthmodel.accuracy.three_classes import b_star, r_acc
+from synthmodel.claims.checks.losses.many_classes import ENDS
 from synthmodel.flows.gradient_flow import effective_smoothing, margin_flow
 from synthmodel.model.losses import CrossEntropy, Margin, WrongClassLSE
 from synthmodel.model.setting import Setting
@@ -98,6 +100,16 @@ def test_n4(k, decay, *, compare=gt, last="20695/10000"):
     assume(k <= Fraction(last))
     assert compare(cross_entropy(k, decay).ratio, r_acc(float(k)))
     assert cross_entropy(k, decay).ratio > ratio_closed(float(k))
+
+
+@pytest.mark.slow
+@property_of("N4-K", examples=15, classes=st.sampled_from(sorted(ENDS)), k=between("1/2", 3, "5/2"),
+             decay=between("1/100", 30))
+def test_n4_classes(classes, k, decay, *, compare=gt, more=0):
+    """r_acc < r_CE up to the end of K classes in design A."""
+    assume(float(k) <= ENDS[classes] + more)
+    setting = Setting(float(k), 1.0, classes=classes)
+    assert compare(solve_cross_entropy(setting, CrossEntropy(), 0.0, float(decay)).ratio, best_ratio(setting, 0.0))
 
 
 @pytest.mark.slow

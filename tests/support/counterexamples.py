@@ -11,6 +11,7 @@ from itertools import product
 
 from flint import acb, arb
 
+from tests.support import many_classes
 from tests.support.enclosed import (
     CrossEntropy,
     RareOutliers,
@@ -149,6 +150,13 @@ def n4_end(k="5/2", decay="17/10", guess=("0.35616228", "0.34925279"), between="
     """r_CE < `between`, where accuracy still rises: by T2-joint' then r_CE < r_acc."""
     w1, w2 = minimiser(CrossEntropy(Fraction(k)), guess, decay)
     return [w1, w2, number(between) - w2 / w1, accuracy_slope(between, k)], [(w2 / w1, 6)]
+
+
+def n4_k_end(classes=4, k=3, decay="16/5", guess=("0.301886558070", "0.294944915219"), between="98/100"):
+    """r_CE < `between`, where accuracy still rises: by T2-joint-K then r_CE < r_acc."""
+    n = classes - 1
+    w1, w2 = many_classes.minimiser(n, k, guess, decay)
+    return [w1, w2, number(between) - w2 / w1, accuracy_slope(between, k, n)], [(w2 / w1, 6)]
 
 
 def n3_entries(k=1):
@@ -296,6 +304,7 @@ CASES = {
     "T1-temp-plain": (t1_temp_plain, {"tau": 1}),
     "T3-CE": (t3_ce, {"b": 0, "guess": ("1.35502820", "1.23371611")}),
     "N4-end": (n4_end, {"k": 2, "guess": ("0.396", "0.370"), "between": "19/20"}),
+    "N4-K-end": (n4_k_end, {"k": 2, "guess": ("0.329", "0.310"), "between": "92/100"}),
     "N3-entries": (n3_entries, {"k": "4/5"}),
     "N4-entries": (n4_entries, {"points": ((1, "1/100000", ("1.90", "1.515"), "633/1000"),)}),
     "T3-CE-unequal": (t3_ce_unequal, {"b": "1/100"}),

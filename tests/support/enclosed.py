@@ -84,13 +84,13 @@ def accuracy(low, high, d=1, s_e=1, s_c=1):
     return total
 
 
-def accuracy_slope(r, k):
-    """dP/dr = -E[2 Phi(x) phi(x) (k + Z)/r^2], x = k + (k + Z)/r; the integrand is below 100 (1 + |Z|)."""
+def accuracy_slope(r, k, n=2):
+    """dP/dr = -E[n Phi(x)^{n-1} phi(x) (k + Z)/r^2], x = k + (k + Z)/r; the integrand is below 100 (1 + |Z|)."""
     r, k = numbers(r, k)
 
     def integrand(z):
         x = k + (k + z) / r
-        return -2 * below(x) * density(x) * (k + z) / (r * r) * density(z)
+        return -n * below(x)**(n - 1) * density(x) * (k + z) / (r * r) * density(z)
     return acb.integral(lambda z, _: integrand(z), -10, 10).real + arb(0, 1e-19)
 
 

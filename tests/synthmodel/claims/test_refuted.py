@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 from flint import arb
 
-from synthmodel import joint_accuracy
+from synthmodel import Setting, joint_accuracy
+from synthmodel.accuracy.any_setting import accuracy_of
 from synthmodel.certificates import certify
 from synthmodel.claims.registry import CLAIMS
 from synthmodel.claims.verify import verify
 from synthmodel.cli.printing import print_claims
 from synthmodel.flows.gradient_flow import cross_entropy_flow
 from synthmodel.flows.rare_outliers import limit_flow
+from tests.support import many_classes
 from tests.support.counterexamples import CASES, mixed, soft_target_gain
 from tests.support.enclosed import (
     CrossEntropy,
@@ -146,6 +148,23 @@ def test_force_and_mixed_derivative_from_the_definitions(k, w):
     box = [x + arb(0, 1e-3) for x in numbers(*w)]
     for ball, value in zip((*enclosed(model, box), *enclosed(model, box, mixed)), (*expected, both), strict=True):
         assert ball.contains(arb(value)) and ball.rad() < 0.02
+
+
+def test_slopes_of_four_classes_from_the_definitions():
+    """By a product rule in e and the three cross-class features."""
+    z, weights = np.polynomial.hermite_e.hermegauss(20)
+    weights = weights / weights.sum()
+    e, *c = np.meshgrid(*[1.5 + z] * 4, indexing="ij")
+    odds = [np.exp(-0.5 * e - 0.25 * each) for each in c]
+    p1 = 1 / (1 + sum(odds))
+    pulls = (1 - p1) * e, sum(p1 * odd * each for odd, each in zip(odds, c, strict=True))
+    slopes = [0.3 * w - np.einsum("ijkl,i,j,k,l->", x, *[weights] * 4) for w, x in zip((0.5, 0.25), pulls, strict=True)]
+    found = many_classes.gradient(3, "3/2", ("1/2", "1/4"), "3/10")
+    assert all(near(ball, value) for ball, value in zip(found, slopes, strict=True))
+    assert not near(found[0], 1.00001 * slopes[0])
+    slope = (accuracy_of(Setting(1.5, 1.0, classes=4), 0.50001, 0.0)[0]
+             - accuracy_of(Setting(1.5, 1.0, classes=4), 0.49999, 0.0)[0]) / 2e-5
+    assert near(accuracy_slope("1/2", "3/2", 3), float(slope))
 
 
 def test_outliers_from_the_definitions():

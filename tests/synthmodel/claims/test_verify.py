@@ -102,6 +102,7 @@ REST = 7.681335803585775, 2.5492082481313147  # rare_end()
 original_best, CURVATURES = original("general", "best_ratio"), original("softmax", "curvatures")
 
 
+BEST_OF_MANY = original("losses.many_classes", "best")
 AFFINE, SHARING = original("bayes", "affine_scores"), original("bayes", "Sharing")
 
 
@@ -160,6 +161,11 @@ MUTATIONS = {
                                         other_argument("exact_attack", "solve_exact", 5, lambda b: 0 * b)),
     "N4-end: a larger ratio": ("softmax", "r_acc", lambda k: R_ACC(k) - 0.003),
     "N4: r_acc larger by .02": ("softmax", "r_acc", lambda k: R_ACC(k) + 0.02),
+    "N4-K: r_acc larger by .0001": ("losses.many_classes", "best", lambda k, n: BEST_OF_MANY(k, n) + 1e-4),
+    "N4-K: another lam": ("losses.many_classes", "solve_cross_entropy", other_argument(
+        "losses.many_classes", "solve_cross_entropy", 3, lambda lam: 1.01 * lam)),
+    "N4-K-end: a smaller best ratio": ("losses.many_classes", "best", lambda k, n: BEST_OF_MANY(k, n) - 0.003),
+    "N4-K-end: a later end of K = 4": ("losses.many_classes", "ENDS", {4: 2.50952}),
     "N5: another lam": ("softmax", "solve", other_argument("softmax", "solve", 3, lambda lam: 1.01 * lam)),
     "G-noise: threshold one per cent off": ("general", "threshold_closed", scaled("general", "threshold_closed")),
     "G-decay: another decay of w2": ("decays", "solve_numeric", other_argument(
