@@ -19,6 +19,7 @@ from deep.experiments.reproduction.paper_tables import (
     paper_cas_drop,
     paper_numbers,
 )
+from deep.experiments.reproduction.row_verdicts import row_verdicts
 
 __all__ = ["EXPECTATIONS", "QUANTITIES", "WORST_CASE", "comparable", "directions", "row", "rows", "spread",
            "stage_difference", "stage_values"]
@@ -100,7 +101,7 @@ def row(table: str, system: str, stage: str, found: dict[int, dict[str, Any]], m
 
 
 def rows(table: str, results: dict[tuple[str, int], dict[str, Any]], beside: dict[str, bool]) -> list[dict[str, Any]]:
-    """Return all rows of a table.
+    """Return all rows of a table, each with its verdicts (`row_verdicts`).
 
     results: {(system, seed): {"stages": {stage: values}, "missing": None or why there are none}}; beside: {system:
     whether differences are meant}.
@@ -119,7 +120,7 @@ def rows(table: str, results: dict[tuple[str, int], dict[str, Any]], beside: dic
                 else:
                     found[seed] = one["stages"][stage]
             made.append(row(table, system, stage, found, missing, beside[system]))
-    return made
+    return [one | {"verdicts": verdicts} for one, verdicts in zip(made, row_verdicts(made), strict=True)]
 
 
 # (system, stage)

@@ -13,6 +13,7 @@ from deep.experiments.reproduction.paper_tables import (
     TABLES,
     differences,
 )
+from deep.experiments.reproduction.row_verdicts import verdict_in_words
 from deep.recipe.recipe import Recipe
 
 __all__ = ["caption", "deviations", "history_lines", "markdown", "report_lines", "training_in_words"]
@@ -131,6 +132,9 @@ def caption(report: dict[str, Any]) -> Iterator[str]:
     if report["table"] in EPS_TABLES:
         yield (f"Each network is attacked with the eps that it was trained with; beside that, all with {COMMON_EPS}. "
                "CAS is measured on clean images, too.")
+    if report["table"] != "fast_at":
+        yield ("Verdict: the change since the row before, a mean over seeds with its 95 % t interval, in sign and size "
+               "beside the paper's; a sign needs p < .05, corrected by Holm over the table.")
     yield ("Best: of the epochs that were evaluated, the one with the highest robust accuracy on " + (
         "the test images, as the paper's." if report["select"] == "test" else
         "held-out training images (PGD of half the steps); the paper chose it on the test images."))
@@ -181,6 +185,8 @@ def cells(row: dict[str, Any], report: dict[str, Any]) -> dict[str, str]:
     for name, heading in (("cas", "CAS - paper's"), ("worst", "worst case - paper's")):
         if any(name in other["difference"] for other in report["rows"]):
             line[heading] = f"{row['difference'][name]:+.2f}" if name in row["difference"] else ""
+    if report["table"] != "fast_at":  # of which the paper gives no number
+        line["verdict"] = verdict_in_words(row["verdicts"])
     return line
 
 
