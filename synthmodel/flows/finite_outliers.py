@@ -13,8 +13,8 @@ from scipy.special import expit, ndtr, owens_t
 from synthmodel.accuracy.any_setting import LARGEST_RATIO
 from synthmodel.accuracy.three_classes import nonnegative
 from synthmodel.flows.gradient_flow import Path, checked_times, drift, integrate
-from synthmodel.flows.quadrature import legendre
 from synthmodel.flows.rare_outliers import FAR, ROOT_TWO_PI, checked_remedy
+from synthmodel.model.quadrature import legendre
 from synthmodel.model.setting import checked, number
 
 if TYPE_CHECKING:

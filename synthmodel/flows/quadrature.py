@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from synthmodel.model.quadrature import legendre
 from synthmodel.model.solution import NotConverged
 
 if TYPE_CHECKING:
@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from numpy.typing import ArrayLike
 
-__all__ = ["bend", "judged", "legendre", "panels"]
+__all__ = ["bend", "judged", "panels"]
 
 BEND = np.array([0.0, 1.0, 3.0, 9.0, 27.0, 81.0])  # exp(-81 x/2) is below rounding
-legendre = cache(np.polynomial.legendre.leggauss)
 
 
 def bend(centre: float, width: float) -> Float[np.ndarray, "11"]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synthmodel.flows.quadrature import legendre
+from synthmodel.model.quadrature import legendre
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -1,7 +1,8 @@
-"""The Gauss-Hermite rule, for means over a normal law."""
+"""The Gauss-Hermite rule, for means over a normal law, and the Gauss-Legendre rule, for integrals over an interval."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,18 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["normal_rule"]
+__all__ = ["legendre", "normal_rule"]
+
+
+@cache
+def legendre(order: int) -> tuple[Float[np.ndarray, "order"], Float[np.ndarray, "order"]]:
+    """Return nodes and weights of the integral over (-1, 1), by Gauss and Legendre; made once, as eigenvalues are slow.
+
+    >>> nodes, weights = legendre(2)
+    >>> round(float(weights @ nodes**2), 12)
+    0.666666666667
+    """
+    return np.polynomial.legendre.leggauss(order)
 
 
 def normal_rule(order: int) -> tuple[Float[np.ndarray, "order"], Float[np.ndarray, "order"]]:

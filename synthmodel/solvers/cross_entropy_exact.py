@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from scipy.optimize import brentq
 
+from synthmodel.model.quadrature import legendre
 from synthmodel.model.setting import checked
 from synthmodel.model.solution import NotConverged
 from synthmodel.solvers.newton import damped_newton
@@ -154,7 +155,7 @@ def _corners(plane: _Plane) -> list[float]:
 def _rule(edges: Float[np.ndarray, "*rows edges"],
           order: int) -> tuple[Float[np.ndarray, "*rows pieces order"], Float[np.ndarray, "*rows pieces order"]]:
     """Gauss-Legendre nodes and weights between consecutive edges (along the last axis), for the standard normal law."""
-    nodes, weights = np.polynomial.legendre.leggauss(order)
+    nodes, weights = legendre(order)
     low, width = edges[..., :-1, None], np.diff(edges)[..., None]
     x = low + width * (nodes + 1) / 2
     return x, width * weights / 2 * _density(x)

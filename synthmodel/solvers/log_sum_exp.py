@@ -16,6 +16,7 @@ from scipy.special import expit
 
 from synthmodel.model.losses import WrongClassLSE
 from synthmodel.model.noise import Law
+from synthmodel.model.quadrature import legendre
 from synthmodel.model.roots import brentq
 from synthmodel.model.setting import Setting, checked, checked_setting, number
 from synthmodel.model.solution import NotConverged, Solution
@@ -38,7 +39,7 @@ ACCURACY = 1e-10  # in units of mu: a larger residual raises
 LOOSE = 1e-6  # quadrature error, in units of mu, from which on noise raises; it is reported
 WEIGHT_ACCURACY = 1e-5  # the same of both in units of d_C, which may be tiny
 
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(100)
+NODES, WEIGHTS = legendre(100)
 HALF, HALF_WEIGHTS = 4.5 * (NODES + 1), 4.5 * WEIGHTS  # on [0, 9]
 LAYER, LAYER_WEIGHTS = 20 * (NODES + 1), 20 * WEIGHTS  # on [0, 40]
 
@@ -202,7 +203,7 @@ def _risk(law: Law, n: int, w1: Array, w2: Array, tau: Array, b: Array, lam: Arr
         mean = np.vectorize(lambda at: log_sum_derivatives(at, n, law)[0])(y)
     else:
         value = (lambda at: psi_pair(at)[0]) if n == 2 else np.vectorize(lambda at: psi(at, n, law))
-        nodes, weights = np.polynomial.legendre.leggauss(30)
+        nodes, weights = legendre(30)
         inner, beyond = np.minimum(y, 1.0), np.maximum(y, 1.0)
         mean = np.log(n) + inner / 2 * (value(inner[..., None] * (nodes + 1) / 2) @ weights)
         if np.any(y > 1):

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from synthmodel.model.losses import Margin, MarginLoss, SmoothedMargin, SoftTargetMargin
-from synthmodel.model.quadrature import normal_rule
+from synthmodel.model.quadrature import legendre, normal_rule
 from synthmodel.model.setting import Setting, checked, checked_setting
 from synthmodel.model.solution import NotConverged, Solution
 
@@ -41,7 +41,7 @@ DELTA_STAR = np.array([[-p, p, p, q, -q, -q] for p, q in SIGNS])
 def _gauss_legendre_half_normal(order: int, end: float = 9.0,
                                 ) -> tuple[Float[np.ndarray, "order"], Float[np.ndarray, "order"]]:
     """Gauss-Legendre nodes and weights on [0, 9] for the standard normal law on (0, inf): tail below 1e-18."""
-    nodes, weights = np.polynomial.legendre.leggauss(order)
+    nodes, weights = legendre(order)
     nodes = end * (1 + nodes) / 2
     return nodes, weights * end / 2 * np.exp(-nodes**2 / 2) / sqrt(2 * np.pi)
 
