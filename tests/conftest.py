@@ -86,6 +86,16 @@ def one_thread():
 
 
 @pytest.fixture
+def registry():
+    """The networks, a registry to spoil."""
+    from deep.networks.registry import NETWORKS
+    names = dict(NETWORKS)
+    yield NETWORKS
+    NETWORKS.clear()
+    NETWORKS.update(names)
+
+
+@pytest.fixture
 def pictures(monkeypatch):
     """The figures that a test saves, in order: what they show is compared with the data, not the files' sizes."""
     from matplotlib.figure import Figure

@@ -22,15 +22,6 @@ TRAINED = {"preactresnet18": "width=4", "resnet18": "width=4", "wideresnet": "wi
            "deit": "width=32 depth=1 patch_size=4 lr=0.2 train_size=9000 batch=25 gradient_norm=1"}
 
 
-@pytest.fixture
-def registry(monkeypatch):
-    """A registry to spoil."""
-    names = dict(NETWORKS)
-    yield NETWORKS
-    NETWORKS.clear()
-    NETWORKS.update(names)
-
-
 def trained(out, *words):
     assert main(["train", "planted-cnn", *SHORT, *words, "--out", str(out), "--threads", "1"]) == 0
     (run,) = out.iterdir()

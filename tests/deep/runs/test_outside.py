@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from deep.data.dataset import Data, Split
-from deep.networks.registry import NETWORKS, register
+from deep.networks.registry import register
 from deep.recipe.recipe import recipe_named
 from deep.runs.outside import NONE, Normalisation, by_order, outside_network
 from deep.runs.weights_file import read_weights, state_dicts
@@ -21,15 +21,6 @@ from tests.support.public_networks import Normalised, PreActResNet, ResNet, Wide
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 GIVEN = Normalisation(MEAN, STD, "the test")
 PUBLIC = {"preactresnet18": PreActResNet, "resnet18": ResNet, "wideresnet": WideResNet}
-
-
-@pytest.fixture
-def registry():
-    """A registry to spoil."""
-    names = dict(NETWORKS)
-    yield NETWORKS
-    NETWORKS.clear()
-    NETWORKS.update(names)
 
 
 def images(classes=5, side=8):

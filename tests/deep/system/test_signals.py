@@ -34,20 +34,13 @@ from deep.system.signals import Interrupted, Stop
 from deep.training.loop import Training, load_data, train
 from tests.conftest import imported
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SHORT = ["epochs=3", "train_size=400", "val_size=60", "batch=100", "eval_every=1"]
 SYSTEMS = {"plain": [], "swa": ["average=swa"],
            "much": ["average=ema", "average_decay=0.9", "average_from=1/3", "teacher=self", "teacher_share=0.5",
                     "teacher_from=1/3", "trim=0.1", "trim_kind=random", "probe_steps=1"]}
 SWEEP = ('recipe = "planted-linear"\n[set]\nepochs = 3\ntrain_size = 400\nval_size = 60\nbatch = 100\n'
          'eval_every = 3\n[grid]\nseed = [0, 1]\n')
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def terminated(*arguments, **options):
