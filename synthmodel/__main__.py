@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from synthmodel.cli import printing
-from synthmodel.cli.drawing import add_plot, explore, plot
+from synthmodel.cli.drawing import add_plot, explore, plot, words_of_picture, write
 from synthmodel.model.losses import LOSSES
 from synthmodel.model.penalty import PENALTIES
 from synthmodel.model.solution import NotConverged
@@ -82,6 +82,7 @@ def add_claims(command: Callable[..., OneSentenceParser]) -> None:
     for name, default, words in (("mu", "1", "mean of an active feature"), ("sigma", "0.5", "its standard deviation"),
                                  ("eps", "0.2", "attack size"), ("b", "0.1", "smoothing"), ("lam", "0.1", "decay")):
         explained.add_argument(f"--{name}", default=default, help=f"{words} (default: {default})")
+    explained.add_argument("--out", metavar="FILE", help="draw its picture there, too: .png, .svg or .pdf")
     verified = command("verify", [], "every claim, or some, with its status and how near it came to failing")
     verified.add_argument("claims", metavar="CLAIM", nargs="*", help="IDs in any case (default: all claims)")
     stated = command("table", [], "what each statement becomes for each loss and attack", output=None)
@@ -195,6 +196,8 @@ def run(options: argparse.Namespace) -> int:
         return draw(options)
     from synthmodel.cli.commands import COMMANDS
     result = COMMANDS[options.command](options)
+    if options.command == "explain" and options.out is not None:
+        write(parser().parse_args(words_of_picture(result["id"], result["picture"], options.out)))
     if options.json:
         print(json.dumps(result, indent=1))
     elif getattr(options, "csv", False):
@@ -223,7 +226,7 @@ def print_result(options: argparse.Namespace, result: Any) -> None:
         printing.print_verified(result)
     elif options.command == "explain":
         from synthmodel.cli.explain import print_explanation
-        print_explanation(result)
+        print_explanation(result, options.out)
     elif options.command == "table":
         (printing.print_readings if options.readings else printing.print_table)(result)
     elif options.command == "derive":

@@ -108,7 +108,7 @@ def test_what_the_first_part_says_to_type_runs(tmp_path, monkeypatch, capsys):
     for words in typed:
         assert main(words) == 0, capsys.readouterr().err
         printed[words[0]] = capsys.readouterr().out
-    assert {path.name for path in tmp_path.iterdir()} == {"thresholds.png", "weights.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"T1.png", "thresholds.png", "weights.png"}
     assert "Statement (Theorem 1)" in printed["explain"]
     assert re.search(r"^r_acc +0\.759", printed["best"], re.MULTILINE)
     errors = dict(re.findall(r"^(\w+) +(\S+)$", printed["bayes"], re.MULTILINE))

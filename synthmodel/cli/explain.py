@@ -115,8 +115,8 @@ def explanation(claim: Claim, point: Point) -> dict[str, Any]:
             "picture": picture(claim, point), "carried_by": carried_by(claim), "nearby": nearby(claim)}
 
 
-def print_explanation(found: dict[str, Any]) -> None:
-    """The explanation as a page, folded to the terminal."""
+def print_explanation(found: dict[str, Any], out: str | None = None) -> None:
+    """The explanation as a page, folded to the terminal; out: the file in which its picture was drawn."""
     width, greek = printing.columns() or PROSE, unicode()
 
     said = "from the paper" if found["source"] == "paper" else "new here"
@@ -131,7 +131,7 @@ def print_explanation(found: dict[str, Any]) -> None:
         print_paragraphs(plain(part["text"], greek), width)
     print_numbers(found, width)
     if found["picture"]:
-        print(f"\nPicture\n  {found['picture']}")
+        print(f"\nPicture\n  {f'{out}, as drawn by ' if out else ''}{found['picture']}")
     for title, lines in (("Carried by", found["carried_by"]), ("What differs nearby", found["nearby"])):
         if lines:
             print(f"\n{title}")

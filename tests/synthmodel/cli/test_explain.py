@@ -145,6 +145,26 @@ def test_tests_are_named_in_a_checkout_only(tmp_path, monkeypatch):
     assert explain.tests_of(claim_named("T1")) == []
 
 
+def test_the_picture_of_a_claim_is_drawn_beside_its_page(tmp_path, capsys, pictures):
+    out = tmp_path / "t1.svg"
+    assert main(["explain", "t1", "--sigma", "0.3", "--out", str(out)]) == 0
+    assert f"{out}, as drawn by" in " ".join(capsys.readouterr().out.split())
+    assert b"<svg" in out.read_bytes()
+    (figure,) = pictures
+    assert r"\sigma = 0.3" in figure.axes[0].get_title(loc="left")
+
+
+@pytest.mark.parametrize(("claim", "instead"), [("D3", "run `python -m figures.theory.finite_sample`"),
+                                                ("C1", "it has none at all")])
+def test_a_claim_without_a_picture_of_a_setting_is_not_drawn(claim, instead, tmp_path, capsys):
+    assert main(["explain", claim, "--out", str(tmp_path / "x.png")]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert f"{claim} has no picture at a setting of yours" in said.err
+    assert instead in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_symbols_of_one_meaning_are_always_defined():
     everywhere = ("k", "r", "d", "L", r"\epsilon_0", r"\epsilon_1", r"r_{\mathrm{AT}}", r"r_{\mathrm{CE}}", "k_0", "W",
                   r"r_{\mathrm{acc}}", r"\delta^\star", r"b^\star", r"\tau", r"\mu", r"\sigma", "w_1", "R", "e_n")
