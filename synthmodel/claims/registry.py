@@ -81,9 +81,9 @@ CLAIMS = (
     Claim("T3-target", "new", "Theorem 3 for the soft-target margin", "refuted", "0 < b < 1",
           instead="the threshold is that of T1 with (1-b) mu - sigma/sqrt(pi) over 2 - 2b (delta*) or 2 - b (exact "
           "attack): both below eps0", penalty="(w1, w2)"),
-    Claim("N3", "new", "b* = 1 - sqrt(pi) k (1 - r_acc) maximises joint accuracy, lies in (0, 1) and increases "
-          "with k; above eps0 every smoothing that revives w2 lowers it; every b in (0, 1) helps iff k is "
-          "above one crossover k_x", "symbolic", "smoothed margin; equal noise; the crossover for k < 8: certified",
+    Claim("N3", "new", "b* = 1 - sqrt(pi) k (1 - r_acc) maximises joint accuracy, lies in (0, 1) and increases with k; "
+          "above eps0 every smoothing that revives w2 lowers it; every b in (0, 1) helps iff k is above one crossover "
+          "k_x", "symbolic", "smoothed margin; equal noise; eps < eps0 for b*; the crossover for k < 8: certified",
           certified="k in (1/sqrt(pi), 8]: b* rising; one crossover k_x = 1.14537157938957640686...",
           penalty="(w1, w2)"),
     Claim("N3-entries", "new", "N3 with decay on the entries of W", "refuted", "smoothed margin; equal noise",
@@ -91,37 +91,37 @@ CLAIMS = (
           "from there on every b raises accuracy", certified="r_acc = 1/2 at one k, between .852705697 and .852705698",
           penalty="W"),
     # Section 4: cross-entropy
-    Claim("S1", "new", "Cross-entropy: r_CE = (lam + sigma^2 A)/(lam + sigma^2 B) in (0, 1), B - A = 2 E[p_2 p_3]: "
-          "the deficit of w2 is the confusion between the wrong classes", "symbolic", "delta*; equal means and noises",
-          penalty="(w1, w2)"),
-    Claim("CE-2D", "new", "Every cross-entropy expectation is two-dimensional; at the optimum E[p_2 T] = 0 and "
-          "2 E[p_2 x] = L |w| for a wrong class 2", "symbolic", "b = 0 for the conditions", penalty="(w1, w2)"),
+    Claim("S1", "new", "Cross-entropy: r_CE = (lam + sigma^2 A)/(lam + sigma^2 B) in (0, 1), B - A = 2 E[p_2 p_3]: the "
+          "deficit of w2 is the confusion between the wrong classes", "symbolic", "delta*; equal means and noises; eps "
+          "< mu/2 for the ratio", penalty="(w1, w2)"),
+    Claim("CE-2D", "new", "Every cross-entropy expectation is two-dimensional; at the optimum E[p_2 T] = 0 and 2 E[p_2 "
+          "x] = L |w| for a wrong class 2", "symbolic", "b = 0 and eps < mu/2 for the conditions", penalty="(w1, w2)"),
     Claim("T1-CE", "new", "Theorem 1's sharp threshold for cross-entropy", "refuted", "0 <= b < 2/3; delta*",
           instead="both weights are positive for every eps < mu/2 and die together, with r -> (9L+2)/(9L+4)",
           penalty="(w1, w2)"),
-    Claim("CE-monotone", "new", "r_CE falls strictly as eps grows", "certified", "b = 0; fixed lam and sigma; beyond "
-          "the certified region tested only", certified="0.1 <= k <= 3, 0.001 <= lam/sigma^2 <= 10; 0 < k <= 1.1, "
-          "every lam; 1.1 <= k <= 3.5, lam/sigma^2 >= 10", penalty="(w1, w2)"),
+    Claim("CE-monotone", "new", "r_CE falls strictly as eps grows", "certified", "b = 0; eps < mu/2; fixed lam and "
+          "sigma; beyond the certified region tested only", certified="0.1 <= k <= 3, 0.001 <= lam/sigma^2 <= 10; 0 < "
+          "k <= 1.1, every lam; 1.1 <= k <= 3.5, lam/sigma^2 >= 10", penalty="(w1, w2)"),
     Claim("T1-temp", "new", "The log-sum-exp over the wrong classes decouples and tends to the margin solution: "
           "|w_tau - w*| <= sqrt(2 tau log(K-1)/lam); w2 > 0 for every eps < mu/2", "symbolic", "lam > 0",
           penalty="(w1, w2)"),
     Claim("T1-temp-plain", "new", "Plain softmax cross-entropy tends to the margin solution as the temperature falls",
           "refuted", "lam > 0", instead="its weights tend to 0: w_tau = tau v", penalty="(w1, w2)"),
-    Claim("T3-CE", "new", "Theorem 3 for label-smoothed cross-entropy under delta*", "refuted", "0 <= b < 2/3",
-          instead="w1 + w2 falls as b grows (symbolic); w1, w2 and r each fall for k <= 1.5, w1 and w2 for k <= 3 "
-          "(certified); r can rise a little for large k and tiny lam; at unequal noise each can rise (T3-CE-unequal)",
-          certified="0 < k <= 1.5 (w1, w2, r), 1.5 <= k "
-          "<= 3 (w1, w2), every lam; r rises at k = 4, lam/sigma^2 near 1e-9, b near 1e-7", penalty="(w1, w2)"),
-    Claim("T3-CE-unequal", "new", "At unequal noise, too, w1, w2 and r fall as b grows under delta* (T3-CE)", "refuted",
-          "equal means; 0 <= b < 2/3", instead="w1 + w2 falls, but each of the three can rise, and r by far: from 1.17 "
-          "to 51 as b goes from 0 to .01 at d = 6.3766, sigma_E = 1, sigma_C = .12699, lam = 3.262e-5",
-          certified="w2 and r rise there near b = 3e-5; w1 rises at d = 12.579, sigma_C = 2.7345, lam near 1.251e-6, b "
-          "near 1e-7", penalty="(w1, w2)"),
+    Claim("T3-CE", "new", "Theorem 3 for label-smoothed cross-entropy under delta*", "refuted", "0 <= b < 2/3; eps < "
+          "mu/2", instead="w1 + w2 falls as b grows (symbolic); w1, w2 and r each fall for k <= 1.5, w1 and w2 for k "
+          "<= 3 (certified); r can rise a little for large k and tiny lam; at unequal noise each can rise "
+          "(T3-CE-unequal)", certified="0 < k <= 1.5 (w1, w2, r), 1.5 <= k <= 3 (w1, w2), every lam; r rises at k = 4, "
+          "lam/sigma^2 near 1e-9, b near 1e-7", penalty="(w1, w2)"),
+    Claim("T3-CE-unequal", "new", "At unequal noise, too, w1, w2 and r fall as b grows under delta* (T3-CE)",
+          "refuted", "equal means; 0 <= b < 2/3; eps < mu/2", instead="w1 + w2 falls, but each of the three can rise, "
+          "and r by far: from 1.17 to 51 as b goes from 0 to .01 at d = 6.3766, sigma_E = 1, sigma_C = .12699, lam = "
+          "3.262e-5", certified="w2 and r rise there near b = 3e-5; w1 rises at d = 12.579, sigma_C = 2.7345, lam near "
+          "1.251e-6, b near 1e-7", penalty="(w1, w2)"),
     Claim("T3-CE-rates", "new", "Under delta* w1, w2 and r fall in b iff three differences of curvatures at the "
           "minimiser are positive: (1+x) Q > w2 x (x A_2 - Q_2), Q > w2 x (Q_1 - x A_1), x = w1/w2 - 1, and the slope "
-          "of x A - Q along the ray", "symbolic", "0 <= b < 2/3", penalty="(w1, w2)"),
+          "of x A - Q along the ray", "symbolic", "0 <= b < 2/3; eps < mu/2", penalty="(w1, w2)"),
     Claim("T3-CE-exact", "new", "Under the attack that maximises the smoothed loss itself, smoothing can raise or "
-          "lower r", "tested", "0 < b < 2/3", penalty="(w1, w2)"),
+          "lower r", "tested", "0 < b < 2/3; eps < mu/2", penalty="(w1, w2)"),
     Claim("S1-exact", "new", "Under the exact attack r = (lam + sigma_E^2 A)/(lam + sigma_C^2 B), A = E[F_jj + 2 F_jk "
           "+ F_kk], B = E[F_jj + F_kk + 2 rho F_jk] of the attacked loss F; at equal noises r > 1 iff the risk rises "
           "with the correlation of the cross-class features", "symbolic", "equal means; both weights positive",
@@ -134,10 +134,10 @@ CLAIMS = (
           "0 < b < 2/3; lam > 0; that there is one such eps: seen on a grid", penalty="(w1, w2)"),
     Claim("N4", "new", "Cross-entropy uses the cross-class feature too much: r_CE > r_acc for every lam", "certified",
           "equal noise; b = 0; 0 < k <= 2.41405", certified="0 < k <= 2.41405, every lam >= 0", penalty="(w1, w2)"),
-    Claim("N4-end", "new", "N4 for every k", "refuted", "equal noise; b = 0", instead="it ends between k = 2.41405 and "
-          "2.41406", certified="the counterexamples k = 2.5, lam/sigma^2 = 1.7 and k = 2.41406, lam/sigma^2 = 1.57789",
-          penalty="(w1, w2)"),
-    Claim("N4-entries", "new", "N4 with decay on the entries of W", "refuted", "equal noise; b = 0",
+    Claim("N4-end", "new", "N4 for every k", "refuted", "equal noise; b = 0; eps < mu/2", instead="it ends between k = "
+          "2.41405 and 2.41406", certified="the counterexamples k = 2.5, lam/sigma^2 = 1.7 and k = 2.41406, "
+          "lam/sigma^2 = 1.57789", penalty="(w1, w2)"),
+    Claim("N4-entries", "new", "N4 with decay on the entries of W", "refuted", "equal noise; b = 0; eps < mu/2",
           instead="r_CE tends to 1/2 as the decay grows, below r_acc for k > .8527: cross-entropy, too, uses too "
           "little, r_CE = .6295 < r_acc = .6365 at k = 1, lam_e/sigma^2 = .1", certified="the counterexamples (k, "
           "lam_e/sigma^2) = (1, .1), (1.2, .1), (2, .0001), lam_c = 2 lam_e", penalty="W"),
@@ -145,7 +145,7 @@ CLAIMS = (
           "2.5105, k_5 = 2.5840, k_6 = 2.6433, k_10 = 2.8057; r_CE > 0 = r_acc up to e_{K-1}, so that k_K tends to "
           "infinity", "tested", "design A; equal noise; b = 0; 0 < k <= k_K; the ends for K = 4 to 10, 20, 30 and 100; "
           "proved up to e_{K-1}, for every K", penalty="(w1, w2)"),
-    Claim("N4-K-end", "new", "N4-K for every k", "refuted", "design A; equal noise; b = 0; K = 4 to 10",
+    Claim("N4-K-end", "new", "N4-K for every k", "refuted", "design A; equal noise; b = 0; eps < mu/2; K = 4 to 10",
           instead="it fails at k = 2.51053, 2.58404, 2.6433, 2.69287, 2.73542, 2.77265 and 2.80573 for K = 4 to 10, "
           "less than .00001 beyond the ends found", certified="the counterexamples K = 4, k = 3, lam/sigma^2 = 3.2, "
           "and K = 4 to 10 at these k, lam/sigma^2 = 1.88073, 2.08959, 2.2449, 2.36628, 2.46457, 2.54629, 2.61565",
@@ -159,8 +159,8 @@ CLAIMS = (
     Claim("G-decay", "new", "Decays lam_e of w1, lam_c of w2, q = lam_e/lam_c: eps0, eps1 and mu/2 stay; the margin "
           "losses' ratio is q times as large and b* = 1 - sqrt(pi) k (1 - r_acc/q), in (0, 1) iff q r_AT < r_acc < q; "
           "r_CE = (lam_e + sigma^2 A)/(lam_c + sigma^2 B), with the limit (9 L_e + 2)/(9 L_c + 4) at mu/2; decay on "
-          "the entries of W is q = 1/2, on the row-centred W q = 1", "symbolic", "equal means and noises; delta*",
-          penalty="any"),
+          "the entries of W is q = 1/2, on the row-centred W q = 1", "symbolic", "equal means and noises; delta*; eps "
+          "< mu/2 for the ratios", penalty="any"),
     Claim("G-K", "new", "K classes: eps0 = (mu - sigma e_{K-1})/2 in design A, mu/2 - sigma e_{K-1}/(2(K-2)) in "
           "design B: as K grows A loses the feature, B keeps it", "symbolic", penalty="any"),
     Claim("G-joint-K", "new", "For K classes dP/dr has the sign of E[T] under the density of its section", "symbolic",
@@ -169,11 +169,11 @@ CLAIMS = (
           "log-concave factor is at least -C1 times its variance", "certified", "the skewness lemma for the second "
           "part", certified=".60705545 < C1 < .60705546"),
     Claim("T2-joint-K", "new", "T2-joint' for every K >= 3: strictly unimodal, r_acc = 0 iff k <= e_{K-1}", "symbolic",
-          "design A; equal noise"),
+          "design A; equal noise; eps < mu/2"),
     Claim("N2-K", "new", "r_AT = 1 - e_{K-1}/k < r_acc for every K >= 3, and b*_K lies in (0, 1)", "symbolic",
           "design A; equal noise; k > e_{K-1}", penalty="(w1, w2)"),
     Claim("T2-joint-B", "new", "T2-joint' in design B: strictly unimodal, r_acc = 0 iff k <= e_{K-1}/(K-2), rising "
-          "with k", "symbolic", "design B; equal noise; K >= 3"),
+          "with k", "symbolic", "design B; equal noise; eps < mu/2; K >= 3"),
     Claim("N2-B", "new", "In design B with decay on every entry of W, r_AT = 1 - e_{K-1}/((K-2) k) < r_acc and "
           "the best smoothing lies in (0, 1)", "symbolic", "design B; equal noise; k > e_{K-1}/(K-2); decay on (w1, "
           "w2) alone reverses it", penalty="W"),
@@ -182,16 +182,17 @@ CLAIMS = (
           "sigma < sqrt(pi) mu; eps > 0, up to w = 0", penalty="(w1, w2)"),
     # Section 6: dynamics
     Claim("D1", "new", "In the flow of the wrong-class log-sum-exp r falls from 1 to max(1 - (1-b)/(k sqrt(pi)), 0); "
-          "accuracy first rises, then falls, iff eps < eps0 and b < b*", "symbolic", "equal noise; lam = 0; no "
-          "teacher, or an untrained one, for r(0) = 1"),
+          "accuracy first rises, then falls, iff eps < eps0 and b < b*", "symbolic", "equal noise; lam = 0; eps < "
+          "mu/2; no teacher, or an untrained one, for r(0) = 1"),
     Claim("D1-any", "new", "D1 for any noise law and K: r falls from d_C/d_E to ((1-b) E M + b d_C)_+/d_E", "symbolic",
           "E c > 0, E e > 0; lam = 0; b < 1; c_j not all equal"),
-    Claim("D2", "new", "Cross-entropy flow: r(0) = 1, r'(0) = -sigma^2/9, 0 < r < 1 for ever", "symbolic", "b = 0"),
-    Claim("D2-monotone", "new", "In the cross-entropy flow the ratio decreases to its limit", "refuted", "b = 0",
-          instead="from k between 2.3 and 2.4 on it falls below its limit and rises again (at k = 2.5 above it, by "
-          ".2 %, before it settles)"),
-    Claim("D2-overshoot", "new", "In the cross-entropy flow w2 overshoots its limit", "refuted", "b = 0; equal noise",
-          instead="w2 rises to its limit in every case tried"),
+    Claim("D2", "new", "Cross-entropy flow: r(0) = 1, r'(0) = -sigma^2/9, 0 < r < 1 for ever", "symbolic", "b = 0; eps "
+          "< mu/2"),
+    Claim("D2-monotone", "new", "In the cross-entropy flow the ratio decreases to its limit", "refuted", "b = 0; eps < "
+          "mu/2", instead="from k between 2.3 and 2.4 on it falls below its limit and rises again (at k = 2.5 above "
+          "it, by .2 %, before it settles)"),
+    Claim("D2-overshoot", "new", "In the cross-entropy flow w2 overshoots its limit", "refuted", "b = 0; equal noise; "
+          "eps < mu/2", instead="w2 rises to its limit in every case tried"),
     Claim("D3", "new", "In a finite sample the share of w2 and the robust accuracy rise, then fall; smoothing forgets "
           "more yet falls less on average; distillation on adversarial inputs nearly removes the fall; zeroing the "
           "noise weights lifts the end above the early stop, restoring the share lowers it: memorisation is the cause, "
@@ -220,7 +221,7 @@ CLAIMS = (
     Claim("mCAS", "new", "CAS and margin-CAS for features shared by m of K classes; margin-CAS is invariant under "
           "common rows, scale and rescaled features", "symbolic", "exact class means"),
     Claim("P-linear", "new", "A linear softmax classifier trained on samples has the ratio r_CE at lam = 2 lam_F",
-          "tested", "delta*; within sampling error", penalty="W"),
+          "tested", "delta*; eps < mu/2; within sampling error", penalty="W"),
     Claim("E-margins", "new", "r, k and the wrong-class spread follow from margins alone: corr = 1/(1+r^2), k = "
           "(mean/sd) sqrt(1+r^2)/(1+r), spread = w2 sigma e_{K-1}; at tau* the wrong-class log-sum-exp has r_acc",
           "symbolic", "design A; equal normal noise; no image difficulty common to all margins, which lowers r; "
