@@ -10,7 +10,7 @@ import json
 import re
 from pathlib import Path
 from textwrap import fill
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deep.system.files import write_text
 from figures.gallery import gallery, linked
@@ -18,6 +18,9 @@ from figures.networks import campaign, planted
 from figures.networks.real_run import DATA, summary
 from figures.report.tables import claims_table, markdown
 from figures.scripts import command_line
+
+if TYPE_CHECKING:
+    from deep.experiments.campaign.answers import Answers
 
 __all__ = ["pages"]
 
@@ -78,25 +81,24 @@ def theory_tables() -> dict[str, str]:
     return tables
 
 
-def network_tables() -> dict[str, str]:
+def network_tables(found: Answers) -> dict[str, str]:
     """Return the tables of deep/README.md by the names of their places, and what planted images say."""
     said = fill(linked(planted.finding(DATA.parent)), 120, break_long_words=False, break_on_hyphens=False)
-    tables = {"speed": speed(), "parts": parts(), "arithmetic": arithmetic(), "confirm": campaign_table()}
+    tables = {"speed": speed(), "parts": parts(), "arithmetic": arithmetic(), "confirm": campaign_table(found)}
     return {"planted": said} | tables | {
         name: markdown(summary(DATA.with_name(f"{name}.json"))) for name in ("cifar10", "cifar10-crops")}
 
 
-def campaign_answers() -> str:
+def campaign_answers(found: Answers) -> str:
     """What the campaign says, for the page of the project: each statement with its answer."""
-    rows = [{key: row[key] for key in ("statement", "answer")} for row in campaign.conclusion_rows()]
-    return f"{campaign.summary()}\n\n{markdown(rows)}" if campaign.exists() else campaign.summary()
+    rows = [{key: row[key] for key in ("statement", "answer")} for row in campaign.conclusion_rows(found)]
+    return "\n\n".join([campaign.summary(found), *([markdown(rows)] if found.runs else [])])
 
 
-def campaign_table() -> str:
-    """Every prediction of the campaign with its rule, what was measured, and the verdict."""
-    if not campaign.exists():
-        return campaign.summary()
-    return f"{campaign.summary()}\n\n{markdown(campaign.prediction_rows())}\n\n{markdown(campaign.conclusion_rows())}"
+def campaign_table(found: Answers) -> str:
+    """Every prediction of the campaign with its rule, what was measured, and the verdict; then its conclusions."""
+    tables = [campaign.prediction_rows(found), campaign.conclusion_rows(found)] if found.runs else []
+    return "\n\n".join([campaign.summary(found), *map(markdown, tables)])
 
 
 def put(text: str, name: str, table: str) -> str:
@@ -112,9 +114,9 @@ def put(text: str, name: str, table: str) -> str:
 def pages() -> dict[Path, str]:
     """Return each README page with its tables made anew: path -> text."""
     share = f"take {100 * read('bench-16-pgd10')['evaluation_share']:.1f} % of the training's time"
-    found = {}
-    for folder, tables in (("", {"confirm": campaign_answers()}), ("synthmodel", theory_tables()),
-                           ("deep", network_tables()), ("figures", {"gallery": gallery()})):
+    found, answers = {}, campaign.said()
+    for folder, tables in (("", {"confirm": campaign_answers(answers)}), ("synthmodel", theory_tables()),
+                           ("deep", network_tables(answers)), ("figures", {"gallery": gallery()})):
         path = ROOT / folder / "README.md"
         text = re.sub(r"take [\d.]+ % of the training's time", share, path.read_text())
         for name, table in tables.items():

@@ -9,7 +9,9 @@ from deep.system.device import use_device
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Mapping
 
+    from deep.experiments.campaign.answers import Answers
     from deep.experiments.campaign.correlations import Correlated
     from deep.experiments.campaign.predictions import Judged
 
@@ -44,9 +46,8 @@ def continues(options: "Namespace") -> str | None:
 
 def run(options: "Namespace") -> None:
     """Train what is missing if that is asked for; judge, and print."""
-    from deep.experiments.campaign.correlations import correlated
-    from deep.experiments.campaign.plan import committed, plan_of, read_results
-    from deep.experiments.campaign.predictions import conclusions, judged
+    from deep.experiments.campaign.answers import answers
+    from deep.experiments.campaign.plan import committed, plan_of, results_of
     plan_path, results = committed()
     plan = plan_of(Path(options.plan) if options.plan else plan_path)
     if options.results or options.run:
@@ -58,25 +59,14 @@ def run(options: "Namespace") -> None:
                          "judged by themselves: leave the option out.")
     if options.run:
         run_missing(options, plan, results)
-    found = own(options, plan) if options.runs else read_results(results)
-    rows, along = judged(plan, found, other_recipes=bool(options.runs)), correlated(plan, found)
-    drawn = conclusions(plan, rows, found)
+    said = answers(plan, own(options, plan) if options.runs else results_of(plan, results))
     if options.json:
-        print(json.dumps({"predictions": [as_dict(row) for row in rows],
-                          "correlations": [correlation_as_dict(row) for row in along],
-                          "conclusions": [dict(conclusion) | {"answer": answer} for conclusion, answer in drawn]}))
-        return
-    for row in rows:
-        if row.n or not options.runs:
-            print_row(row)
-    for one in along:
-        if one.seeds or not options.runs:
-            print_correlation(one)
-    for conclusion, answer in drawn:
-        print(f"{answer.upper():12} {conclusion['statement']}")
-    counts = [row.verdict for row in rows]
-    print(f"{len(rows)} predictions: " + ", ".join(f"{counts.count(word)} {word}" for word in (
-        "confirmed", "contradicted", "undecided", "not run")))
+        print(json.dumps({"predictions": [as_dict(row) for row in said.predictions],
+                          "correlations": [correlation_as_dict(row) for row in said.correlations],
+                          "conclusions": [dict(conclusion) | {"answer": answer}
+                                          for conclusion, answer in said.conclusions]}))
+    else:
+        print_answers(said, bool(options.runs))
 
 
 def run_missing(options: "Namespace", plan: Any, results: Path) -> None:
@@ -98,30 +88,13 @@ def own(options: "Namespace", plan: Any) -> dict[str, dict[int, dict[str, Any]]]
     return own_results(plan, options.runs, lambda recipe: location_of(recipe, locations), device)
 
 
-def rule_of(prediction: Any) -> str:
-    """The rule of a prediction in a word or two."""
-    words = {"at_least": ">=", "at_most": "<=", "within": "within +-"}
-    return next(f"{sign} {prediction[key]:g}" for key, sign in words.items() if key in prediction)
-
-
 def as_dict(row: "Judged") -> dict[str, Any]:
     """A row for JSON: no NaN."""
     known = row.n > 1
     return dict(row.prediction) | {
         "n": row.n, "seeds": list(row.seeds), "verdict": row.verdict, "value": row.value if known else None,
         "interval": list(row.interval) if known else None, "p_confirming": row.confirming if known else None,
-        "p_contradicting": row.contradicting if known else None}
-
-
-def print_row(row: "Judged") -> None:
-    """Two lines: the verdict and the claim; what was measured, and how it is repeated."""
-    one = row.prediction
-    against = f", against {one['minus']}" if "minus" in one else ""
-    measured = (f"{row.value:.2f} [{row.interval[0]:.2f}, {row.interval[1]:.2f}], n = {row.n}" if row.n > 1
-                else "not measured")
-    print(f"{row.verdict.upper():12} {one['id']}: {one['claim']}")
-    print(f"{'':12} {one['quantity']} of {one['arm']}{against} {rule_of(one)}: {measured}; "
-          f"deep confirm --run --data DIR --arms {one['arm']}{',' + one['minus'] if 'minus' in one else ''}")
+        "p_contradicting": row.contradicting if known else None, "command": command_of(row.prediction)}
 
 
 def correlation_as_dict(row: "Correlated") -> dict[str, Any]:
@@ -130,17 +103,39 @@ def correlation_as_dict(row: "Correlated") -> dict[str, Any]:
     return dict(row.correlation) | {
         "n": len(row.seeds), "seeds": list(row.seeds), "verdict": row.verdict, "value": row.value if known else None,
         "interval": list(row.interval) if known else None, "p_permuted": row.permuted if known else None,
-        "pooled_over_arms": row.pooled}
+        "pooled_over_arms": row.pooled, "command": command_of(row.correlation)}
 
 
-def print_correlation(row: "Correlated") -> None:
-    """Two lines, as of a prediction."""
-    one = row.correlation
-    measured = (f"{row.value:.2f} [{row.interval[0]:.2f}, {row.interval[1]:.2f}], n = {len(row.seeds)}, permuted "
-                f"p = {row.permuted:.3f}" if row.verdict != "not run" else "not measured")
-    if row.pooled is not None:
-        measured += (f"; over all arms {row.pooled['partial']:.2f}, not given the loss {row.pooled['plain']:.2f} "
-                     f"({row.pooled['n']} checkpoints)")
-    print(f"{row.verdict.upper():12} {one['id']}: {one['claim']}")
-    print(f"{'':12} partial correlation along {one['arm']} <= {one['at_most']:g}: {measured}; "
-          f"deep confirm --run --data DIR --arms {one['arm']}")
+def command_of(rule: "Mapping[str, Any]") -> str:
+    """The command that trains and measures what a rule asks for."""
+    return f"deep confirm --run --data DIR --arms {','.join(rule[key] for key in ('arm', 'minus') if key in rule)}"
+
+
+def print_answers(said: "Answers", own: bool) -> None:
+    """Print each verdict with what was measured; own: of a user's own runs, the rows whose arm was given alone."""
+    for rule, row in said.rows():
+        if not own or rule["arm"] in said.runs:
+            print_row(rule, row, said, own)
+    for conclusion, answer in said.conclusions:
+        print(f"{answer.upper():12} {conclusion['statement']}")
+    print(f"{len(said.predictions)} predictions: {said.counts()}")
+
+
+def print_row(rule: "Mapping[str, Any]", row: "Judged | Correlated", said: "Answers", own: bool) -> None:
+    """Two lines: the verdict and the claim; what was measured, on which seeds, and how it is repeated."""
+    from deep.experiments.campaign.answers import measured_of, rule_of
+    measured = "; ".join(filter(None, (missing(rule, row.seeds, said), measured_of(row, seeds=True))))
+    print(f"{row.verdict.upper():12} {rule['id']}: {rule['claim']}")
+    print(f"{'':12} {rule_of(rule)}: {measured}{'' if own else '; ' + command_of(rule)}")
+
+
+def missing(rule: "Mapping[str, Any]", seeds: tuple[int, ...], said: "Answers") -> str:
+    """Why nothing was judged; "" where it was."""
+    if len(seeds) > 1:
+        return ""
+    if seeds:
+        return f"seed {seeds[0]} alone, of two at least"
+    if rule["arm"] not in said.runs:
+        return "not measured"
+    return (f"no run of {rule['minus']} has the seed of one of {rule['arm']}" if "minus" in rule
+            else f"no run of {rule['arm']} has enough checkpoints")

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deep.experiments.campaign.correlations import correlated
-from deep.experiments.campaign.plan import check_recipes, committed, plan_of, read_results
-from deep.experiments.campaign.predictions import conclusions, judged
+from deep.experiments.campaign.answers import Answers, answers, counts_of, measured_of, rule_of
+from deep.experiments.campaign.plan import committed, plan_of, results_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     Runs = Mapping[str, Mapping[int, dict[str, Any]]]
 
 __all__ = ["DATA", "PLAN", "NothingToDraw", "band", "conclusion_rows", "exists", "prediction_rows", "results",
-           "summary"]
+           "said", "summary"]
 
 PLAN, DATA = committed()
 NOT_RUN = "Not run: there is no result of the campaign yet."
@@ -38,8 +37,8 @@ def exists(source: Path = DATA) -> bool:
 
 def results(source: Path = DATA, *needed: str) -> tuple[dict[str, Any], Runs]:
     """(plan, {arm: {seed: result}}); NothingToDraw where none of the arms `needed`, or none at all, has a result."""
-    plan, runs = plan_of(PLAN), read_results(source)
-    check_recipes(plan, runs)
+    plan = plan_of(PLAN)
+    runs = results_of(plan, source)
     if not (set(needed) & runs.keys() if needed else runs):
         raise NothingToDraw(f"{source} holds no result{' of ' + ' or '.join(needed) if needed else ''}, so that there "
                             "is nothing to draw: run the campaign first, deep confirm --run --data DIR.")
@@ -53,46 +52,33 @@ def band(axis: Axes, epochs: Any, values: Any, color: str, style: str, label: st
     axis.fill_between(epochs, values.min(0), values.max(0), color=color, alpha=0.15, linewidth=0)
 
 
-def number(value: float, interval: tuple[float, float], n: int) -> str:
-    return f"{value:.2f} [{interval[0]:.2f}, {interval[1]:.2f}], n = {n}"
+def said(source: Path = DATA) -> Answers:
+    """What `deep confirm` says of the results in a folder, read and judged."""
+    plan = plan_of(PLAN)
+    return answers(plan, results_of(plan, source))
 
 
-def prediction_rows(source: Path = DATA) -> list[Row]:
+def typographic(rule: Mapping[str, Any]) -> str:
+    words = rule_of(rule).replace(">=", "≥").replace("<=", "≤").replace("+-", "±")
+    return words.replace(rule["quantity"], f"`{rule['quantity']}`", 1) if "quantity" in rule else words
+
+
+def prediction_rows(found: Answers) -> list[Row]:
     """Each prediction with its verdict and what was measured; correlations at the end."""
-    plan, runs = plan_of(PLAN), read_results(source)
-    rule = {"at_least": "≥", "at_most": "≤", "within": "within ±"}
-    rows: list[Row] = []
-    for row in judged(plan, runs):
-        one = row.prediction
-        sign = next(f"{word} {one[key]:g}" for key, word in rule.items() if key in one)
-        of = f"`{one['quantity']}` of {one['arm']}" + (f" - {one['minus']}" if "minus" in one else "")
-        rows.append({"prediction": one["id"], "claim": one["claim"], "rule": f"{of} {sign}",
-                     "measured": number(row.value, row.interval, row.n) if row.n > 1 else "", "verdict": row.verdict})
-    for along in correlated(plan, runs):
-        one = along.correlation
-        measured = "" if along.verdict == "not run" else number(along.value, along.interval, len(along.seeds))
-        if along.pooled is not None:
-            measured += (f"; over all arms {along.pooled['partial']:.2f}, not given the loss "
-                         f"{along.pooled['plain']:.2f}")
-        rows.append({"prediction": one["id"], "claim": one["claim"],
-                     "rule": f"partial correlation along {one['arm']} ≤ {one['at_most']:g}",
-                     "measured": measured.removeprefix("; "), "verdict": along.verdict})
-    return rows
+    return [{"prediction": rule["id"], "claim": rule["claim"], "seeds": ", ".join(map(str, row.seeds)),
+             "rule": typographic(rule), "measured": measured_of(row), "verdict": row.verdict}
+            for rule, row in found.rows()]
 
 
-def conclusion_rows(source: Path = DATA) -> list[Row]:
+def conclusion_rows(found: Answers) -> list[Row]:
     """Each conclusion with its answer: supported, refuted or open."""
-    plan, runs = plan_of(PLAN), read_results(source)
     return [{"statement": conclusion["statement"], "answer": answer, "rule": conclusion["rule"]}
-            for conclusion, answer in conclusions(plan, judged(plan, runs), runs)]
+            for conclusion, answer in found.conclusions]
 
 
-def summary(source: Path = DATA) -> str:
+def summary(found: Answers) -> str:
     """How many predictions have which verdict, in a sentence."""
-    if not exists(source):
+    if not found.runs:
         return NOT_RUN
-    verdicts = [row["verdict"] for row in prediction_rows(source)]
-    words = ("confirmed", "contradicted", "undecided", "not run")
-    counts = ", ".join(f"{verdicts.count(word)} {word}" for word in words)
-    n = sum(map(len, read_results(source).values()))
-    return f"Of {len(verdicts)} predictions, by {n} runs: {counts}."
+    verdicts = [row.verdict for _, row in found.rows()]
+    return f"Of {len(verdicts)} predictions, by {sum(map(len, found.runs.values()))} runs: {counts_of(verdicts)}."

@@ -86,10 +86,11 @@ def draw_networks(folder: Path, asked: Plan, advance: Callable[[str, int], None]
 
 def judged_campaign(source: Path = campaign.DATA) -> Campaign:
     """What `deep confirm` says of the committed results."""
-    if not campaign.exists(source):
-        return Campaign(campaign.summary(source))
-    return Campaign(campaign.summary(source), tuple(campaign.conclusion_rows(source)),
-                    tuple(campaign.prediction_rows(source)))
+    found = campaign.said(source)
+    if not found.runs:
+        return Campaign(campaign.summary(found))
+    return Campaign(campaign.summary(found), tuple(campaign.conclusion_rows(found)),
+                    tuple(campaign.prediction_rows(found)))
 
 
 def draw_campaign(folder: Path, source: Path = campaign.DATA) -> list[Drawn]:

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from deep.__main__ import main
+from deep.experiments.campaign.answers import answers
 from deep.experiments.campaign.plan import committed, plan_of
 from figures import gallery, readme
 from figures.networks import campaign, campaign_arms, campaign_cas, campaign_partial
@@ -138,7 +140,7 @@ def test_the_report_leaves_out_what_is_not_there_and_hides_nothing_else(runs, tm
         draw_campaign(tmp_path, arm)
 
 
-def test_the_report_and_the_pages_say_what_deep_confirm_says(source, tmp_path, monkeypatch, unrendered):
+def test_the_report_and_the_pages_say_what_deep_confirm_says(source, tmp_path, unrendered, capsys):
     found, drawn = judged_campaign(source), draw_campaign(tmp_path, source)
     contents = Contents([], [], [], [], (), None, Setting(1, 0.5), MADE, "", found)
     text = in_markdown(contents)
@@ -149,11 +151,22 @@ def test_the_report_and_the_pages_say_what_deep_confirm_says(source, tmp_path, m
     assert all((tmp_path / f"{name}.png").exists() and said for name, _, said in drawn)
     html = page(contents)
     assert found.summary in html and html.count("Predictions of the campaign") == 1 and "<td>a3-robust" in html
-    monkeypatch.setattr(campaign, "DATA", source)
-    for function in (campaign.exists, campaign.summary, campaign.prediction_rows, campaign.conclusion_rows):
-        monkeypatch.setattr(function, "__defaults__", (source,))
-    assert "by 18 runs: " in readme.campaign_answers() and "| answer |" in readme.campaign_answers()
-    assert row in readme.campaign_table()
+    said = campaign.said(source)
+    assert "by 18 runs: " in readme.campaign_answers(said) and "| answer |" in readme.campaign_answers(said)
+    assert row in readme.campaign_table(said)
+    assert main(["confirm", "--results", str(source)]) == 0  # the same numbers in the same words
+    measured, out = re.search(r"10\.\d+ \[.*?\], n = 3", row)[0], capsys.readouterr().out
+    assert f"robust_apgd_t of a3 - a1 >= 3: {measured}, seeds 0, 1, 2; deep confirm --run" in out
+    assert all(one["measured"] in out.replace(", seeds 0, 1, 2", "") for one in campaign.prediction_rows(said))
+
+
+def test_a_report_and_the_pages_judge_a_campaign_once(source, monkeypatch):
+    judged = []
+    monkeypatch.setattr(campaign, "answers", lambda plan, runs: judged.append(runs) or answers(plan, runs))
+    judged_campaign(source)
+    assert len(judged) == 1
+    readme.pages()
+    assert len(judged) == 2
 
 
 def test_before_a_run_nothing_is_claimed(tmp_path):

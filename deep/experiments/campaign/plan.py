@@ -9,7 +9,8 @@ from typing import Any
 from deep.recipe.recipe import Recipe, recipe_named
 from deep.system.reading import from_json, from_toml
 
-__all__ = ["Task", "check_recipes", "committed", "plan_of", "read_results", "result_path", "tasks"]
+__all__ = ["Task", "check_recipes", "committed", "plan_of", "read_results", "result_path", "results_of",
+           "tasks"]
 
 
 def committed() -> tuple[Path, Path]:
@@ -72,6 +73,13 @@ def check_recipes(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Mappi
             if result.get("recipe") != recipe_of(plan["campaign"], words[arm], seed).as_dict():
                 raise ValueError(f"the result {arm}-{seed} is of another recipe than the plan's: judge it by its own "
                                  "plan, or remove it and run it again.")
+
+
+def results_of(plan: Mapping[str, Any], folder: Path) -> dict[str, dict[int, dict[str, Any]]]:
+    """`read_results`, after `check_recipes`."""
+    found = read_results(folder)
+    check_recipes(plan, found)
+    return found
 
 
 def tasks(plan: Mapping[str, Any], arms: Iterable[str] | None = None) -> list[Task]:

@@ -9,8 +9,6 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from deep.experiments.campaign.plan import check_recipes
-
 __all__ = ["QUANTITIES", "Judged", "conclusions", "curve", "decided", "holm", "judged", "quantity_of", "verdict"]
 
 Run = Mapping[str, Any]  # a result file of deep/experiments/campaign/runs.py
@@ -159,15 +157,12 @@ def decided(prediction: Mapping[str, Any], values: list[float], effect: float, l
     return x, (x - half, x + half), confirming, contradicting
 
 
-def judged(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]], other_recipes: bool = False
-           ) -> list[Judged]:
+def judged(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -> list[Judged]:
     """Judge every prediction of a plan, in its order, by the runs {arm: {seed: result}}.
 
     plan: figures/predictions.toml as a table: [campaign] level, [effect] by quantity, [[prediction]]. The p-values are
     corrected by Holm over the predictions of the same `group` that have been run; a verdict needs p < 1 - level.
-    other_recipes: the runs are a user's own, of recipes that the plan has not.
-    Raises ValueError for a prediction without a rule, or with an unknown quantity, and for a result of a recipe that is
-    not the plan's.
+    Raises ValueError for a prediction without a rule, or with an unknown quantity.
 
     >>> plan = {"campaign": {"level": 0.95}, "effect": {"robust": 1.0},
     ...         "prediction": [{"id": "a", "arm": "new", "minus": "old", "quantity": "robust", "at_least": 3.0}]}
@@ -177,8 +172,6 @@ def judged(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]], other
     >>> found.verdict, found.n, round(found.value, 6)
     ('confirmed', 3, 10.0)
     """
-    if "arm" in plan and not other_recipes:
-        check_recipes(plan, runs)
     level, rows = plan["campaign"]["level"], []
     for prediction in plan["prediction"]:
         if len({"at_least", "at_most", "within"} & prediction.keys()) != 1:

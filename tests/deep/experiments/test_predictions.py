@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from deep.__main__ import main
 from deep.experiments.campaign import predictions
+from deep.experiments.campaign.plan import results_of
 from deep.experiments.campaign.predictions import QUANTITIES, conclusions, holm, judged, quantity_of
-from tests.support.campaign import made_up
+from tests.support.campaign import made_up, write_results
 
 PLAN = tomllib.loads((Path(__file__).parents[3] / "figures" / "predictions.toml").read_text())
 NOISE = (0.3, -0.2, 0.1, -0.3, 0.1)  # of mean 0
@@ -205,13 +207,16 @@ def test_more_cas_gives_robustness_only_if_accuracy_follows_at_the_same_fit():
     assert answers(unlike)["intervention"] == "open"
 
 
-def test_a_result_of_another_recipe_or_arm_is_not_judged():
+def test_a_result_of_another_recipe_or_arm_is_refused_where_it_is_read(tmp_path, capsys):
+    """By every command: deep confirm is one."""
     results = made_up(PLAN, ["a1", "a3"])
-    assert judged(PLAN, results)
-    other = results["a1"][2]["recipe"]
-    other["epochs"] = 61
+    assert results_of(PLAN, write_results(tmp_path / "campaign", results)) == results
+    results["a1"][2]["recipe"]["epochs"] = 61
     with pytest.raises(ValueError, match=r"the result a1-2 is of another recipe than the plan's: "):
-        judged(PLAN, results)
-    assert judged(PLAN, results, other_recipes=True)
+        results_of(PLAN, write_results(tmp_path / "campaign", results))
+    assert main(["confirm", "--results", str(tmp_path / "campaign")]) == 2
+    assert "is of another recipe than the plan's" in capsys.readouterr().err
+    for result in results["a3"].values():
+        result["arm"] = "z"
     with pytest.raises(ValueError, match=r"results of an arm z were given, but the plan has a1, a2, "):
-        judged(PLAN, {"z": results["a3"]})
+        results_of(PLAN, write_results(tmp_path / "z", {"z": results["a3"]}))
