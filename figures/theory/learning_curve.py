@@ -64,10 +64,12 @@ def draw(folder: Path) -> None:
         line = [row for row in rows if row["eps"] == eps and np.isnan(row["sampled"])]
         marks = [row for row in rows if row["eps"] == eps and not np.isnan(row["sampled"])]
         counts = [row["examples"] for row in line]
-        axis.plot(counts, [row["exact"] for row in line], color=color, label=rf"$\epsilon$ = {eps:g}, exactly")
+        axis.plot(counts, [row["exact"] for row in line], color=color)
         axis.plot(counts, [row["normal"] for row in line], color=color, linestyle=":", linewidth=1)
         axis.plot([row["examples"] for row in marks], [row["sampled"] for row in marks], mark, color=color,
                   markersize=4)
+        axis.plot([], [], mark, color=color, linestyle="-", markersize=4, label=rf"$\epsilon$ = {eps:g}")
+    axis.plot([], [], color=BLACK, label="exactly")
     axis.plot([], [], color=BLACK, linestyle=":", linewidth=1, label="normal approximation")
     axis.plot([], [], "o", color=BLACK, markersize=4, label=f"share of {SAMPLES:,} samples\n(any mark)")
     axis.set(xscale="log", xlabel="training examples $N$", ylabel=r"$\Pr(w_2 > 0)$", ylim=(-0.02, 1.02),

@@ -25,9 +25,13 @@ def test_the_learning_curve(tmp_path, pictures, monkeypatch):
     rows = read_csv(tmp_path / "learning_curve.csv")
     exact = [(row["examples"], row["exact"]) for row in rows if row["eps"] == 0.2 and np.isnan(row["sampled"])]
     assert_draws(pictures[0].axes[0], tuple(zip(*exact, strict=True)))
-    assert [text.get_text() for text in pictures[0].axes[0].get_legend().get_texts()] == [
-        r"$\epsilon$ = 0.2, exactly", r"$\epsilon$ = 0.4, exactly", "normal approximation",
-        "share of 4,000 samples\n(any mark)"]
+    legend = pictures[0].axes[0].get_legend()
+    assert [(text.get_text(), line.get_marker()) for text, line in
+            zip(legend.get_texts(), legend.get_lines(), strict=True)] == [
+        (r"$\epsilon$ = 0.2", "o"), (r"$\epsilon$ = 0.4", "s"), ("exactly", "None"), ("normal approximation", "None"),
+        ("share of 4,000 samples\n(any mark)", "o")]  # the marks tell the curves apart in grey
+    assert [line.get_marker() for line in pictures[0].axes[0].get_lines() if line.get_linestyle() == "None"] == [
+        "o", "s", "o"]
     for row in rows:
         assert row["exact"] == chance_used(learning_curve.SETTING.k(row["eps"]), int(row["examples"]))
         error = np.sqrt(row["exact"] * (1 - row["exact"]) / learning_curve.SAMPLES)
