@@ -96,8 +96,9 @@ def campaign_answers(found: Answers) -> str:
 
 
 def campaign_table(found: Answers) -> str:
-    """Every prediction of the campaign with its rule, what was measured, and the verdict; then its conclusions."""
+    """Predictions with rule, measurement and verdict, conclusions, and the surgeries of the trunk."""
     tables = [campaign.prediction_rows(found), campaign.conclusion_rows(found)] if found.runs else []
+    tables += filter(None, [campaign.surgery_rows(found)])
     return "\n\n".join([campaign.summary(found), *map(markdown, tables)])
 
 

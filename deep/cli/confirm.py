@@ -63,6 +63,7 @@ def run(options: "Namespace") -> None:
     if options.json:
         print(json.dumps({"predictions": [as_dict(row) for row in said.predictions],
                           "correlations": [correlation_as_dict(row) for row in said.correlations],
+                          "surgery": said.surgery,
                           "conclusions": [dict(conclusion) | {"answer": answer}
                                           for conclusion, answer in said.conclusions]}))
     else:
@@ -113,9 +114,14 @@ def command_of(rule: "Mapping[str, Any]") -> str:
 
 def print_answers(said: "Answers", own: bool) -> None:
     """Print each verdict with what was measured; own: of a user's own runs, the rows whose arm was given alone."""
+    from deep.experiments.campaign.answers import with_interval
     for rule, row in said.rows():
         if not own or rule["arm"] in said.runs:
             print_row(rule, row, said, own)
+    for one in said.surgery:
+        print(f"{'MEASURED':12} {one['network']}; early: epoch {one['early_epoch']}: "
+              + ", ".join(f"{key} {with_interval(*one[key])}" for key in ("clean", "robust", "cas", "sharing"))
+              + f", n = {len(one['seeds'])}, seeds {', '.join(map(str, one['seeds']))}")
     for conclusion, answer in said.conclusions:
         print(f"{answer.upper():12} {conclusion['statement']}")
     print(f"{len(said.predictions)} predictions: {said.counts()}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deep.experiments.campaign.answers import Answers, answers, counts_of, measured_of, rule_of
+from deep.experiments.campaign.answers import Answers, answers, counts_of, measured_of, rule_of, with_interval
 from deep.experiments.campaign.plan import committed, plan_of, results_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Runs = Mapping[str, Mapping[int, dict[str, Any]]]
 
 __all__ = ["DATA", "PLAN", "NothingToDraw", "band", "conclusion_rows", "exists", "prediction_rows", "results",
-           "said", "summary"]
+           "said", "summary", "surgery_rows"]
 
 PLAN, DATA = committed()
 NOT_RUN = "Not run: there is no result of the campaign yet."
@@ -74,6 +74,13 @@ def conclusion_rows(found: Answers) -> list[Row]:
     """Each conclusion with its answer: supported, refuted or open."""
     return [{"statement": conclusion["statement"], "answer": answer, "rule": conclusion["rule"]}
             for conclusion, answer in found.conclusions]
+
+
+def surgery_rows(found: Answers) -> list[Row]:
+    """The last-layer surgeries of the trunk, in means over seeds with intervals; no row where there was none."""
+    names = {"clean": "clean, %", "robust": "robust, %", "cas": "CAS", "sharing": "sharing"}
+    return [{"trunk": one["network"], "n": len(one["seeds"])}
+            | {name: with_interval(*one[key]) for key, name in names.items()} for one in found.surgery]
 
 
 def summary(found: Answers) -> str:

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -153,7 +154,13 @@ def test_the_report_and_the_pages_say_what_deep_confirm_says(source, tmp_path, u
     assert found.summary in html and html.count("Predictions of the campaign") == 1 and "<td>a3-robust" in html
     said = campaign.said(source)
     assert "by 18 runs: " in readme.campaign_answers(said) and "| answer |" in readme.campaign_answers(said)
-    assert row in readme.campaign_table(said)
+    assert row in readme.campaign_table(said) and "| trunk |" not in readme.campaign_table(said)
+    shown = replace(said, surgery=[{"network": "early body, late layer", "seeds": [0, 1], "clean": (30.0, (29.0, 31.0)),
+                                    "robust": (20.0, None), "cas": (5.0, None), "sharing": (4.0, None)}])
+    assert readme.campaign_table(shown).endswith("| trunk | n | clean, % | robust, % | CAS | sharing |\n"
+                                                 "| --- | --- | --- | --- | --- | --- |\n"
+                                                 "| early body, late layer | 2 | 30.00 [29.00, 31.00] | 20.00 | 5.00 | "
+                                                 "4.00 |")
     assert main(["confirm", "--results", str(source)]) == 0  # the same numbers in the same words
     measured, out = re.search(r"10\.\d+ \[.*?\], n = 3", row)[0], capsys.readouterr().out
     assert f"robust_apgd_t of a3 - a1 >= 3: {measured}, seeds 0, 1, 2; deep confirm --run" in out

@@ -5,22 +5,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from deep.experiments.campaign.correlations import Correlated, correlated
-from deep.experiments.campaign.predictions import Judged, Run, conclusions, judged
+from deep.experiments.campaign.predictions import Judged, Run, conclusions, decided, judged
 
-__all__ = ["Answers", "answers", "counts_of", "measured_of", "rule_of"]
+__all__ = ["Answers", "answers", "counts_of", "measured_of", "rule_of", "surgery_rows", "with_interval"]
 
 SIGNS = {"at_least": ">=", "at_most": "<=", "within": "within +-"}
 VERDICTS = ("confirmed", "contradicted", "undecided", "not run")
+SCALES = {"clean": 100, "robust": 100, "cas": 1, "sharing": 1}  # of the measures of a surgery: accuracies are per cent
 
 
 @dataclass(frozen=True)
 class Answers:
-    """The runs {arm: {seed: result}}, and a plan's predictions, correlations and conclusions as they judge them."""
+    """The runs {arm: {seed: result}}, and a plan's predictions, correlations and conclusions as they judge them.
+
+    surgery: `surgery_rows` of the plan's first arm.
+    """
 
     runs: Mapping[str, Mapping[int, Run]]
     predictions: list[Judged]
     correlations: list[Correlated]
     conclusions: list[tuple[Mapping[str, Any], str]]
+    surgery: list[dict[str, Any]]
 
     def rows(self) -> list[tuple[Mapping[str, Any], Judged | Correlated]]:
         """Each prediction, and then each correlation, of the plan with what was made of it."""
@@ -35,7 +40,8 @@ class Answers:
 def answers(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -> Answers:
     """Judge a plan by the runs {arm: {seed: result}}; ValueError as `judged` and `correlated`."""
     rows = judged(plan, runs)
-    return Answers(runs, rows, correlated(plan, runs), conclusions(plan, rows, runs))
+    return Answers(runs, rows, correlated(plan, runs), conclusions(plan, rows, runs),
+                   surgery_rows(runs.get(plan["arm"][0]["id"], {}), plan["campaign"]["level"]))
 
 
 def counts_of(verdicts: Iterable[str]) -> str:
@@ -59,11 +65,20 @@ def rule_of(rule: Mapping[str, Any]) -> str:
     return f"{compared} " + next(f"{sign} {rule[key]:g}" for key, sign in SIGNS.items() if key in rule)
 
 
+def with_interval(value: float, interval: tuple[float, float] | None) -> str:
+    """A value, with its interval where there is one.
+
+    >>> with_interval(2.5, (2.0, 3.0)), with_interval(2.5, None)
+    ('2.50 [2.00, 3.00]', '2.50')
+    """
+    return f"{value:.2f}" + ("" if interval is None else f" [{interval[0]:.2f}, {interval[1]:.2f}]")
+
+
 def measured_of(row: Judged | Correlated, seeds: bool = False) -> str:
     """What was measured: the mean, its interval and the number of seeds, or which ones; "" where nothing was."""
     said = []
     if row.verdict != "not run":
-        said.append(f"{row.value:.2f} [{row.interval[0]:.2f}, {row.interval[1]:.2f}], n = {len(row.seeds)}"
+        said.append(f"{with_interval(row.value, row.interval)}, n = {len(row.seeds)}"
                     + (f", seeds {', '.join(map(str, row.seeds))}" if seeds else ""))
     if isinstance(row, Correlated):
         if said:
@@ -72,3 +87,40 @@ def measured_of(row: Judged | Correlated, seeds: bool = False) -> str:
             said.append(f"over all arms {row.pooled['partial']:.2f}, not given the loss {row.pooled['plain']:.2f} "
                         f"({row.pooled['n']} checkpoints)")
     return "; ".join(said)
+
+
+def surgery_rows(runs: Mapping[int, Run], level: float) -> list[dict[str, Any]]:
+    """The networks of `last_layer_surgery`, after the two that they are made of, over the runs {seed: result} with one.
+
+    Each row: network; seeds; early_epoch: of the early body, of the first seed; clean and robust, in per cent, cas and
+    sharing, each (mean over seeds, its interval by Student's t, or None for one seed): on test images, under PGD as
+    along the training. ValueError for a result that lacks what is needed.
+    """
+    found: dict[str, dict[int, Mapping[str, float]]] = {}
+    of_surgery = {seed: run for seed, run in sorted(runs.items()) if "surgery" in run}
+    for seed, run in of_surgery.items():
+        try:
+            for name, values in networks(run).items():
+                found.setdefault(name, {})[seed] = {key: values[key] for key in SCALES}
+        except (KeyError, TypeError):
+            raise ValueError(f"the result of {run.get('run', 'a run')} lacks what its surgery needs: measure it "
+                             "again.") from None
+
+    def mean(values: list[float]) -> tuple[float, tuple[float, float] | None]:
+        return decided({"within": 0.0}, values, 0.0, level)[:2] if len(values) > 1 else (values[0], None)
+    early = [run["surgery"]["early_epoch"] for run in of_surgery.values()][:1]
+    return [{"network": name, "seeds": list(seeds), "early_epoch": early[0]}
+            | {key: mean([scale * values[key] for values in seeds.values()]) for key, scale in SCALES.items()}
+            for name, seeds in found.items()]
+
+
+def networks(run: Run) -> dict[str, Mapping[str, float]]:
+    """{network: its measures}: both checkpoints of a surgery as they were, and then what was made of them."""
+    lines = {line["epoch"]: line for line in run["checkpoints"]}
+    found = {}
+    for name, epoch in (("early body, early layer", run["surgery"]["early_epoch"]),
+                        ("late body, late layer", run["end"]["epoch"])):
+        seen = lines[epoch]
+        found[name] = {"clean": seen["clean_test"]["accuracy"], "robust": seen["test"]["accuracy"],
+                       "cas": seen["test"]["cas"], "sharing": seen["test"]["sharing"]}
+    return found | {name: values for name, values in run["surgery"].items() if isinstance(values, Mapping)}

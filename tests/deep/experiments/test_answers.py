@@ -3,9 +3,11 @@
 import json
 from itertools import pairwise
 
+import pytest
+
 from deep.__main__ import main
 from deep.cli.confirm import print_answers
-from deep.experiments.campaign.answers import answers
+from deep.experiments.campaign.answers import answers, surgery_rows
 from deep.experiments.campaign.plan import committed, plan_of
 from tests.support.campaign import made_up, write_results
 
@@ -54,3 +56,29 @@ def test_json_says_which_command_measures(tmp_path, capsys):
     commands = {row["id"]: row["command"] for row in found["predictions"] + found["correlations"]}
     assert commands["a3-robust"] == "deep confirm --run --data DIR --arms a3,a1"
     assert commands["proxy"] == "deep confirm --run --data DIR --arms a1"
+
+
+def test_surgeries_are_shown_beside_the_networks_they_are_made_of(tmp_path, capsys):
+    """Means over seeds; the two whole networks are the checkpoints of a quarter of the epochs and of the end."""
+    runs = made_up(PLAN, ["a1"], seeds=[0, 1])
+    for seed, run in runs["a1"].items():
+        run["surgery"] = {"early_epoch": 15, "n_refit": 2000, "early body, late layer": {
+            "clean": 0.3 + 0.02 * seed, "robust": 0.2, "cas": 5.0, "sharing": 4.0 + seed}}
+    rows = surgery_rows(runs["a1"], 0.95)
+    assert [row["network"] for row in rows] == ["early body, early layer", "late body, late layer",
+                                               "early body, late layer"]
+    for row, epoch in zip(rows, (15, 60), strict=False):
+        lines = [line for run in runs["a1"].values() for line in run["checkpoints"] if line["epoch"] == epoch]
+        assert len(lines) == 2 and row["seeds"] == [0, 1]
+        for key, split, name, scale in (("clean", "clean_test", "accuracy", 100), ("robust", "test", "accuracy", 100),
+                                        ("cas", "test", "cas", 1), ("sharing", "test", "sharing", 1)):
+            assert row[key][0] == pytest.approx(scale * sum(line[split][name] for line in lines) / 2)
+    folder = write_results(tmp_path / "campaign", runs)
+    assert main(["confirm", "--results", str(folder)]) == 0
+    assert ("MEASURED     early body, late layer; early: epoch 15: clean 31.00 [18.29, 43.71], robust 20.00 [20.00, "
+            "20.00], cas 5.00 [5.00, 5.00], sharing 4.50 [-1.85, 10.85], n = 2, seeds 0, 1\n"
+            ) in capsys.readouterr().out  # 31 -+ tan(.475 pi): Student's t of one degree of freedom
+    assert surgery_rows({0: runs["a1"][0]}, 0.95)[2]["sharing"] == (4.0, None)
+    runs["a1"][1]["surgery"]["early_epoch"] = 16
+    with pytest.raises(ValueError, match="the result of a1-run-1 lacks what its surgery needs: measure it again"):
+        surgery_rows(runs["a1"], 0.95)
