@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from deep.cli.common import Commands
+from deep.cli.printing import say
 from deep.system.device import positive, use_device
 
 __all__ = ["add", "run"]
@@ -50,20 +51,20 @@ def run(options: argparse.Namespace) -> None:
 def print_result(result: dict[str, Any]) -> None:
     ratio, used, peak = result["ratio"], result["utilisation"], result["peak_flops"]
     width = "" if result["width"] is None else f" of width {result['width']}"
-    print(f"{result['model']}{width}, batch {result['batch']}, PGD-{result['attack_steps']}, {result['device']}, "
-          f"{result['threads']} threads, torch {result['torch']}")
-    print(f"  this package  {result['images_per_second']:9.1f} images/s  {100 * used['ours']:5.1f} % of peak")
-    print(f"  textbook      {result['textbook_images_per_second']:9.1f} images/s  {100 * used['textbook']:5.1f} % of "
-          "peak")
-    print(f"  ratio         {ratio['median']:9.2f} (from {ratio['min']:.2f} to {ratio['max']:.2f} in "
-          f"{result['repeats']} pairs)")
-    print(f"  evaluation, CAS included, takes {100 * result['evaluation_share']:.1f} % of the training's time "
-          "(50,000 images, 10,000 tested)")
-    print(f"  {result['flops_per_image'] / 1e9:.2f} GFLOP an image; peak {peak['bfloat16'] / 1e9:.0f} GFLOP/s in "
-          f"bfloat16, {peak['float32'] / 1e9:.0f} in float32")
+    say(f"{result['model']}{width}, batch {result['batch']}, PGD-{result['attack_steps']}, {result['device']}, "
+        f"{result['threads']} threads, torch {result['torch']}")
+    say(f"  this package  {result['images_per_second']:9.1f} images/s  {100 * used['ours']:5.1f} % of peak")
+    say(f"  textbook      {result['textbook_images_per_second']:9.1f} images/s  {100 * used['textbook']:5.1f} % of "
+        "peak")
+    say(f"  ratio         {ratio['median']:9.2f} (from {ratio['min']:.2f} to {ratio['max']:.2f} in "
+        f"{result['repeats']} pairs)")
+    say(f"  evaluation, CAS included, takes {100 * result['evaluation_share']:.1f} % of the training's time "
+        "(50,000 images, 10,000 tested)")
+    say(f"  {result['flops_per_image'] / 1e9:.2f} GFLOP an image; peak {peak['bfloat16'] / 1e9:.0f} GFLOP/s in "
+        f"bfloat16, {peak['float32'] / 1e9:.0f} in float32")
     if "products_utilisation" in result:
-        print(f"  while convolutions and matrix products run: {100 * result['products_utilisation']:.1f} % of peak")
+        say(f"  while convolutions and matrix products run: {100 * result['products_utilisation']:.1f} % of peak")
     for name, rows in result.get("profile", {}).items():
-        print(f"  {name}:")
+        say(f"  {name}:")
         for row in rows:
-            print(f"    {row['group']:24} {row['seconds']:8.3f} s  {100 * row['share']:5.1f} %")
+            say(f"    {row['group']:24} {row['seconds']:8.3f} s  {100 * row['share']:5.1f} %")

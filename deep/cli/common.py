@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from deep.cli.printing import say
+
 __all__ = ["ATTACK_STEPS", "Commands", "add_attack_steps", "add_data_sets_options", "add_device_options",
            "add_import_option", "add_machine_options", "import_words", "place", "print_status"]
 
@@ -68,4 +70,4 @@ def print_status(status: dict[str, Any], separator: str) -> None:
     state, reason = status["state"], f": {status['reason']}" if status["reason"] else ""
     if state in ("partial", "in use", "failed"):
         state += f", epoch {status['epoch']} of {status['epochs']}"
-    print(f"{status['run']}  {separator.join(status['changes'])}  {state}{reason}")
+    say(f"{status['run']}  {separator.join(status['changes'])}  {state}{reason}")

@@ -2,11 +2,10 @@
 
 import argparse
 import json
-import shutil
-import textwrap
 from typing import Any
 
 from deep.cli.common import Commands
+from deep.cli.printing import say
 
 __all__ = ["add", "run"]
 
@@ -36,9 +35,9 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps({"recipes": list(RECIPES), "recipe": options.recipe, "keys": list(rows.values())}))
         return
-    folded(f"recipes: {', '.join(RECIPES)}", "  ")
-    folded(f"keys of {options.recipe}, for `deep train {options.recipe} key=value ...`; of another recipe: `deep "
-           "recipes NAME`", "  ")
+    say(f"recipes: {', '.join(RECIPES)}")
+    say(f"keys of {options.recipe}, for `deep train {options.recipe} key=value ...`; of another recipe: `deep "
+        "recipes NAME`")
     print_rows(list(rows.values()))
 
 
@@ -48,13 +47,7 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
         if row["part"] != part:
             part = row["part"]
             print()
-            folded(part, "")
+            say(part, 0)
         words = "; ".join(filter(None, (row["allowed"], row["unit"])))
-        folded(f"  {row['key']}={row['value']}  [{words}]", "      ")
-        folded(f"      {row['meaning']}", "      ")
-
-
-def folded(text: str, indent: str) -> None:
-    """Print a line, folded where the terminal ends."""
-    print(textwrap.fill(text, max(40, shutil.get_terminal_size().columns), subsequent_indent=indent,
-                        break_on_hyphens=False))
+        say(f"  {row['key']}={row['value']}  [{words}]", 6)
+        say(f"      {row['meaning']}", 6)

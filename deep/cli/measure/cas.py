@@ -18,6 +18,7 @@ from deep.cli.measure.networks import (
     refuse_of_weights,
     result_path,
 )
+from deep.cli.printing import columns, say
 from deep.system.device import positive
 from deep.system.files import write_text
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["add", "continues", "run"]
 
 NULLS = {"random": "random rows", "separation": "permuted"}
+VALUES = 25  # columns before the values of a line
 WIDEST = 20  # classes: a larger correlation is not printed, only written
 PLAIN = ("cas_gauge_fixed", "cas_per_instance", "cas_clean", "cas_clean_gauge_fixed", "margin_cas")
 
@@ -103,7 +105,7 @@ def run_features(path: str, out: Path | None, as_json: bool) -> None:
         if as_json:
             print(json.dumps([found]))
             return
-        print(f"{path}, n = {found['n']}")
+        say(f"{path}, n = {found['n']}")
         print_values(found)
 
 
@@ -140,10 +142,10 @@ def with_interval(result: dict[str, Any], key: str) -> str:
 
 
 def print_line(result: dict[str, Any]) -> None:
-    print(f"{result['checkpoint']:>12} (epoch {result['epoch']:3}): robust {100 * result['robust']['value']:5.2f} %, "
-          f"CAS {result['cas']:.3f}, excess {with_interval(result, 'cas_excess')}, sharing "
-          f"{with_interval(result, 'sharing')}, margin-CAS {with_interval(result, 'margin_cas')}, its null levels "
-          f"{result['margin_cas_null']:.3f}, {result['margin_cas_separation_null']:.3f}; {images_and_eps(result)}")
+    say(f"{result['checkpoint']:>12} (epoch {result['epoch']:3}): robust {100 * result['robust']['value']:5.2f} %, "
+        f"CAS {result['cas']:.3f}, excess {with_interval(result, 'cas_excess')}, sharing "
+        f"{with_interval(result, 'sharing')}, margin-CAS {with_interval(result, 'margin_cas')}, its null levels "
+        f"{result['margin_cas_null']:.3f}, {result['margin_cas_separation_null']:.3f}; {images_and_eps(result)}")
 
 
 def images_and_eps(result: dict[str, Any]) -> str:
@@ -155,35 +157,45 @@ def level(result: dict[str, Any], key: str) -> str:
 
 
 def print_result(result: dict[str, Any]) -> None:
-    print(f"{heading(result)}; {images_and_eps(result)}")
+    say(f"{heading(result)}; {images_and_eps(result)}")
     if not result["run"]:
-        print(f"  clean accuracy {100 * result['clean']['value']:.2f} %, robust {100 * result['robust']['value']:.2f} "
-              "%; if these are not the network's known ones, its function or normalisation is another")
+        say(f"  clean accuracy {100 * result['clean']['value']:.2f} %, robust {100 * result['robust']['value']:.2f} "
+            "%; if these are not the network's known ones, its function or normalisation is another")
     print_values(result)
+
+
+def print_correlation(names: list[str], correlation: list[list[float]], width: int) -> None:
+    """Print the matrix under the names of its columns, cut to six letters, in parts that fit the terminal."""
+    screen = columns()
+    most = max(1, (screen - width - 2) // 7) if screen else len(names)
+    for begin in range(0, len(names), most):
+        part = slice(begin, begin + most)
+        say(" " * (width + 3) + " ".join(f"{name[:6]:>6}" for name in names[part]))
+        for name, row in zip(names, correlation, strict=True):
+            say(f"  {name:>{width}} " + " ".join(f"{value:6.2f}" for value in row[part]))
 
 
 def print_values(result: dict[str, Any]) -> None:
     width = max(len(name) for name in result["classes"])
     if len(result["classes"]) <= WIDEST:
-        for label, row in zip(result["classes"], result["correlation"], strict=True):
-            print(f"  {label:>{width}} " + " ".join(f"{value:6.2f}" for value in row))
+        print_correlation(result["classes"], result["correlation"], width)
     for one in sorted(result["profile"], key=lambda one: -one["share"])[:WIDEST]:
-        print(f"  {one['class']:>{width}} shares {one['share']:.3f}, most with {one['partner']} ({one['cosine']:.3f})")
+        say(f"  {one['class']:>{width}} shares {one['share']:.3f}, most with {one['partner']} ({one['cosine']:.3f})")
     for name in ("cas", "cas_within", "cas_between"):
         if name in result:
-            print(f"  {name.replace('cas', 'CAS').replace('_', ' '):22} {with_interval(result, name)}, null level "
-                  f"{level(result, name + '_null')}, excess {with_interval(result, name + '_excess')}")
+            say(f"  {name.replace('cas', 'CAS').replace('_', ' '):22} {with_interval(result, name)}, null level "
+                f"{level(result, name + '_null')}, excess {with_interval(result, name + '_excess')}", VALUES)
     for name in (name for name in ("sharing", "sharing_clean") if name in result):
-        print(f"  {name.replace('_', ' '):22} {with_interval(result, name)}, above its null level "
-              f"{level(result, name + '_null')}")
+        say(f"  {name.replace('_', ' '):22} {with_interval(result, name)}, above its null level "
+            f"{level(result, name + '_null')}", VALUES)
     for key in (key for key in PLAIN if key in result):
         nulls = "" if key != "margin_cas" else (
             f", null levels {level(result, 'margin_cas_null')} (random rows), "
             f"{level(result, 'margin_cas_separation_null')} (features permuted)")
-        print(f"  {key.replace('_', ' '):22} {with_interval(result, key)}{nulls}")
+        say(f"  {key.replace('_', ' '):22} {with_interval(result, key)}{nulls}", VALUES)
     for kind, found in (result["margins"] or {}).items():
         words = found["note"] or f"rho {found['rho']:.3f}, r {found['r']:.3f}, k {found['k']:.3f}"
-        print(f"  margins, {kind:13} {words}; wrong-class spread {found['spread']:.3f}")
+        say(f"  margins, {kind:13} {words}; wrong-class spread {found['spread']:.3f}", VALUES)
     for kind, found in (result["margin_nulls"] or {}).items():
-        print(f"  {'null, ' + NULLS[kind]:22} " + ", ".join(
-            f"{key} {'does not exist' if value is None else f'{value:.3f}'}" for key, value in found.items()))
+        say(f"  {'null, ' + NULLS[kind]:22} " + ", ".join(
+            f"{key} {'does not exist' if value is None else f'{value:.3f}'}" for key, value in found.items()), VALUES)

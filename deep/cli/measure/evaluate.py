@@ -15,6 +15,7 @@ from deep.cli.measure.networks import (
     open_networks,
     result_path,
 )
+from deep.cli.printing import say
 from deep.system.device import positive
 from deep.system.files import write_text
 
@@ -110,7 +111,7 @@ def finish(place: Path, result: dict[str, Any], partial: "PartialResults | None"
 
 
 def print_result(result: dict[str, Any]) -> None:
-    print(heading(result) + (f", {result['sample']}" if result["sample"] else ""))
+    say(heading(result) + (f", {result['sample']}" if result["sample"] else ""))
     print_accuracy("clean", result["clean"])
     print_accuracy("robust", result["robust"])
     for row in result.get("attacks", ()):
@@ -119,14 +120,14 @@ def print_result(result: dict[str, Any]) -> None:
         print_accuracy(f"worst case with {row['attack']}", row["worst_case"],
                        f"broke {row['broken']} of {row['attacked']} attacked")
     raised = [flag for flag, values in result["sanity"].items() if values["flag"]]
-    print("  sanity: " + ("no flag of " + ", ".join(result["sanity"]) if not raised else "FLAGS RAISED"))
+    say("  sanity: " + ("no flag of " + ", ".join(result["sanity"]) if not raised else "FLAGS RAISED"))
     for flag in raised:
         numbers = {key: value["value"] if isinstance(value, dict) else value
                    for key, value in result["sanity"][flag].items() if key != "flag"}
-        print(f"    {flag}: " + ", ".join(f"{key} {value:.4g}" for key, value in numbers.items()))
+        say(f"    {flag}: " + ", ".join(f"{key} {value:.4g}" for key, value in numbers.items()))
 
 
 def print_accuracy(kind: str, value: dict[str, Any], note: str | None = None) -> None:
     low, high = (100 * bound for bound in value["interval"])
-    print(f"  {kind:26} {100 * value['value']:6.2f} %  ({value['correct']} of {value['n']}; 95 % Wilson interval "
-          f"{low:.2f} to {high:.2f} %)" + (f"; {note}" if note else ""))
+    say(f"  {kind:26} {100 * value['value']:6.2f} %  ({value['correct']} of {value['n']}; 95 % Wilson interval "
+        f"{low:.2f} to {high:.2f} %)" + (f"; {note}" if note else ""))

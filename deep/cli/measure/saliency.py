@@ -7,6 +7,7 @@ from typing import Any
 
 from deep.cli.common import Commands, place
 from deep.cli.measure.networks import add_run_options, open_networks
+from deep.cli.printing import say
 from deep.system.device import positive
 
 __all__ = ["add", "run"]
@@ -106,17 +107,18 @@ def alike(checkpoints: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def print_report(report: dict[str, Any], out: Path | None) -> None:
     pair = report["compared"]
-    print(f"{report['data']}, {report['inputs']} inputs" + (f", {report['attack']}" if report["attack"] else "")
-          + f", n = {report['n']}")
+    say(f"{report['data']}, {report['inputs']} inputs" + (f", {report['attack']}" if report["attack"] else "")
+        + f", n = {report['n']}")
     width = max(map(len, report["partner"]))
     for checkpoint in alike(report["checkpoints"]):
         mean, lines = checkpoint["mean"], checkpoint["classes"]
-        print(checkpoint["checkpoint"] + ("" if checkpoint["epoch"] is None else f" (epoch {checkpoint['epoch']})") + (
-            f": {pair[0]} and {pair[1]} share {lines[pair[0]]['share']:.3f}, null level {lines[pair[0]]['null']:.3f}"
-            if pair else f": share with the partner class, mean over classes {mean['share']:.3f}, null level "
-                         f"{mean['null']:.3f}"))
+        epoch = "" if checkpoint["epoch"] is None else f" (epoch {checkpoint['epoch']})"
+        shared = (f"{pair[0]} and {pair[1]} share {lines[pair[0]]['share']:.3f}, null level "
+                  f"{lines[pair[0]]['null']:.3f}" if pair else
+                  f"share with the partner class, mean over classes {mean['share']:.3f}, null level {mean['null']:.3f}")
+        say(f"{checkpoint['checkpoint']}{epoch}: {shared}")
         for name, line in ((name, lines[name]) for name in pair or lines):
             low, high = line["interval"]
-            print(f"  {name:>{width}} with {report['partner'][name]:{width}} {line['share']:.3f} (95 % interval "
-                  f"{low:.3f} to {high:.3f}), null level {line['null']:.3f} ± {line['null_sd']:.3f}")
+            say(f"  {name:>{width}} with {report['partner'][name]:{width}} {line['share']:.3f} (95 % interval "
+                f"{low:.3f} to {high:.3f}), null level {line['null']:.3f} ± {line['null_sd']:.3f}")
     print(f"{out}\n{out.with_suffix('.json')}" if out else "no picture was drawn: name one by --out FILE.png")

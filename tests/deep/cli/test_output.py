@@ -104,6 +104,35 @@ def test_the_theory_prints_on_ascii(monkeypatch):
     assert text == "ratio  \\xb1 \\x1b[31m\nnext   line\n"
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_on_a_terminal_nothing_is_wider_than_it(tmp_path, monkeypatch, capsys):
+    """A matrix of twelve classes in two parts, under their names; every other word is the same as elsewhere."""
+    names = [f"class-{letter}" for letter in "abcdefghijkl"]
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "f.npz", features=rng.random((120, 5)), labels=np.arange(120) % 12,
+             weight=rng.normal(size=(12, 5)), classes=names)
+    words = ["cas", "--features", str(tmp_path / "f.npz")]
+    monkeypatch.setenv("COLUMNS", "80")
+    assert deep(words) == 0
+    plain = capsys.readouterr().out
+    screen = Terminal()
+    with redirect_stdout(screen):
+        assert deep(words) == 0
+    shown = screen.getvalue()
+    assert max(map(len, shown.splitlines())) <= 80 < max(map(len, plain.splitlines()))
+    heads = [line.split() for line in shown.splitlines() if line.split()[0] == "class-"]
+    assert [len(head) for head in heads] == [10, 2]
+    assert shown.split("class-a shares")[1].split() == plain.split("class-a shares")[1].split()
+    first = next(line for line in plain.splitlines() if line.split()[0] == "class-a").split()
+    rows = [line.split() for line in shown.splitlines() if line.split()[0] == "class-a" and "shares" not in line]
+    one, two = (row[1:] for row in rows)
+    assert one + two == first[1:] and first[1] == "1.00"
+
+
 def test_without_standard_output(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdout", None)
     assert deep(["train", "unknown"]) == 2

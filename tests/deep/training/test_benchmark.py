@@ -177,11 +177,16 @@ def test_what_is_measured_is_told_as_it_begins(clock, monkeypatch, capsys):
     monkeypatch.setattr("deep.training.benchmark.kernel_table",
                         lambda step, device: [("convolution, forward", 1.0, 1.0)])
     monkeypatch.setattr(Training, "train_batch", lambda _: clock(0.1))
-    assert main(["bench", "--width", "4", "--batch", "16", "--repeats", "2", "--profile", "--json"]) == 0
+    words = ["bench", "--arch", "cnn", "--width", "4", "--batch", "16"]
+    assert main([*words, "--repeats", "2", "--profile", "--json"]) == 0
     said = capsys.readouterr()
     assert said.err.splitlines() == ["1/5  first steps", "2/5  pair 1 of 2", "3/5  pair 2 of 2", "4/5  evaluation",
                                      "5/5  profile"]
     assert json.loads(said.out)["ratio"]["median"] == pytest.approx(3)
+    assert main([*words, "--repeats", "1"]) == 0
+    said = capsys.readouterr()
+    assert "\n  ratio              3.00 (from 3.00 to 3.00 in 1 pairs)\n" in said.out
+    assert said.err.splitlines()[-1] == "3/3  evaluation"
 
 
 FAULTS = """
