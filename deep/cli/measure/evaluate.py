@@ -21,7 +21,6 @@ from deep.system.files import write_text
 
 if TYPE_CHECKING:
     from deep.experiments.measured import Measured
-    from deep.experiments.resumable_battery import PartialResults
 
 __all__ = ["add", "continues", "run"]
 
@@ -67,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
     data, attack = networks[0].data, networks[0].attack(options.attack_steps)
     attacks = {name: rounds_of(name, attack, len(data.classes)) for name in (options.attacks or "").split(",")
                if options.attacks is not None}
-    results, shown = [], []
+    results, shown, partials = [], [], []
     with deferred_write_errors() as write:
         for group in alike(networks):
             first, end = group[0], f"-sample{options.limit}" if sample else ""
@@ -77,16 +76,19 @@ def run(options: argparse.Namespace) -> None:
             result = measure_accuracy(first, options.attack_steps, attacks, options.separate, partial, write)
             result |= {"sample": sample}
             shown.append(called(result, group))
+            partials += [partial] if partial else []
             for one in group:
                 results.append(result | one.origin())
                 place, _ = places(one, out, end, bool(attacks))
                 if place:
-                    write(finish, place, results[-1], partial)
+                    write(write_text, place, json.dumps(results[-1], indent=1) + "\n")
         if options.json:
             print(json.dumps(results))
         else:
             for result in shown:
                 print_result(result)
+    for partial in partials:  # until all are finished, an interruption loses the trials of none
+        partial.remove()
 
 
 def places(checkpoint: "Measured", out: Path | None, sample: str, attacks: bool) -> tuple[Path | None, Path | None]:
@@ -101,13 +103,6 @@ def places(checkpoint: "Measured", out: Path | None, sample: str, attacks: bool)
     name = checkpoint.name + checkpoint.suffix() + sample
     return (checkpoint.run.path / f"{'battery' if attacks else 'evaluate'}-{name}.json",
             checkpoint.run.path / f"battery-{name}-unfinished.json")
-
-
-def finish(place: Path, result: dict[str, Any], partial: "PartialResults | None") -> None:
-    """Write a result, which is then no more unfinished."""
-    write_text(place, json.dumps(result, indent=1) + "\n")
-    if partial:
-        partial.remove()
 
 
 def print_result(result: dict[str, Any]) -> None:

@@ -571,6 +571,21 @@ def test_an_interrupted_battery_goes_on_after_its_last_attack(trained, tmp_path,
     assert attacks.count == 3  # what is finished is measured anew
 
 
+def test_a_battery_of_two_checkpoints_goes_on_in_the_second(trained, tmp_path, monkeypatch, capsys):
+    """The attacks on the first, which is finished, have ended, too."""
+    run, attacks = shutil.copytree(trained.path, tmp_path / "run"), Attacks(monkeypatch)
+    state = torch.load(run / "last.pt", weights_only=True)
+    state["model"]["linear.weight"][0, 0] += 1e-3  # the best is another
+    torch.save(state, run / "last.pt")
+    words = [str(run), "--limit", "40", "--attacks", "pgd2,apgd-ce3"]
+    whole = command(capsys, *words)
+    before = {path.name for path in run.iterdir()}
+    attacks.stopped(["evaluate", *words], 4)
+    assert command(capsys, *words) == whole
+    assert (attacks.plain, attacks.count) == (0, 1)
+    assert {path.name for path in run.iterdir()} == before
+
+
 @pytest.mark.parametrize(("change", "new"), [
     (["--separate"], 3), (["--attack-steps", "3"], 3), (["--limit", "41"], 3), ("weights", 3), ("labels", 3),
     (["--attacks", "pgd2,apgd-t2"], 1), (["--attacks", "apgd-ce3,pgd2"], 2), (["--attacks", "pgd2,apgd-ce4"], 1)])
