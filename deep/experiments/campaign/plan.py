@@ -12,6 +12,10 @@ from deep.system.reading import from_json, from_toml
 __all__ = ["Task", "check_recipes", "committed", "plan_of", "read_results", "result_path", "results_of",
            "tasks"]
 
+PARTS: dict[str, set[str]] = {  # of a plan, and what each table of them must have
+    "campaign": {"recipe", "words", "seeds", "level"}, "effect": set(), "arm": {"id", "name", "words"},
+    "prediction": {"id", "claim", "arm", "quantity"}}
+
 
 def committed() -> tuple[Path, Path]:
     """The plan and the folder of results of the package: figures/predictions.toml, figures/data/campaign."""
@@ -20,11 +24,19 @@ def committed() -> tuple[Path, Path]:
 
 
 def plan_of(path: Path) -> dict[str, Any]:
-    """The plan in a TOML file; ValueError, in one sentence, for one that cannot be read."""
+    """The plan in a TOML file; ValueError, in one sentence, for one that cannot be read or lacks a part."""
     try:
-        return from_toml(path.read_bytes())
+        plan = from_toml(path.read_bytes())
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as a plan ({error}): restore it from a copy.") from error
+    for name, keys in PARTS.items():
+        tables = plan.get(name)
+        for table in tables if isinstance(tables, list) and tables else [tables]:
+            if not isinstance(table, dict) or not keys <= table.keys():
+                raise ValueError(f"{path} was given as a plan, but not every {name} in it is a table"
+                                 f"{' with ' + ', '.join(sorted(keys)) if keys else ''}: write it as in "
+                                 "figures/predictions.toml.")
+    return plan
 
 
 def read_results(folder: Path) -> dict[str, dict[int, dict[str, Any]]]:

@@ -82,3 +82,16 @@ def test_surgeries_are_shown_beside_the_networks_they_are_made_of(tmp_path, caps
     runs["a1"][1]["surgery"]["early_epoch"] = 16
     with pytest.raises(ValueError, match="the result of a1-run-1 lacks what its surgery needs: measure it again"):
         surgery_rows(runs["a1"], 0.95)
+
+
+@pytest.mark.parametrize(("text", "sentence"), [
+    ("x = 1", "not every campaign in it is a table with level, recipe, seeds, words: write"),
+    ('campaign = {recipe = "at", words = [], seeds = [0], level = 0.9}', "not every effect in it is a table: write"),
+    ('effect = {}\ncampaign = {recipe = "at", words = [], seeds = [0], level = 0.9}\narm = [{id = "a"}]',
+     "not every arm in it is a table with id, name, words: write"),
+])
+def test_a_plan_that_lacks_a_part_is_refused(text, sentence, tmp_path, capsys):
+    (tmp_path / "plan.toml").write_text(text)
+    assert main(["confirm", "--plan", str(tmp_path / "plan.toml")]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and error.count("\n") == 1
