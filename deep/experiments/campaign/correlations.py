@@ -111,7 +111,7 @@ def correlated(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -
         if len(seeds) < 2:
             found.append(Correlated(correlation, seeds, nan, (nan, nan), nan, everything, "not run"))
             continue
-        if len({part.shape for part in mine.values()}) > 1:
+        if len({tuple(line["epoch"] for line in runs[correlation["arm"]][seed]["checkpoints"]) for seed in mine}) > 1:
             raise ValueError(f"the runs of {correlation['arm']} were measured at different epochs, but their seeds are "
                              "to be permuted: measure them at the same ones.")
         table = np.array([[partial_correlation(x, other[1], given) for other in mine.values()]

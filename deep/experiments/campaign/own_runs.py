@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from deep.experiments.campaign.correlations import FEWEST
 from deep.experiments.campaign.plan import recipe_of
 from deep.experiments.campaign.runs import held_out_images, kept_epochs, measured_run
 from deep.recipe.recipe import Recipe
@@ -73,8 +75,9 @@ def own_results(plan: Mapping[str, Any], words: Iterable[str], root: Callable[[R
     """{arm: {seed: result}} of run folders, each given as RUN or ARM=RUN; those that are not measured yet are.
 
     root(recipe): the folder of its images. Before any is measured, ValueError for a run of no arm, two runs of one arm
-    and seed, one that is not finished or has kept no checkpoint, one to be stopped at a run that was not given, and two
-    runs to be compared, or of one arm, that differ in more than they may.
+    and seed, one that is not finished or has kept no checkpoint, one to be stopped at a run that was not given, two
+    runs to be compared, or of one arm, that differ in more than they may, and two of an arm along which there is a
+    correlation that have kept checkpoints of different epochs.
     """
     arms = {arm["id"]: arm for arm in plan["arm"]}
     given = by_arm_and_seed(plan, arms, words)
@@ -88,6 +91,8 @@ def own_results(plan: Mapping[str, Any], words: Iterable[str], root: Callable[[R
                  for arm, runs in given.items()}
     for arm in described:
         check_seeds(described, arm)
+    for correlation in plan.get("correlation", ()):
+        check_epochs(correlation["arm"], given.get(correlation["arm"], {}).values())
     for prediction in plan["prediction"]:
         if "minus" in prediction:
             check_pair(arms, described, prediction["arm"], prediction["minus"])
@@ -137,6 +142,15 @@ def check_seeds(found: Mapping[str, Mapping[int, Mapping[str, Any]]], arm: str) 
         if differing := differences(first, other, {*SEEDS, *OBSERVED, *TEACHERS}):
             raise ValueError(f"{first['run']} and {other['run']} are both of {arm}, but differ in "
                              f"{', '.join(differing)}: pass runs that differ in their seeds alone.")
+
+
+def check_epochs(arm: str, runs: Iterable[RunFolder]) -> None:
+    """Raise ValueError where runs that are correlated epoch by epoch have kept checkpoints of different epochs."""
+    kept = {run.path: epochs for run in runs if len(epochs := run.kept_epochs()) >= FEWEST}
+    for first, other in pairwise(kept):
+        if kept[first] != kept[other]:
+            raise ValueError(f"{first} and {other} are both of {arm}, along which there is a correlation, but their "
+                             "checkpoints are of different epochs: pass runs with the same keep_every.")
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any], free: Iterable[str]) -> list[str]:

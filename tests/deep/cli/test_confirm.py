@@ -378,6 +378,15 @@ def test_nothing_is_measured_before_all_is_checked(campaign, capsys, monkeypatch
     assert capsys.readouterr().err.endswith(f"old-0 and {second} are both of old, but differ in train_size: pass runs "
                                             "that differ in their seeds alone.\n")
     plan = tmp_path / "plan.toml"
+    plan.write_text(PLAN + '[[correlation]]\nid = "r"\nclaim = "c"\narm = "old"\nx = ["test", "cas"]\n'
+                    'y = ["test", "sharing"]\ngiven = ["train", "cas"]\nat_most = 0.3\npooled = ["old"]\n')
+    change_recipe(second, train_size=60)
+    for run, epochs in ((first, (1, 2, 3, 4)), (second, (0, 1, 2, 3, 4))):
+        for epoch in epochs:
+            RunFolder(run).kept_path(epoch).touch()
+    monkeypatch.setattr(deep.experiments.campaign.own_runs, "FEWEST", 4)
+    assert confirm_own(campaign, str(first), str(second), "--plan", str(plan)) == 2
+    assert "checkpoints are of different epochs: pass runs with the same keep_every" in capsys.readouterr().err
     plan.write_text(PLAN + MORE)
     assert confirm_own(campaign, str(first), f"stopped={second}", "--plan", str(plan)) == 2
     assert "is stopped at the fit of new of the same seed: pass that run, too" in capsys.readouterr().err

@@ -77,6 +77,10 @@ def test_too_little_is_not_judged():
     del results["a1"][0]["checkpoints"][-1]
     with pytest.raises(ValueError, match="measured at different epochs"):
         correlated(PLAN, results)
+    results = made_up(PLAN, ["a1"])
+    results["a1"][0]["checkpoints"][-1]["epoch"] = 59  # as many, and others
+    with pytest.raises(ValueError, match="measured at different epochs"):
+        correlated(PLAN, results)
     del results["a1"][1]["checkpoints"][3]["test"]["sharing"]
     with pytest.raises(ValueError, match="the result of a1-run-1 lacks what the correlation 'proxy' needs"):
         correlated(PLAN, results)
