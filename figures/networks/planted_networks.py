@@ -97,7 +97,7 @@ def judged(rows: Sequence[Row], key: str = RATIO) -> list[dict[str, Any]]:
         if network == "linear":
             off = np.abs(r.mean(0) - r_ce).max() if draws else np.nan
             found.append({"prediction": 1, "network": network, "sigma": sigma, "value": off, "interval": None,
-                          "n": len(draws), "verdict": "not run" if not draws else
+                          "n": len(draws), "verdict": "not run" if len(draws) < 2 else
                           "confirmed" if off <= AGREES else "contradicted"})
             continue
         beyond = sizes > eps0(SETTINGS[sigma])
@@ -122,7 +122,7 @@ def named(one: dict[str, Any]) -> str:
     where = NETWORKS[one["network"]][0].partition(",")[0]
     where += "" if one["sigma"] is None else f" at sigma = {one['sigma']:g}"
     interval = "" if one["interval"] is None else f" [{one['interval'][0]:.2f}, {one['interval'][1]:.2f}]"
-    return where if one["verdict"] == "not run" else f"{where} ({one['value']:.2f}{interval})"
+    return f"{where} ({one['value']:.2f}{interval})"
 
 
 def finding(folder: Path) -> str:
@@ -134,14 +134,16 @@ def finding(folder: Path) -> str:
     for number, claim in words.items():
         outcomes = [one for one in found if one["prediction"] == number]
         confirmed = sum(one["verdict"] == "confirmed" for one in outcomes)
-        rest = [f"{one['verdict']} {named(one)}" for one in outcomes if one["verdict"] != "confirmed"]
+        rest = [f"{one['verdict']} {named(one)}" for one in outcomes if one["verdict"] not in ("confirmed", "not run")]
+        if missing := sum(one["verdict"] == "not run" for one in outcomes):
+            rest.append(f"{missing} not run")
         said.append("; ".join([f"{claim}: confirmed {confirmed} of {len(outcomes)}", *rest]))
     others = [judged(rows, key) for key in ("ratio", "ratio_adversarial")]
     changed = [sum(one["verdict"] != other["verdict"] for one, other in zip(found, way, strict=True)) for way in others]
     draws = max(one["n"] for one in found)
-    return (f"T1-CE, S1, T2-joint': four networks trained with cross-entropy, {draws} draws of the data, r by ablating "
-            f"patches. Predictions: {'. '.join(f'({number}) {one}' for number, one in enumerate(said, 1))}. With "
-            f"derivatives in place of ablation {changed[0]} of {len(found)} verdicts are others at the images, "
+    return (f"T1-CE, S1, T2-joint': four networks trained with cross-entropy, n = {draws} draws of the data, r by "
+            f"ablating patches. Predictions: {'. '.join(f'({number}) {one}' for number, one in enumerate(said, 1))}. "
+            f"With derivatives in place of ablation {changed[0]} of {len(found)} verdicts are others at the images, "
             f"{changed[1]} at x + delta*.")
 
 
