@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Campaign", "Contents", "mathematics", "page"]
 
+THEOREMS = {"T1": "Theorem 1", "T2-pair": "Theorem 2 for pairs of classes", "T3": "Theorem 3",
+            "T2-joint": "Theorem 2 for all classes at once"}  # the claims that are the paper's
 SIGNS = {"eps": "ε", "mu": "μ", "sigma": "σ", "lam": "λ", "rho": "ρ", "tau": "τ", "pi": "π", "pibar": "π̄", "phi": "φ",
          "Phi": "Φ", "psi": "ψ", "kappa": "κ", "gamma": "γ", "beta": "β", "delta": "δ", "alpha": "α", "theta": "θ",
          "sqrt": "√", "oo": "∞"}
@@ -68,11 +70,12 @@ class Contents:
         for source, whose in (("paper", "of the paper's {} statements"), ("new", "of {} new ones")):
             rows = [row for row in self.claims if row["source"] == source]
             if rows:
-                stand = sum(row["holds"] and row["status"] != "refuted" for row in rows)
-                refuted = sum(row["holds"] and row["status"] == "refuted" for row in rows)
-                failed = len(rows) - stand - refuted
-                parts.append(f"{whose.format(len(rows))} {stand} hold, {refuted} {'is' if refuted == 1 else 'are'} "
-                             "refuted" + (f", {failed} NOT BORNE OUT" if failed else ""))
+                stand = [row for row in rows if row["holds"] and row["status"] != "refuted"]
+                refuted = [row for row in rows if row["holds"] and row["status"] == "refuted"]
+                failed = [row for row in rows if not row["holds"]]
+                parts.append(f"{whose.format(len(rows))} {counted(stand, 'hold')}, "
+                             f"{counted(refuted, 'is refuted' if len(refuted) == 1 else 'are refuted')}"
+                             + (f", {counted(failed, 'NOT BORNE OUT')}" if failed else ""))
         judged = [row["verdict"] for row in (*self.predictions, *self.comparison) if row["verdict"]]
         if judged:
             against = judged.count("CONTRADICTED")
@@ -80,6 +83,16 @@ class Contents:
                          + (f"{against}" if against else "none"))
         said = "; ".join(parts) or "no claim was verified and no network trained"
         return said[0].upper() + said[1:] + "."
+
+
+def counted(rows: list[Row], what: str) -> str:
+    """Say how many rows of claims there are, what became of them, and which of the paper's they are.
+
+    >>> counted([{"id": "T1"}, {"id": "T2-pair"}], "hold"), counted([{"id": "N1"}], "hold")
+    ('2 hold (Theorem 1, Theorem 2 for pairs of classes)', '1 hold')
+    """
+    named = [THEOREMS[str(row["id"])] for row in rows if row["id"] in THEOREMS]
+    return f"{len(rows)} {what}" + (f" ({', '.join(named)})" if named else "")
 
 
 def mathematics(text: object) -> Markup:

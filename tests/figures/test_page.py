@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from figures.report.page import Contents, anchor, mathematics, page
+from figures.report.page import THEOREMS, Contents, anchor, mathematics, page
 from figures.report.slider import CURVES
 from synthmodel import Setting
 from synthmodel.claims.registry import CLAIMS, OPEN, STATUSES
@@ -115,6 +115,8 @@ def test_the_headline_counts_and_contradictions_are_told_in_words(contents):
     head = contents.headline()
     assert head.startswith(f"Of the paper's {len(by['paper'])} statements {by['paper'].count(False)} hold")
     assert f"of {len(by['new'])} new ones {by['new'].count(False)} hold, {by['new'].count(True)} are refuted" in head
+    assert set(THEOREMS) == {claim.id for claim in CLAIMS if claim.source == "paper"}
+    assert " hold (Theorem 1, Theorem 2 for pairs of classes, Theorem 3), 1 is refuted (Theorem 2 for all" in head
     assert head.endswith("networks bear out 19 of 22 predictions, and contradict 3.")
     text = " ".join(Reader(page(contents)).words)
     assert ('The small CNN contradicts the prediction that "beyond ε 0  the margin loss drops the shared features '
