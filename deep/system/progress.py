@@ -14,6 +14,8 @@ from deep.system.messages import LossyStream
 
 __all__ = ["bar", "stages", "training_progress"]
 
+EVERY = 30  # seconds from line to line of what takes long, where there is no terminal
+
 
 def console() -> Console:
     return Console(file=cast(TextIO, LossyStream(sys.stderr)))
@@ -34,11 +36,20 @@ class NotedProgress(Progress):
 
 @contextmanager
 def bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Yield advance(n), which moves a bar on standard error; nothing is shown where that is no terminal."""
+    """Yield advance(n), which moves a bar on standard error; where that is no terminal, a line each half minute."""
     output = console()
     with Progress(*columns(), console=output, disable=not output.is_terminal) as shown:
-        task = shown.add_task(description, total=total)
-        yield lambda n: shown.advance(task, n)
+        task, done, told = shown.add_task(description, total=total), 0, time.monotonic()
+
+        def advance(n: int) -> None:
+            nonlocal done, told
+            shown.advance(task, n)
+            done += n
+            if not output.is_terminal and time.monotonic() - told >= EVERY:
+                told = time.monotonic()
+                output.print(f"{description}  {done}/{total}", soft_wrap=True)
+
+        yield advance
 
 
 @contextmanager

@@ -148,6 +148,15 @@ def test_the_bar_of_a_training_fits_80_columns_and_loses_nothing(monkeypatch):
                     "clean 75.0 %  CAS 10.25")
 
 
+def test_without_a_terminal_a_line_tells_each_half_minute(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr("deep.system.progress.time", SimpleNamespace(monotonic=lambda: now[0]))
+    with bar("attacking best", 100) as advance:
+        for now[0] in (10.0, 29.0, 30.0, 59.0, 61.0, 62.0):
+            advance(10)
+    assert capsys.readouterr().err == "attacking best  30/100\nattacking best  50/100\n"
+
+
 def test_a_mirror_that_cannot_be_closed():
     class Full:
         def close(self):
