@@ -1,6 +1,6 @@
 """Every variant of CAS from one attack, and basic bootstrap intervals of all of them at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -23,12 +23,13 @@ from deep.evaluation.margins import margin_estimates
 from deep.evaluation.nulls import both_margin_nulls, permuted, random_permutations, sharing, sharing_above
 from deep.evaluation.outcome import Outcome
 
-__all__ = ["by_class", "cas_from_means", "cas_interval", "cas_intervals", "cas_report", "cas_values",
+__all__ = ["RESAMPLES", "by_class", "cas_from_means", "cas_interval", "cas_intervals", "cas_report", "cas_values",
            "resampled_means"]
 
 FEWEST = 10  # images of a class of which a correlation of margins is worth a number
 ROWS, PERMUTATIONS = 10, 2  # of the null levels in each resample; more would only slow it down
 SHARING = ("sharing", "sharing_clean")  # each above its own null
+RESAMPLES = 200
 CHUNK = 2 ** 18  # numbers of one resampled array that are worked on at a time: 2 MiB, a cache's worth
 ByClass = list[Float[Tensor, "n d"]]  # of each class, its images
 
@@ -130,8 +131,9 @@ def resampled_means(samples: list[ByClass], count: int,
     return [torch.stack(column, 1) for column in zip(*columns, strict=True)]
 
 
-def cas_intervals(outcomes: Sequence[Outcome], weight: Float[Tensor, "K d"], resamples: int = 200, seed: int = 0,
-                  draws: int = 50, superclasses: Sequence[str] = (), level: float = 0.95) -> dict[str, list[float]]:
+def cas_intervals(outcomes: Sequence[Outcome], weight: Float[Tensor, "K d"], resamples: int = RESAMPLES, seed: int = 0,
+                  draws: int = 50, superclasses: Sequence[str] = (), level: float = 0.95,
+                  progress: Callable[[int], None] | None = None) -> dict[str, list[float]]:
     """Compute basic bootstrap intervals of every variant and of the excess over the null level: name -> [low, high].
 
     outcomes: one `Outcome` per attack seed, of the same images; the values are those of the first. Each attack takes
@@ -146,7 +148,7 @@ def cas_intervals(outcomes: Sequence[Outcome], weight: Float[Tensor, "K d"], res
     range, so CAS is cut at 0.
     The null level, a mean over `draws` (as in `cas_values`), is followed through the resamples with ten rows and two
     permutations, the same in all; the Monte Carlo error of that mean, its deviation over sqrt(draws), is added to it
-    and to the excess.
+    and to the excess. progress(n) is called after n resamples.
 
     >>> from deep.evaluation.outcome import Outcome
     >>> own = torch.eye(3)
@@ -177,6 +179,8 @@ def cas_intervals(outcomes: Sequence[Outcome], weight: Float[Tensor, "K d"], res
             values = cas_from_means(resample, weight, pairs, rows[:ROWS], order[:PERMUTATIONS])
             drawn.append(null_levels_averaged(values))
             left -= count
+            if progress:
+                progress(count)
     tails = torch.tensor([(1 + level) / 2, (1 - level) / 2], dtype=torch.float64)
     noise = torch.randn(resamples, generator=generator, dtype=torch.float64)
     intervals = {}
@@ -196,22 +200,24 @@ def null_levels_averaged(found: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.mean(-1) if name.endswith("_null") else value for name, value in found.items()}
 
 
-def cas_interval(outcomes: Sequence[Outcome], weight: Float[Tensor, "K d"], resamples: int = 200,
+def cas_interval(outcomes: Sequence[Outcome], weight: Float[Tensor, "K d"], resamples: int = RESAMPLES,
                  seed: int = 0) -> list[float]:
     """Return the interval of the paper's CAS alone; see `cas_intervals`."""
     return cas_intervals(outcomes, weight, resamples, seed)["cas"]
 
 
 def cas_report(outcomes: Sequence[Outcome], weight: Float[Tensor, "K d"], classes: Sequence[str],
-               superclasses: Sequence[str] = (), margins: Float[Tensor, "n K-1"] | None = None) -> dict[str, Any]:
+               superclasses: Sequence[str] = (), margins: Float[Tensor, "n K-1"] | None = None,
+               progress: Callable[[int], None] | None = None) -> dict[str, Any]:
     """Return every CAS of `cas_values` with its interval, the profile by class, and r and k from margins; plain values.
 
     outcomes: one an attack seed; the values are those of the first. classes: a name for each of the K rows of W.
     margins: of the first, as `wrong_class_margins`; None, or fewer than ten images of a class: no estimate and no null.
+    progress(n): called after n of RESAMPLES.
     """
     first = outcomes[0]
     values = cas_values(first, weight, superclasses=superclasses)
-    intervals = cas_intervals(outcomes, weight, superclasses=superclasses)
+    intervals = cas_intervals(outcomes, weight, superclasses=superclasses, progress=progress)
     correlation = class_correlation(first.features, first.labels, weight)
     share, partner, cosine = (column.tolist() for column in class_profile(correlation))
     profile = [{"class": classes[i], "share": share[i], "partner": classes[partner[i]], "cosine": cosine[i]}

@@ -15,7 +15,7 @@ from deep.attacks.pgd import Attack
 from deep.data.dataset import Split, as_float
 from deep.evaluation.accuracy import Outcome, accuracy, measure
 from deep.evaluation.battery import Round, correct, rounds_of, rows, worst_case
-from deep.evaluation.cas_intervals import cas_report
+from deep.evaluation.cas_intervals import RESAMPLES, cas_report
 from deep.evaluation.gradient_masking import gap_flag, masking_flags, square_flag
 from deep.evaluation.margins import wrong_class_margins
 from deep.experiments.measured import Checkpoint, Measured
@@ -89,8 +89,9 @@ def measure_cas(checkpoint: Measured, steps: int, seeds: int) -> dict[str, Any]:
         model, _, outcome = attack_test_images(checkpoint, steps, seed)
         outcomes.append(outcome)
     first = outcomes[0]
-    report = cas_report(outcomes, model.linear.weight.detach().cpu(), data.classes, data.superclasses,
-                        wrong_class_margins(first, model.linear))
+    with bar(f"intervals of {checkpoint.name}", RESAMPLES) as advance:
+        report = cas_report(outcomes, model.linear.weight.detach().cpu(), data.classes, data.superclasses,
+                            wrong_class_margins(first, model.linear), advance)
     return checkpoint.key(steps, seeds) | report | {"clean": accuracy(first.clean), "robust": accuracy(first.robust)}
 
 

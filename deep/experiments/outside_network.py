@@ -12,12 +12,13 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from deep.evaluation.cas import checked_shapes
-from deep.evaluation.cas_intervals import cas_report
+from deep.evaluation.cas_intervals import RESAMPLES, cas_report
 from deep.evaluation.margins import margins_of
 from deep.evaluation.outcome import Outcome
 from deep.experiments.measured import Measured
 from deep.networks.classifier import Classifier
 from deep.runs.outside import Normalisation
+from deep.system.progress import bar
 
 __all__ = ["Features", "OutsideNetwork", "cas_of_features", "read_features"]
 
@@ -156,7 +157,8 @@ def cas_of_features(found: Features) -> dict[str, Any]:
     unknown = torch.zeros(len(found.labels), dtype=torch.bool)  # whether an image is classified correctly: not reported
     outcome = Outcome(found.labels, unknown, unknown, clean, found.features)
     margins = None if found.bias is None else margins_of(found.features @ found.weight.T + found.bias, found.labels)
-    report = cas_report([outcome], found.weight, found.classes, found.superclasses, margins)
+    with bar("intervals", RESAMPLES) as advance:
+        report = cas_report([outcome], found.weight, found.classes, found.superclasses, margins, advance)
     if found.clean_features is None:
         report["intervals"] = without_clean(report["intervals"])
         report = without_clean(report)

@@ -1,12 +1,14 @@
 """`deep cas --features`: what features, labels and the last layer tell without their network."""
 
 import json
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
 from deep.__main__ import main
 from deep.evaluation.cas import cas, class_correlation, margin_cas
+from deep.evaluation.cas_intervals import RESAMPLES
 from deep.experiments.outside_network import read_features
 
 
@@ -38,6 +40,16 @@ def test_features_alone_have_a_cas(tmp_path, capsys):
     assert main(["cas", "--features", str(tmp_path / "f.npz")]) == 0
     out = capsys.readouterr().out
     assert all(word in out for word in ("null level", "sharing", "95 % interval", "bee shares", "CAS within"))
+
+
+def test_its_intervals_have_a_bar(tmp_path, monkeypatch):
+    """Which is full at their end."""
+    steps = []
+    monkeypatch.setattr("deep.experiments.outside_network.bar",
+                        lambda description, total: nullcontext(lambda n: steps.append((total, n))))
+    np.savez(tmp_path / "f.npz", **arrays())
+    assert main(["cas", "--features", str(tmp_path / "f.npz")]) == 0
+    assert {total for total, _ in steps} == {RESAMPLES} and sum(n for _, n in steps) == RESAMPLES
 
 
 def test_clean_features_and_a_bias_tell_more(tmp_path, capsys):
