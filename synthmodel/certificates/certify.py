@@ -131,6 +131,9 @@ CERTIFICATES = (
                 group="long"),
     Certificate("CE-monotone", RISES, f"{float(ce_monotone.K[0])} <= k <= {float(ce_monotone.K[1])}, "
                 f"{float(ce_monotone.LEAST)} <= lam/sigma^2 <= 10", ("CE_monotone",), group="long", quick=False),
+    Certificate("CE-monotone", RISES, f"{float(ce_monotone.STRONG_K[0])} <= k <= {float(ce_monotone.STRONG_K[1])}, "
+                f"lam/sigma^2 >= {float(ce_monotone.LEAST)}", ("CE_monotone_strong_signal",),
+                "its cells begin at |w| = k/3, below which CE-monotone-ends is the proof", group="long", quick=False),
 
     Certificate("T3-CE", f"w1, w2 and r {FALL}", "0 < k <= 1.5", ("smoothing_lowers_all",), group="search",
                 quick=False),

@@ -20,7 +20,7 @@ from synthmodel.certificates.certify import LEMMAS
 from synthmodel.certificates.checker import DATA, Box, Lemma, ball, examine, precision
 from synthmodel.certificates.columns import Laid
 from synthmodel.certificates.laying import below, lay, rounded
-from synthmodel.certificates.proofs.ce_monotone import BEGIN, MONOTONE, K, tangent_point
+from synthmodel.certificates.proofs.ce_monotone import BEGIN, MONOTONE, STRONG, K, tangent_point
 from synthmodel.certificates.proofs.n4_end import above_cells
 from synthmodel.system.files import write_text
 from synthmodel.system.terminal import OneSentenceParser
@@ -146,15 +146,15 @@ def ratio(k: arb, tau: arb, guess: float) -> float:
     return float(rounded(tangent_point(k, tau, guess)[0][2]))
 
 
-def monotone_cells(laid: Laid = MONOTONE) -> list[Box]:
-    """Find the cells of CE-monotone.
+def monotone_cells(laid: Laid = MONOTONE, begin: Fraction = BEGIN) -> list[Box]:
+    """Find the cells of CE-monotone, from tau a little below k/begin up.
 
     >>> len(monotone_cells(replace(MONOTONE, side=(Fraction(1, 2), Fraction(51, 100))))) > 10
     True
     """
     low, high = laid.side
     with precision():
-        return lay(laid, low, high, below(low / BEGIN), ratio)
+        return lay(laid, low, high, below(low / begin), ratio)
 
 
 SEARCHES: dict[str, Callable[[], list[Box]]] = {  # of the cells of each file
@@ -163,6 +163,7 @@ SEARCHES: dict[str, Callable[[], list[Box]]] = {  # of the cells of each file
     "N4_on_ray": above_cells,
     **{f"CE_monotone_{number}": partial(monotone_cells, replace(MONOTONE, side=ends))
        for number, ends in enumerate(pairwise(CUTS))},
+    "CE_monotone_strong_signal": partial(monotone_cells, STRONG, Fraction(3)),
 }
 
 

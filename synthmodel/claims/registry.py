@@ -100,8 +100,13 @@ CLAIMS = (
           instead="both weights are positive for every eps < mu/2 and die together, with r -> (9L+2)/(9L+4)",
           penalty="(w1, w2)"),
     Claim("CE-monotone", "new", "r_CE falls strictly as eps grows", "certified", "b = 0; eps < mu/2; fixed lam and "
-          "sigma; beyond the certified region tested only", certified="0.1 <= k <= 3, 0.001 <= lam/sigma^2 <= 10; 0 < "
-          "k <= 1.1, every lam; 1.1 <= k <= 3.5, lam/sigma^2 >= 10", penalty="(w1, w2)"),
+          "sigma; for lam/sigma^2 < 0.001 and k > 1.1 tested only, but where CE-monotone-ends proves it",
+          certified="0.1 <= k <= 3, 0.001 <= lam/sigma^2 <= 10; 3 <= k <= 4.2, lam/sigma^2 >= 0.001; 0 < k <= 1.1, "
+          "every lam; 1.1 <= k <= 3.5, lam/sigma^2 >= 10; with CE-monotone-ends: every k, lam/sigma^2 >= 0.001",
+          penalty="(w1, w2)"),
+    Claim("CE-monotone-ends", "new", "r_CE falls strictly as eps grows wherever w1 <= k/3, so for every eps if lam >= "
+          "3 sigma^2, and for lam/sigma^2 >= 6 exp(-k^2/2)", "symbolic", "b = 0; fixed lam and sigma; eps < mu/2",
+          penalty="(w1, w2)"),
     Claim("T1-temp", "new", "The log-sum-exp over the wrong classes decouples and tends to the margin solution: "
           "|w_tau - w*| <= sqrt(2 tau log(K-1)/lam); w2 > 0 for every eps < mu/2", "symbolic", "lam > 0",
           penalty="(w1, w2)"),
@@ -268,7 +273,7 @@ CLAIMS = (
 
 # What nobody has proved or refuted yet, as far as we know.
 OPEN = (
-    "that r_CE falls in eps (CE-monotone) beyond the certified region",
+    "that r_CE falls in eps (CE-monotone) for k > 1.1 and lam/sigma^2 < min(0.001, 6 exp(-k^2/2))",
     "that w1 and w2 fall in b under delta* for k > 3 (T3-CE)",
     "a proof of N4 for K > 3 (N4-K) between e_{K-1} and its end",
     "that no linear classifier without constants beats the best two weights (B1-linear)",

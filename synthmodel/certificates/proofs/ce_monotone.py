@@ -12,7 +12,8 @@ and r rises in k at fixed L iff
 ' = alpha d/dalpha, '' = 2 s d/ds + 2 z d/dz, (a', a'') = (A', A'') w1/(k P), c = 1 - alpha A/P, b = P''/P - 2. The sign
 is that of N P^2 Q, which has no quotients and therefore narrower balls; P and Q = 2 E[p_2 p_3] are positive.
 
-Why one root of g on each circle is enough, and why cells laid in tau cover a range of L: THEORY.md, CE-monotone.
+Why one root of g on each circle is enough, and why cells laid in tau cover a range of L: THEORY.md, CE-monotone. From
+k = 3 on the cells begin at tau = k/3, below which CE-monotone-ends is the proof.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,10 +26,11 @@ from synthmodel.certificates.checker import Series
 from synthmodel.certificates.columns import Laid
 from synthmodel.certificates.gaussian_means import Means, moments
 
-__all__ = ["LEMMAS", "MONOTONE", "along", "cell", "lift", "residual", "sides", "tangent_point"]
+__all__ = ["LEMMAS", "MONOTONE", "STRONG", "along", "cell", "lift", "residual", "sides", "tangent_point"]
 
 K, LEAST = (Fraction(1, 10), Fraction(3)), arb("0.001")  # the region: k in K, L from LEAST to 10
 BEGIN = Fraction(41, 2)  # the minimiser has tau > k/BEGIN
+STRONG_K = K[1], Fraction(21, 5)  # k of the second region, L from LEAST to infinity
 BITS = 64
 
 Point = tuple[arb, arb, arb]  # (k, tau, x)
@@ -126,4 +128,5 @@ def values(k: arb, tau: arb, x: arb) -> tuple[arb, arb]:
 
 
 MONOTONE = Laid(K, 3, lambda low, high, tau: tau <= low / BEGIN, values)
-LEMMAS = {"CE_monotone": MONOTONE}
+STRONG = Laid(STRONG_K, 3, lambda low, high, tau: 3 * tau <= low, values)
+LEMMAS = {"CE_monotone": MONOTONE, "CE_monotone_strong_signal": STRONG}

@@ -5,11 +5,12 @@ from synthmodel.symbolic.softmax import (
     exact_attack,
     log_sum_exp,
     monotone,
+    monotone_ends,
     smoothing,
     soft_labels,
     two_dimensions,
     vertices,
 )
 
-__all__ = ["cross_entropy", "exact_attack", "log_sum_exp", "monotone", "smoothing", "soft_labels", "two_dimensions",
-           "vertices"]
+__all__ = ["cross_entropy", "exact_attack", "log_sum_exp", "monotone", "monotone_ends", "smoothing",
+           "soft_labels", "two_dimensions", "vertices"]

@@ -21,7 +21,7 @@ from synthmodel.certificates.columns import examine_laid, last_cells
 from synthmodel.certificates.proofs import ce_monotone as monotone
 from synthmodel.certificates.proofs import n4_inequality as side
 from synthmodel.certificates.proofs import skewness
-from synthmodel.certificates.proofs.ce_monotone import MONOTONE
+from synthmodel.certificates.proofs.ce_monotone import MONOTONE, STRONG
 from synthmodel.certificates.proofs.n4_end import U, above_best, below_best, counterexample, curve, on_ray
 from synthmodel.certificates.search import monotone_cells, store
 from synthmodel.model.losses import CrossEntropy
@@ -31,6 +31,7 @@ from synthmodel.solvers.cross_entropy import cross_entropy_ratio, solve_cross_en
 pytestmark = pytest.mark.slow
 
 LAID = ["N4_on_ray", "CE_monotone"]
+STORED = [*LAID, "CE_monotone_strong_signal"]
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
 
@@ -275,7 +276,7 @@ def opposite(laid):
     return replace(laid, values=values)
 
 
-@pytest.mark.parametrize("name", LAID)
+@pytest.mark.parametrize("name", STORED)
 def test_the_stored_cells_cover(name):
     """In full, exactly; the last cells are those where the certificate changes its sign."""
     cells = stored(name)
@@ -286,7 +287,7 @@ def test_the_stored_cells_cover(name):
     assert max(path.stat().st_size for path in DATA.iterdir()) < 300_000
 
 
-@pytest.mark.parametrize("name", LAID)
+@pytest.mark.parametrize("name", STORED)
 def test_a_sample_of_the_stored_cells_is_certain(name):
     """Every 83rd cell, and the opposite sign is certain on none of them."""
     laid, cells = LEMMAS[name], stored(name)
@@ -297,18 +298,36 @@ def test_a_sample_of_the_stored_cells_is_certain(name):
             assert sign(lambda *balls, end=box in last: 0 - laid.values(*balls)[end], box) == -1
 
 
-def test_every_minimiser_lies_in_a_cell():
-    """60 minimisers by the solver, k and L drawn with seed 0, lie in cells that are not the last, x near the hint."""
-    cells = stored("CE_monotone")
-    last = last_cells(MONOTONE, cells)
+@pytest.mark.parametrize(("name", "laid", "side_"), [("CE_monotone", MONOTONE, (0.1, 3)),
+                                                     ("CE_monotone_strong_signal", STRONG, (3, 4.2))])
+def test_every_minimiser_lies_in_a_cell(name, laid, side_):
+    """60 minimisers by the solver, k and L drawn with seed 0, lie in cells that are not the last, x near the hint.
+
+    Or below the first cells, at |w| < k/3, from k = 3 on.
+    """
+    cells, among = stored(name), 0
+    last = last_cells(laid, cells)
     low, high = np.array(cells, dtype=float).transpose(2, 1, 0)[:, :2]
     rng = np.random.default_rng(0)
-    for k, L in zip(rng.uniform(0.1, 3, 60), np.exp(rng.uniform(math.log(0.001), math.log(10), 60)), strict=True):
+    for k, L in zip(rng.uniform(*side_, 60), np.exp(rng.uniform(math.log(0.001), math.log(10), 60)), strict=True):
         w1, w2 = minimiser(float(k), float(L))
+        if laid is STRONG and math.hypot(w1, w2) < 0.99 * k / 3:
+            continue
+        among += 1
         point = np.array([[k], [math.hypot(w1, w2)]])
         found = [cells[n] for n in np.flatnonzero(np.all((low <= point) & (point <= high), axis=0))]
         assert found and not any(box in last for box in found)
         assert float(found[0][2][0]) == pytest.approx(w1 / w2 - 1, rel=0.5)
+    assert among >= 5
+
+
+def test_from_k_3_on_the_cells_begin_where_ce_monotone_ends_is_the_proof():
+    """At |w| <= k/3 for the smallest k of a cell; begun a little later they are refused."""
+    cells = stored("CE_monotone_strong_signal")
+    assert STRONG.begins(Fraction(3), Fraction(4), Fraction(1)) and not STRONG.begins(3, 4, Fraction(1001, 1000))
+    later = replace(STRONG, begins=lambda low, high, tau: 3.01 * tau <= low)
+    assert last_cells(later, cells) is None
+    assert last_cells(MONOTONE, cells) is None  # another region
 
 
 @pytest.fixture(scope="module")

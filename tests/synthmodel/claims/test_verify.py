@@ -12,6 +12,7 @@ from synthmodel.claims.checks import CHECKS
 from synthmodel.claims.evidence import Evidence
 from synthmodel.claims.registry import CLAIMS, OPEN, PENALTIES, STATUSES
 from synthmodel.claims.verify import Row
+from synthmodel.model.setting import Setting
 from synthmodel.solvers.margin_closed import eps1, ratio_closed
 from synthmodel.symbolic import CLAIMS as DERIVED
 
@@ -145,6 +146,11 @@ MUTATIONS = {
     "CE-monotone: eps and mu/2 - eps exchanged": (
         "softmax", "solve_cross_entropy",
         other_argument("softmax", "solve_cross_entropy", 2, lambda eps: 0.495 - np.asarray(eps))),
+    "CE-monotone-ends: half the decay": (
+        "softmax", "solve_cross_entropy", other_argument("softmax", "solve_cross_entropy", 3, lambda lam: lam / 2)),
+    "CE-monotone-ends: k upside down": (
+        "softmax", "solve_cross_entropy",
+        other_argument("softmax", "solve_cross_entropy", 0, lambda setting: Setting(1 / setting.mu, 1.0))),
     "T1-temp: psi one per cent off": ("softmax", "psi_pair", scaled("softmax", "psi_pair")),
     "T1-temp: temperature ten times": (
         "softmax", "solve_lse", other_argument("softmax", "solve_lse", 1, lambda loss: replace(loss, tau=10000.0))),
