@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from deep.cli.common import ATTACK_STEPS, Commands, add_attack_steps, add_data_sets_options, import_words, print_status
+from deep.cli.printing import say_markdown
 from deep.experiments.reproduction.paper_tables import SCALES, TABLES, PlannedRun
 from deep.system.device import positive, use_device
 from deep.system.messages import tell
@@ -58,7 +59,10 @@ def run(options: argparse.Namespace) -> None:
                                 DataSets(locations, device), options.attack_steps, worst_case)
     report = reproduction.report(command_line(options))
     tell(str(write_report(report, reproduction.out, ATTACK_STEPS)))
-    print(json.dumps(report) if options.json else "\n".join(report_lines(report)))
+    if options.json:
+        print(json.dumps(report))
+    else:
+        say_markdown(report_lines(report))
     if any(row["missing"] for row in report["rows"]):
         raise SystemExit(1)
 

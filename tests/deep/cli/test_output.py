@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from deep.__main__ import main as deep
+from deep.cli.printing import say_markdown
 from deep.evaluation.saliency.picture import short
 from deep.system.messages import tell
 from synthmodel.__main__ import main as synthmodel
@@ -131,6 +132,18 @@ def test_on_a_terminal_nothing_is_wider_than_it(tmp_path, monkeypatch, capsys):
     rows = [line.split() for line in shown.splitlines() if line.split()[0] == "class-a" and "shares" not in line]
     one, two = (row[1:] for row in rows)
     assert one + two == first[1:] and first[1] == "1.00"
+
+
+def test_a_wide_table_becomes_paragraphs_on_a_terminal(monkeypatch, capsys):
+    """And stays Markdown elsewhere, and where it fits."""
+    lines = ["In words.", "", "| run | robust % | CAS |", "| --- | -------- | --- |", "| AT  | 47.1     |     |",
+             "| LS  | 48.2     | 9.1 |", "", "- a line of words at the end"]
+    for width, expected in ((None, lines), (30, lines), (23, [
+            "In words.", "", "run: AT; robust %: 47.1", "run: LS; robust %: 48.2;", "    CAS: 9.1", "",
+            "- a line of words at", "  the end"])):
+        monkeypatch.setattr("deep.cli.printing.columns", lambda width=width: width)
+        say_markdown(lines)
+        assert capsys.readouterr().out.splitlines() == expected
 
 
 def test_without_standard_output(monkeypatch, capsys):
