@@ -1,6 +1,7 @@
 """`deep confirm`: what networks say of each prediction, by rules that are older than the runs."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from deep.experiments.campaign.answers import Answers
     from deep.experiments.campaign.correlations import Correlated
-    from deep.experiments.campaign.predictions import Judged
+    from deep.experiments.campaign.predictions import Judged, Run
 
 __all__ = ["add", "continues", "run"]
 
@@ -61,8 +62,12 @@ def run(options: "Namespace") -> None:
         run_missing(options, plan, results)
     said = answers(plan, own(options, plan) if options.runs else results_of(plan, results))
     if options.json:
-        print(json.dumps({"predictions": [as_dict(row) for row in said.predictions],
-                          "correlations": [correlation_as_dict(row) for row in said.correlations],
+        runs = said.runs if options.runs else None
+        print(json.dumps({"predictions": [as_dict(row) | {"command": command_of(row.prediction, row.seeds, runs)}
+                                          for row in said.predictions],
+                          "correlations": [correlation_as_dict(row)
+                                           | {"command": command_of(row.correlation, row.seeds, runs)}
+                                           for row in said.correlations],
                           "surgery": said.surgery,
                           "conclusions": [dict(conclusion) | {"answer": answer}
                                           for conclusion, answer in said.conclusions]}))
@@ -95,7 +100,7 @@ def as_dict(row: "Judged") -> dict[str, Any]:
     return dict(row.prediction) | {
         "n": row.n, "seeds": list(row.seeds), "verdict": row.verdict, "value": row.value if known else None,
         "interval": list(row.interval) if known else None, "p_confirming": row.confirming if known else None,
-        "p_contradicting": row.contradicting if known else None, "command": command_of(row.prediction)}
+        "p_contradicting": row.contradicting if known else None}
 
 
 def correlation_as_dict(row: "Correlated") -> dict[str, Any]:
@@ -104,12 +109,16 @@ def correlation_as_dict(row: "Correlated") -> dict[str, Any]:
     return dict(row.correlation) | {
         "n": len(row.seeds), "seeds": list(row.seeds), "verdict": row.verdict, "value": row.value if known else None,
         "interval": list(row.interval) if known else None, "p_permuted": row.permuted if known else None,
-        "pooled_over_arms": row.pooled, "command": command_of(row.correlation)}
+        "pooled_over_arms": row.pooled}
 
 
-def command_of(rule: "Mapping[str, Any]") -> str:
-    """The command that trains and measures what a rule asks for."""
-    return f"deep confirm --run --data DIR --arms {','.join(rule[key] for key in ('arm', 'minus') if key in rule)}"
+def command_of(rule: "Mapping[str, Any]", seeds: tuple[int, ...], own: "Mapping[str, Mapping[int, Run]] | None") -> str:
+    """The command that trains and measures what a rule asks for, or that judges the runs of one's own by it."""
+    arms = [rule[key] for key in ("arm", "minus") if key in rule]
+    if own is None:
+        return f"deep confirm --run --data DIR --arms {','.join(arms)}"
+    return shlex.join(["deep", "confirm", "--data", "DIR", *(f"{arm}={own[arm][seed]['run']}" for arm in arms
+                                                             for seed in seeds)]) if seeds else ""
 
 
 def print_answers(said: "Answers", own: bool) -> None:
@@ -132,7 +141,8 @@ def print_row(rule: "Mapping[str, Any]", row: "Judged | Correlated", said: "Answ
     from deep.experiments.campaign.answers import measured_of, rule_of
     measured = "; ".join(filter(None, (missing(rule, row.seeds, said), measured_of(row, seeds=True))))
     print(f"{row.verdict.upper():12} {rule['id']}: {rule['claim']}")
-    print(f"{'':12} {rule_of(rule)}: {measured}{'' if own else '; ' + command_of(rule)}")
+    command = command_of(rule, row.seeds, said.runs if own else None)
+    print(f"{'':12} {rule_of(rule)}: {'; '.join(filter(None, (measured, command)))}")
 
 
 def missing(rule: "Mapping[str, Any]", seeds: tuple[int, ...], said: "Answers") -> str:

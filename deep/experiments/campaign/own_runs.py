@@ -14,6 +14,7 @@ from deep.runs.fingerprint import data_for_evaluation, file_suffix
 from deep.runs.folder import RunFolder
 from deep.runs.results import weights_digest
 from deep.system.files import commit, write_text
+from deep.system.messages import tell
 from deep.system.reading import from_json
 from deep.training.loop import load_data
 
@@ -100,6 +101,7 @@ def own_results(plan: Mapping[str, Any], words: Iterable[str], root: Callable[[R
     for arm in sorted(given, key=lambda arm: "stopped_at" in arms[arm]):  # those that others are stopped at come first
         stopper, found[arm] = arms[arm].get("stopped_at"), {}
         for seed, run in given[arm].items():
+            tell(f"{run.path} is taken as {arm}, seed {seed}.")
             stop = None if stopper is None else found[stopper][seed]["checkpoints"][-1]["train"]["accuracy"]
             base = recipe_of(plan["campaign"], plan["arm"][0]["words"], seed)
             found[arm][seed] = own_result(run, arm, base, root(run.recipe()), stop, device)

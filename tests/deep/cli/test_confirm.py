@@ -289,7 +289,12 @@ def test_a_users_runs_are_judged_as_the_campaigns_are(campaign, capsys, monkeypa
         raise AssertionError("measured again")
     monkeypatch.setattr(deep.experiments.campaign.own_runs, "measured_run", never)
     assert confirm_own(campaign, f"old={given[0]}", *given[1:]) == 0
-    assert json.loads(capsys.readouterr().out)["predictions"] == expected
+    told = capsys.readouterr()
+    row, = json.loads(told.out)["predictions"]
+    assert row.pop("command").split() == ["deep", "confirm", "--data", "DIR", f"new={given[2]}", f"new={given[3]}",
+                                          f"old={given[0]}", f"old={given[1]}"]
+    assert expected[0].pop("command") == "deep confirm --run --data DIR --arms new,old" and [row] == expected
+    assert f"{given[3]} is taken as new, seed 1.\n" in told.err
     assert main(["confirm", given[0], "--plan", str(campaign / "plan.toml"), "--data", str(campaign / "images")]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "OPEN         It does", "1 predictions: 0 confirmed, 0 contradicted, 0 undecided, 1 not run"]
