@@ -90,7 +90,7 @@ def judged_campaign(source: Path = campaign.DATA) -> Campaign:
     if not found.runs:
         return Campaign(campaign.summary(found))
     return Campaign(campaign.summary(found), tuple(campaign.conclusion_rows(found)),
-                    tuple(campaign.prediction_rows(found)))
+                    tuple(campaign.prediction_rows(found)), tuple(campaign.surgery_rows(found)))
 
 
 def draw_campaign(folder: Path, source: Path = campaign.DATA) -> list[Drawn]:
@@ -185,7 +185,7 @@ def in_markdown(contents: Contents) -> str:
     if contents.campaign.summary:
         said = contents.campaign
         sections.append(("Interventions on real images (committed runs), judged by deep confirm", "\n\n".join(
-            [said.summary, *map(markdown, filter(None, (said.conclusions, said.predictions)))])))
+            [said.summary, *map(markdown, filter(None, (said.conclusions, said.predictions, said.surgeries)))])))
     if contents.mind:
         sections.append(("Mind", contents.mind))
     made, text = contents.made, "\n\n".join(f"## {title}\n\n{body}" for title, body in sections)

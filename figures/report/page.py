@@ -39,11 +39,12 @@ RAISED = ((r"\^2(?!\d)", "²"), (r"\^3(?!\d)", "³"), (r"\^\{([^}]*)\}|\^\(([^)]
 
 @dataclass(frozen=True)
 class Campaign:
-    """What `deep confirm` says: a sentence, and the rows of conclusions and predictions, none before the first run."""
+    """What `deep confirm` says: a sentence, and rows of conclusions, predictions and surgeries, none before a run."""
 
     summary: str = ""
     conclusions: tuple[Row, ...] = ()
     predictions: tuple[Row, ...] = ()
+    surgeries: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,9 @@ def test_the_report_and_the_pages_say_what_deep_confirm_says(source, tmp_path, u
                                                  "| --- | --- | --- | --- | --- | --- |\n"
                                                  "| early body, late layer | 2 | 30.00 [29.00, 31.00] | 20.00 | 5.00 | "
                                                  "4.00 |")
+    contents = replace(contents, campaign=replace(found, surgeries=tuple(campaign.surgery_rows(shown))))
+    for written in (in_markdown(contents), page(contents)):
+        assert written.count("early body, late layer") == written.count("30.00 [29.00, 31.00]") == 1
     assert main(["confirm", "--results", str(source)]) == 0  # the same numbers in the same words
     measured, out = re.search(r"10\.\d+ \[.*?\], n = 3", row)[0], capsys.readouterr().out
     assert f"robust_apgd_t of a3 - a1 >= 3: {measured}, seeds 0, 1, 2; deep confirm --run" in out
