@@ -1,4 +1,4 @@
-"""The robust Bayes error: what no classifier, linear or not, can beat (claims B1 and B1-linear).
+"""The robust Bayes error: what no classifier, linear or not, can beat (claims B1, B1-lp and B1-linear).
 
 A feature of value x is small if |x| <= 2 eps. The attack can take small features to where the classes that lack them
 can be, and no others: so all that is left of an input is which of its features are not small.
@@ -7,6 +7,7 @@ can be, and no others: so all that is left of an input is which of its features 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from synthmodel.model.types import Broadcast, Real
 
-__all__ = ["affine_error", "bayes_error", "error_of_chances", "exclusive_error", "small"]
+__all__ = ["affine_error", "bayes_bounds", "bayes_error", "error_of_chances", "exclusive_error", "small"]
 
 
 def small(known: Law, mean: Real, deviation: Real, eps: Real) -> Float[np.ndarray, "..."]:
@@ -81,6 +82,21 @@ def bayes_error(setting: Setting, eps: Real) -> Broadcast:
         q = small(setting.law, mu + sigma * np.sqrt(shared) * z, sigma * np.sqrt(1 - shared), size)
         return error_of_chances(setting.classes, setting.design, *np.broadcast_arrays(own, q)) @ weights
     return number(settled(mean, "the robust Bayes error"))
+
+
+def bayes_bounds(setting: Setting, eps: Real) -> tuple[Broadcast, Broadcast]:
+    """(low, high) with low <= least robust error of any classifier <= high, p = setting.norm (claim B1-lp). Broadcasts.
+
+    `bayes_error` of an l_inf attack of size eps D^(-1/p) and eps, D = 4 in design A and 2 (K-1) in design B: the
+    features in which two classes differ. For p = inf both are the error itself. Errors as `bayes_error`.
+
+    >>> [round(float(bound), 6) for bound in bayes_bounds(Setting(1, 0.5, norm=2), 0.2)]
+    [0.002138, 0.012185]
+    """
+    widest = replace(checked_setting(setting), norm=math.inf)
+    differ = 4 if setting.design == "A" else 2 * setting.active
+    size: Real = checked("eps", eps, least=0)
+    return bayes_error(widest, size * differ**(-1 / setting.norm)), bayes_error(widest, size)
 
 
 def exclusive_error(setting: Setting, eps: Real) -> Broadcast:

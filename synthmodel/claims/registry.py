@@ -236,6 +236,9 @@ CLAIMS = (
           "(q n/K + (1-q) n/2) in design B, and one attains it: q^2 - q^3/3 for three classes. Cross-class features "
           "lower it at every eps > 0: exclusive ones alone give q_E (1 - 1/K)", "symbolic", "q_E, q = Pr(|x| <= 2 eps) "
           "of an exclusive and a cross-class feature, strictly between 0 and 1; any noise; rho >= 0, then in the mean"),
+    Claim("B1-lp", "new", "Under an l_p attack of size eps the least robust error lies between those of B1 at eps "
+          "D^(-1/p) and at eps, D the most features in which two classes differ: 4 in design A, 2 (K-1) in design B",
+          "symbolic", "1 <= p; as B1"),
     Claim("B1-linear", "new", "The best two-weight classifier is the best linear one, so that from eps0 on no linear "
           "classifier gains by cross-class features", "refuted", "three classes; equal means and noises", instead=
           "with constants in the scores the error comes near (Phi(-k) + Phi(-sqrt(2) k))/3, by a cross-class feature"),
@@ -277,7 +280,7 @@ OPEN = (
     "that w1 and w2 fall in b under delta* for k > 3 (T3-CE)",
     "a proof of N4 for K > 3 (N4-K) between e_{K-1} and its end",
     "that no linear classifier without constants beats the best two weights (B1-linear)",
-    "the robust Bayes error under l_p attacks and for rho < 0 (B1)",
+    "the robust Bayes error under l_p attacks between the bounds of B1-lp, and for rho < 0 (B1)",
     "unimodality of w2 in D4 where it is kept, and when exactly label smoothing helps there",
     "the predictions for networks (D4-remedies): trimming, smoothing, early teachers",
 )

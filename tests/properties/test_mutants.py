@@ -84,6 +84,7 @@ MUTANTS = {
     "CAS-separation: normal kurtosis for every law": (
         "separation", {"limit": lambda rho, kurtosis: rho / (1 + 3 * rho)}),
     "B1: small is within eps": ("bayes_of_all_classifiers", {"reach": 1}),
+    "B1-lp: the lower bound at twice the size": ("bayes_of_an_lp_attack", {"more": 1}),
     "B1: the least mass is right": ("bayes_of_all_classifiers", {"pick": min}),
     "B1: 1 + (1-q)^K": ("bayes_closed", {"lost": add}),
     "B1: no error below a tenth": ("bayes_of_a_sharing", {"least": Fraction(1, 10)}),

@@ -12,7 +12,7 @@ from scipy.special import ndtr
 
 from synthmodel.accuracy.bayes import error_of_chances
 from synthmodel.accuracy.sharing import Sharing, error_of_sharing
-from synthmodel.claims.checks.bayes import best_of_all_classifiers, designed
+from synthmodel.claims.checks.bayes import best_of_all_classifiers, designed, small_chance
 from synthmodel.flows.learning_curve import chance_used, chance_used_normal
 from synthmodel.testing.strategies import between
 from tests.properties.test_properties_general import VERTICES
@@ -58,6 +58,19 @@ def test_bayes_of_all_classifiers(model, *, reach=2, pick=max):
                for pair in zip(values, weights, strict=True)]
     found = best_of_all_classifiers(rows, values, weights, eps, priors)
     assert abs(found - by_patterns(rows, chances, priors, pick)) <= 1e-9
+
+
+@pytest.mark.slow
+@property_of("B1-lp", examples=25, model=finite_models(), p=st.sampled_from([1.0, 1.5, 2.0, 3.0, 8.0]))
+def test_bayes_of_an_lp_attack(model, p, *, more=0):
+    """The best of all classifiers under an l_p attack lies between B1's errors at eps D^(-1/p) and at eps."""
+    rows, values, weights, eps, priors = model
+    differ = max(sum(a != b for a, b in zip(row, other, strict=True)) for row in rows for other in rows)
+    found = best_of_all_classifiers(rows, values, weights, eps, priors, p)
+    laws = list(zip(values, weights, strict=True))
+    low, high = (by_patterns(rows, [small_chance((1 + more) * size, *law) for law in laws], priors)
+                 for size in (eps * differ**(-1 / p), eps))
+    assert low - 1e-9 <= found <= high + 1e-9
 
 
 @property_of("B1", examples=40, classes=st.integers(3, 5), design=st.sampled_from("AB"), q_e=CHANCES, q=CHANCES)

@@ -97,6 +97,28 @@ def b1() -> Stated:
             "A": closed("A", K), "B": closed("B", K), "exclusive": q_e * (1 - 1 / K), "three": s.q**2 - s.q**3 / 3}
 
 
+@claim("B1-lp")
+def b1_lp() -> Stated:
+    p, number, rest = sp.symbols("p D y", positive=True)
+    shrunk = s.eps * number**(-1 / p)
+    a, b = ([len(first ^ second) + 2 for first, second in combinations(design(name, 5), 2)] for name in "AB")
+    return (
+        check("An l_p ball lies in the l_inf ball of its size, as |x|_p^p is at least that of one coordinate: no "
+              "attack has more than B1's at eps.", s.tau**p + rest, ">", s.tau**p),
+        check("Let N be the features beyond 2 eps' in size, eps' = eps D^(-1/p), draw a value for every other feature "
+              "by its law within 2 eps', and give each class that has all of N its own of these features. Two such "
+              "inputs differ in D features at most, each by 2 eps' at most, so in the p-th power of the distance by",
+              number * (2 * shrunk)**p, "=", (2 * s.eps)**p),
+        check("at most: half of the distance is at most eps, the midpoint is an attack on both, and one answer is "
+              "right there for one class. So the error is at least B1's at eps'.", ((2 * s.eps)**p)**(1 / p) / 2, "=",
+              s.eps),
+        check("In design A two classes differ in their exclusive features and in one cross-class feature each,",
+              sp.Max(*a), "=", 4),
+        check("in design B in all features but the one that they share: K = 5.", sp.Max(*b), "=", 2 * (5 - 1)),
+    ), ("features are independent (given what they share); the masses are those of B1, whose error is least",), {
+        "size": shrunk}
+
+
 @claim("G-share")
 def g_share() -> Stated:
     ours, theirs, number = sp.symbols("a b N", nonnegative=True)  # whether class i, j has f; how many only j has

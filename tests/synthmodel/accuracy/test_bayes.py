@@ -10,7 +10,7 @@ from scipy.special import ndtr
 
 from synthmodel import Margin, Setting, accuracy_of, bayes_error, best_ratio, eps0, threshold
 from synthmodel.__main__ import main
-from synthmodel.accuracy.bayes import affine_error, error_of_chances, exclusive_error, small
+from synthmodel.accuracy.bayes import affine_error, bayes_bounds, error_of_chances, exclusive_error, small
 from synthmodel.accuracy.sharing import ANIMALS_AND_VEHICLES, Sharing, error_of_sharing
 from synthmodel.claims.checks.bayes import designed, rule_by_sample
 from synthmodel.model.noise import law
@@ -81,6 +81,19 @@ def test_shared_parts_by_a_sample(rho, classes, design):
     assert abs(expected - independent) > 9 * math.sqrt(expected / count)
     assert bayes_error(Setting(1, 0.5, classes=classes, design=design, rho=1e-9), eps) == pytest.approx(
         independent, abs=1e-9)
+
+
+def test_bounds_under_an_lp_attack():
+    """Four features differ in design A and 2 (K-1) in design B; the bounds meet at p = inf, and rise with p."""
+    for design, classes, differ in (("A", 3, 4), ("A", 6, 4), ("B", 3, 4), ("B", 6, 10)):
+        plain = Setting(1, 0.5, classes=classes, design=design)
+        assert bayes_bounds(plain, 0.3) == (bayes_error(plain, 0.3),) * 2
+        found = [bayes_bounds(Setting(1, 0.5, classes=classes, design=design, norm=p), 0.3) for p in (1, 2, 8)]
+        lower = [bayes_error(plain, 0.3 * differ**(-1 / p)) for p in (1, 2, 8)]
+        assert [low for low, _ in found] == pytest.approx(lower)
+        assert found[0][0] < found[1][0] < found[2][0] < found[0][1] == bayes_error(plain, 0.3)
+    with pytest.raises(ValueError, match=r"rho = -0\.3 was"):
+        bayes_bounds(Setting(rho=-0.3, norm=2), 0.1)
 
 
 def test_what_is_not_proved_is_refused():

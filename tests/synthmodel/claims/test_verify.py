@@ -103,6 +103,7 @@ REST = 7.681335803585775, 2.5492082481313147  # rare_end()
 original_best, CURVATURES = original("general", "best_ratio"), original("softmax", "curvatures")
 
 
+CHANCE = original("bayes", "small_chance")
 BEST_OF_MANY = original("losses.many_classes", "best")
 AFFINE, SHARING = original("bayes", "affine_scores"), original("bayes", "Sharing")
 
@@ -210,6 +211,7 @@ MUTATIONS = {
         "cas", "cross_entropy_ratio", 2, lambda lam: lam / 2)),
     "D3: noise weights kept": ("samples", "measures", lambda *a, **o: {
         key: np.zeros_like(value) for key, value in MEASURES(*a, **o).items()}),
+    "B1-lp: small up to a fifth more": ("bayes", "small_chance", lambda size, *law: CHANCE(1.2 * size, *law)),
     "B1: q for q^2 - q^3/3": ("bayes", "error_of_chances", lambda classes, design, q_e, q: q),
     "B1: the rule's error one tenth larger": ("bayes", "bayes_error", scaled("bayes", "bayes_error", 1.1)),
     "B1: cross-class features are no help": ("bayes", "exclusive_error", lambda setting, eps: 0.0),
