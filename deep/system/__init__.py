@@ -1,4 +1,4 @@
 """Files, locks, signals, processes and the terminal: what has nothing to do with networks."""
 
 __all__ = ["device", "drawing", "files", "lock", "messages", "processes", "progress", "reading",
-           "signals", "terminal"]
+           "signals", "speed", "terminal"]

@@ -2,7 +2,6 @@
 
 import math
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,9 +10,7 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.autograd import DeviceType
 from torch.nn import functional as F
-from torch.profiler import ProfilerActivity, profile
 
 from deep.attacks.pgd import Attack
 from deep.data.dataset import Data, Split, as_float
@@ -21,23 +18,10 @@ from deep.evaluation.accuracy import training_line
 from deep.networks.classifier import build
 from deep.recipe.recipe import Recipe
 from deep.runs.folder import commit
+from deep.system.speed import PRODUCTS, kernel_table, peak, seconds
 from deep.training.loop import Training
 
-__all__ = ["bench", "evaluation_share", "forward_flops", "kernel_table", "own_step", "peak", "random_data",
-           "step_flops", "textbook_step"]
-
-# The operations of torch in each group, without their namespaces and the underscores around their names. That of
-# `FusedConv` takes gradients back to the images, too, so that some of the time of the way back counts as forward.
-GROUPS = {"convolution, forward": ("mkldnn_convolution", "cudnn_convolution", "convolution_overrideable",
-                                   "slow_conv2d_forward", "convolution_pointwise"),
-          "convolution, backward": ("convolution_backward", "slow_conv2d_backward"),
-          "matrix products": ("mm", "addmm", "bmm"),
-          "batch norm": ("native_batch_norm", "native_batch_norm_backward", "cudnn_batch_norm",
-                         "cudnn_batch_norm_backward"),
-          "ReLU": ("relu", "clamp_min", "threshold_backward"), "sums and products": ("add", "sub", "mul", "div"),
-          "copies and casts": ("copy", "index", "fill", "cat", "reorder_convolution_weight")}
-
-PRODUCTS = ("convolution, forward", "convolution, backward", "matrix products")
+__all__ = ["bench", "evaluation_share", "forward_flops", "own_step", "random_data", "step_flops", "textbook_step"]
 
 
 def textbook_step(model: nn.Module, optimiser: torch.optim.Optimizer, x: Float[Tensor, "n c h w"], y: Int[Tensor, "n"],
@@ -114,33 +98,6 @@ def step_flops(forward: int, attack_steps: int) -> int:
     return (2 * attack_steps + 3) * forward
 
 
-def synchronise(device: torch.device) -> None:
-    """Wait for what a GPU was given to do."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def seconds(function: Callable[[], Any], device: torch.device, repeats: int = 1) -> float:
-    """Return the seconds of each of `repeats` calls in a row, on average; raise ValueError if the clock stood still."""
-    synchronise(device)
-    begin = time.perf_counter()
-    for _ in range(repeats):
-        function()
-    synchronise(device)
-    passed = time.perf_counter() - begin
-    if passed <= 0:
-        raise ValueError("the clock stood still during a measurement, so there is no speed: mend this machine's clock.")
-    return passed / repeats
-
-
-def peak(dtype: torch.dtype, device: torch.device, tries: int = 4) -> float:
-    """Return the operations a second of one large matrix product, the best of `tries`: the machine's ceiling."""
-    n = 8192 if device.type == "cuda" else 2048
-    a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
-    a @ b
-    return 2 * n**3 / min(seconds(lambda: a @ b, device) for _ in range(tries))
-
-
 def own_step(recipe: Recipe, data: Data, device: str | torch.device) -> tuple[Callable[[], None], Training]:
     """Return (our step, a function of no argument, its `Training`)."""
     training = Training(recipe, data, device)
@@ -187,30 +144,6 @@ def steps(recipe: Recipe, data: Data, device: torch.device) -> tuple[Callable[[]
         textbook_step(plain, optimiser, as_float(train.images[index]), train.labels[index], training.attack)
 
     return ours, textbook, training
-
-
-def group_of(operation: str) -> str:
-    """Return the group of an operation, by the name that torch's profiler gives it.
-
-    >>> group_of("aten::mm"), group_of("mkldnn::_convolution_pointwise"), group_of("aten::_convolution")
-    ('matrix products', 'convolution, forward', 'other')
-    """
-    name = operation.rpartition("::")[2].strip("_")
-    return next((group for group, names in GROUPS.items() if name in names), "other")
-
-
-def kernel_table(function: Callable[[], Any], device: torch.device) -> list[tuple[str, float, float]]:
-    """Return rows (group, seconds, share) of the time of one call in each group of kernels, the largest first."""
-    kinds = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (device.type == "cuda")
-    with profile(activities=kinds) as record:
-        seconds(function, device)
-    table = dict.fromkeys(GROUPS, 0.0) | {"other": 0.0}
-    for event in record.key_averages():
-        if event.device_type == DeviceType.CPU:  # an operation, that of its kernels on a GPU included
-            spent = event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
-            table[group_of(event.key)] += spent / 1e6
-    total = sum(table.values())
-    return [(name, value, value / total) for name, value in sorted(table.items(), key=lambda row: -row[1])]
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:

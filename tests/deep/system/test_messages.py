@@ -22,7 +22,7 @@ from deep.runs.folder import RunFolder
 from deep.runs.tensorboard import Mirror
 from deep.system.messages import tell
 from deep.system.progress import bar, epoch_note, training_progress
-from deep.training.benchmark import seconds
+from deep.system.speed import seconds
 from deep.training.loop import load_data, train
 from tests.deep.system.test_faults import state_of
 

@@ -24,16 +24,8 @@ from deep.networks import fused_convolution
 from deep.networks.classifier import Classifier, DeiT, PreActResNet18
 from deep.networks.folding import Folded
 from deep.recipe.recipe import recipe_named
-from deep.training.benchmark import (
-    bench,
-    evaluation_share,
-    forward_flops,
-    group_of,
-    kernel_table,
-    peak,
-    random_data,
-    textbook_step,
-)
+from deep.system.speed import group_of, kernel_table, peak
+from deep.training.benchmark import bench, evaluation_share, forward_flops, random_data, textbook_step
 from deep.training.loop import Training
 
 PEAKS = {torch.bfloat16: 1e12, torch.float32: 2e11}  # operations a second, in place of the machine's
@@ -148,7 +140,7 @@ def test_the_command_prints_both_and_their_ratio(capsys, monkeypatch):
 def clock(monkeypatch):
     """A clock for the benchmark that clock(seconds) alone moves."""
     now = [0.0]
-    monkeypatch.setattr("deep.training.benchmark.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr("deep.system.speed.time", SimpleNamespace(perf_counter=lambda: now[0]))
     return lambda length: now.__setitem__(0, now[0] + length)
 
 
@@ -239,7 +231,7 @@ def test_the_table_of_kernels_of_known_length(monkeypatch):
     events.append(SimpleNamespace(key="kernel", self_cpu_time_total=1000, device_type=DeviceType.CUDA))
     record = SimpleNamespace(key_averages=lambda: events)
     called = []
-    monkeypatch.setattr("deep.training.benchmark.profile", lambda activities: nullcontext(record))
+    monkeypatch.setattr("deep.system.speed.profile", lambda activities: nullcontext(record))
     table = kernel_table(lambda: called.append(1), torch.device("cpu"))
     assert called == [1]
     expected = {"matrix products": 44, "other": 25, "convolution, backward": 20, "convolution, forward": 5,
@@ -276,7 +268,7 @@ def test_each_operation_of_the_fused_layer_is_counted():
 def test_the_peak_is_that_of_the_fastest_product(monkeypatch):
     """2 n^3 operations with n = 2048, in the least of four times."""
     lengths = iter((0.4, 0.2, 0.1, 0.3))
-    monkeypatch.setattr("deep.training.benchmark.seconds", lambda function, device: next(lengths))
+    monkeypatch.setattr("deep.system.speed.seconds", lambda function, device: next(lengths))
     assert peak(torch.float32, torch.device("cpu")) == pytest.approx(2 * 2048**3 / 0.1)
     assert next(lengths, None) is None
 
