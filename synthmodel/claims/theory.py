@@ -55,15 +55,20 @@ def anchor(claim: str) -> str:
 def claim_named(word: str) -> Claim:
     """Return the claim of an ID in any case, a prime also as "-prime"; ValueError with the nearest IDs otherwise.
 
-    >>> claim_named("t2-JOINT-prime").id
-    "T2-joint'"
+    "Theorem 1" is T1; of a part of an ID, such as T2, the nearest are those that it begins.
+
+    >>> claim_named("t2-JOINT-prime").id, claim_named("Theorem 3").id
+    ("T2-joint'", 'T3')
     >>> claim_named("T9")
     Traceback (most recent call last):
     ValueError: the claim 'T9' is unknown: the nearest are T3, T1 and T1-W; `synthmodel claims` lists all.
     """
     name = re.sub("-prime$|[\u2019\u2032]$", "'", str(word).strip().lower().replace("_", "-"))
+    name = re.sub(r"^(?:theorem|thm\.?)[ -]*(?=\d)", "t", name)
     if name not in BY_NAME:
-        near = [BY_NAME[key].id for key in difflib.get_close_matches(name, BY_NAME, 3, 0.0)]
+        begun = [key for key in BY_NAME if key.startswith(f"{name}-")]
+        alike = [key for key in difflib.get_close_matches(name, BY_NAME, 3, 0.0) if key not in begun]
+        near = [BY_NAME[key].id for key in begun + alike]
         raise ValueError(f"the claim {str(word)[:40]!r} is unknown: the nearest are {near[0]}, {near[1]} and "
                          f"{near[2]}; `synthmodel claims` lists all.")
     return BY_NAME[name]

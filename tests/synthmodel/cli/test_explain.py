@@ -240,6 +240,18 @@ def test_an_unknown_claim_gets_one_sentence_with_the_nearest(capsys, command):
                    "all.\n")
 
 
+@pytest.mark.parametrize("word", ["T2", "Theorem 2", "theorem2"])
+def test_of_theorem_2_the_readings_come_first(word):
+    with pytest.raises(ValueError, match="the nearest are T2-pair, T2-joint and T2-joint'; "):
+        claim_named(word)
+
+
+def test_theorems_are_claims_by_their_number():
+    for word in ("Theorem 1", "theorem1", "THM. 1", "theorem-1"):
+        assert claim_named(word).id == "T1"
+    assert claim_named("theorem 3").id == "T3"
+
+
 def test_claims_in_any_case():
     for claim in CLAIMS:
         for word in (claim.id, claim.id.lower(), claim.id.upper(), claim.id.replace("'", "-prime")):
