@@ -245,7 +245,7 @@ SPEAKS_OF: dict[str, tuple[str, tuple[tuple[str, Condition], ...]]] = {
     "N3-entries": ("k|r_acc|b*|b* entries", ()),
     "S1": (f"k|lam/sigma^2|{SOFT}", ()), "CE-2D": (SOFT, ()),
     "T1-CE": (f"eps0|eps_max|w2|{SOFT}|r_CE at mu/2", ()),
-    **dict.fromkeys(("CE-monotone", "CE-monotone-ends"),
+    **dict.fromkeys(("CE-monotone", "CE-monotone-ends", "CE-monotone-corner"),
                     ("k|lam/sigma^2|r_CE|r_CE further", (("r_CE further < r_CE", EVERYWHERE),))),
     "T1-temp": ("eps0|w2|w2 log-sum-exp", ()), "T1-temp-plain": ("w1|w2|w1 CE|w2 CE", ()),
     "T3-CE": (f"k|lam/sigma^2|{SOFT}|{SMOOTH}",

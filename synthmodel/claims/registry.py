@@ -107,6 +107,9 @@ CLAIMS = (
     Claim("CE-monotone-ends", "new", "r_CE falls strictly as eps grows wherever w1 <= k/3, so for every eps if lam >= "
           "3 sigma^2, and for lam/sigma^2 >= 6 exp(-k^2/2)", "symbolic", "b = 0; fixed lam and sigma; eps < mu/2",
           penalty="(w1, w2)"),
+    Claim("CE-monotone-corner", "new", "As k grows with k/w1 = beta fixed, 1/2 < beta < 1, the numerator N of r_CE's "
+          "slope in k tends to a positive function of beta, pi^2/12 at beta = 1/2, that is, at lam = 0", "tested",
+          "b = 0; no bound on the error", penalty="(w1, w2)"),
     Claim("T1-temp", "new", "The log-sum-exp over the wrong classes decouples and tends to the margin solution: "
           "|w_tau - w*| <= sqrt(2 tau log(K-1)/lam); w2 > 0 for every eps < mu/2", "symbolic", "lam > 0",
           penalty="(w1, w2)"),

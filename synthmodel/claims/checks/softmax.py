@@ -350,19 +350,8 @@ def check_ce_monotone() -> Evidence:
                     "smallest relative fall of r_CE, in units of 1 - r_CE")
 
 
-def check_ce_monotone_ends() -> Evidence:
-    """w1 <= k/3 for those L, and r_CE against k from each of them on."""
-    falls = []
-    for k, L in ((0.3, 3.0), (1.0, 3.0), (5.0, 3.0), *((k, 6 * np.exp(-k * k / 2)) for k in (0.5, 1.5, 2.5, 3.5))):
-        near, far = (solve_cross_entropy(Setting(mu, 1.0), CrossEntropy(), 0.0, float(L)) for mu in (k, 1.05 * k))
-        falls += [1 - 3 * float(near.w1) / k, float((far.ratio - near.ratio) / (1 - near.ratio))]
-    smallest = min(falls)
-    return Evidence(smallest > 0, "L = 3, k in {.3,1,5}; L = 6 exp(-k^2/2), k in {.5,1.5,2.5,3.5}", smallest,
-                    "smallest of 1 - 3 w1/k and the relative fall of 1 - r_CE from k to 1.05 k")
-
-
 CHECKS = {"A1": check_a1, "T1-W": check_t1_w, "T3-target": check_t3_target, "S1": check_s1, "T1-CE": check_t1_ce,
           "T1-temp": check_t1_temp, "T1-temp-plain": check_t1_temp_plain, "T3-CE": check_t3_ce, "N4": check_n4,
-          "N5": check_n5, "CE-2D": check_ce_2d, "CE-monotone": check_ce_monotone,
-          "CE-monotone-ends": check_ce_monotone_ends, "N4-end": check_n4_end, "T3-CE-rates": check_t3_ce_rates,
+          "N5": check_n5, "CE-2D": check_ce_2d, "CE-monotone": check_ce_monotone, "N4-end": check_n4_end,
+          "T3-CE-rates": check_t3_ce_rates,
           "C1": check_c1}

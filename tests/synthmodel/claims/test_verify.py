@@ -147,11 +147,12 @@ MUTATIONS = {
     "CE-monotone: eps and mu/2 - eps exchanged": (
         "softmax", "solve_cross_entropy",
         other_argument("softmax", "solve_cross_entropy", 2, lambda eps: 0.495 - np.asarray(eps))),
-    "CE-monotone-ends: half the decay": (
-        "softmax", "solve_cross_entropy", other_argument("softmax", "solve_cross_entropy", 3, lambda lam: lam / 2)),
-    "CE-monotone-ends: k upside down": (
-        "softmax", "solve_cross_entropy",
-        other_argument("softmax", "solve_cross_entropy", 0, lambda setting: Setting(1 / setting.mu, 1.0))),
+    "CE-monotone-ends: half the decay": ("losses.monotone", "solve_cross_entropy", other_argument(
+        "losses.monotone", "solve_cross_entropy", 3, lambda lam: lam / 2)),
+    "CE-monotone-ends: k upside down": ("losses.monotone", "solve_cross_entropy", other_argument(
+        "losses.monotone", "solve_cross_entropy", 0, lambda setting: Setting(1 / setting.mu, 1.0))),
+    "CE-monotone-corner: limit one per cent off": ("losses.monotone", "corner_limit",
+                                                   scaled("losses.monotone", "corner_limit")),
     "T1-temp: psi one per cent off": ("softmax", "psi_pair", scaled("softmax", "psi_pair")),
     "T1-temp: temperature ten times": (
         "softmax", "solve_lse", other_argument("softmax", "solve_lse", 1, lambda loss: replace(loss, tau=10000.0))),
