@@ -94,9 +94,8 @@ def own_results(plan: Mapping[str, Any], words: Iterable[str], root: Callable[[R
         check_seeds(described, arm)
     for correlation in plan.get("correlation", ()):
         check_epochs(correlation["arm"], given.get(correlation["arm"], {}).values())
-    for prediction in plan["prediction"]:
-        if "minus" in prediction:
-            check_pair(arms, described, prediction["arm"], prediction["minus"])
+    for one, other in compared(plan):
+        check_pair(arms, described, one, other)
     found: dict[str, dict[int, dict[str, Any]]] = {}
     for arm in sorted(given, key=lambda arm: "stopped_at" in arms[arm]):  # those that others are stopped at come first
         stopper, found[arm] = arms[arm].get("stopped_at"), {}
@@ -159,6 +158,22 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any], free: Itera
     """The settings in which the recipes of two runs differ, but for those that are free to."""
     one, other = (without(run["recipe"], free) for run in (first, second))
     return sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+
+
+def compared(plan: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """The pairs of arms whose runs are subtracted: by predictions, and by rules of the conclusions.
+
+    >>> conclusion = {"among": ["b2", "b3"], "refuted_rules": [{"minus": "a3"}],
+    ...               "supported_rules": [{"arm": "b1", "minus": "a1"}]}
+    >>> sorted(compared({"prediction": [{"arm": "a3", "minus": "a1"}, {"arm": "a2"}], "conclusion": [conclusion]}))
+    [('a3', 'a1'), ('b1', 'a1'), ('b2', 'a3'), ('b3', 'a3')]
+    """
+    rules = [*plan["prediction"]]
+    for conclusion in plan.get("conclusion", ()):
+        rules += conclusion.get("supported_rules", ())
+        rules += [rule | {"arm": arm} for rule in conclusion.get("refuted_rules", ())
+                  for arm in conclusion.get("among", [rule.get("arm")])]
+    return {(rule["arm"], rule["minus"]) for rule in rules if "minus" in rule}
 
 
 def check_pair(arms: Mapping[str, Any], found: Mapping[str, Mapping[int, Mapping[str, Any]]], one: str, other: str

@@ -20,7 +20,7 @@ from deep.data.dataset import as_float
 from deep.evaluation import battery
 from deep.evaluation.accuracy import evaluation_attack, measure
 from deep.evaluation.cas import cas, class_correlation
-from deep.experiments.campaign.own_runs import arm_of, check_pair
+from deep.experiments.campaign.own_runs import arm_of, check_pair, compared
 from deep.experiments.campaign.plan import committed, plan_of, read_results
 from deep.experiments.campaign.runs import held_out_images, measured_run, run_task, tasks
 from deep.networks.folding import Folded
@@ -384,11 +384,15 @@ def test_nothing_is_measured_before_all_is_checked(campaign, capsys, monkeypatch
                              ([wide], "differ in width, which new and old do not")):
         assert confirm_own(campaign, str(first), *map(str, others)) == 2
         assert sentence in capsys.readouterr().err
+    plan = tmp_path / "plan.toml"
+    plan.write_text(PLAN.replace('minus = "old"\n', "") + 'among = ["new"]\nrefuted_rules = [{minus = "old", '
+                    'quantity = "robust", at_least = 1.0}]\n')
+    assert confirm_own(campaign, str(first), str(wide), "--plan", str(plan)) == 2  # a conclusion compares them
+    assert "differ in width, which new and old do not" in capsys.readouterr().err
     change_recipe(second, train_size=50, keep_every=1)
     assert confirm_own(campaign, str(first), str(second)) == 2
     assert capsys.readouterr().err.endswith(f"old-0 and {second} are both of old, but differ in train_size: pass runs "
                                             "that differ in their seeds alone.\n")
-    plan = tmp_path / "plan.toml"
     plan.write_text(PLAN + '[[correlation]]\nid = "r"\nclaim = "c"\narm = "old"\nx = ["test", "cas"]\n'
                     'y = ["test", "sharing"]\ngiven = ["train", "cas"]\nat_most = 0.3\npooled = ["old"]\n')
     change_recipe(second, train_size=60)
@@ -401,6 +405,16 @@ def test_nothing_is_measured_before_all_is_checked(campaign, capsys, monkeypatch
     plan.write_text(PLAN + MORE)
     assert confirm_own(campaign, str(first), f"stopped={second}", "--plan", str(plan)) == 2
     assert "is stopped at the fit of new of the same seed: pass that run, too" in capsys.readouterr().err
+
+
+def test_no_pair_of_the_plans_own_runs_is_refused():
+    plan, runs = plan_of(committed()[0]), {}
+    for task in tasks(plan):
+        runs.setdefault(task.arm, {})[task.seed] = {"run": task.arm, "recipe": task.recipe.as_dict()}
+    pairs, arms = compared(plan), {arm["id"]: arm for arm in plan["arm"]}
+    assert ("a3", "a1") in pairs and ("b3", "a3") in pairs and len(pairs) == 43
+    for one, other in pairs:
+        check_pair(arms, runs, one, other)
 
 
 def test_which_arm_a_run_is():
