@@ -53,7 +53,7 @@ def corner_numerator(k: float, beta: float) -> float:
                  + g / beta * Z * (1 + alpha * (2*f - g)))
 
 
-def check_ends() -> Evidence:
+def check_ce_monotone_ends() -> Evidence:
     """w1 <= k/3 for those L, and r_CE against k from each of them on."""
     falls = []
     for k, L in ((0.3, 3.0), (1.0, 3.0), (5.0, 3.0), *((k, 6 * np.exp(-k * k / 2)) for k in (0.5, 1.5, 2.5, 3.5))):
@@ -64,7 +64,7 @@ def check_ends() -> Evidence:
                     "smallest of 1 - 3 w1/k and the relative fall of 1 - r_CE from k to 1.05 k")
 
 
-def check_corner() -> Evidence:
+def check_ce_monotone_corner() -> Evidence:
     """N at k = 40 and 80, their difference extrapolated in 1/k^2, against its limit."""
     errors = []
     for beta in (0.5, 0.6, 0.7, 0.8):
@@ -75,4 +75,4 @@ def check_corner() -> Evidence:
                     "largest relative error of the limit (allowed: 1e-3)")
 
 
-CHECKS = {"CE-monotone-ends": check_ends, "CE-monotone-corner": check_corner}
+CHECKS = {"CE-monotone-ends": check_ce_monotone_ends, "CE-monotone-corner": check_ce_monotone_corner}
