@@ -99,8 +99,12 @@ def test_every_command_of_both_programs_stands_in_the_table():
 
 @pytest.mark.slow
 def test_what_the_first_part_says_to_type_runs(tmp_path, monkeypatch, capsys):
-    """The commands of `synthmodel`; those of `deep`, which need a network, run in the tests of deep/README.md."""
+    """The commands of `synthmodel`; those of `deep`, which need a network, run in the tests of deep/README.md.
+
+    Pictures are made, and not rendered: the tests of the plots do that.
+    """
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, file, **_: file.write(b"drawn"))
     typed = [words for program, *words in commands(part("In one minute")) if program == "synthmodel"]
     assert len(typed) == 6
     typed.remove(["explain", "T1"])  # with --sigma it stands there, too
