@@ -180,17 +180,22 @@ def check(name: str, folder: Path = DATA) -> tuple[str, int]:
     return (examine_laid(lemma, cells) if isinstance(lemma, Laid) else examine(lemma, cells)), len(cells)
 
 
-def certify(*groups: str, quick: bool = False, folder: Path = DATA) -> Iterator[Row]:
+def certify(*groups: str, quick: bool = False, folder: Path = DATA, claim: str | None = None) -> Iterator[Row]:
     """Check every certificate of these groups (default: "short") again; yield one `Row` for each.
 
-    quick: leave out those that take more than some seconds.
+    quick: leave out those that take more than some seconds. claim: the ID of the one whose certificates are checked;
+    None: those of all.
     Raises ValueError where stored cells cannot be read. Source: the sections of THEORY.md that the claims name.
 
     >>> {row.outcome for row in certify()}
     {'holds'}
+    >>> {row.claim for row in certify(claim="N3")}
+    {'N3'}
     """
     for certificate in CERTIFICATES:
         if certificate.group not in (groups or ("short",)) or (quick and not certificate.quick):
+            continue
+        if claim not in (None, certificate.claim):
             continue
         start, boxes, outcome = time.process_time(), 0, "holds"
         for name in certificate.needs:

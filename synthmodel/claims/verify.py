@@ -45,15 +45,13 @@ class Row:
 
 
 @cache
-def quick_certificates() -> tuple[Any, ...]:
-    """Check the certificates that take less than a second each, once in this process."""
-    from synthmodel.certificates import certify
-    return tuple(certify("short", "long", quick=True))
-
-
 def certified(name: str) -> bool | None:
-    """Return whether the certificates of the claim hold now, the slow ones left out; None where there are none."""
-    outcomes = [row.holds for row in quick_certificates() if row.claim == name]
+    """Return whether the certificates of the claim hold, the slow ones left out; None where there are none.
+
+    They are checked once in this process.
+    """
+    from synthmodel.certificates import certify
+    outcomes = [row.holds for row in certify("short", "long", quick=True, claim=name)]
     return all(outcomes) if outcomes else None
 
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from synthmodel import Margin, solve
+from synthmodel.certificates import CERTIFICATES
 from synthmodel.claims.checks import CHECKS
 from synthmodel.claims.evidence import Evidence
 from synthmodel.claims.registry import CLAIMS, OPEN, PENALTIES, STATUSES
-from synthmodel.claims.verify import Row
+from synthmodel.claims.verify import Row, certified
 from synthmodel.model.setting import Setting
 from synthmodel.solvers.margin_closed import eps1, ratio_closed
 from synthmodel.symbolic import CLAIMS as DERIVED
@@ -55,6 +56,25 @@ def test_a_row_fails_with_any_of_its_parts():
     assert Row(claim, good).holds and Row(claim, good, True, True).holds
     assert not Row(claim, bad, True, True).holds
     assert not Row(claim, good, False).holds and not Row(claim, good, True, False).holds
+
+
+def test_a_claim_is_certified_by_its_own_certificates_alone(monkeypatch):
+    """Of those that are neither slow nor searched for: none of another claim is checked, and one that fails counts."""
+    asked = []
+
+    def checked(lemma, folder):
+        asked.append(lemma)
+        return ("fails" if lemma == "N3" else "holds"), 1
+    monkeypatch.setattr(importlib.import_module("synthmodel.certificates.certify"), "check", checked)
+    certified.cache_clear()
+    try:
+        for claim, outcome in (("T1", None), ("N2", True), ("N3", False)):
+            asked.clear()
+            assert certified(claim) is outcome
+            assert asked == [lemma for one in CERTIFICATES if one.claim == claim and one.quick and one.group != "search"
+                             for lemma in one.needs]
+    finally:
+        certified.cache_clear()
 
 
 def original(module, name):
