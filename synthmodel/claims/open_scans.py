@@ -215,11 +215,7 @@ def scan_ends(classes: Iterable[int] = (3, 4, 5, 6, 7, 8, 9, 10, 20, 30, 100), p
 
 
 def scan_ends_b(classes: Iterable[int] = range(4, 11)) -> dict[str, Any]:
-    """Scan where N4 ends in design B with decay on the row-centred W: {K: {"k", "L"}}.
-
-    >>> round(scan_ends_b(classes=(4,))["4"]["k"], 4)
-    2.9019
-    """
+    """Scan where N4 ends in design B with decay on the row-centred W: {K: {"k", "L"}}; some two seconds for each K."""
     return {str(number): dict(zip(("k", "L"), end_of_n4(number, 2.0, 6.0, "B"), strict=True)) for number in classes}
 
 
