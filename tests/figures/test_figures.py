@@ -180,7 +180,7 @@ def test_a_small_report(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(planted, "SIZES", ("0.2", "0.44"))
     monkeypatch.setattr(planted, "DRAWS", 1)
     listed = planted.jobs()
-    monkeypatch.setattr(planted, "jobs", lambda draws: [(network, [*words, *["train_size=2000"] * (network == "cnn")])
+    monkeypatch.setattr(planted, "jobs", lambda draws: [(network, [*words, *["train_size=500"] * (network == "cnn")])
                                                         for network, words in listed])
     renamed, replace = set(), os.replace
     monkeypatch.setattr(os, "replace", lambda old, new: (renamed.add(Path(new).name), replace(old, new)))
