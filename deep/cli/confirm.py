@@ -48,7 +48,7 @@ def continues(options: "Namespace") -> str | None:
 def run(options: "Namespace") -> None:
     """Train what is missing if that is asked for; judge, and print."""
     from deep.experiments.campaign.answers import answers
-    from deep.experiments.campaign.plan import committed, plan_of, results_of
+    from deep.experiments.campaign.plan import committed, of_any_seeds, plan_of, results_of
     plan_path, results = committed()
     plan = plan_of(Path(options.plan) if options.plan else plan_path)
     if options.results or options.run:
@@ -60,7 +60,8 @@ def run(options: "Namespace") -> None:
                          "judged by themselves: leave the option out.")
     if options.run:
         run_missing(options, plan, results)
-    said = answers(plan, own(options, plan) if options.runs else results_of(plan, results))
+    said = (answers(of_any_seeds(plan), own(options, plan)) if options.runs
+            else answers(plan, results_of(plan, results)))
     if options.json:
         runs = said.runs if options.runs else None
         print(json.dumps({"predictions": [as_dict(row) | {"command": command_of(row.prediction, row.seeds, runs)}

@@ -146,7 +146,8 @@ def test_the_report_and_the_pages_say_what_deep_confirm_says(source, tmp_path, u
     contents = Contents([], [], [], [], (), None, Setting(1, 0.5), MADE, "", found)
     text = in_markdown(contents)
     row = next(line for line in text.splitlines() if line.startswith("| a3-robust |"))
-    assert re.search(r"`robust_apgd_t` of a3 - a1 ≥ 3 \| 10\.\d+ \[\d+\.\d+, 1\d\.\d+\], n = 3 \| confirmed \|$", row)
+    assert re.search(r"`robust_apgd_t` of a3 - a1 ≥ 3 \| 10\.\d+ \[\d+\.\d+, 1\d\.\d+\], n = 3, and 3, 4 to be run "
+                     r"\| undecided \|$", row)
     assert "| proxy |" in text and "| Shared features are necessary" in text
     assert [name for name, _, _ in drawn] == ["campaign_cas", "campaign_arms", "campaign_partial"]
     assert all((tmp_path / f"{name}.png").exists() and said for name, _, said in drawn)
@@ -166,7 +167,7 @@ def test_the_report_and_the_pages_say_what_deep_confirm_says(source, tmp_path, u
         assert written.count("early body, late layer") == written.count("30.00 [29.00, 31.00]") == 1
     assert main(["confirm", "--results", str(source)]) == 0  # the same numbers in the same words
     measured, out = re.search(r"10\.\d+ \[.*?\], n = 3", row)[0], capsys.readouterr().out
-    assert f"robust_apgd_t of a3 - a1 >= 3: {measured}, seeds 0, 1, 2; deep confirm --run" in out
+    assert f"robust_apgd_t of a3 - a1 >= 3: {measured}, seeds 0, 1, 2, and 3, 4 to be run; deep confirm" in out
     assert all(one["measured"] in out.replace(", seeds 0, 1, 2", "") for one in campaign.prediction_rows(said))
 
 

@@ -79,7 +79,8 @@ def measured_of(row: Judged | Correlated, seeds: bool = False) -> str:
     said = []
     if row.verdict != "not run":
         said.append(f"{with_interval(row.value, row.interval)}, n = {len(row.seeds)}"
-                    + (f", seeds {', '.join(map(str, row.seeds))}" if seeds else ""))
+                    + (f", seeds {', '.join(map(str, row.seeds))}" if seeds else "")
+                    + (f", and {', '.join(map(str, row.to_run))} to be run" if row.to_run else ""))
     if isinstance(row, Correlated):
         if said:
             said[0] += f", permuted p = {row.permuted:.3f}"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from deep.experiments.campaign.predictions import Run, curve, decided, verdict
+from deep.experiments.campaign.predictions import Run, curve, decided, still_to_run, verdict
 
 __all__ = ["Correlated", "correlated", "partial_correlation", "permutation_p"]
 
@@ -60,7 +60,7 @@ class Correlated:
 
     value: the mean over seeds of the partial correlation along a run; interval: of it, by Student's t; permuted: its p
     over permutations of the seeds; pooled: over all checkpoints of all its arms {"n", "plain", "partial"}, or None.
-    verdict: "confirmed", "contradicted", "undecided", or "not run" with fewer than two seeds.
+    verdict: "confirmed", "contradicted", "undecided", or "not run" with fewer than two seeds. to_run: as in `Judged`.
     """
 
     correlation: Mapping[str, Any]
@@ -70,6 +70,7 @@ class Correlated:
     permuted: float
     pooled: dict[str, float] | None
     verdict: str
+    to_run: tuple[int, ...] = ()
 
 
 def columns(correlation: Mapping[str, Any], run: Run) -> Float[np.ndarray, "3 n"]:
@@ -118,7 +119,7 @@ def correlated(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -
                           for x, _, given in mine.values()])
         rule = {"at_most": correlation["at_most"]}
         value, interval, below, above = decided(rule, np.diag(table).tolist(), 0.0, level)
-        permuted = permutation_p(table)
+        permuted, to_run = permutation_p(table), still_to_run(plan, correlation, seeds)
         found.append(Correlated(correlation, seeds, value, interval, permuted, everything,
-                                verdict(len(seeds), below, max(above, permuted), 1 - level)))
+                                verdict(len(seeds), to_run, below, max(above, permuted), 1 - level), to_run))
     return found

@@ -9,7 +9,7 @@ from typing import Any
 from deep.recipe.recipe import Recipe, recipe_named
 from deep.system.reading import from_json, from_toml
 
-__all__ = ["Task", "check_recipes", "committed", "plan_of", "read_results", "result_path", "results_of",
+__all__ = ["Task", "check_recipes", "committed", "of_any_seeds", "plan_of", "read_results", "result_path", "results_of",
            "tasks"]
 
 PARTS: dict[str, set[str]] = {  # of a plan, and what each table of them must have
@@ -92,6 +92,13 @@ def results_of(plan: Mapping[str, Any], folder: Path) -> dict[str, dict[int, dic
     found = read_results(folder)
     check_recipes(plan, found)
     return found
+
+
+def of_any_seeds(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """A plan that asks for no seeds of its own, for the judgement of runs that somebody else chose."""
+    def without(table: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in table.items() if key != "seeds"}
+    return dict(plan) | {"campaign": without(plan["campaign"]), "arm": [without(arm) for arm in plan["arm"]]}
 
 
 def tasks(plan: Mapping[str, Any], arms: Iterable[str] | None = None) -> list[Task]:

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-__all__ = ["QUANTITIES", "Judged", "conclusions", "curve", "decided", "holm", "judged", "quantity_of", "verdict"]
+__all__ = ["QUANTITIES", "Judged", "conclusions", "curve", "decided", "holm", "judged", "quantity_of", "still_to_run",
+           "verdict"]
 
 Run = Mapping[str, Any]  # a result file of deep/experiments/campaign/runs.py
 
@@ -78,7 +79,8 @@ class Judged:
 
     value: the mean over seeds; interval: of it, by Student's t; n: seeds. confirming, contradicting: p-values of the
     hypotheses that the verdict rejects, corrected by Holm. verdict: "confirmed", "contradicted", "undecided", or
-    "not run" with fewer than two seeds.
+    "not run" with fewer than two seeds. to_run: the seeds that the plan asks for beside these; until they are there the
+    verdict is "undecided", so that nobody stops where the numbers please.
     """
 
     prediction: Mapping[str, Any]
@@ -88,6 +90,7 @@ class Judged:
     confirming: float
     contradicting: float
     verdict: str
+    to_run: tuple[int, ...] = ()
 
     @property
     def n(self) -> int:
@@ -117,6 +120,18 @@ def paired(prediction: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]])
         return values
     others = {seed: quantity_of(run, name) for seed, run in runs.get(minus, {}).items() if seed in values}
     return {seed: values[seed] - other for seed, other in others.items()}
+
+
+def still_to_run(plan: Mapping[str, Any], rule: Mapping[str, Any], seeds: Iterable[int]) -> tuple[int, ...]:
+    """The seeds that a plan asks for, of all arms that a rule compares, and that are not among `seeds`.
+
+    >>> plan = {"campaign": {"seeds": [0, 1, 2]}, "arm": [{"id": "a"}, {"id": "b", "seeds": [0, 1]}]}
+    >>> still_to_run(plan, {"arm": "a"}, [1]), still_to_run(plan, {"arm": "a", "minus": "b"}, [1])
+    ((0, 2), (0,))
+    """
+    asked = {arm["id"]: set(arm.get("seeds", plan["campaign"].get("seeds", ()))) for arm in plan.get("arm", ())}
+    compared = [asked.get(rule[key], set()) for key in ("arm", "minus") if key in rule]
+    return tuple(sorted(set.intersection(*compared) - set(seeds)))
 
 
 def bounds(prediction: Mapping[str, Any], effect: float) -> tuple[float, float]:
@@ -161,7 +176,8 @@ def judged(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -> li
     """Judge every prediction of a plan, in its order, by the runs {arm: {seed: result}}.
 
     plan: figures/predictions.toml as a table: [campaign] level, [effect] by quantity, [[prediction]]. The p-values are
-    corrected by Holm over the predictions of the same `group` that have been run; a verdict needs p < 1 - level.
+    corrected by Holm over the predictions of the same `group` that have been run; a verdict needs p < 1 - level, and
+    all seeds that the plan asks for.
     Raises ValueError for a prediction without a rule, or with an unknown quantity.
 
     >>> plan = {"campaign": {"level": 0.95}, "effect": {"robust": 1.0},
@@ -192,23 +208,27 @@ def judged(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -> li
         pairs = zip(holm(rows[index][4] for index in members), holm(rows[index][5] for index in members), strict=True)
         for index, pair in zip(members, pairs, strict=True):
             corrected[index] = pair
-    return [Judged(prediction, seeds, value, interval, *pair, verdict(len(seeds), *pair, 1 - level))
-            for (prediction, seeds, value, interval, *_), pair in zip(rows, corrected, strict=True)]
+    waiting = [still_to_run(plan, prediction, seeds) for prediction, seeds, *_ in rows]
+    return [Judged(prediction, seeds, value, interval, *pair, verdict(len(seeds), to_run, *pair, 1 - level), to_run)
+            for (prediction, seeds, value, interval, *_), pair, to_run in zip(rows, corrected, waiting, strict=True)]
 
 
-def verdict(n: int, confirming: float, contradicting: float, level: float) -> str:
-    """The verdict of corrected p-values."""
+def verdict(n: int, to_run: tuple[int, ...], confirming: float, contradicting: float, level: float) -> str:
+    """The verdict of corrected p-values, of n seeds, while others are still to be run."""
     if n < 2:
         return "not run"
+    if to_run:
+        return "undecided"
     return "confirmed" if confirming < level else "contradicted" if contradicting < level else "undecided"
 
 
 def meets(rule: Mapping[str, Any], plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -> float:
-    """The p-value of "the rule is not met", NaN where nothing was run; with `mean_at_most` x must not lie above it."""
-    values = list(paired(rule, runs).values())
-    if len(values) < 2:
+    """The p-value of "the rule is not met", NaN before all seeds are run; x must not lie above `mean_at_most`."""
+    values = paired(rule, runs)
+    if len(values) < 2 or still_to_run(plan, rule, values):
         return nan
-    x, _, p, _ = decided(rule, values, plan["effect"].get(rule["quantity"], 0.0), plan["campaign"]["level"])
+    effect = plan["effect"].get(rule["quantity"], 0.0)
+    x, _, p, _ = decided(rule, list(values.values()), effect, plan["campaign"]["level"])
     return p if x <= rule.get("mean_at_most", x) else 1.0
 
 

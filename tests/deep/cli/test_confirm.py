@@ -250,8 +250,8 @@ def test_a_task_that_was_stopped_is_taken_up(campaign, monkeypatch, tmp_path):
     assert again | {"commit": None} == first | {"commit": None}  # the code may have been changed since
 
 
-def test_the_committed_plan_without_results(capsys):
-    assert main(["confirm"]) == 0
+def test_the_committed_plan_without_results(capsys, tmp_path):
+    assert main(["confirm", "--results", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "40 predictions" in out and out.count("\n") == 2 * (40 + 1) + 5 + 1
     plan, results = committed()

@@ -9,7 +9,8 @@ from scipy import stats
 
 from deep.__main__ import main
 from deep.experiments.campaign import predictions
-from deep.experiments.campaign.plan import results_of
+from deep.experiments.campaign.correlations import correlated
+from deep.experiments.campaign.plan import of_any_seeds, results_of
 from deep.experiments.campaign.predictions import QUANTITIES, conclusions, holm, judged, quantity_of
 from tests.support.campaign import made_up, write_results
 
@@ -173,6 +174,19 @@ def test_sharing_is_not_necessary_where_an_arm_does_without(gain, sharing, answe
     """b3 as robust as a3, or more so, and a1's sharing or less: refuted; with more sharing, or less robust: open."""
     results = made_up(PLAN, ["a1", "a3", "a4", "b3"], {"a3": 10.0, "b3": gain}, {"a3": 3.0, "b3": sharing})
     assert answers(results)["necessary"] == answer
+
+
+def test_no_verdict_before_all_seeds_are_run():
+    """Four of five seeds leave a clear effect, a correlation, a conclusion open; of one's own runs they do not."""
+    whole = made_up(PLAN, ["a1", "a3", "b3"], {"a3": 10.0, "b3": 10.0}, {"a3": 3.0, "b3": -0.5})
+    four = {arm: {seed: run for seed, run in runs.items() if seed != 3 or arm != "a1"} for arm, runs in whole.items()}
+    for results, plan, verdict, answer in ((whole, PLAN, "confirmed", "refuted"), (four, PLAN, "undecided", "open"),
+                                           (four, of_any_seeds(PLAN), "confirmed", "refuted")):
+        row = next(row for row in judged(plan, results) if row.prediction["id"] == "a3-robust")
+        assert (row.verdict, row.to_run) == (verdict, (3,) * (verdict == "undecided"))
+        assert [one.to_run for one in correlated(plan, results)] == [row.to_run]
+        found = conclusions(plan, judged(plan, results), results)
+        assert {conclusion["id"]: answer for conclusion, answer in found}["necessary"] == answer
 
 
 @pytest.mark.parametrize(("more", "answer"), [(-0.1, "refuted"), (0.1, "open")])
