@@ -51,7 +51,8 @@ def finding(folder: Path) -> str:
                 values = curves(found, before + split, "cas").mean(0)
                 ends.append(f"on {words} inputs from {values.max():.1f} to {values[-1]:.1f}")
             sharing = curves(found, f"{before}test", "sharing").mean(0)
-            said.append(f"{title} ({len(found)} seeds): CAS goes from its highest value to the end {', '.join(ends)}, "
+            side = title[0].lower() + title[1:] if said else title
+            said.append(f"{side} ({len(found)} seeds): CAS goes from its highest value to the end {', '.join(ends)}, "
                         f"sharing on test inputs from {sharing.max():.1f} to {sharing[-1]:.1f}")
     return "; ".join(said) + "."
 
@@ -76,7 +77,7 @@ def draw(folder: Path, source: Path = DATA) -> None:
         axes[1, column].set(xlabel="epoch")
     axes[0, 0].set(ylabel="CAS")
     axes[1, 0].set(ylabel="sharing: CAS of centred W above\nthe null that keeps the separation")
-    axes[0, 0 if runs.get("a1") else 1].legend(loc="upper right")
+    axes[0, 1 if runs.get("a2") else 0].legend(loc="upper right")  # standard training leaves the place free
     save(figure, folder, "campaign_cas")
 
 
