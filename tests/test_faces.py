@@ -66,3 +66,12 @@ def test_elsewhere_the_version_stands_alone(package, monkeypatch):
     files = import_module(f"{package.__name__}.system.files")
     monkeypatch.setattr(files, "commit", lambda: version("synthmodel"))
     assert files.version_line("x") == f"x {version('synthmodel')}"
+
+
+@pytest.mark.parametrize("package", [deep, synthmodel])
+def test_each_class_and_function_that_is_offered_has_an_example(package):
+    """In its own docstring, or in that of the package, each of which is executed."""
+    offered = {name: getattr(package, name) for name in package.__all__}
+    bare = [name for name, thing in offered.items() if callable(thing) and ">>>" not in (thing.__doc__ or "")
+            and not (isinstance(thing, type) and issubclass(thing, Exception))]
+    assert [name for name in bare if f"{package.__name__}.{name}(" not in package.__doc__] == []

@@ -40,6 +40,10 @@ class Attack:
     mode: "eval" or "train", the mode the network is in while it is attacked. norm: "linf" or "l2", of the ball.
     near: None, or the deviation of a normal start about the image, in place of a uniform one in the ball: the start
         of TRADES' public code, which is cut at neither ball nor box before the first step.
+
+    >>> attack = Attack(eps=Fraction(8, 255), step=Fraction(2, 255), steps=20)
+    >>> attack.norm, attack.box, attack.random_start
+    ('linf', (0.0, 1.0), True)
     """
 
     eps: Fraction

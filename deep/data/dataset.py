@@ -24,7 +24,11 @@ SPLIT_SEED = 0  # of the split, unless a recipe asks for another, whatever its o
 
 @dataclass(frozen=True)
 class Split:
-    """images (n, c, h, w), uint8 in 0..255 or float; labels (n,) int64."""
+    """images (n, c, h, w), uint8 in 0..255 or float; labels (n,) int64.
+
+    >>> len(Split(torch.zeros(5, 3, 32, 32, dtype=torch.uint8), torch.tensor([0, 1, 0, 1, 1])))
+    5
+    """
 
     images: torch.Tensor
     labels: torch.Tensor
@@ -54,6 +58,11 @@ class Data:
     """A data set. box: the range of a pixel that an attack must keep, or None; mean, std: per channel, of train.
 
     superclasses: the superclass of each class, for CAS within and between them (CIFAR-100), else empty.
+
+    >>> one = Split(torch.rand(2, 3, 8, 8), torch.tensor([0, 1]))
+    >>> data = Data("two", ("cat", "dog"), one, one, one, (0.5,) * 3, (0.2,) * 3, (0.0, 1.0), provenance={})
+    >>> data.fingerprint()["train"] == one.digest()
+    True
     """
 
     name: str

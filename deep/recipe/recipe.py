@@ -24,6 +24,10 @@ class Recipe(AllSettings):
     """Adversarial training of one network; ValueError, in one sentence, for settings that name no training.
 
     The settings with their meanings, units, ranges and defaults: deep/recipe/settings.py.
+
+    >>> recipe = Recipe(epochs=10, lr=0.1)
+    >>> recipe.eps, recipe.learning_rate(0)
+    (Fraction(8, 255), 0.1)
     """
 
     def __post_init__(self) -> None:

@@ -57,7 +57,12 @@ def run_checkpoint(path: Path) -> dict[str, Any]:
 
 
 class RunFolder:
-    """The files of one run. A folder is continued, never overwritten; one process at a time may train in it."""
+    """The files of one run. A folder is continued, never overwritten; one process at a time may train in it.
+
+    >>> RunFolder("no/such/run").recipe()  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: no/such/run is not a run folder...
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path, self.lock = Path(path), Lock(Path(path) / "lock")

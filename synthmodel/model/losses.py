@@ -35,7 +35,13 @@ def _check_word(loss: object, name: str, allowed: Iterable[str]) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Margin(ByValue):
-    """max_{j != i} f_j - f_i, maximised over the attack (the paper's loss; claim T1)."""
+    """max_{j != i} f_j - f_i, maximised over the attack (the paper's loss; claim T1).
+
+    >>> from synthmodel import Setting, solve
+    >>> found = solve(Setting(mu=1, sigma=0.5), Margin(), eps=0.2, lam=0.1)
+    >>> round(float(found.w1), 4), round(float(found.w2), 4)
+    (6.0, 3.1791)
+    """
 
     def coefficients(self, n: int) -> tuple[Broadcast, Broadcast, Broadcast]:
         """(own, worst, others) of -f_i, of the largest wrong score and of each other score: the loss is
@@ -46,7 +52,13 @@ class Margin(ByValue):
 
 @dataclass(frozen=True, eq=False)
 class SmoothedMargin(ByValue):
-    """(1-b) max_{j != i} f_j + b mean_{j != i} f_j - f_i, maximised over the attack (claim T3); 0 <= b < 1."""
+    """(1-b) max_{j != i} f_j + b mean_{j != i} f_j - f_i, maximised over the attack (claim T3); 0 <= b < 1.
+
+    >>> from synthmodel import Setting, solve
+    >>> found = solve(Setting(mu=1, sigma=0.5), SmoothedMargin(b=0.1), eps=0.2, lam=0.1)
+    >>> round(float(found.w1), 4), round(float(found.w2), 4)
+    (6.0, 3.4611)
+    """
 
     b: Real
 
@@ -64,6 +76,11 @@ class SoftTargetMargin(ByValue):
 
     attack: "exact" maximises this loss; "monotone" is delta*, which lowers every margin as far as it goes and is the
     worst case for the hard label (claim A1), but not of this loss for b > 0. 0 <= b < 1.
+
+    >>> from synthmodel import Setting, solve
+    >>> found = solve(Setting(mu=1, sigma=0.5), SoftTargetMargin(b=0.1), eps=0.2, lam=0.1)
+    >>> round(float(found.w1), 4), round(float(found.w2), 4)
+    (5.2, 2.3791)
     """
 
     b: Real
@@ -83,6 +100,11 @@ class WorstMargin(ByValue):
     """phi((1-b) min_j m_j + b mean_j m_j), m_j = f_i - f_j, maximised over the attack (claim U1); 0 <= b < 1.
 
     phi: hinge, squared-hinge, logistic, exponential, or a `Surrogate` of your own.
+
+    >>> from synthmodel import Setting, solve
+    >>> found = solve(Setting(mu=1, sigma=0.5), WorstMargin("hinge"), eps=0.2, lam=0.1)
+    >>> round(float(found.w1), 3), round(float(found.w2), 3)
+    (1.238, 0.808)
     """
 
     phi: str | Surrogate
@@ -104,6 +126,11 @@ class WrongClassLSE(ByValue):
     """tau log sum_{j != i} exp(f_j/tau) - f_i, maximised over the attack (claim T1-temp); tau > 0.
 
     With b: (1-b) times the log-sum-exp plus b mean_{j != i} f_j, the loss of claim D1; 0 <= b < 1.
+
+    >>> from synthmodel import Setting, solve
+    >>> found = solve(Setting(mu=1, sigma=0.5), WrongClassLSE(tau=0.5), eps=0.2, lam=0.1)
+    >>> round(float(found.w1), 4), round(float(found.w2), 4)
+    (6.0, 3.3588)
     """
 
     tau: Real
@@ -122,6 +149,11 @@ class CrossEntropy(ByValue):
     training on the hard label uses; for b > 0 it is not the worst case of the smoothed loss itself, which "exact"
     takes (the maximum over the cube's vertices; three classes). 0 <= b < 1. Under the monotone attack the minimiser
     is w = 0 at b = n/(n+1); above it the label prefers the wrong classes, delta* is no attack, and the solver refuses.
+
+    >>> from synthmodel import Setting, solve
+    >>> found = solve(Setting(mu=1, sigma=0.5), CrossEntropy(b=0.1), eps=0.2, lam=0.1)
+    >>> round(float(found.w1), 4), round(float(found.w2), 4)
+    (1.1128, 0.9915)
     """
 
     b: Real = 0.0
@@ -138,6 +170,11 @@ class Distillation(ByValue):
 
     teacher: (t1, t2), both >= 0, numbers or arrays.  teacher_input: "adversarial", the teacher sees x + delta* as the
     student does; "clean", it sees x.
+
+    >>> from synthmodel import Setting, solve
+    >>> found = solve(Setting(mu=1, sigma=0.5), Distillation(teacher=(3, 1)), eps=0.2, lam=0.1)
+    >>> round(float(found.w1), 4), round(float(found.w2), 4)
+    (1.2457, 0.7871)
     """
 
     teacher: tuple[Real, Real]

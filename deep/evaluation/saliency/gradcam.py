@@ -150,6 +150,13 @@ def gradcam(model: Classifier, x: Float[Tensor, "n c H W"], classes: Int[Tensor,
     """Compute relu(sum_k alpha_k A_k), in logits: a network that averages over pixels has sum - bias = logit.
 
     Arguments and errors as `channel_maps`; `resize_maps` brings it to the images' size.
+
+    >>> from deep.networks.classifier import Classifier
+    >>> body = nn.Sequential(nn.Identity(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    >>> model = Classifier(body, nn.Linear(1, 2, bias=False), (0.0,), (1.0,))
+    >>> model.linear.weight.data = torch.tensor([[2.0], [-1.0]])
+    >>> gradcam(model, torch.tensor(2 * [[[[1.0, 0.0]]]]), torch.tensor([0, 1])).tolist()  # class 1: evidence against
+    [[[1.0, 0.0]], [[0.0, 0.0]]]
     """
     return channel_maps(model, x, classes).sum(1).relu()
 
