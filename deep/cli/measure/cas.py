@@ -34,7 +34,12 @@ PLAIN = ("cas_gauge_fixed", "cas_per_instance", "cas_clean", "cas_clean_gauge_fi
 
 
 def add(commands: Commands) -> None:
-    cas = commands.add_parser("cas", help="class correlation, CAS and its variants of a run, of weights or of features")
+    cas = commands.add_parser("cas", help="class correlation, CAS and its variants of a run, of weights or of features",
+                              description="Measure how much of the evidence for a class speaks for another one, too: "
+                              "the correlation of each two classes, and CAS, the sum of the positive ones.",
+                              epilog="null level: CAS of random rows in place of those of W; excess: CAS above it; "
+                              "gauge fixed: CAS of W less its mean row, which no prediction depends on; sharing: that, "
+                              "above a null that keeps how far the classes are apart. deep/README.md says more.")
     cas.add_argument("--attack-seeds", type=int, default=3, help="attacks behind the interval (default: 3)")
     cas.add_argument("--split", choices=("train", "val", "test"), default="test",
                      help="images to measure on; the training images are not augmented (default: test)")
