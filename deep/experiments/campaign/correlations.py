@@ -121,5 +121,5 @@ def correlated(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -
         value, interval, below, above = decided(rule, np.diag(table).tolist(), 0.0, level)
         permuted, to_run = permutation_p(table), still_to_run(plan, correlation, seeds)
         found.append(Correlated(correlation, seeds, value, interval, permuted, everything,
-                                verdict(len(seeds), to_run, below, max(above, permuted), 1 - level), to_run))
+                                verdict(len(seeds), below, max(above, permuted), 1 - level, to_run), to_run))
     return found

@@ -209,11 +209,11 @@ def judged(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -> li
         for index, pair in zip(members, pairs, strict=True):
             corrected[index] = pair
     waiting = [still_to_run(plan, prediction, seeds) for prediction, seeds, *_ in rows]
-    return [Judged(prediction, seeds, value, interval, *pair, verdict(len(seeds), to_run, *pair, 1 - level), to_run)
+    return [Judged(prediction, seeds, value, interval, *pair, verdict(len(seeds), *pair, 1 - level, to_run), to_run)
             for (prediction, seeds, value, interval, *_), pair, to_run in zip(rows, corrected, waiting, strict=True)]
 
 
-def verdict(n: int, to_run: tuple[int, ...], confirming: float, contradicting: float, level: float) -> str:
+def verdict(n: int, confirming: float, contradicting: float, level: float, to_run: tuple[int, ...] = ()) -> str:
     """The verdict of corrected p-values, of n seeds, while others are still to be run."""
     if n < 2:
         return "not run"
