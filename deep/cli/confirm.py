@@ -99,7 +99,8 @@ def as_dict(row: "Judged") -> dict[str, Any]:
     """A row for JSON: no NaN."""
     known = row.n > 1
     return dict(row.prediction) | {
-        "n": row.n, "seeds": list(row.seeds), "verdict": row.verdict, "value": row.value if known else None,
+        "n": row.n, "seeds": list(row.seeds), "to_run": list(row.to_run), "verdict": row.verdict,
+        "value": row.value if known else None,
         "interval": list(row.interval) if known else None, "p_confirming": row.confirming if known else None,
         "p_contradicting": row.contradicting if known else None}
 
@@ -108,7 +109,8 @@ def correlation_as_dict(row: "Correlated") -> dict[str, Any]:
     """A correlation for JSON: no NaN."""
     known = row.verdict != "not run"
     return dict(row.correlation) | {
-        "n": len(row.seeds), "seeds": list(row.seeds), "verdict": row.verdict, "value": row.value if known else None,
+        "n": len(row.seeds), "seeds": list(row.seeds), "to_run": list(row.to_run), "verdict": row.verdict,
+        "value": row.value if known else None,
         "interval": list(row.interval) if known else None, "p_permuted": row.permuted if known else None,
         "pooled_over_arms": row.pooled}
 

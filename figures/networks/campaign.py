@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deep.experiments.campaign.answers import Answers, answers, counts_of, measured_of, rule_of, with_interval
+from deep.experiments.campaign.answers import Answers, answers, measured_of, rule_of, with_interval
 from deep.experiments.campaign.plan import committed, plan_of, results_of
 
 if TYPE_CHECKING:
@@ -87,5 +87,5 @@ def summary(found: Answers) -> str:
     """How many predictions have which verdict, in a sentence."""
     if not found.runs:
         return NOT_RUN
-    verdicts = [row.verdict for _, row in found.rows()]
-    return f"Of {len(verdicts)} predictions, by {sum(map(len, found.runs.values()))} runs: {counts_of(verdicts)}."
+    return (f"Of {len(found.predictions)} predictions, by {sum(map(len, found.runs.values()))} runs: "
+            f"{found.counts()}.")

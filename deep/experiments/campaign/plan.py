@@ -75,13 +75,17 @@ def recipe_of(campaign: Mapping[str, Any], words: list[str], seed: int) -> Recip
 
 
 def check_recipes(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> None:
-    """Raise ValueError unless each result {arm: {seed: result}} is of an arm of the plan and of that arm's recipe."""
+    """Raise ValueError unless each result {arm: {seed: result}} is of an arm of the plan, its recipe, and its seeds."""
     words = {arm["id"]: arm["words"] for arm in plan["arm"]}
+    seeds = {arm["id"]: arm.get("seeds", plan["campaign"]["seeds"]) for arm in plan["arm"]}
     for arm, results in runs.items():
         if arm not in words:
             raise ValueError(f"results of an arm {arm} were given, but the plan has {', '.join(words)}: judge them by "
                              "their own plan.")
         for seed, result in results.items():
+            if seed not in seeds[arm]:
+                raise ValueError(f"the result {arm}-{seed} was given, but the plan asks for the seeds "
+                                 f"{', '.join(map(str, seeds[arm]))}: judge it by its own plan.")
             if result.get("recipe") != recipe_of(plan["campaign"], words[arm], seed).as_dict():
                 raise ValueError(f"the result {arm}-{seed} is of another recipe than the plan's: judge it by its own "
                                  "plan, or remove it and run it again.")

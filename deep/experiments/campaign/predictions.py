@@ -97,17 +97,19 @@ class Judged:
         return len(self.seeds)
 
 
-def holm(values: Iterable[float]) -> list[float]:
-    """p-values corrected for their number by Holm's step-down rule, in the order given; NaN stays and counts nothing.
+def holm(values: Iterable[float], whole: bool = False) -> list[float]:
+    """p-values corrected for their number by Holm's step-down rule, in the order given; NaN stays, and counts nothing.
 
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
+    whole: NaN counts, as a hypothesis that is yet to be tested: no p-value grows when it is.
+
+    >>> holm([0.01, 0.04, 0.03]), holm([0.01, nan]), holm([0.01, nan], whole=True)
+    ([0.03, 0.06, 0.06], [0.01, nan], [0.02, nan])
     """
     values = list(values)
     order = sorted((index for index, value in enumerate(values) if value == value), key=values.__getitem__)
-    corrected, highest = [nan] * len(values), 0.0
+    corrected, highest, number = [nan] * len(values), 0.0, len(values) if whole else len(order)
     for rank, index in enumerate(order):
-        highest = max(highest, min(1.0, (len(order) - rank) * values[index]))
+        highest = max(highest, min(1.0, (number - rank) * values[index]))
         corrected[index] = highest
     return corrected
 
@@ -176,8 +178,8 @@ def judged(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -> li
     """Judge every prediction of a plan, in its order, by the runs {arm: {seed: result}}.
 
     plan: figures/predictions.toml as a table: [campaign] level, [effect] by quantity, [[prediction]]. The p-values are
-    corrected by Holm over the predictions of the same `group` that have been run; a verdict needs p < 1 - level, and
-    all seeds that the plan asks for.
+    corrected by Holm over the predictions of the same `group`, where the plan asks for seeds with those that are not
+    run yet, so that no later run takes a verdict back; a verdict needs p < 1 - level, and all seeds asked for.
     Raises ValueError for a prediction without a rule, or with an unknown quantity.
 
     >>> plan = {"campaign": {"level": 0.95}, "effect": {"robust": 1.0},
@@ -205,7 +207,8 @@ def judged(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -> li
     corrected: list[tuple[float, float]] = [(nan, nan)] * len(rows)
     for group in {row[0].get("group") for row in rows}:
         members = [index for index, row in enumerate(rows) if row[0].get("group") == group]
-        pairs = zip(holm(rows[index][4] for index in members), holm(rows[index][5] for index in members), strict=True)
+        pairs = zip(*(holm((rows[index][side] for index in members), whole="seeds" in plan["campaign"])
+                      for side in (4, 5)), strict=True)
         for index, pair in zip(members, pairs, strict=True):
             corrected[index] = pair
     waiting = [still_to_run(plan, prediction, seeds) for prediction, seeds, *_ in rows]
@@ -234,10 +237,10 @@ def meets(rule: Mapping[str, Any], plan: Mapping[str, Any], runs: Mapping[str, M
 
 def all_met(rules: Iterable[Mapping[str, Any]], arms: Iterable[str | None], plan: Mapping[str, Any],
             runs: Mapping[str, Mapping[int, Run]]) -> list[str | None]:
-    """The arms that meet all rules, by Holm over those run; an arm, unless it is None, takes the place of a rule's."""
+    """The arms that meet all rules, by Holm as in `judged`; an arm, unless it is None, takes the place of a rule's."""
     arms, rules = list(arms), list(rules)
-    ps = holm(float(np.max([meets(dict(rule) | ({} if arm is None else {"arm": arm}), plan, runs) for rule in rules]))
-              for arm in arms)
+    ps = holm((float(np.max([meets(dict(rule) | ({} if arm is None else {"arm": arm}), plan, runs) for rule in rules]))
+              for arm in arms), whole="seeds" in plan["campaign"])
     return [arm for arm, p in zip(arms, ps, strict=True) if p < 1 - plan["campaign"]["level"]]
 
 

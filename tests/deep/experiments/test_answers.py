@@ -54,6 +54,7 @@ def test_json_says_which_command_measures(tmp_path, capsys):
     assert main(["confirm", "--results", str(folder), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     commands = {row["id"]: row["command"] for row in found["predictions"] + found["correlations"]}
+    assert {row["id"]: row["to_run"] for row in found["predictions"] + found["correlations"]}["a3-robust"] == [2, 3, 4]
     assert commands["a3-robust"] == "deep confirm --run --data DIR --arms a3,a1"
     assert commands["proxy"] == "deep confirm --run --data DIR --arms a1"
 

@@ -89,8 +89,12 @@ def test_many_predictions_are_corrected_together(monkeypatch):
             "new": {seed: run(10.85, 1.2 * noise) for seed, noise in enumerate(NOISE)}}
     assert judged(plan(weak, effect=0.5), runs)[0].verdict == "confirmed"
     assert {row.verdict for row in judged(plan(*[weak] * 20, effect=0.5), runs)} == {"undecided"}
+    asked = {"campaign": {"level": 0.95, "seeds": range(5)}}  # of all predictions: those not run yet count already
+    apart, missing = weak | {"group": "0"}, [weak | {"arm": "other", "group": "0"}] * 19
+    assert judged(plan(apart, *missing, effect=0.5), runs)[0].verdict == "confirmed"
+    assert judged(plan(apart, *missing, effect=0.5) | asked, runs)[0].verdict == "undecided"
     with monkeypatch.context() as patch:
-        patch.setattr(predictions, "holm", list)
+        patch.setattr(predictions, "holm", lambda values, whole: list(values))
         assert {row.verdict for row in judged(plan(*[weak] * 20, effect=0.5), runs)} == {"confirmed"}
     apart = judged(plan(*[weak | {"group": str(number)} for number in range(20)], effect=0.5), runs)
     assert {row.verdict for row in apart} == {"confirmed"}
@@ -163,9 +167,9 @@ def test_planted_errors_change_verdicts(monkeypatch):
         assert judged(plan(rule), runs)[0].verdict == "confirmed"
 
 
-def answers(results):
+def answers(results, plan=PLAN):
     """The conclusions of the committed plan from made-up results, by their ids."""
-    return {conclusion["id"]: answer for conclusion, answer in conclusions(PLAN, judged(PLAN, results), results)}
+    return {conclusion["id"]: answer for conclusion, answer in conclusions(plan, judged(plan, results), results)}
 
 
 @pytest.mark.parametrize(("gain", "sharing", "answer"), [
@@ -200,12 +204,13 @@ def test_the_trunks_sharing_at_most(more, answer):
 
 
 def test_many_arms_refute_less_easily(monkeypatch):
-    """An arm that alone refutes just so does not beside three that do not (Holm); those not run count nothing."""
+    """An arm that alone refutes just so does not beside three that do not (Holm), nor beside those not run yet."""
     arms, gains, sharings = ["a1", "a3", "a4", "a5", "a6", "b3"], {"a3": 10.0, "b3": 9.5}, {"a3": 3.0, "b3": -0.5}
-    assert answers(made_up(PLAN, ["a1", "a3", "b3"], gains, sharings))["necessary"] == "refuted"
+    few, own = made_up(PLAN, ["a1", "a3", "b3"], gains, sharings), of_any_seeds(PLAN)
+    assert answers(few, own)["necessary"] == "refuted" and answers(few)["necessary"] == "open"
     results = made_up(PLAN, arms, gains, sharings)
-    assert answers(results)["necessary"] == "open"
-    monkeypatch.setattr(predictions, "holm", list)
+    assert answers(results, own)["necessary"] == "open"
+    monkeypatch.setattr(predictions, "holm", lambda values, whole: list(values))
     assert answers(results)["necessary"] == "refuted"
 
 
@@ -230,6 +235,9 @@ def test_a_result_of_another_recipe_or_arm_is_refused_where_it_is_read(tmp_path,
         results_of(PLAN, write_results(tmp_path / "campaign", results))
     assert main(["confirm", "--results", str(tmp_path / "campaign")]) == 2
     assert "is of another recipe than the plan's" in capsys.readouterr().err
+    more = {"a3": results["a3"] | {5: results["a3"][4] | {"seed": 5}}}
+    with pytest.raises(ValueError, match=r"the result a3-5 was given, but the plan asks for the seeds 0, 1, 2, 3, 4: "):
+        results_of(PLAN, write_results(tmp_path / "more", more))
     for result in results["a3"].values():
         result["arm"] = "z"
     with pytest.raises(ValueError, match=r"results of an arm z were given, but the plan has a1, a2, "):
