@@ -62,7 +62,7 @@ def own_result(run: RunFolder, arm: str, base: Recipe, root: str | Path | None, 
         try:
             result = from_json(path.read_text())
             if known.items() <= result.items():
-                return dict(result) | {"arm": arm}
+                return dict(result) | {"arm": arm, "run": str(run.path)}  # either may be another by now
         except (ValueError, AttributeError) as error:
             raise ValueError(f"{path} is damaged ({error}): remove it, and the run is measured again.") from error
     result = {"arm": arm, "seed": recipe.seed, "run": str(run.path), "commit": commit(), "recipe": recipe.as_dict()}

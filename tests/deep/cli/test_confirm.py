@@ -20,7 +20,7 @@ from deep.data.dataset import as_float
 from deep.evaluation import battery
 from deep.evaluation.accuracy import evaluation_attack, measure
 from deep.evaluation.cas import cas, class_correlation
-from deep.experiments.campaign.own_runs import arm_of, check_pair, compared
+from deep.experiments.campaign.own_runs import arm_of, check_pair, compared, own_results
 from deep.experiments.campaign.plan import committed, plan_of, read_results
 from deep.experiments.campaign.runs import held_out_images, measured_run, run_task, tasks
 from deep.networks.folding import Folded
@@ -368,6 +368,9 @@ def test_a_result_is_of_its_images_and_of_its_ball(campaign, capsys, monkeypatch
     others, = confirm("--data", str(tmp_path / "others"))
     assert re.fullmatch(r"confirm-on-[0-9a-f]{8}\.json", others) and "not the run's own (test images" in seen[0]
     assert confirm() == {others: 1, "confirm.json": 2} == confirm("--data", str(tmp_path / "others")) == confirm()
+    run = run.rename(tmp_path / "moved")
+    assert own_results(tomllib.loads(PLAN), [f"old={run}"], lambda recipe: campaign / "images")["old"][0] == {
+        **json.loads((run / "confirm.json").read_text()), "run": str(run)}
     (tmp_path / "plan.toml").write_text(PLAN.replace('"steps=1"', '"steps=1", "eps=6/255"'))
     assert confirm("--plan", str(tmp_path / "plan.toml")) == {others: 1, "confirm.json": 3}
 
