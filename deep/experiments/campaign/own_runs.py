@@ -2,11 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from deep.experiments.campaign.correlations import FEWEST
 from deep.experiments.campaign.plan import recipe_of
 from deep.experiments.campaign.runs import held_out_images, kept_epochs, measured_run
 from deep.recipe.recipe import Recipe
@@ -76,9 +74,9 @@ def own_results(plan: Mapping[str, Any], words: Iterable[str], root: Callable[[R
     """{arm: {seed: result}} of run folders, each given as RUN or ARM=RUN; those that are not measured yet are.
 
     root(recipe): the folder of its images. Before any is measured, ValueError for a run of no arm, two runs of one arm
-    and seed, one that is not finished or has kept no checkpoint, one to be stopped at a run that was not given, two
-    runs to be compared, or of one arm, that differ in more than they may, and two of an arm along which there is a
-    correlation that have kept checkpoints of different epochs.
+    and seed, one that is not finished or has kept no checkpoint of its last epoch, one to be stopped at a run that was
+    not given, and two runs to be compared, or of one arm, that differ in more than they may, or in the epochs of their
+    checkpoints.
     """
     arms = {arm["id"]: arm for arm in plan["arm"]}
     given = by_arm_and_seed(plan, arms, words)
@@ -88,14 +86,9 @@ def own_results(plan: Mapping[str, Any], words: Iterable[str], root: Callable[[R
             if (stopper := arms[arm].get("stopped_at")) is not None and seed not in given.get(stopper, {}):
                 raise ValueError(f"{run.path} was given as {arm}, which is stopped at the fit of {stopper} of the same "
                                  "seed: pass that run, too.")
-    described = {arm: {seed: {"run": str(run.path), "recipe": run.recipe().as_dict()} for seed, run in runs.items()}
-                 for arm, runs in given.items()}
-    for arm in described:
-        check_seeds(described, arm)
-    for correlation in plan.get("correlation", ()):
-        check_epochs(correlation["arm"], given.get(correlation["arm"], {}).values())
-    for one, other in compared(plan):
-        check_pair(arms, described, one, other)
+    described = {arm: {seed: {"run": str(run.path), "recipe": run.recipe().as_dict(), "epochs": run.kept_epochs()}
+                       for seed, run in runs.items()} for arm, runs in given.items()}
+    check_comparable(plan, arms, described)
     found: dict[str, dict[int, dict[str, Any]]] = {}
     for arm in sorted(given, key=lambda arm: "stopped_at" in arms[arm]):  # those that others are stopped at come first
         stopper, found[arm] = arms[arm].get("stopped_at"), {}
@@ -104,6 +97,8 @@ def own_results(plan: Mapping[str, Any], words: Iterable[str], root: Callable[[R
             stop = None if stopper is None else found[stopper][seed]["checkpoints"][-1]["train"]["accuracy"]
             base = recipe_of(plan["campaign"], plan["arm"][0]["words"], seed)
             found[arm][seed] = own_result(run, arm, base, root(run.recipe()), stop, device)
+            described[arm][seed]["epochs"] = [line["epoch"] for line in found[arm][seed]["checkpoints"]]
+    check_comparable(plan, arms, described)  # of what was measured before, checkpoints may have been removed
     return found
 
 
@@ -128,30 +123,55 @@ def by_arm_and_seed(plan: Mapping[str, Any], arms: Iterable[str], words: Iterabl
 
 
 def check_measurable(run: RunFolder) -> None:
-    """Raise ValueError for a run that is not finished, or that was not measured yet and has kept no checkpoint."""
+    """Raise ValueError for a run that is not finished, or has not kept the checkpoint of its last epoch.
+
+    Of a run that was measured before, all checkpoints may have been removed.
+    """
     epoch, epochs = run.model_state("last")["epoch"], run.recipe().epochs
     if epoch < epochs:
         raise ValueError(f"{run.path} has {epoch} of {epochs} epochs: continue it by `deep train` first.")
-    if not any(run.path.glob("confirm*.json")):
-        kept_epochs(run)
+    if not run.kept_epochs() and any(run.path.glob("confirm*.json")):
+        return
+    if (last := kept_epochs(run)[-1]) != epochs:
+        raise ValueError(f"{run.path} has kept no checkpoint of its last epoch, {epochs}, but of {last}, so that its "
+                         f"course and its end are of different epochs: train it with a keep_every that divides "
+                         f"{epochs}.")
+
+
+def check_comparable(plan: Mapping[str, Any], arms: Mapping[str, Any],
+                     found: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> None:
+    """`check_seeds` of each arm, and `check_pair` of each two that are compared."""
+    for arm in found:
+        check_seeds(found, arm)
+    for one, other in compared(plan):
+        check_pair(arms, found, one, other)
 
 
 def check_seeds(found: Mapping[str, Mapping[int, Mapping[str, Any]]], arm: str) -> None:
-    """Raise ValueError where two runs of an arm differ in more than their seeds."""
+    """Raise ValueError where two runs of an arm differ in more than their seeds, or in the epochs of checkpoints."""
     first, *others = found[arm].values()
     for other in others:
         if differing := differences(first, other, {*SEEDS, *OBSERVED, *TEACHERS}):
             raise ValueError(f"{first['run']} and {other['run']} are both of {arm}, but differ in "
                              f"{', '.join(differing)}: pass runs that differ in their seeds alone.")
+        begins = {epoch for run in (first, other) for epoch in run["epochs"][:1]}
+        if len(begins) > 1 or other_epochs(first, other):
+            raise ValueError(f"{first['run']} and {other['run']} are both of {arm}, but their checkpoints are of "
+                             "different epochs: pass runs with the same keep_every that begin at the same epoch.")
 
 
-def check_epochs(arm: str, runs: Iterable[RunFolder]) -> None:
-    """Raise ValueError where runs that are correlated epoch by epoch have kept checkpoints of different epochs."""
-    kept = {run.path: epochs for run in runs if len(epochs := run.kept_epochs()) >= FEWEST}
-    for first, other in pairwise(kept):
-        if kept[first] != kept[other]:
-            raise ValueError(f"{first} and {other} are both of {arm}, along which there is a correlation, but their "
-                             "checkpoints are of different epochs: pass runs with the same keep_every.")
+def other_epochs(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two runs have checkpoints of different epochs where both have any: a branch begins after its trunk.
+
+    >>> trunk, branch = {"epochs": [5, 10, 15, 20]}, {"epochs": [10, 15, 20]}
+    >>> other_epochs(trunk, branch), other_epochs(trunk, {"epochs": [10, 20]})
+    (False, True)
+    """
+    one, other = first["epochs"], second["epochs"]
+    if not one or not other:
+        return False
+    begin, end = max(one[0], other[0]), min(one[-1], other[-1])
+    return {*one} & {*range(begin, end + 1)} != {*other} & {*range(begin, end + 1)}
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any], free: Iterable[str]) -> list[str]:
@@ -178,10 +198,16 @@ def compared(plan: Mapping[str, Any]) -> set[tuple[str, str]]:
 
 def check_pair(arms: Mapping[str, Any], found: Mapping[str, Mapping[int, Mapping[str, Any]]], one: str, other: str
                ) -> None:
-    """Raise ValueError where runs of two arms with the same seed differ in settings that neither arm names."""
+    """Raise ValueError where runs of two arms with the same seed differ in settings that neither arm names.
+
+    Or in the epochs of their checkpoints, if neither names these.
+    """
     named = {word.partition("=")[0] for arm in (one, other) for word in arms[arm]["words"]}
     for seed in found.get(one, {}).keys() & found.get(other, {}).keys():
         first, second = found[one][seed], found[other][seed]
         if differing := differences(first, second, {*named, *OBSERVED}):
             raise ValueError(f"{first['run']} and {second['run']} differ in {', '.join(differing)}, which {one} and "
                              f"{other} do not: compare runs that share it.")
+        if not named & {"keep_every", "epochs"} and other_epochs(first, second):
+            raise ValueError(f"{first['run']} and {second['run']} have checkpoints of different epochs, but {one} and "
+                             f"{other} are compared: pass runs with the same keep_every.")

@@ -396,24 +396,43 @@ def test_nothing_is_measured_before_all_is_checked(campaign, capsys, monkeypatch
     assert confirm_own(campaign, str(first), str(second)) == 2
     assert capsys.readouterr().err.endswith(f"old-0 and {second} are both of old, but differ in train_size: pass runs "
                                             "that differ in their seeds alone.\n")
-    plan.write_text(PLAN + '[[correlation]]\nid = "r"\nclaim = "c"\narm = "old"\nx = ["test", "cas"]\n'
-                    'y = ["test", "sharing"]\ngiven = ["train", "cas"]\nat_most = 0.3\npooled = ["old"]\n')
     change_recipe(second, train_size=60)
-    for run, epochs in ((first, (1, 2, 3, 4)), (second, (0, 1, 2, 3, 4))):
-        for epoch in epochs:
-            RunFolder(run).kept_path(epoch).touch()
-    monkeypatch.setattr(deep.experiments.campaign.own_runs, "FEWEST", 4)
-    assert confirm_own(campaign, str(first), str(second), "--plan", str(plan)) == 2
+    for epoch in (1, 3):
+        RunFolder(second).kept_path(epoch).touch()
+    assert confirm_own(campaign, str(first), str(second)) == 2
     assert "checkpoints are of different epochs: pass runs with the same keep_every" in capsys.readouterr().err
+    change_recipe(wide, width=2)
+    RunFolder(wide).kept_path(3).touch()  # of its trunk's epochs, 4 is the one since it began
+    assert confirm_own(campaign, str(first), str(wide)) == 2
+    assert "have checkpoints of different epochs, but new and old are compared" in capsys.readouterr().err
+    RunFolder(second).kept_path(4).unlink()
+    assert confirm_own(campaign, str(second)) == 2
+    assert "has kept no checkpoint of its last epoch, 4, but of 3, so that" in capsys.readouterr().err
+    RunFolder(second).kept_path(4).touch()
     plan.write_text(PLAN + MORE)
     assert confirm_own(campaign, str(first), f"stopped={second}", "--plan", str(plan)) == 2
     assert "is stopped at the fit of new of the same seed: pass that run, too" in capsys.readouterr().err
 
 
+def test_what_was_measured_is_compared_where_its_checkpoints_are_removed(campaign, capsys, monkeypatch, tmp_path):
+    runs, epochs = copied(campaign, tmp_path, ("old", 0), ("old", 1)), iter(([2, 4], [1, 2, 3, 4]))
+    monkeypatch.setattr(deep.experiments.campaign.own_runs, "measured_run", lambda *given, **options: {
+        "checkpoints": [{"epoch": epoch} for epoch in next(epochs)], "end": {"robust": 0}})
+    for run in runs:
+        assert confirm_own(campaign, str(run)) == 0
+        shutil.rmtree(run / "checkpoints")
+    assert confirm_own(campaign, *map(str, runs)) == 2
+    assert "checkpoints are of different epochs" in capsys.readouterr().err
+
+
 def test_no_pair_of_the_plans_own_runs_is_refused():
     plan, runs = plan_of(committed()[0]), {}
     for task in tasks(plan):
-        runs.setdefault(task.arm, {})[task.seed] = {"run": task.arm, "recipe": task.recipe.as_dict()}
+        recipe = task.recipe
+        begin = recipe.epochs // 4 if task.trunk else 0
+        runs.setdefault(task.arm, {})[task.seed] = {
+            "run": task.arm, "recipe": recipe.as_dict(),
+            "epochs": [*range(begin + recipe.keep_every, recipe.epochs + 1, recipe.keep_every)]}
     pairs, arms = compared(plan), {arm["id"]: arm for arm in plan["arm"]}
     assert ("a3", "a1") in pairs and ("b3", "a3") in pairs and len(pairs) == 43
     for one, other in pairs:
@@ -449,7 +468,8 @@ def test_runs_of_ones_own_that_are_refused(campaign, capsys, tmp_path):
     assert confirm_own(campaign, str(tmp_path / "unlike")) == 2
     assert "unlike was given, but its recipe is that of no arm" in capsys.readouterr().err
     arms = {"a": {"words": ["trim=1/2"]}, "b": {"words": []}}
-    pair = {"a": {0: {"run": "x", "recipe": {"lr": 1, "trim": "1/2"}}}, "b": {0: {"run": "y", "recipe": {"lr": 2}}}}
+    pair = {"a": {0: {"run": "x", "recipe": {"lr": 1, "trim": "1/2"}, "epochs": [4]}},
+            "b": {0: {"run": "y", "recipe": {"lr": 2}, "epochs": [2, 4]}}}
     with pytest.raises(ValueError, match="x and y differ in lr, which a and b do not"):
         check_pair(arms, pair, "a", "b")
     pair["b"][0]["recipe"]["lr"] = 1
