@@ -29,7 +29,8 @@ def add(commands: Any) -> None:
                          help="run folders of your own; without ARM a run's recipe says which arm it is, whatever its "
                               "seed and its size")
     confirm.add_argument("--run", action="store_true", help="train, continue and measure what is missing")
-    confirm.add_argument("--arms", metavar="A,B", help="with --run: these arms alone")
+    confirm.add_argument("--arms", metavar="A,B", help="with --run: these arms alone, and those that they begin from "
+                                                     "or are stopped at")
     confirm.add_argument("--out", default="runs", help="with --run: where the run folders are (default: runs)")
     confirm.add_argument("--results", metavar="DIR", help="folder of the result files (default: the committed one, or "
                                                           "OUT/campaign with --run)")
@@ -78,11 +79,12 @@ def run(options: "Namespace") -> None:
 
 def run_missing(options: "Namespace", plan: Any, results: Path) -> None:
     """Train, continue and measure what the plan asks for and the folder of results has not."""
+    from deep.experiments.campaign.plan import needed_tasks
     from deep.experiments.campaign.runs import run_task, tasks
     from deep.experiments.reproduction.data_sets import data_locations, location_of
     device = use_device(options.device, options.threads)
     locations = data_locations(options.data)
-    for task in tasks(plan, options.arms.split(",") if options.arms else None):
+    for task in needed_tasks(plan, options.arms.split(",")) if options.arms else tasks(plan):
         run_task(task, location_of(task.recipe, locations), Path(options.out), results, device)
 
 

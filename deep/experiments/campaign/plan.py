@@ -9,8 +9,8 @@ from typing import Any
 from deep.recipe.recipe import Recipe, recipe_named
 from deep.system.reading import from_json, from_toml
 
-__all__ = ["Task", "check_recipes", "committed", "of_any_seeds", "plan_of", "read_results", "result_path", "results_of",
-           "tasks"]
+__all__ = ["Task", "check_recipes", "committed", "needed_tasks", "of_any_seeds", "plan_of", "read_results",
+           "result_path", "results_of", "tasks"]
 
 PARTS: dict[str, set[str]] = {  # of a plan, and what each table of them must have
     "campaign": {"recipe", "words", "seeds", "level"}, "effect": set(), "arm": {"id", "name", "words"},
@@ -131,6 +131,21 @@ def tasks(plan: Mapping[str, Any], arms: Iterable[str] | None = None) -> list[Ta
     return [Task(arm["id"], arm["name"], seed, recipe(arm["words"], seed), trunk(arm, seed),
                  recipe(listed[0]["words"], seed), arm.get("stopped_at"))
             for arm in listed if arm["id"] in wanted for seed in arm.get("seeds", campaign["seeds"])]
+
+
+def needed_tasks(plan: Mapping[str, Any], arms: Iterable[str]) -> list[Task]:
+    """`tasks` of these arms, and before each the run, of the same seed, that it begins from or is stopped at.
+
+    >>> from deep.experiments.campaign.plan import committed, plan_of
+    >>> [(task.arm, task.seed) for task in needed_tasks(plan_of(committed()[0]), ["b8"])][::3]
+    [('a1', 0), ('a1', 3), ('a3', 1), ('a3', 4), ('b8', 2)]
+    """
+    wanted, found = tasks(plan, arms), list[Task]()
+    for task in reversed(tasks(plan)):  # a plan names a run after all that it needs
+        if task in wanted or any(task.recipe == one.trunk or (task.arm, task.seed) == (one.stopped_at, one.seed)
+                                 for one in found):
+            found.insert(0, task)
+    return found
 
 
 def result_path(folder: Path, task: Task) -> Path:

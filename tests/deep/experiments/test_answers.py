@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from deep.__main__ import main
-from deep.cli.confirm import print_answers
+from deep.cli.confirm import command_of, print_answers
 from deep.experiments.campaign.answers import answers, surgery_rows
 from deep.experiments.campaign.plan import committed, plan_of
 from tests.support.campaign import made_up, write_results
@@ -47,6 +47,19 @@ def test_why_nothing_was_judged(capsys):
         del run["checkpoints"][4:]
     print_answers(answers(PLAN, runs), own=True)
     assert "no run of a1 has enough checkpoints; over all arms" in printed(capsys.readouterr().out)["proxy"][1]
+
+
+def test_a_command_that_is_printed_trains_all_that_it_needs(tmp_path, monkeypatch, capsys):
+    """In a folder without runs: before each run the one, of its seed, that it begins from or is stopped at."""
+    seen = []
+    monkeypatch.setattr("deep.experiments.campaign.runs.run_task", lambda task, *more: seen.append(task))
+    monkeypatch.setattr("deep.experiments.reproduction.data_sets.location_of", lambda recipe, locations: None)
+    rule = next(row for row in PLAN["prediction"] if row["id"] == "a6-robust")
+    command = command_of(rule, (), None).replace("DIR", str(tmp_path)).split()[1:]
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    trunks = [task.recipe for task in seen if task.arm == "a1"]
+    assert [(task.arm, task.seed) for task in seen] == [(arm, seed) for arm in ("a1", "a3", "a6") for seed in range(5)]
+    assert [task.trunk for task in seen] == 5 * [None] + 2 * trunks
 
 
 def test_json_says_which_command_measures(tmp_path, capsys):
