@@ -38,13 +38,13 @@ def run(options: argparse.Namespace) -> None:
     from deep.system.files import write_text
     first = checkpoints[0]
     data = first.data
-    # a part of the images never replaces the picture of all
-    sample = "" if options.limit in (None, len(data.test)) else f"-sample{options.limit}"
-    out = picture_path(options.out, first.run.path / f"saliency{file_suffix(data)}{sample}.png"
-                       if isinstance(first, Checkpoint) else None)
     classes = class_numbers(options.classes, data.classes)
     used, shown = choose_images(data.test.labels.cpu(), len(data.classes), classes, image_numbers(options),
                                 options.limit)
+    # a part of the images never replaces the picture of all
+    sample = "" if len(used) == len(data.test) else f"-sample{options.limit}"
+    out = picture_path(options.out, first.run.path / f"saliency{file_suffix(data)}{sample}.png"
+                       if isinstance(first, Checkpoint) else None)
     report, rows = saliency(checkpoints, options.attack_steps, options.inputs == "adversarial", used, shown, classes)
     if out:
         draw(report, rows, out)

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import nn
 
 from deep.__main__ import main
+from deep.cli.measure.networks import open_networks
 from deep.data.dataset import Split
 from deep.data.planted import planted_images, sign_patterns
 from deep.evaluation.accuracy import evaluation_attack, measure
@@ -492,6 +493,25 @@ def test_a_run_without_maps_is_refused(linear_run, capsys):
     assert "choose a convolutional network or a deit" in err
     assert len(err.strip().splitlines()) == 1
     assert not (linear_run / "saliency.png").exists()
+
+
+@pytest.mark.parametrize(("left_out", "limit", "name"), [
+    (0, None, "saliency"), (0, 6000, "saliency"), (1, 5999, "saliency-sample5999")])
+def test_a_limit_that_leaves_some_image_out_is_a_sample(linear_run, left_out, limit, name, monkeypatch, capsys):
+    """5,999 images, one class a smaller one, are 1,999 of each class at most: that picture is not the one of all."""
+    def opened(options):
+        first, = open_networks(options)
+        test = first.data.test
+        end = len(test) - left_out
+        return [replace(first, data=replace(first.data, test=Split(test.images[:end], test.labels[:end])))]
+    drawn = []
+    monkeypatch.setattr("deep.cli.measure.saliency.open_networks", opened)
+    monkeypatch.setattr("deep.experiments.saliency.saliency", lambda *given: ({"used": len(given[3])}, []))
+    monkeypatch.setattr("deep.evaluation.saliency.picture.draw", lambda report, rows, out: drawn.append(out.name))
+    assert main(["saliency", str(linear_run), "--checkpoint", "last", "--json"]
+                + (["--limit", str(limit)] if limit else [])) == 0
+    assert json.loads(capsys.readouterr().out) == {"used": 6000 - 3 * left_out} and drawn == [f"{name}.png"]
+    (linear_run / f"{name}.json").unlink()
 
 
 def test_a_picture_of_real_images(cifar, tmp_path):
