@@ -2,7 +2,7 @@
 
 from deep.recipe.recipe import Recipe
 
-__all__ = ["evaluation_share"]
+__all__ = ["share_of_passes"]
 
 FORWARD, BACKWARD, LEARN = 1, 1, 2  # of an image: as long as a forward pass; to the image; to the image and the weights
 TRAINING_IMAGES = 1000  # seen once at each evaluation, without an attack (deep/evaluation/accuracy.py)
@@ -13,7 +13,7 @@ def attacked(steps: int) -> int:
     return steps * (FORWARD + BACKWARD)
 
 
-def evaluation_share(recipe: Recipe, n_train: int, n_test: int) -> float:
+def share_of_passes(recipe: Recipe, n_train: int, n_test: int) -> float:
     """Return the passes of a run's evaluations over those of its training.
 
     Training passes an image steps + 1 times forward and backward, an evaluation eval_steps times, and twice more
@@ -22,9 +22,9 @@ def evaluation_share(recipe: Recipe, n_train: int, n_test: int) -> float:
     n_train, n_test: numbers of images. ValueError for a training that has other passes.
 
     >>> from deep.recipe.recipe import recipe_named
-    >>> round(evaluation_share(recipe_named("at-cpu"), 2000, 1017), 3)
+    >>> round(share_of_passes(recipe_named("at-cpu"), 2000, 1017), 3)
     0.402
-    >>> round(evaluation_share(recipe_named("at-cpu", ["eval_every=40", "select_every=8"]), 2000, 1017), 3)
+    >>> round(share_of_passes(recipe_named("at-cpu", ["eval_every=40", "select_every=8"]), 2000, 1017), 3)
     0.076
     """
     others = {"method": recipe.method not in ("at", "standard"), "awp": recipe.awp, "teacher": recipe.teacher,

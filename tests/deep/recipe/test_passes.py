@@ -10,7 +10,7 @@ from torch import nn
 
 from deep.data.dataset import Split
 from deep.networks.registry import register
-from deep.recipe.passes import evaluation_share
+from deep.recipe.passes import share_of_passes
 from deep.recipe.recipe import recipe_named
 from deep.training.loop import load_data, train
 
@@ -47,21 +47,21 @@ def test_the_passes_of_a_run_are_those_that_are_counted(words, tmp_path, registr
     attacks = 0 if "method=standard" in words else 3 * learnt
     evaluated = passes["forward"] - learnt - attacks + passes["backward"] - attacks
     assert passes["learn"] == learnt
-    assert evaluation_share(recipe, 40, 12) == pytest.approx(evaluated / (3 * learnt + 2 * attacks))
+    assert share_of_passes(recipe, 40, 12) == pytest.approx(evaluated / (3 * learnt + 2 * attacks))
 
 
 def test_at_cpu_by_hand():
     """80 epochs of 2,000 images, 17 passes each; 20 evaluations; one of all 10,000 test images is a sixth of it."""
     recipe = recipe_named("at-cpu")
     evaluation = Fraction(1017 * 42 + 500 * 22 + 1000)
-    assert evaluation_share(recipe, 2000, 1017) == pytest.approx(float(20 * evaluation / (80 * 2000 * 17)))
+    assert share_of_passes(recipe, 2000, 1017) == pytest.approx(float(20 * evaluation / (80 * 2000 * 17)))
     once = recipe_named("at-cpu", ["eval_every=80", "val_size=0", "select=test"])
-    assert evaluation_share(once, 2000, 10_000) == pytest.approx((10_000 * 42 + 1000) / (80 * 2000 * 17))
+    assert share_of_passes(once, 2000, 10_000) == pytest.approx((10_000 * 42 + 1000) / (80 * 2000 * 17))
 
 
 def test_the_page_says_what_is_counted():
     page = (Path(__file__).parents[3] / "deep" / "README.md").read_text().replace("\n", " ")
-    shares = [100 * evaluation_share(recipe_named("at-cpu", words), 2000, 1017)
+    shares = [100 * share_of_passes(recipe_named("at-cpu", words), 2000, 1017)
               for words in ([], ["eval_every=40", "select_every=8"])]
     assert (f"with 1,017 test images {shares[0]:.0f} % of what `at-cpu` spends on training, and {shares[1]:.0f} % with "
             "`eval_every=40 select_every=8`") in page
@@ -71,4 +71,4 @@ def test_the_page_says_what_is_counted():
                                                      ("fast-at", [], "probe_steps")])
 def test_other_passes_are_refused(name, words, given):
     with pytest.raises(ValueError, match=f"a recipe with {given} was given"):
-        evaluation_share(recipe_named(name, words), 1000, 1000)
+        share_of_passes(recipe_named(name, words), 1000, 1000)
