@@ -84,17 +84,24 @@ def bayes_error(setting: Setting, eps: Real) -> Broadcast:
     return number(settled(mean, "the robust Bayes error"))
 
 
-def bayes_bounds(setting: Setting, eps: Real) -> tuple[Broadcast, Broadcast]:
-    """(low, high) with low <= least robust error of any classifier <= high, p = setting.norm (claim B1-lp). Broadcasts.
+def bayes_bounds(setting: Setting, eps: Real, *, randomised: bool = False) -> tuple[Broadcast, Broadcast]:
+    """(low, high) with low <= least robust error <= high, p = setting.norm (claim B1-lp). Broadcasts.
 
-    `bayes_error` of an l_inf attack of size eps D^(-1/p) and eps, D = 4 in design A and 2 (K-1) in design B: the
-    features in which two classes differ. For p = inf both are the error itself. Errors as `bayes_error`.
+    `bayes_error` of an l_inf attack of size eps D^(-1/p) and eps. For deterministic classifiers D is the number of
+    features in which two classes differ: 4 in design A, 2 (K-1) in design B. For randomised ones, whose draw the attack
+    does not see, it is that of all features: 2 K in design A, K (K+1)/2 in design B. For p = inf both bounds are the
+    error itself, of either kind. Errors as `bayes_error`.
 
     >>> [round(float(bound), 6) for bound in bayes_bounds(Setting(1, 0.5, norm=2), 0.2)]
     [0.002138, 0.012185]
+    >>> round(float(bayes_bounds(Setting(1, 0.5, norm=2), 0.2, randomised=True)[0]), 6)
+    0.001362
     """
     widest = replace(checked_setting(setting), norm=math.inf)
-    differ = 4 if setting.design == "A" else 2 * setting.active
+    if randomised:
+        differ = setting.classes * 2 if setting.design == "A" else setting.classes * (setting.classes + 1) // 2
+    else:
+        differ = 4 if setting.design == "A" else 2 * setting.active
     size: Real = checked("eps", eps, least=0)
     return bayes_error(widest, size * differ**(-1 / setting.norm)), bayes_error(widest, size)
 

@@ -239,9 +239,11 @@ CLAIMS = (
           "(q n/K + (1-q) n/2) in design B, and one attains it: q^2 - q^3/3 for three classes. Cross-class features "
           "lower it at every eps > 0: exclusive ones alone give q_E (1 - 1/K)", "symbolic", "q_E, q = Pr(|x| <= 2 eps) "
           "of an exclusive and a cross-class feature, strictly between 0 and 1; any noise; rho >= 0, then in the mean"),
-    Claim("B1-lp", "new", "Under an l_p attack of size eps the least robust error lies between those of B1 at eps "
-          "D^(-1/p) and at eps, D the most features in which two classes differ: 4 in design A, 2 (K-1) in design B",
-          "symbolic", "1 <= p; as B1"),
+    Claim("B1-lp", "new", "Under an l_p attack of size eps the least robust error of deterministic classifiers lies "
+          "between those of B1 at eps D^(-1/p) and at eps, D the most features in which two classes differ: 4 in "
+          "design A, 2 (K-1) in design B; that of randomised ones with D the number of all features: 2 K in A, K "
+          "(K+1)/2 in B",
+          "symbolic", "1 <= p; as B1; an attack that sees what is drawn faces a deterministic classifier"),
     Claim("B1-linear", "new", "The best two-weight classifier is the best linear one, so that from eps0 on no linear "
           "classifier gains by cross-class features", "refuted", "three classes; equal means and noises", instead=
           "with constants in the scores the error comes near (Phi(-k) + Phi(-sqrt(2) k))/3, by a cross-class feature"),

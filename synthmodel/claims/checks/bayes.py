@@ -43,7 +43,7 @@ def designed(design: str, classes: int) -> list[list[int]]:
 def best_of_all_classifiers(features: Sequence[Sequence[int]], values: Sequence[Sequence[float]],
                             weights: Sequence[Sequence[float]], eps: float,
                             priors: Sequence[float] | None = None, norm: float = math.inf) -> float:
-    """The robust error of the best of all classifiers for features that take finitely many values.
+    """The robust error of the best of all deterministic classifiers for features that take finitely many values.
 
     features: K rows, the exclusive ones in them; values, weights: of each feature, the weights summing to one. A set of
     points of (class, input) can all be right iff no two of different classes lie within 2 eps, in the l_p distance of
@@ -122,7 +122,7 @@ def small_chance(size: float, values: Sequence[float], weights: Sequence[float])
 
 
 def check_b1_lp() -> Evidence:
-    """All classifiers on finite laws, by integer programming with l_p distances, against B1's error at both sizes."""
+    """All deterministic classifiers on finite laws, by integer programming with l_p distances, against both bounds."""
     slack, inside = [], 0
     values, weights = [1, 2, 6], [0.25, 0.25, 0.5]
     for (design, classes), p, eps in product((("A", 3), ("B", 4)), (1.0, 2.0, 4.0), (0.9, 1.0, 1.5, 2.2)):

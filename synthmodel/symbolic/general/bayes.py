@@ -102,6 +102,10 @@ def b1_lp() -> Stated:
     p, number, rest = sp.symbols("p D y", positive=True)
     shrunk = s.eps * number**(-1 / p)
     a, b = ([len(first ^ second) + 2 for first, second in combinations(design(name, 5), 2)] for name in "AB")
+    of_a, of_b = (sp.Matrix([each + len(set().union(*design(name, each))) for each in (3, 4, 5)]) for name in "AB")
+    point = sp.Matrix(sp.symbols("x_1:4"))
+    triangle = [sp.sqrt(2) * sp.Matrix(3, 1, lambda i, _, at=at: int(i == at)) for at in range(3)]  # of side 2
+    centre = sum(triangle, sp.zeros(3, 1)) / 3
     return (
         check("An l_p ball lies in the l_inf ball of its size, as |x|_p^p is at least that of one coordinate: no "
               "attack has more than B1's at eps.", s.tau**p + rest, ">", s.tau**p),
@@ -109,12 +113,26 @@ def b1_lp() -> Stated:
               "by its law within 2 eps', and give each class that has all of N its own of these features. Two such "
               "inputs differ in D features at most, each by 2 eps' at most, so in the p-th power of the distance by",
               number * (2 * shrunk)**p, "=", (2 * s.eps)**p),
-        check("at most: half of the distance is at most eps, the midpoint is an attack on both, and one answer is "
-              "right there for one class. So the error is at least B1's at eps'.", ((2 * s.eps)**p)**(1 / p) / 2, "=",
-              s.eps),
+        check("at most: half of the distance is at most eps, the midpoint is an attack on both, and the one answer of "
+              "a deterministic classifier is right there for one class. So its error is at least B1's at eps'.",
+              ((2 * s.eps)**p)**(1 / p) / 2, "=", s.eps),
         check("In design A two classes differ in their exclusive features and in one cross-class feature each,",
               sp.Max(*a), "=", 4),
         check("in design B in all features but the one that they share: K = 5.", sp.Max(*b), "=", 2 * (5 - 1)),
+        check("A drawn answer is right at a midpoint with chances of sum 1 for the two, which bounds no sum over three "
+              "classes. So let D be the number of all features: the values of N and half of each other value are a "
+              "point that all these classes have in common, in the p-th power of the distance within",
+              number * shrunk**p, "=", s.eps**p),
+        check("of each input. There all chances have the sum 1: the error is at least B1's at this smaller eps'. "
+              "Design A has 2 K features, K = 3, 4, 5,", of_a, "=", sp.Matrix([2 * each for each in (3, 4, 5)])),
+        check("and design B K (K+1)/2.", of_b, "=", sp.Matrix([each * (each + 1) // 2 for each in (3, 4, 5)])),
+        check("D = 4 will not do there. Three classes, design A, p = 2, all values 1: a triangle of side 2, from whose "
+              "vertices a point's squared distances have the mean", sum(
+                  ((point - each).dot(point - each) for each in triangle), sp.S.Zero) / 3, "=",
+              sp.Rational(4, 3) + (point - centre).dot(point - centre)),
+        check("so that for 1 <= eps < 2/sqrt(3) no point is within eps of all three, and the answer drawn uniformly "
+              "from the classes within eps has an error of 1/2; a deterministic one has", 1 - sp.Rational(1, 3), ">",
+              sp.S.Half),
     ), ("features are independent (given what they share); the masses are those of B1, whose error is least",), {
         "size": shrunk}
 

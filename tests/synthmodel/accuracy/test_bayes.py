@@ -2,17 +2,20 @@
 
 import json
 import math
+from itertools import combinations, product
 
 import numpy as np
 import pytest
 import sympy as sp
+from scipy.optimize import linprog
+from scipy.sparse import csr_array
 from scipy.special import ndtr
 
 from synthmodel import Margin, Setting, accuracy_of, bayes_error, best_ratio, eps0, threshold
 from synthmodel.__main__ import main
 from synthmodel.accuracy.bayes import affine_error, bayes_bounds, error_of_chances, exclusive_error, small
 from synthmodel.accuracy.sharing import ANIMALS_AND_VEHICLES, Sharing, error_of_sharing
-from synthmodel.claims.checks.bayes import designed, rule_by_sample
+from synthmodel.claims.checks.bayes import designed, rule_by_sample, small_chance
 from synthmodel.model.noise import law
 from synthmodel.symbolic import derive
 from synthmodel.symbolic.general.bayes import K, q_e
@@ -85,15 +88,66 @@ def test_shared_parts_by_a_sample(rho, classes, design):
 
 def test_bounds_under_an_lp_attack():
     """Four features differ in design A and 2 (K-1) in design B; the bounds meet at p = inf, and rise with p."""
-    for design, classes, differ in (("A", 3, 4), ("A", 6, 4), ("B", 3, 4), ("B", 6, 10)):
+    for design, classes, differ, all_features in (("A", 3, 4, 6), ("A", 6, 4, 12), ("B", 3, 4, 6), ("B", 6, 10, 21)):
         plain = Setting(1, 0.5, classes=classes, design=design)
-        assert bayes_bounds(plain, 0.3) == (bayes_error(plain, 0.3),) * 2
+        for kind in (False, True):
+            assert bayes_bounds(plain, 0.3, randomised=kind) == (bayes_error(plain, 0.3),) * 2
+        euclidean = Setting(1, 0.5, classes=classes, design=design, norm=2)
+        assert bayes_bounds(euclidean, 0.3, randomised=True) == pytest.approx(
+            (bayes_error(plain, 0.3 / math.sqrt(all_features)), bayes_error(plain, 0.3)))
         found = [bayes_bounds(Setting(1, 0.5, classes=classes, design=design, norm=p), 0.3) for p in (1, 2, 8)]
         lower = [bayes_error(plain, 0.3 * differ**(-1 / p)) for p in (1, 2, 8)]
         assert [low for low, _ in found] == pytest.approx(lower)
         assert found[0][0] < found[1][0] < found[2][0] < found[0][1] == bayes_error(plain, 0.3)
     with pytest.raises(ValueError, match=r"rho = -0\.3 was"):
         bayes_bounds(Setting(rho=-0.3, norm=2), 0.1)
+
+
+def test_chance_beats_the_bound_of_deterministic_classifiers():
+    """Values 1, K = 3, design A, p = 2: a triangle of side 2; balls meet two by two from 1, all from 2/sqrt 3."""
+    corners = sp.Matrix(np.hstack([np.eye(3, dtype=int), designed("A", 3)]))
+    sides = [corners[i, :] - corners[j, :] for i, j in ((0, 1), (0, 2), (1, 2))]
+    assert [side.dot(side) for side in sides] == [4, 4, 4]
+    point = sp.Matrix([sp.symbols("y_:6", real=True)])
+    centre = sum((corners[i, :] for i in range(3)), sp.zeros(1, 6)) / 3
+    mean = sum((point - corners[i, :]).dot(point - corners[i, :]) for i in range(3)) / 3
+    assert sp.expand(mean - (point - centre).dot(point - centre)) == sp.Rational(4, 3)  # at any point, of all three
+    lows = {}
+    for eps in (sp.Rational(99, 100), sp.Rational(115, 100), sp.Rational(123, 100)):
+        most = 1 if eps < 1 else 2 if eps**2 < sp.Rational(4, 3) else 3  # classes within eps of one point
+        error = 1 - sp.Rational(1, most)  # the answer drawn uniformly from these
+        low, drawn = (float(bayes_bounds(Setting(1, 1e-9, norm=2), float(eps), randomised=kind)[0])
+                      for kind in (False, True))
+        assert drawn <= error + 1e-9
+        lows[most] = low - error, drawn
+    assert lows == {1: (0, 0), 2: (pytest.approx(1 / 6), 0), 3: (pytest.approx(0), pytest.approx(2 / 3))}
+
+
+@pytest.mark.parametrize("eps", [0.8, 1.15, 1.3, 2.5])
+def test_the_best_randomised_classifier_is_above_its_bound(eps):
+    """By linear programming, p = 2: the chances of one input a class have a sum of at most 1 where their balls meet."""
+    values, weights = np.array([1.0, 2.0, 7.0]), np.array([0.3, 0.3, 0.4])
+    chosen = np.array(list(product(range(3), repeat=3)))
+    inputs = [np.zeros((27, 6)) for _ in range(3)]
+    for points, row in zip(inputs, np.hstack([np.eye(3, dtype=int), designed("A", 3)]), strict=True):
+        points[:, row == 1] = values[chosen]
+    one, two, three = np.meshgrid(*[np.arange(27)] * 3, indexing="ij")
+    a, b, c = (((inputs[i][x] - inputs[j][y])**2).sum(-1) for i, x, j, y in (
+        (0, one, 1, two), (0, one, 2, three), (1, two, 2, three)))  # squared sides
+    longest, area = np.maximum(np.maximum(a, b), c), 2 * (a * b + b * c + c * a) - a**2 - b**2 - c**2
+    radius = np.where(2 * longest >= a + b + c, longest / 4, a * b * c / np.where(area > 0, area, 1))  # squared
+    meet = np.argwhere(radius <= eps**2 + 1e-9)
+    pairs = [(27 * i + x, 27 * j + y) for i, j in combinations(range(3), 2) for x, y in np.argwhere(
+        ((inputs[i][:, None] - inputs[j])**2).sum(-1) <= 4 * eps**2 + 1e-9)]
+    rows = [[27 * i + x for i, x in enumerate(triple)] for triple in meet] + pairs
+    sums = csr_array((np.ones(sum(map(len, rows))), (np.repeat(range(len(rows)), list(map(len, rows))),
+                                                     np.concatenate([*rows, []]).astype(int))), (len(rows), 81))
+    found = 1 + linprog(-np.tile(weights[chosen].prod(1), 3) / 3, sums, np.ones(len(rows)), bounds=(0, 1)).fun
+    low, high = (error_of_chances(3, "A", q, q) for q in (small_chance(size, values, weights)
+                                                          for size in (eps / math.sqrt(6), eps)))
+    fixed = error_of_chances(3, "A", *[small_chance(eps / 2, values, weights)] * 2)
+    assert low - 1e-9 <= found <= high + 1e-9
+    assert (found < fixed - 1e-3) == (eps == 1.15)  # chance helps just below 2/sqrt 3
 
 
 def test_what_is_not_proved_is_refused():
