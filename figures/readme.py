@@ -28,6 +28,9 @@ ROOT = Path(__file__).parents[1]
 
 
 WIDTHS = (16, 64)
+TIMED = ("bench-16", "bench-64", "bench-16-pgd10", "step_parts-16")
+# of files whose step had plain convolutions in the attack: sums and ReLU came into these later
+OLDER = ("43b5437f2e12e21ce577e678fb9bf8b85a95b2cc", "8e6ec78abbdf3adbd0fbb069c10f935a62314a2b")
 
 
 def read(name: str) -> dict[str, Any]:
@@ -72,6 +75,18 @@ def parts() -> str:
                      if row["step"] != "the whole step"])
 
 
+def timed() -> str:
+    """Return a list of the files of the tables above, with the commit of each, and what is older than the code."""
+    commits = {name: read(name)["commit"] for name in TIMED}
+    files = ", ".join(f"[{name}.json](../figures/data/{name}.json) ({commit[:7]})" for name, commit in commits.items())
+    older = [f"{name}.json" for name, commit in commits.items() if commit in OLDER]
+    said = f"Files, and the commits at which they were measured: {files}."
+    if older:
+        said += (f" {' and '.join(filter(None, (', '.join(older[:-1]), older[-1])))} are from before the attack's "
+                 "convolutions took in sums and ReLU.")
+    return fill(said, 120, break_long_words=False, break_on_hyphens=False)
+
+
 def theory_tables() -> dict[str, str]:
     """Return the tables of synthmodel/README.md by the names of their places."""
     tables = {"claims": claims_table()}
@@ -84,7 +99,8 @@ def theory_tables() -> dict[str, str]:
 def network_tables(found: Answers) -> dict[str, str]:
     """Return the tables of deep/README.md by the names of their places, and what planted images say."""
     said = fill(linked(planted.finding(DATA.parent)), 120, break_long_words=False, break_on_hyphens=False)
-    tables = {"speed": speed(), "parts": parts(), "arithmetic": arithmetic(), "confirm": campaign_table(found)}
+    tables = {"speed": speed(), "parts": parts(), "timed": timed(), "arithmetic": arithmetic(),
+              "confirm": campaign_table(found)}
     return {"planted": said} | tables | {
         name: markdown(summary(DATA.with_name(f"{name}.json"))) for name in ("cifar10", "cifar10-crops")}
 

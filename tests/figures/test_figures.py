@@ -259,6 +259,17 @@ def test_the_readme_shows_what_the_files_say():
         assert path.read_text() == text, path
 
 
+def test_the_page_says_which_timings_are_older_than_the_code(monkeypatch):
+    """Those of the commits before a faster convolution; none is called old that is measured anew."""
+    measured = {name: {"commit": commit + "0" * 33} for name, commit in zip(
+        readme.TIMED, ("aaaaaaa", "bbbbbbb", "ccccccc", "ddddddd"), strict=True)}
+    monkeypatch.setattr(readme, "read", measured.__getitem__)
+    new = readme.timed().replace("\n", " ")
+    assert "[bench-64.json](../figures/data/bench-64.json) (bbbbbbb)" in new and "before" not in new
+    monkeypatch.setattr(readme, "OLDER", ("bbbbbbb" + "0" * 33, "ddddddd" + "0" * 33))
+    assert "bench-64.json and step_parts-16.json are from before the attack's" in readme.timed().replace("\n", " ")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["cifar10", "cifar10-crops"])
 def test_the_committed_run(tmp_path, name, pictures):
