@@ -27,7 +27,7 @@ def export(run: RunFolder, name: str, out: Path) -> Path:
     The state dict has the names of `Classifier`, mean and deviation of the images included. A name that ends in
     .safetensors is written so, which needs the package. The JSON has the words of the recipe that a network and its
     measurement need, the normalisation, the classes and the run. Returns its path. Nothing is written before all of it
-    is known. ValueError: a file is there that is no earlier export, or the name is that of a run's checkpoint.
+    is known. ValueError: a file is there that is no earlier export of this name, or it is that of a run's checkpoint.
     """
     check_place(out)
     state, recipe = run.model_state(name), run.recipe().as_dict()
@@ -38,9 +38,9 @@ def export(run: RunFolder, name: str, out: Path) -> Path:
              "std": weights["std"].flatten().tolist(), "classes": classes_of(run, state), "run": run.path.name,
              "checkpoint": name, "epoch": state["epoch"]}
     content = packed(weights) if out.suffix != ".safetensors" else safetensors(weights, out)
-    write_atomically(out, lambda file: file.write(content))
     beside = out.with_suffix(".json")
-    write_text(beside, json.dumps(about, indent=1) + "\n")
+    write_text(beside, json.dumps(about, indent=1) + "\n")  # the first: the same command goes on after an interruption
+    write_atomically(out, lambda file: file.write(content))
     return beside
 
 
@@ -51,10 +51,15 @@ def check_place(out: Path) -> None:
     if kept or (out.name in CHECKPOINTS and (folder / "recipe.json").exists()):
         raise ValueError(f"--out = {out} was given, but that is the name of a run's checkpoint: write another name, "
                          "such as weights.pt.")
+    about = None
     with suppress(OSError, ValueError):
         about = from_json(beside.read_bytes())
-        if isinstance(about, dict) and about.get("weights") == out.name:
-            return  # an earlier export
+    weights = about.get("weights") if isinstance(about, dict) else None
+    if weights == out.name:
+        return  # an earlier export
+    if isinstance(weights, str) and (out.parent / weights).is_file() and not out.is_file():
+        raise ValueError(f"--out = {out} was given, but {beside.name} belongs to the export {weights}: choose another "
+                         f"name than {out.stem}.")
     for path in (out, beside):
         if path.is_file():
             raise ValueError(f"--out = {out} was given, but {path} is there, and no earlier export: write another "

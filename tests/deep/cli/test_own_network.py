@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 import deep.experiments.checkpoint_evaluation
+import deep.runs.export
 from deep.__main__ import main
 from deep.evaluation.saliency.picture import headline
 from deep.experiments.slurm import Job
@@ -383,6 +384,29 @@ def test_an_export_replaces_nothing_but_an_export(run, tmp_path, capsys):
     for _ in range(2):  # the second replaces the first
         assert main(["export", str(begun), "--out", str(begun / "weights.pt")]) == 0
     assert files_below(tmp_path).keys() - before.keys() == {begun / "weights.pt", begun / "weights.json"}
+
+
+def test_an_export_goes_on_after_it_was_killed_between_its_files(run, tmp_path, monkeypatch):
+    """Whichever of the two it was at, the same command then writes both."""
+    def killed(*arguments):
+        raise KeyboardInterrupt
+    words = ["export", str(run), "--out", str(tmp_path / "w.pt")]
+    for name in ("write_text", "write_atomically"):
+        with monkeypatch.context() as patch:
+            patch.setattr(deep.runs.export, name, killed)
+            with pytest.raises(KeyboardInterrupt):
+                deep.runs.export.export(RunFolder(run), "best", tmp_path / "w.pt")
+        assert not (tmp_path / "w.pt").exists()
+    assert main(words) == 0 and sorted(path.name for path in tmp_path.iterdir()) == ["w.json", "w.pt"]
+
+
+def test_two_exports_of_one_stem_would_share_their_json(run, tmp_path, capsys):
+    assert main(["export", str(run), "--out", str(tmp_path / "w.pt")]) == 0
+    before = files_below(tmp_path)
+    assert main(["export", str(run), "--out", str(tmp_path / "w.bin")]) == 2
+    assert capsys.readouterr().err.endswith(
+        "w.bin was given, but w.json belongs to the export w.pt: choose another name than w.\n")
+    assert files_below(tmp_path) == before
 
 
 def test_an_export_writes_nothing_before_it_knows_the_classes(run, tmp_path, capsys):
