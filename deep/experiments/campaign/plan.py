@@ -1,6 +1,6 @@
 """The plan of figures/predictions.toml: which runs it asks for, and the results that have been written of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -14,7 +14,10 @@ __all__ = ["Task", "check_recipes", "committed", "needed_tasks", "of_any_seeds",
 
 PARTS: dict[str, set[str]] = {  # of a plan, and what each table of them must have
     "campaign": {"recipe", "words", "seeds", "level"}, "effect": set(), "arm": {"id", "name", "words"},
-    "prediction": {"id", "claim", "arm", "quantity"}}
+    "prediction": {"id", "claim", "arm", "quantity"},
+    "correlation": {"id", "claim", "arm", "x", "y", "given", "at_most", "pooled"}, "conclusion": {"id", "statement"}}
+LISTED = ("arm", "prediction", "correlation", "conclusion")
+OPTIONAL = ("correlation", "conclusion")
 
 
 def committed() -> tuple[Path, Path]:
@@ -24,19 +27,45 @@ def committed() -> tuple[Path, Path]:
 
 
 def plan_of(path: Path) -> dict[str, Any]:
-    """The plan in a TOML file; ValueError, in one sentence, for one that cannot be read or lacks a part."""
+    """The plan in a TOML file.
+
+    ValueError, in one sentence, for one that cannot be read, lacks a part, or judges an arm that it has not.
+    """
     try:
         plan = from_toml(path.read_bytes())
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as a plan ({error}): restore it from a copy.") from error
     for name, keys in PARTS.items():
-        tables = plan.get(name)
-        for table in tables if isinstance(tables, list) and tables else [tables]:
+        tables = plan.get(name, [])
+        if name in LISTED and isinstance(tables, dict):
+            raise ValueError(f"{path} was given as a plan, but its {name} is one table, and there may be several: "
+                             f"write each below a line [[{name}]], as in figures/predictions.toml.")
+        several = name in LISTED and isinstance(tables, list) and (tables or name in OPTIONAL)
+        for table in tables if several else [tables]:
             if not isinstance(table, dict) or not keys <= table.keys():
                 raise ValueError(f"{path} was given as a plan, but not every {name} in it is a table"
                                  f"{' with ' + ', '.join(sorted(keys)) if keys else ''}: write it as in "
                                  "figures/predictions.toml.")
+    known = [arm["id"] for arm in plan["arm"]]
+    for rule, arm in judged_arms(plan):
+        if arm not in known:
+            raise ValueError(f"{path} was given as a plan, but {rule} in it is of an arm {arm}, and the arms are "
+                             f"{', '.join(map(str, known))}: choose among them.")
     return plan
+
+
+def judged_arms(plan: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The id of each prediction, correlation and conclusion with each arm that it names.
+
+    >>> list(judged_arms({"prediction": [{"id": "gain", "arm": "a3", "minus": "a1"}],
+    ...                   "conclusion": [{"id": "all", "among": ["a4"], "refuted_rules": [{"minus": "a3"}]}]}))
+    [('gain', 'a3'), ('gain', 'a1'), ('all', 'a3'), ('all', 'a4')]
+    """
+    for rule in (*plan["prediction"], *plan.get("correlation", ()), *plan.get("conclusion", ())):
+        parts = [rule, *rule.get("supported_rules", ()), *rule.get("refuted_rules", ())]
+        named = (part[key] for part in parts for key in ("arm", "minus") if key in part)
+        for arm in (*named, *rule.get("pooled", ()), *rule.get("among", ())):
+            yield rule["id"], arm
 
 
 def read_results(folder: Path) -> dict[str, dict[int, dict[str, Any]]]:

@@ -98,11 +98,47 @@ def test_surgeries_are_shown_beside_the_networks_they_are_made_of(tmp_path, caps
         surgery_rows(runs["a1"], 0.95)
 
 
+WHOLE = """
+[campaign]
+recipe = "at"
+words = []
+seeds = [0]
+level = 0.9
+[effect]
+robust = 1.0
+[[arm]]
+id = "a"
+name = "nothing added"
+words = []
+[[prediction]]
+id = "p"
+claim = "it is robust"
+arm = "a"
+quantity = "robust"
+at_least = 1.0
+"""
+
+
+def test_a_plan_with_all_that_it_needs_is_read(tmp_path):
+    (tmp_path / "plan.toml").write_text(WHOLE)
+    assert plan_of(tmp_path / "plan.toml")["prediction"][0]["arm"] == "a"
+
+
 @pytest.mark.parametrize(("text", "sentence"), [
     ("x = 1", "not every campaign in it is a table with level, recipe, seeds, words: write"),
     ('campaign = {recipe = "at", words = [], seeds = [0], level = 0.9}', "not every effect in it is a table: write"),
     ('effect = {}\ncampaign = {recipe = "at", words = [], seeds = [0], level = 0.9}\narm = [{id = "a"}]',
      "not every arm in it is a table with id, name, words: write"),
+    (WHOLE.replace("[[arm]]", "[arm]"),
+     "its arm is one table, and there may be several: write each below a line [[arm]], as in figures/predictions"),
+    (WHOLE.replace("[[prediction]]", "[prediction]"), "its prediction is one table"),
+    (WHOLE.replace("[campaign]", "[[campaign]]"), "not every campaign in it is a table with level"),
+    (WHOLE + '[[conclusion]]\nid = "c"\n', "not every conclusion in it is a table with id, statement: write"),
+    (WHOLE + '[[correlation]]\nid = "r"\narm = "a"\n',
+     "not every correlation in it is a table with arm, at_most, claim, given, id, pooled, x, y: write"),
+    (WHOLE.replace('arm = "a"', 'arm = "b"'), "but p in it is of an arm b, and the arms are a: choose among them."),
+    (WHOLE + 'minus = "b"\n', "but p in it is of an arm b"),
+    (WHOLE + '[[conclusion]]\nid = "c"\nstatement = ""\namong = ["a", "b"]\n', "but c in it is of an arm b"),
 ])
 def test_a_plan_that_lacks_a_part_is_refused(text, sentence, tmp_path, capsys):
     (tmp_path / "plan.toml").write_text(text)
