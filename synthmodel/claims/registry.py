@@ -149,10 +149,10 @@ CLAIMS = (
           instead="r_CE tends to 1/2 as the decay grows, below r_acc for k > .8527: cross-entropy, too, uses too "
           "little, r_CE = .6295 < r_acc = .6365 at k = 1, lam_e/sigma^2 = .1", certified="the counterexamples (k, "
           "lam_e/sigma^2) = (1, .1), (1.2, .1), (2, .0001), lam_c = 2 lam_e", penalty="W"),
-    Claim("N4-K", "new", "N4 for K classes: r_CE > r_acc for every lam, up to an end k_K that rises with K: k_4 = "
-          "2.5105, k_5 = 2.5840, k_6 = 2.6433, k_10 = 2.8057; r_CE > 0 = r_acc up to e_{K-1}, so that k_K tends to "
-          "infinity", "tested", "design A; equal noise; b = 0; 0 < k <= k_K; the ends for K = 4 to 10, 20, 30 and 100; "
-          "proved up to e_{K-1}, for every K", penalty="(w1, w2)"),
+    Claim("N4-K", "new", "N4 for K classes: r_CE > r_acc for every lam, below an end k_K that rises with K: k_4 = "
+          "2.5105, k_5 = 2.5840, k_6 = 2.6432, k_10 = 2.8057, rounded down; r_CE > 0 = r_acc up to e_{K-1}, so that "
+          "k_K tends to infinity", "tested", "design A; equal noise; b = 0; 0 < k < k_K; the ends for K = 4 to 10, 20, "
+          "30 and 100; proved up to e_{K-1}, for every K", penalty="(w1, w2)"),
     Claim("N4-K-end", "new", "N4-K for every k", "refuted", "design A; equal noise; b = 0; eps < mu/2; K = 4 to 10",
           instead="it fails at k = 2.51053, 2.58404, 2.6433, 2.69287, 2.73542, 2.77265 and 2.80573 for K = 4 to 10, "
           "less than .00001 beyond the ends found", certified="the counterexamples K = 4, k = 3, lam/sigma^2 = 3.2, "

@@ -1,6 +1,8 @@
 """Open statements about cross-entropy and design B: counterexamples at unequal noise, and scans."""
 
 import json
+import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ from scipy.special import ndtr
 
 from synthmodel.accuracy.any_setting import accuracy_of, best_ratio
 from synthmodel.claims import open_scans
+from synthmodel.claims.registry import CLAIMS
 from synthmodel.model.losses import CrossEntropy
 from synthmodel.model.setting import Setting
 from synthmodel.solvers.cross_entropy import cross_entropy_ratio, solve_cross_entropy, stein_residual
@@ -100,7 +103,8 @@ def test_one_scan_alone(monkeypatch, tmp_path):
 
 # Where N4 ends for K classes
 
-ENDS = json.loads((Path(__file__).parents[3] / "figures/data/n4_ends.json").read_text())
+ROOT = Path(__file__).parents[3]
+ENDS = json.loads((ROOT / "figures/data/n4_ends.json").read_text())
 
 
 def test_the_kept_ends_rise_and_both_ways_find_them():
@@ -110,6 +114,20 @@ def test_the_kept_ends_rise_and_both_ways_find_them():
     for row in ENDS["N4 ends"].values():
         assert abs(row["k"] - row["k_on_ray"]) < 1e-7 and row["e"] < row["k"]
         assert min(row["least_before"], row["excess_at_no_decay"], row["excess_at_infinite_decay"]) > 0
+
+
+def test_the_text_and_the_list_print_each_end_rounded_down():
+    """At a printed k the claim holds: rounded up it would be one at which N4-K-end certifies that it fails."""
+    part = (ROOT / "synthmodel/THEORY.md").read_text().partition('<a id="claim-n4-k">')[2].partition("\n### ")[0]
+    text = " ".join(part.split())
+    printed = dict(re.findall(r"\$(\d\.\d{4})\$ \(\$K = (\d+)\$", text))
+    rounded = {design: {classes: f"{math.floor(1e4 * row['k']) / 1e4:.4f}" for classes, row in ENDS[design].items()}
+               for design in ("N4 ends", "N4 ends, B")}
+    assert {classes: k for k, classes in printed.items()} | {"3": "2.4140"} == rounded["N4 ends"]
+    assert re.findall(r"\$(\d\.\d{4})\$", text.partition("**Design B**")[2]) == list(rounded["N4 ends, B"].values())
+    (claim,) = [claim for claim in CLAIMS if claim.id == "N4-K"]
+    listed = re.findall(r"k_(\d+) = (\d\.\d{4})", claim.statement)
+    assert len(listed) == 4 and all(rounded["N4 ends"][classes] == k for classes, k in listed)
 
 
 @pytest.mark.parametrize(("classes", "design"), [(10, "A"), (4, "B")])
