@@ -119,8 +119,8 @@ def b1_lp() -> Stated:
         check("In design A two classes differ in their exclusive features and in one cross-class feature each,",
               sp.Max(*a), "=", 4),
         check("in design B in all features but the one that they share: K = 5.", sp.Max(*b), "=", 2 * (5 - 1)),
-        check("A drawn answer is right at a midpoint with chances of sum 1 for the two, which bounds no sum over three "
-              "classes. So let D be the number of all features: the values of N and half of each other value are a "
+        check("A drawn answer is right at a midpoint with chances of sum 1 for the two, which bounds a sum over three "
+              "by 3/2 only. So let D be the number of all features: the values of N and half of each other value are a "
               "point that all these classes have in common, in the p-th power of the distance within",
               number * shrunk**p, "=", s.eps**p),
         check("of each input. There all chances have the sum 1: the error is at least B1's at this smaller eps'. "
