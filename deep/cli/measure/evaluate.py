@@ -99,7 +99,8 @@ def places(checkpoint: "Measured", out: Path | None, sample: str, attacks: bool)
     from deep.experiments.measured import Checkpoint
     if not isinstance(checkpoint, Checkpoint):
         return out, out and out.with_name(f"{out.stem}-unfinished.json")
-    # a part of the images, other images or other attacks never replace the evaluation on all of them
+    # a part of the images, other images, another eps or a battery never replace the evaluation on all of them; under
+    # other steps, or by other attacks of a battery, the last result replaces the one before
     name = checkpoint.name + checkpoint.suffix() + sample
     return (checkpoint.run.path / f"{'battery' if attacks else 'evaluate'}-{name}.json",
             checkpoint.run.path / f"battery-{name}-unfinished.json")
