@@ -53,7 +53,7 @@ def test_the_best_of_the_trimming_figure_is_chosen_as_the_run_chose_it(tmp_path,
     lines = [{"epoch": number} | ({"val_robust": val} if select == "val" else {})
              | ({"robust": test} | measures if test is not None else {}) for number, (val, test) in scores.items()]
     monkeypatch.setattr(trimming, "draw", lambda result, path: None)
-    trimming.main(tmp_path / "out.json", "abc", *runs_of(tmp_path, lines, select=select))
+    trimming.main([str(tmp_path / "out.json"), "abc", *map(str, runs_of(tmp_path, lines, select=select))])
     printed = [line.split(" ") for line in capsys.readouterr().out.splitlines()]
     assert [(words[-8:-6], words[-5]) for words in printed if "best" in words] == [
         (["these", epoch], robust)] * 3
