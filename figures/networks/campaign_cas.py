@@ -43,7 +43,7 @@ def curves(runs: Sequence[Any], split: str, key: str) -> np.ndarray:
 
 def finding(folder: Path) -> str:
     _, runs = results(folder / "campaign", "a1", "a2")
-    said = []
+    said: list[str] = []
     for arm, title, before in SIDES:
         if found := complete(runs, arm):
             ends = []

@@ -207,8 +207,9 @@ def judged(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -> li
     corrected: list[tuple[float, float]] = [(nan, nan)] * len(rows)
     for group in {row[0].get("group") for row in rows}:
         members = [index for index, row in enumerate(rows) if row[0].get("group") == group]
-        pairs = zip(*(holm((rows[index][side] for index in members), whole="seeds" in plan["campaign"])
-                      for side in (4, 5)), strict=True)
+        whole = "seeds" in plan["campaign"]
+        pairs = zip(holm((rows[index][4] for index in members), whole),
+                    holm((rows[index][5] for index in members), whole), strict=True)
         for index, pair in zip(members, pairs, strict=True):
             corrected[index] = pair
     waiting = [still_to_run(plan, prediction, seeds) for prediction, seeds, *_ in rows]

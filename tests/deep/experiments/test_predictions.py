@@ -94,7 +94,7 @@ def test_many_predictions_are_corrected_together(monkeypatch):
     assert judged(plan(apart, *missing, effect=0.5), runs)[0].verdict == "confirmed"
     assert judged(plan(apart, *missing, effect=0.5) | asked, runs)[0].verdict == "undecided"
     with monkeypatch.context() as patch:
-        patch.setattr(predictions, "holm", lambda values, whole: list(values))
+        patch.setattr(predictions, "holm", lambda values, whole=False: list(values))
         assert {row.verdict for row in judged(plan(*[weak] * 20, effect=0.5), runs)} == {"confirmed"}
     apart = judged(plan(*[weak | {"group": str(number)} for number in range(20)], effect=0.5), runs)
     assert {row.verdict for row in apart} == {"confirmed"}
@@ -210,7 +210,7 @@ def test_many_arms_refute_less_easily(monkeypatch):
     assert answers(few, own)["necessary"] == "refuted" and answers(few)["necessary"] == "open"
     results = made_up(PLAN, arms, gains, sharings)
     assert answers(results, own)["necessary"] == "open"
-    monkeypatch.setattr(predictions, "holm", lambda values, whole: list(values))
+    monkeypatch.setattr(predictions, "holm", lambda values, whole=False: list(values))
     assert answers(results)["necessary"] == "refuted"
 
 
