@@ -110,16 +110,18 @@ RECIPES = {
 def recipe_named(name: str, overrides: Iterable[str] = ()) -> Recipe:
     """The recipe called `name`, with `key=value` strings put over it. Raises ValueError in one sentence.
 
-    A size that a registered network of somebody's own does not have need not be taken off by width=none.
+    A size that a registered network of somebody's own does not have need not be taken off by width=none. The steps of
+    the attack may be called attack_steps, as the option of the commands that measure is.
 
-    >>> recipe_named("at", ["eps=4/255", "seed=2"]).eps
-    Fraction(4, 255)
+    >>> recipe_named("at", ["eps=4/255", "seed=2"]).eps, recipe_named("at", ["attack_steps=7"]).steps
+    (Fraction(4, 255), 7)
     """
     if name not in RECIPES:
         raise ValueError(f"the recipe {name!r} is unknown: choose one of {', '.join(RECIPES)}.")
     changes = {}
     for override in overrides:
         key, equals, text = override.partition("=")
+        key = "steps" if key == "attack_steps" else key
         if not equals or key not in HINTS:
             raise ValueError(f"{override!r} was given, but an override is key=value with a key of the recipe: "
                              f"choose among {', '.join(HINTS)}.")
