@@ -82,8 +82,7 @@ def timed() -> str:
     older = [f"{name}.json" for name, commit in commits.items() if commit in OLDER]
     said = f"Files, and the commits at which they were measured: {files}."
     if older:
-        said += (f" {' and '.join(filter(None, (', '.join(older[:-1]), older[-1])))} are from before the attack's "
-                 "convolutions took in sums and ReLU.")
+        said += f" Measured before the attack's convolutions took in sums and ReLU: {', '.join(older)}."
     return fill(said, 120, break_long_words=False, break_on_hyphens=False)
 
 
