@@ -70,6 +70,7 @@ def test_reliance_of_a_linear_network():
     assert float(network.reliance(weights, eps, x.double()[None], labels)[0]) == pytest.approx(0.4)
 
 
+@pytest.mark.slow
 def test_the_attack_stays_in_its_box():
     weights, eps, seen = network.train([0.2, 0.3], [0, 1], [False, True], width=4, batch=6, steps=2)
     x, labels = network.inputs(9, torch.Generator().manual_seed(7))

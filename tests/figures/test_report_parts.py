@@ -156,6 +156,7 @@ def test_where_cross_entropy_uses_too_little_the_sentence_says_so(tmp_path):
     assert "and cross-entropy above it (by 0.200 at least)" in ratios.finding(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_report_on_networks_alone_verifies_nothing_and_says_what_is_contradicted(tmp_path, monkeypatch, capsys):
     def compute(folder, advance, listed, setting):
         for name in ("planted.csv", "planted-theory.csv"):

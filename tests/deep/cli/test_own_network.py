@@ -180,6 +180,7 @@ def evidence_of_features(model, split, attack, seed, shown, progress):
 
 # --- one epoch, two names ---
 
+@pytest.mark.slow
 def test_the_best_checkpoint_that_is_the_last_is_measured_and_printed_once(run, capsys, monkeypatch):
     """Both are in the JSON and have their files; the words are there once."""
     attacked, original = [], deep.experiments.checkpoint_evaluation.attack_test_images

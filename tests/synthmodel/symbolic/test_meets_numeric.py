@@ -40,6 +40,7 @@ def test_weights_of_the_smoothed_margin(b):
     assert number(results["eps1"], **values) == pytest.approx(threshold, abs=EXACT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ratio", "k"), [(0.3, 0.8), (0.9, 2.0), (1.5, 1.0)])
 def test_accuracies_and_slopes(ratio, k):
     assert number(derive("T2-pair").results["pairwise"], r=ratio, k=k) == pytest.approx(
@@ -53,6 +54,7 @@ def test_accuracies_and_slopes(ratio, k):
     assert slope == pytest.approx(numeric, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_best_smoothing():
     expression = derive("N3").results["b_star_in_terms"]
     for k in (0.7, 1.0, 2.0):
