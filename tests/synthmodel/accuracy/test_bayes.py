@@ -65,6 +65,7 @@ def test_the_chance_of_a_small_feature_keeps_its_digits():
     assert float(small(known, -1.0, 0.05, 0.1)) == pytest.approx(float(ndtr(-16.0)), rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rho", "classes", "design"), [(0.7, 3, "A"), (0.7, 5, "A"), (0.5, 4, "B")])
 def test_shared_parts_by_a_sample(rho, classes, design):
     """The rule of B1 on correlated features; at rho -> 0 the independent case."""
@@ -194,6 +195,7 @@ def test_the_derivation_meets_the_numbers():
 # Any sharing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("design", "classes"), [("A", 3), ("A", 5), ("B", 5)])
 def test_designs_as_matrices(design, classes):
     shared, setting = Sharing(designed(design, classes)), Setting(1, 0.5, classes=classes, design=design)

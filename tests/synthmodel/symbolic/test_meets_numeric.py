@@ -18,6 +18,7 @@ def number(expression, **values):
     return float(sp.sympify(expression).subs(symbols).evalf(20))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sigma", "eps", "lam"), [(0.5, 0.2, 0.1), (0.9, 0.1, 2.0), (0.3, 0.41, 1.0)])
 def test_weights_of_the_margin_loss(sigma, eps, lam):
     results = derive("T1").results
