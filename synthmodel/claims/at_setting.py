@@ -132,6 +132,12 @@ def reading_weight(point: Point, reading: str, i: int) -> float:
     return READINGS[reading][0](point.mu, point.sigma, point.eps, point.b, point.lam)[i]
 
 
+def w1_is_small(point: Point) -> bool:
+    """Whether the decay ensures w1 <= k/3 (CE-monotone-ends) up to eps + STEP mu; k falls on the way."""
+    k = float(point.setting.k(point.eps + STEP * point.mu))
+    return point.lam >= point.sigma**2 * min(3.0, 6 * math.exp(-k * k / 2))
+
+
 SMOOTHED, EXACT = SmoothedMargin, partial(CrossEntropy, attack="exact")
 QUANTITIES: dict[str, tuple[str, Callable[[Point], float | None]]] = {
     "k": ("(mu - 2 eps)/sigma", lambda p: p.k),
@@ -215,12 +221,14 @@ QUANTITIES: dict[str, tuple[str, Callable[[Point], float | None]]] = {
 }
 MARGINS, SOFT, SMOOTH = "eps0|eps_max|w1|w2|r_AT", "w1 CE|w2 CE|r_CE", "w1 CE smoothed|w2 CE smoothed|r_CE smoothed"
 EXACTLY, BEST = "w1 CE exact|w2 CE exact|r_CE exact", "k|r_acc|P(0)|P(r_acc)|P(1)"
+FURTHER = "k|lam/sigma^2|r_CE|r_CE further"
 
 Condition = tuple[str, Callable[[Point], bool]]  # in words, and whether a point meets it
 EVERYWHERE: Condition = ("", lambda p: True)
 ALIVE: Condition = ("eps < mu/2", lambda p: p.k > 0)
 BELOW_EPS0: Condition = ("eps < eps0", lambda p: p.eps < eps0(p.setting))
 SMOOTHED_LABELS: Condition = ("0 < b", lambda p: p.b > 0)
+STRONG: Condition = (f"lam/sigma^2 >= 3, or >= 6 exp(-k^2/2) up to eps + {STEP} mu", w1_is_small)
 BELOW_EPS1: Condition = ("0 < b and eps < eps1", lambda p: p.b > 0 and p.eps < eps1(p.setting, p.b))
 # claim -> its quantities; with the inequalities between them that it states, a < b, and where it states each
 SPEAKS_OF: dict[str, tuple[str, tuple[tuple[str, Condition], ...]]] = {
@@ -245,8 +253,9 @@ SPEAKS_OF: dict[str, tuple[str, tuple[tuple[str, Condition], ...]]] = {
     "N3-entries": ("k|r_acc|b*|b* entries", ()),
     "S1": (f"k|lam/sigma^2|{SOFT}", ()), "CE-2D": (SOFT, ()),
     "T1-CE": (f"eps0|eps_max|w2|{SOFT}|r_CE at mu/2", ()),
-    **dict.fromkeys(("CE-monotone", "CE-monotone-ends", "CE-monotone-corner"),
-                    ("k|lam/sigma^2|r_CE|r_CE further", (("r_CE further < r_CE", EVERYWHERE),))),
+    **{claim: (FURTHER, (("r_CE further < r_CE", where),))
+       for claim, where in (("CE-monotone", EVERYWHERE), ("CE-monotone-ends", STRONG))},
+    "CE-monotone-corner": (FURTHER, ()),
     "T1-temp": ("eps0|w2|w2 log-sum-exp", ()), "T1-temp-plain": ("w1|w2|w1 CE|w2 CE", ()),
     "T3-CE": (f"k|lam/sigma^2|{SOFT}|{SMOOTH}",
               (("w2 CE < w2 CE smoothed", ("0 < b and eps < mu/2", lambda p: p.b > 0 and p.k > 0)),)),

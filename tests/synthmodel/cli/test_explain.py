@@ -77,6 +77,12 @@ def test_an_inequality_is_judged_where_it_is_meant():
     assert numbers("N2", eps=0.4)[1] == {"r_AT < r_acc": None}  # beyond eps0 N2 says nothing
     assert numbers("N4", sigma=0.24)[1] == {"r_acc < r_CE": None}  # beyond k = 2.41405
     assert numbers("N4-end", sigma=0.24, lam=1.7 * 0.24**2)[1] == {"r_acc < r_CE": False}  # k = 2.5
+    assert numbers("CE-monotone")[1] == {"r_CE further < r_CE": True}  # k = 1.2, lam/sigma^2 = .4
+    for setting, holds in (({}, None), ({"lam": 0.74}, None), ({"lam": 0.75}, True),  # lam/sigma^2 = .4, 2.96, 3
+                           ({"sigma": 0.2, "lam": 0.003}, None),  # .075, between 6 exp(-k^2/2) at eps and further on
+                           ({"sigma": 0.2, "lam": 0.0036}, True)):
+        assert numbers("CE-monotone-ends", **setting)[1] == {"r_CE further < r_CE": holds}, setting
+    assert numbers("CE-monotone-corner", sigma=0.2)[1] == {}  # it compares no two of its numbers
     assert numbers("T2-joint")[1] == {"P(r_acc) < P(1)": False}  # refuted, at every setting
     assert numbers("T3", b=0)[1] == {"eps0 < eps1": None, "w2 < w2 smoothed": None}
     assert numbers("T3", eps=0.4)[1] == {"eps0 < eps1": True, "w2 < w2 smoothed": None}  # the first for every eps
