@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deep.recipe.recipe import HINTS, Recipe, recipe_named, run_name
-from deep.recipe.values import from_plain
+from deep.recipe.values import from_plain, to_word
 from deep.system.device import memory_sentence
 from deep.system.reading import from_json, from_toml
 
@@ -134,7 +134,7 @@ def override(key: str, value: Any) -> str:
                          "write such a value.")
     if key in HINTS and not isinstance(value, str):  # texts are those of a command line
         from_plain(key, value, HINTS[key])
-    return f"{key}=" + ",".join(str(part).lower() if isinstance(part, bool) else str(part) for part in parts)
+    return f"{key}={to_word(tuple(parts))}"
 
 
 def failure_reason(folder: "RunFolder") -> str | None:

@@ -37,11 +37,11 @@ CAUTION = "A margin-CAS of up to 0.50 needs nothing shared (CAS-separation)."
 def command(recipe: Recipe) -> str:
     """The shortest `deep train` line that trains this recipe."""
     from deep.recipe.recipe import RECIPES
+    from deep.recipe.values import to_word
 
     def changes(base: Recipe) -> list[str]:
-        values = recipe.as_dict()
-        return [f"{name}={','.join(value) if isinstance(value, list) else value}".lower()
-                for name, value in values.items() if value != base.as_dict()[name]]
+        return [f"{name}={to_word(getattr(recipe, name))}" for name, value in recipe.as_dict().items()
+                if value != base.as_dict()[name]]
     name = min(RECIPES, key=lambda name: len(changes(RECIPES[name])))
     return " ".join(["deep train", name, *changes(RECIPES[name])])
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from deep.experiments.sweep import Run
 from deep.recipe.recipe import HINTS, Recipe, kept_name, recipe_named
+from deep.recipe.values import to_word
 
 __all__ = ["COMMON_EPS", "EPS_TABLES", "NOTES", "PAPER_STEPS", "SCALES", "STAGES", "SYSTEMS", "TABLES", "PlannedRun",
            "System", "checkpoint_of", "differences", "paper_cas_drop", "paper_numbers", "plan_runs", "recipe_of",
@@ -157,13 +158,6 @@ def recipe_of(name: str, scale: str, seed: int, changes: Sequence[str] = (), dat
     return recipe
 
 
-def as_text(value: Any) -> str:
-    """Return a recipe's value as in `key=value`."""
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
-
-
 def differences(recipe: Recipe, name: str) -> dict[str, tuple[str, str]]:
     """Return {field: (its value, that at the paper's scale)} of what a recipe of the system `name` does otherwise.
 
@@ -171,7 +165,7 @@ def differences(recipe: Recipe, name: str) -> dict[str, tuple[str, str]]:
     {'lr': ('0.2', '0.1'), 'padding': ('0', '4')}
     """
     paper = recipe_of(name, "paper", 0, teachers=[(field, "RUN") for field, _ in SYSTEMS[name].teachers])
-    return {name: (as_text(getattr(recipe, name)), as_text(getattr(paper, name))) for name in HINTS
+    return {name: (to_word(getattr(recipe, name)), to_word(getattr(paper, name))) for name in HINTS
             if name not in SAME and getattr(recipe, name) != getattr(paper, name)}
 
 
