@@ -13,15 +13,13 @@ from deep.evaluation.cas import (
     class_means,
     cosines,
     gauge_fixed,
-    margin_similarity,
     pairs_of,
     positive_sum,
     random_rows,
 )
 from deep.evaluation.margins import margin_estimates, margins_of
 
-__all__ = ["both_margin_nulls", "margin_cas_null", "margin_nulls", "permuted", "random_permutations", "sharing",
-           "sharing_above"]
+__all__ = ["both_margin_nulls", "margin_nulls", "permuted", "random_permutations", "sharing", "sharing_above"]
 
 
 def random_permutations(classes: int, features: int, draws: int, seed: int = 0) -> Int[Tensor, "draws K d"]:
@@ -84,12 +82,6 @@ def sharing_above(means: Float[Tensor, "*batch K d"], weight: Float[Tensor, "K d
     value = positive_sum(cosines(means * gauge_fixed(weight)), everything)
     null = positive_sum(cosines(moved[0] * moved[1]), everything)
     return value - null.mean(-1), null
-
-
-def margin_cas_null(means: Float[Tensor, "*batch K d"], weight: Float[Tensor, "K d"], order: Int[Tensor, "draws K d"]
-                    ) -> Float[Tensor, "*batch draws"]:
-    """margin-CAS after the features of each class were permuted; about 1/2 for rows that share nothing."""
-    return margin_similarity(*permuted(means, weight, order))
 
 
 def margin_nulls(features: Float[Tensor, "n d"], labels: Int[Tensor, " n"], rows: Float[Tensor, "draws K d"],

@@ -9,7 +9,6 @@ from deep.evaluation.cas_intervals import cas_intervals, cas_values
 from deep.evaluation.margins import margin_estimates, margins_of
 from deep.evaluation.nulls import (
     both_margin_nulls,
-    margin_cas_null,
     margin_nulls,
     permuted,
     random_permutations,
@@ -85,7 +84,7 @@ def test_a_null_that_moves_rows_alone_would_take_separation_for_sharing():
 def test_a_common_row_changes_nothing():
     means, weight = shared(0.5)
     order = random_permutations(K, WIDE, 5)
-    for function in (lambda w: sharing(means, w, order)[0], lambda w: margin_cas_null(means, w, order)):
+    for function in (lambda w: sharing(means, w, order)[0], lambda w: margin_similarity(*permuted(means, w, order))):
         torch.testing.assert_close(function(weight + 7 * normal(WIDE, seed=5)), function(weight), rtol=1e-9, atol=1e-9)
 
 
@@ -94,7 +93,7 @@ def test_rows_that_share_nothing_have_a_margin_cas_of_up_to_one_half():
     for rho in (0.0, 0.05, 0.1, 1.0):
         means, weight = separated(rho)
         random = margin_similarity(means.expand(5, K, WIDE), random_rows(weight, 5, seed=9)).mean().item()
-        kept = margin_cas_null(means, weight, random_permutations(K, WIDE, 5)).mean().item()
+        kept = margin_similarity(*permuted(means, weight, random_permutations(K, WIDE, 5))).mean().item()
         # THEORY.md, CAS-separation: 1/2, and less where the means are apart
         assert abs(random - 1 / (2 + 2 * rho)) < 0.02 and abs(kept - (1 + rho) / (2 + 4 * rho)) < 0.02
 
