@@ -16,13 +16,12 @@ from deep.evaluation.cas_intervals import cas_values
 from deep.evaluation.outcome import Outcome
 from deep.networks.classifier import Classifier
 from deep.networks.folding import folded
+from deep.recipe.passes import TRAINING_IMAGES
 from deep.recipe.recipe import Recipe
 from deep.system.processes import Alone
 
 __all__ = ["Outcome", "accuracy", "clean_on_training_images", "evaluation_attack", "measure", "outcome_of",
            "robust_loss"]
-
-TRAINING_IMAGES = 1000  # those on which the clean accuracy is taken; forward passes alone, little beside the attacks
 
 
 def evaluation_attack(recipe: Recipe, box: tuple[float, float] | None, steps: int | None = None,

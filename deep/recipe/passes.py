@@ -2,10 +2,10 @@
 
 from deep.recipe.recipe import Recipe
 
-__all__ = ["share_of_passes"]
+__all__ = ["TRAINING_IMAGES", "share_of_passes"]
 
 FORWARD, BACKWARD, LEARN = 1, 1, 2  # of an image: as long as a forward pass; to the image; to the image and the weights
-TRAINING_IMAGES = 1000  # seen once at each evaluation, without an attack (deep/evaluation/accuracy.py)
+TRAINING_IMAGES = 1000  # whose clean accuracy is taken at each evaluation: forward passes alone
 
 
 def attacked(steps: int) -> int:
