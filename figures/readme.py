@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 WIDTHS = (16, 64)
 TIMED = ("bench-16", "bench-64", "bench-16-pgd10", "step_parts-16")
 # of files whose step had plain convolutions in the attack: sums and ReLU came into these later
-OLDER = ("43b5437f2e12e21ce577e678fb9bf8b85a95b2cc", "8e6ec78abbdf3adbd0fbb069c10f935a62314a2b")
+OLDER = ("8e6ec78abbdf3adbd0fbb069c10f935a62314a2b",)
 
 
 def read(name: str) -> dict[str, Any]:
@@ -75,6 +75,11 @@ def parts() -> str:
                      if row["step"] != "the whole step"])
 
 
+def paragraph(text: str) -> str:
+    """Return a text in lines of at most 120 characters, no link and no word cut."""
+    return fill(text, 120, break_long_words=False, break_on_hyphens=False)
+
+
 def timed() -> str:
     """Return a list of the files of the tables above, with the commit of each, and what is older than the code."""
     commits = {name: read(name)["commit"] for name in TIMED}
@@ -83,7 +88,7 @@ def timed() -> str:
     said = f"Files, and the commits at which they were measured: {files}."
     if older:
         said += f" Measured before the attack's convolutions took in sums and ReLU: {', '.join(older)}."
-    return fill(said, 120, break_long_words=False, break_on_hyphens=False)
+    return paragraph(said)
 
 
 def theory_tables() -> dict[str, str]:
@@ -97,7 +102,7 @@ def theory_tables() -> dict[str, str]:
 
 def network_tables(found: Answers) -> dict[str, str]:
     """Return the tables of deep/README.md by the names of their places, and what planted images say."""
-    said = fill(linked(planted.finding(DATA.parent)), 120, break_long_words=False, break_on_hyphens=False)
+    said = paragraph(linked(planted.finding(DATA.parent)))
     tables = {"speed": speed(), "parts": parts(), "timed": timed(), "arithmetic": arithmetic(),
               "confirm": campaign_table(found)}
     return {"planted": said} | tables | {

@@ -143,7 +143,7 @@ def trained_rows(listed: Sequence[Job], runs: Path,
 
 def place(row: Row) -> tuple[Any, ...]:
     """Where a row stands in a table."""
-    return (row["network"], row["loss"], *(float(row.get(key, SETTING.sigma)) for key in ("sigma", "eps", "seed")))
+    return (row["network"], row["loss"], *(float(row[key]) for key in ("sigma", "eps", "seed")))
 
 
 def write_rows(path: str | Path, listed: Sequence[Job], runs: Path) -> None:
