@@ -3,12 +3,15 @@
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deep.cli.common import Commands, place
-from deep.cli.measure.networks import add_run_options, open_networks
+from deep.cli.measure.networks import add_run_options, called, open_networks
 from deep.cli.printing import say
 from deep.system.device import positive
+
+if TYPE_CHECKING:
+    from deep.experiments.measured import Measured
 
 __all__ = ["add", "run"]
 
@@ -32,7 +35,7 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> None:
     checkpoints = open_networks(options)
     from deep.evaluation.saliency.picture import draw
-    from deep.experiments.measured import Checkpoint
+    from deep.experiments.measured import Checkpoint, alike
     from deep.experiments.saliency import choose_images, saliency
     from deep.runs.fingerprint import file_suffix
     from deep.system.files import write_text
@@ -52,7 +55,7 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(report))
     else:
-        print_report(report, out)
+        print_report(report, alike(checkpoints), out)
 
 
 def picture_path(out: str | None, default: Path | None) -> Path | None:
@@ -93,24 +96,14 @@ def image_numbers(options: argparse.Namespace) -> list[int]:
     return [int(word) for word in words]
 
 
-def alike(checkpoints: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the checkpoints of a report, two of the same numbers as one.
-
-    >>> alike([{"checkpoint": name, "epoch": 3} for name in ("best", "last")])
-    [{'checkpoint': 'best and last', 'epoch': 3}]
-    """
-    first, *others = checkpoints
-    same = [first, *(other for other in others if other == first | {"checkpoint": other["checkpoint"]})]
-    return [first | {"checkpoint": " and ".join(one["checkpoint"] for one in same)},
-            *(other for other in others if other not in same)]
-
-
-def print_report(report: dict[str, Any], out: Path | None) -> None:
+def print_report(report: dict[str, Any], groups: "list[list[Measured]]", out: Path | None) -> None:
     pair = report["compared"]
     say(f"{report['data']}, {report['inputs']} inputs" + (f", {report['attack']}" if report["attack"] else "")
         + f", n = {report['n']}")
     width = max(map(len, report["partner"]))
-    for checkpoint in alike(report["checkpoints"]):
+    found = {one["checkpoint"]: one for one in report["checkpoints"]}
+    for group in groups:
+        checkpoint = called(found[group[0].name], group)
         mean, lines = checkpoint["mean"], checkpoint["classes"]
         epoch = "" if checkpoint["epoch"] is None else f" (epoch {checkpoint['epoch']})"
         shared = (f"{pair[0]} and {pair[1]} share {lines[pair[0]]['share']:.3f}, null level "
