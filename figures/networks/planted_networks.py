@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deep.experiments.campaign.predictions import decided, holm, verdict
+from deep.experiments.campaign.predictions import decided, holm_pairs, verdict
 from figures.networks.planted import draws_of, jobs, write_rows
 from figures.scripts import command_line
 from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, read_csv, save, styled, write_csv
@@ -110,10 +110,8 @@ def judged(rows: Sequence[Row], key: str = RATIO) -> list[dict[str, Any]]:
                      for sigma in SETTINGS)
         enter(5, network, None, np.array([low[draw] - high[draw] for draw in low if draw in high]))
     tested = [one for one in found if "ps" in one]
-    corrected = zip(*(holm(one["ps"][side] for one in tested) for side in (0, 1)), strict=True)
-    for one, (confirming, contradicting) in zip(tested, corrected, strict=True):
-        one["verdict"] = verdict(one["n"], confirming, contradicting, 1 - LEVEL)
-        del one["ps"]
+    for one, ps in zip(tested, holm_pairs([one.pop("ps") for one in tested]), strict=True):
+        one["verdict"] = verdict(one["n"], *ps, 1 - LEVEL)
     return sorted(found, key=lambda one: one["prediction"])
 
 

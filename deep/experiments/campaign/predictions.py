@@ -1,6 +1,6 @@
 """Predictions and their verdicts: the rules stand in a file that is older than the runs (figures/predictions.toml)."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan, sqrt
 from typing import Any
@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-__all__ = ["QUANTITIES", "Judged", "conclusions", "curve", "decided", "holm", "judged", "quantity_of", "still_to_run",
-           "verdict"]
+__all__ = ["QUANTITIES", "Judged", "conclusions", "curve", "decided", "holm", "holm_pairs", "judged", "quantity_of",
+           "still_to_run", "verdict"]
 
 Run = Mapping[str, Any]  # a result file of deep/experiments/campaign/runs.py
 
@@ -114,6 +114,11 @@ def holm(values: Iterable[float], whole: bool = False) -> list[float]:
     return corrected
 
 
+def holm_pairs(pairs: Sequence[tuple[float, float]], whole: bool = False) -> list[tuple[float, float]]:
+    """The p-values of each case, those to confirm and those to contradict, each side corrected by `holm`."""
+    return list(zip(holm((one for one, _ in pairs), whole), holm((other for _, other in pairs), whole), strict=True))
+
+
 def paired(prediction: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -> dict[int, float]:
     """{seed: value} of a prediction's quantity, less that of the arm `minus`, for the seeds that both arms have."""
     name, minus = prediction["quantity"], prediction.get("minus")
@@ -207,9 +212,7 @@ def judged(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -> li
     corrected: list[tuple[float, float]] = [(nan, nan)] * len(rows)
     for group in {row[0].get("group") for row in rows}:
         members = [index for index, row in enumerate(rows) if row[0].get("group") == group]
-        whole = "seeds" in plan["campaign"]
-        pairs = zip(holm((rows[index][4] for index in members), whole),
-                    holm((rows[index][5] for index in members), whole), strict=True)
+        pairs = holm_pairs([rows[index][4:] for index in members], "seeds" in plan["campaign"])
         for index, pair in zip(members, pairs, strict=True):
             corrected[index] = pair
     waiting = [still_to_run(plan, prediction, seeds) for prediction, seeds, *_ in rows]

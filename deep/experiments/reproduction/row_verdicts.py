@@ -7,7 +7,7 @@ over seeds, and its sign needs p < .05 (Student's t, Holm over the table).
 from math import nan
 from typing import Any
 
-from deep.experiments.campaign.predictions import decided, holm, verdict
+from deep.experiments.campaign.predictions import decided, holm_pairs, verdict
 
 __all__ = ["row_verdicts", "verdict_in_words"]
 
@@ -46,8 +46,7 @@ def row_verdicts(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
                 tested.append((one, alike, len(values), sign, other))
             else:
                 one["verdict"] = size(one) if alike else LEVELS
-    corrected = zip(holm(case[3] for case in tested), holm(case[4] for case in tested), strict=True)
-    for (one, alike, n, *_), ps in zip(tested, corrected, strict=True):
+    for (one, alike, n, *_), ps in zip(tested, holm_pairs([case[3:] for case in tested]), strict=True):
         one["verdict"] = SIGNS[verdict(n, *ps, 1 - LEVEL)]
         if one["verdict"] == "same sign":
             one["verdict"] += f", {size(one) if alike else 'size not comparable'}"
@@ -93,7 +92,7 @@ def verdict_in_words(verdicts: list[dict[str, Any]]) -> str:
 def in_words(one: dict[str, Any]) -> str:
     """Return one verdict with its numbers, those of a change with their signs."""
     name = {"cas": "CAS", "worst": "worst case", "robust": "robust"}[one["quantity"]]
-    if one["since"] is None and one["verdict"] == LEVELS:
+    if one["verdict"] == LEVELS:
         return f"{name}: {LEVELS}"
     if one["value"] is None:
         return f"{name}: {one['verdict']}"
