@@ -71,6 +71,7 @@ class Row:
         return self.outcome == "holds"
 
 
+ROUND, *BEYOND = n4_classes.POINTS
 FALL = "fall strictly in b on [0, 2/3) for every L >= 0"
 RISES = "r_CE increases in k (decreases in eps)"
 
@@ -110,8 +111,8 @@ CERTIFICATES = (
                 "1.64 <= u <= 1.94, which goes on from there to k = 2.41", ("N4_on_ray", "N4_on_ray_range"),
                 group="long", quick=False),
     Certificate("N4-end", "r_CE < r_acc", "k = 2.5, lam/sigma^2 = 1.7", ("N4_end",), group="long"),
-    Certificate("N4-K-end", "r_CE < r_acc, design A", "(K, k, lam/sigma^2) = (4, 3, 3.2), and beyond each end for K = "
-                "4 to 10: k = 2.51053, 2.58404, 2.6433, 2.69287, 2.73542, 2.77265, 2.80573",
+    Certificate("N4-K-end", "r_CE < r_acc, design A", f"(K, k, lam/sigma^2) = ({', '.join(ROUND)}), and beyond each "
+                f"end for K = {BEYOND[0][0]} to {BEYOND[-1][0]}: k = {', '.join(k for _, k, _ in BEYOND)}",
                 tuple(n4_classes.LEMMAS), "the minimiser lies within |gradient|/L of the guess; where accuracy rises, "
                 "r_acc is larger (T2-joint-K)", group="long"),
     Certificate("T2-unequal", "F falls through each of its zeros", "k_E >= .046 or k_C <= 12.5 k_E",

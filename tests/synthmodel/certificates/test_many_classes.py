@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ from synthmodel.certificates.checker import examine, precision
 from synthmodel.certificates.proofs import n4_classes
 from synthmodel.certificates.proofs.n4_classes import POINTS, below_best, chances, slope_sign
 from synthmodel.claims.checks.losses.many_classes import ENDS
+from synthmodel.claims.theory import claim_named, section
 from synthmodel.model.setting import Setting
 
 FILE = Path(__file__).parents[3] / "figures/data/n4_ends.json"
 AT_END = {int(point[0]): point for point in POINTS if point[1] != "3"}
+DECIMAL = re.compile(r"\d\.\d+")
 
 
 @pytest.mark.slow
@@ -29,6 +32,14 @@ def test_they_hold_beyond_each_end_by_a_hundred_thousandth():
     for classes, (_, k, L) in AT_END.items():
         assert math.floor(1e5 * kept[str(classes)]["k"]) == round(1e5 * ENDS[classes]) == round(1e5 * float(k)) - 1
         assert float(L) == pytest.approx(kept[str(classes)]["L"], abs=1e-5)
+
+
+def test_the_list_and_the_theory_name_each_point():
+    ks, Ls = [k for _, k, _ in AT_END.values()], [L for *_, L in AT_END.values()]
+    claim = claim_named("N4-K-end")
+    said = {part.label: DECIMAL.findall(part.text) for part in section(claim.id)}
+    assert DECIMAL.findall(claim.instead) == said["What is true"] == ks
+    assert DECIMAL.findall(claim.certified) == ["3.2", *Ls] and said["Certified"] == [*Ls, "3.2"]
 
 
 @pytest.mark.parametrize(("w1", "w2"), [(0.3, 0.29), (1.2, 0.9)])
