@@ -16,7 +16,7 @@ from synthmodel.accuracy import bayes
 from synthmodel.accuracy.any_setting import best_ratio, best_smoothing
 from synthmodel.accuracy.three_classes import b_star, crossover, joint_accuracy, joint_slope, pairwise_accuracy, r_acc
 from synthmodel.claims.readings import READINGS
-from synthmodel.claims.registry import Claim
+from synthmodel.claims.registry import ENDS_OF_N4, Claim
 from synthmodel.flows.learning_curve import chance_used
 from synthmodel.flows.margin_estimates import tau_star
 from synthmodel.flows.rare_outliers import forgetting_range
@@ -38,7 +38,6 @@ from synthmodel.solvers.solve import solve
 __all__ = ["QUANTITIES", "SPEAKS_OF", "Inequality", "Number", "Point", "at"]
 
 TAU, TEACHER, CLASSES, EXAMPLES, STEP = 0.1, (1.0, 0.5), 10, 30, 0.01
-END = 2.80572  # of N4-K for so many classes
 ROUNDING = 4 * sys.float_info.epsilon  # of the larger: two numbers nearer than this cannot be told apart
 
 
@@ -230,6 +229,13 @@ BELOW_EPS0: Condition = ("eps < eps0", lambda p: p.eps < eps0(p.setting))
 SMOOTHED_LABELS: Condition = ("0 < b", lambda p: p.b > 0)
 STRONG: Condition = (f"lam/sigma^2 >= 3, or >= 6 exp(-k^2/2) up to eps + {STEP} mu", w1_is_small)
 BELOW_EPS1: Condition = ("0 < b and eps < eps1", lambda p: p.b > 0 and p.eps < eps1(p.setting, p.b))
+
+
+def up_to(end: float) -> Condition:
+    """For 0 < k <= end."""
+    return f"0 < k <= {end}", lambda p: 0 < p.k <= end
+
+
 # claim -> its quantities; with the inequalities between them that it states, a < b, and where it states each
 SPEAKS_OF: dict[str, tuple[str, tuple[tuple[str, Condition], ...]]] = {
     "A1": ("w1|w2|attack costs", ()),
@@ -261,12 +267,12 @@ SPEAKS_OF: dict[str, tuple[str, tuple[tuple[str, Condition], ...]]] = {
               (("w2 CE < w2 CE smoothed", ("0 < b and eps < mu/2", lambda p: p.b > 0 and p.k > 0)),)),
     "T3-CE-rates": (f"k|lam/sigma^2|{SOFT}|{SMOOTH}", ()),
     "T3-CE-exact": (f"r_CE|{EXACTLY}", ()), "S1-exact": (EXACTLY, ()), "T1-CE-exact": (f"eps_max|{EXACTLY}", ()),
-    "N4": ("k|lam/sigma^2|r_acc|r_CE", (("r_acc < r_CE", ("0 < k <= 2.41405", lambda p: 0 < p.k <= 2.41405)),)),
+    "N4": ("k|lam/sigma^2|r_acc|r_CE", (("r_acc < r_CE", up_to(ENDS_OF_N4[3])),)),
     "N4-end": ("k|lam/sigma^2|r_acc|r_CE", (("r_acc < r_CE", EVERYWHERE),)),
     "N4-entries": ("k|lam/sigma^2|r_acc|r_CE|r_CE entries", (("r_acc < r_CE entries", EVERYWHERE),)),
     **{claim: (f"k|lam/sigma^2|r_acc, {CLASSES} classes, A|r_CE, {CLASSES} classes, A",
                ((f"r_acc, {CLASSES} classes, A < r_CE, {CLASSES} classes, A", where),))
-       for claim, where in (("N4-K", (f"0 < k <= {END}", lambda p: 0 < p.k <= END)), ("N4-K-end", EVERYWHERE))},
+       for claim, where in (("N4-K", up_to(ENDS_OF_N4[CLASSES])), ("N4-K-end", EVERYWHERE))},
     "N5": ("r_CE|r distilled", ()),
     "G-noise": ("eps0, normal|eps0, laplace|eps0, uniform", ()),
     "G-decay": ("eps0|eps1|r_AT|r_AT entries|r_CE|r_CE entries", ()),

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
-__all__ = ["CLAIMS", "OPEN", "PENALTIES", "STATUSES", "Claim"]
+__all__ = ["CLAIMS", "ENDS_OF_N4", "OPEN", "PENALTIES", "STATUSES", "Claim"]
 
 STATUSES = ("symbolic", "certified", "tested", "refuted")
 # What a claim says is true for: no penalty in it; any decays of w1 and w2; one decay of both; one of every entry of W
 PENALTIES = ("none", "any", "(w1, w2)", "W")
+# K -> the last k, in hundred-thousandths, with r_CE > r_acc for every decay, in design A: figures/data/n4_ends.json
+ENDS_OF_N4 = {3: 2.41405, 4: 2.51052, 5: 2.58403, 6: 2.64329, 7: 2.69286, 8: 2.73541, 9: 2.77264, 10: 2.80572}
 
 
 @dataclass(frozen=True)

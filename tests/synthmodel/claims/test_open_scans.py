@@ -11,7 +11,7 @@ from scipy.special import ndtr
 
 from synthmodel.accuracy.any_setting import accuracy_of, best_ratio
 from synthmodel.claims import open_scans
-from synthmodel.claims.registry import CLAIMS
+from synthmodel.claims.registry import CLAIMS, ENDS_OF_N4
 from synthmodel.model.losses import CrossEntropy
 from synthmodel.model.setting import Setting
 from synthmodel.solvers.cross_entropy import cross_entropy_ratio, solve_cross_entropy, stein_residual
@@ -125,6 +125,8 @@ def test_the_text_and_the_list_print_each_end_rounded_down():
                for design in ("N4 ends", "N4 ends, B")}
     assert {classes: k for k, classes in printed.items()} | {"3": "2.4140"} == rounded["N4 ends"]
     assert re.findall(r"\$(\d\.\d{4})\$", text.partition("**Design B**")[2]) == list(rounded["N4 ends, B"].values())
+    assert {str(classes): round(1e5 * end) for classes, end in ENDS_OF_N4.items()} == {
+        classes: math.floor(1e5 * row["k"]) for classes, row in ENDS["N4 ends"].items() if int(classes) <= 10}
     (claim,) = [claim for claim in CLAIMS if claim.id == "N4-K"]
     listed = re.findall(r"k_(\d+) = (\d\.\d{4})", claim.statement)
     assert len(listed) == 4 and all(rounded["N4 ends"][classes] == k for classes, k in listed)

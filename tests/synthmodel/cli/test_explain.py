@@ -91,6 +91,14 @@ def test_an_inequality_is_judged_where_it_is_meant():
         assert set(numbers(claim, eps=0.6)[1].values()) == {None}  # beyond mu/2
 
 
+@pytest.mark.parametrize(("claim", "end"), [("N4", 2.41405), ("N4-K", 2.80572)])
+def test_n4_is_judged_up_to_its_end(claim, end):
+    (_, (where, meant)), = SPEAKS_OF[claim][1]
+    assert where == f"0 < k <= {end}"
+    assert [meant(Point(mu=k, sigma=1, eps=0)) for k in (end, end + 1e-5)] == [True, False]
+    assert not meant(Point(eps=0.5))  # k = 0
+
+
 @pytest.mark.parametrize(("claim", "point"), [
     ("T2-joint'", {"sigma": 0.1}), ("T2-joint", {"sigma": 0.1}), ("T2-pair", {"sigma": 0.1, "eps": 0}),
     ("B1", {"sigma": 0.02, "eps": 0.1})])

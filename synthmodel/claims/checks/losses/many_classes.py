@@ -13,6 +13,7 @@ from scipy.optimize import brentq
 
 from synthmodel.claims.checks.general import density_sign
 from synthmodel.claims.evidence import Evidence
+from synthmodel.claims.registry import ENDS_OF_N4
 from synthmodel.model.losses import CrossEntropy
 from synthmodel.model.noise import law
 from synthmodel.model.quadrature import normal_rule
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKS", "ENDS", "best", "falls"]
 
-# The last k, in hundred-thousandths, with r_CE > r_acc for every decay: figures/data/n4_ends.json
-ENDS = {4: 2.51052, 5: 2.58403, 6: 2.64329, 7: 2.69286, 8: 2.73541, 9: 2.77264, 10: 2.80572}
+ENDS = {classes: end for classes, end in ENDS_OF_N4.items() if classes > 3}
 NODES = {3: 14, 4: 12, 5: 10, 6: 9, 7: 8, 8: 7, 9: 7}  # of each cross-class feature, for n wrong classes
 Z, WEIGHTS = normal_rule(24)
 
