@@ -11,7 +11,7 @@ from deep.__main__ import main
 from deep.experiments.campaign import predictions
 from deep.experiments.campaign.correlations import correlated
 from deep.experiments.campaign.plan import of_any_seeds, results_of
-from deep.experiments.campaign.predictions import QUANTITIES, conclusions, holm, judged, quantity_of
+from deep.experiments.campaign.predictions import QUANTITIES, conclusions, holm, judged, meets, quantity_of
 from tests.support.campaign import made_up, write_results
 
 PLAN = tomllib.loads((Path(__file__).parents[3] / "figures" / "predictions.toml").read_text())
@@ -83,12 +83,14 @@ def test_seeds_are_paired_and_one_seed_is_no_evidence():
 
 
 def test_many_predictions_are_corrected_together(monkeypatch):
-    """A gain that alone is confirmed is not, beside nineteen that are barely missed."""
-    weak = {"at_least": 0.5}
+    """A gain that alone is confirmed, or contradicted, is not beside nineteen that are barely so."""
+    weak, weakly_less = {"at_least": 0.5}, {"at_least": 1.2}
     runs = {"old": {seed: run(10.0) for seed in range(5)},
             "new": {seed: run(10.85, 1.2 * noise) for seed, noise in enumerate(NOISE)}}
     assert judged(plan(weak, effect=0.5), runs)[0].verdict == "confirmed"
     assert {row.verdict for row in judged(plan(*[weak] * 20, effect=0.5), runs)} == {"undecided"}
+    assert judged(plan(weakly_less, effect=0.5), runs)[0].verdict == "contradicted"
+    assert {row.verdict for row in judged(plan(*[weakly_less] * 20, effect=0.5), runs)} == {"undecided"}
     asked = {"campaign": {"level": 0.95, "seeds": range(5)}}  # of all predictions: those not run yet count already
     apart, missing = weak | {"group": "0"}, [weak | {"arm": "other", "group": "0"}] * 19
     assert judged(plan(apart, *missing, effect=0.5), runs)[0].verdict == "confirmed"
@@ -191,6 +193,8 @@ def test_no_verdict_before_all_seeds_are_run():
         assert [one.to_run for one in correlated(plan, results)] == [row.to_run]
         found = conclusions(plan, judged(plan, results), results)
         assert {conclusion["id"]: answer for conclusion, answer in found}["necessary"] == answer
+    rule = {"arm": "a3", "minus": "a1", "quantity": "robust_apgd_t", "at_least": 3.0}
+    assert meets(rule, of_any_seeds(PLAN), four) < 1e-3 and np.isnan(meets(rule, PLAN, four))
 
 
 @pytest.mark.parametrize(("more", "answer"), [(-0.1, "refuted"), (0.1, "open")])
