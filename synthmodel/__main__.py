@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from synthmodel.cli import printing
-from synthmodel.cli.drawing import add_plot, explore, plot, words_of_picture, write
+from synthmodel.cli.drawing import add_plot, explore, plot, write
 from synthmodel.model.losses import LOSSES
 from synthmodel.model.penalty import PENALTIES
 from synthmodel.model.solution import NotConverged
@@ -197,6 +197,7 @@ def run(options: argparse.Namespace) -> int:
     from synthmodel.cli.commands import COMMANDS
     result = COMMANDS[options.command](options)
     if options.command == "explain" and options.out is not None:
+        from synthmodel.cli.explain import words_of_picture
         write(parser().parse_args(words_of_picture(result["id"], result["picture"], options.out)))
     if options.json:
         print(json.dumps(result, indent=1))

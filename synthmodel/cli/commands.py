@@ -173,9 +173,12 @@ def run_claims(options: Namespace) -> list[dict[str, Any]]:
 def run_explain(options: Namespace) -> dict[str, Any]:
     from synthmodel.claims.at_setting import Point
     from synthmodel.claims.theory import claim_named
-    from synthmodel.cli.explain import explanation
-    return explanation(claim_named(options.claim),
-                       Point(**{name: getattr(options, name) for name in ("mu", "sigma", "eps", "b", "lam")}))
+    from synthmodel.cli.explain import explanation, picture, words_of_picture
+    claim = claim_named(options.claim)
+    point = Point(**{name: getattr(options, name) for name in ("mu", "sigma", "eps", "b", "lam")})
+    if options.out is not None:
+        words_of_picture(claim.id, picture(claim, point), options.out)  # refuses before anything is computed
+    return explanation(claim, point)
 
 
 def run_derive(options: Namespace) -> dict[str, Any] | list[dict[str, Any]]:

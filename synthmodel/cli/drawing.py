@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
 from synthmodel.model.losses import LOSSES, loss_named
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     from synthmodel.model.losses import Loss
 
-__all__ = ["add_plot", "explore", "losses_of", "plot", "words_of_picture", "write"]
+__all__ = ["add_plot", "explore", "losses_of", "plot", "write"]
 
 
 def add_plot(commands: Any, model: OneSentenceParser, lossy: OneSentenceParser) -> None:
@@ -115,19 +114,6 @@ def plot(options: Namespace) -> int:
     write(options)
     print(options.out)
     return 0
-
-
-def words_of_picture(claim: str, command: str, out: str) -> list[str]:
-    """The words of `plot` that draw a claim's picture, a command, in the file `out`; ValueError where none does.
-
-    >>> words_of_picture("T1", "synthmodel plot thresholds --mu 1", "T1.png")
-    ['plot', 'thresholds', '--mu', '1', '--out', 'T1.png']
-    """
-    program, *words = shlex.split(command) or [""]
-    if program != "synthmodel" or words[0] != "plot":
-        instead = f"leave --out away and run `{command}`" if command else "it has none at all, so leave --out away"
-        raise ValueError(f"--out = {out} was given, but {claim} has no picture at a setting of yours: {instead}.")
-    return [*words, "--out", out]
 
 
 def explore(options: Namespace) -> int:

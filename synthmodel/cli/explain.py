@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,20 +21,20 @@ if TYPE_CHECKING:
     from synthmodel.claims.at_setting import Point
     from synthmodel.claims.registry import Claim
 
-__all__ = ["explanation", "print_explanation"]
+__all__ = ["explanation", "picture", "print_explanation", "words_of_picture"]
 
 PROSE = 100  # columns of text where the output is no terminal
 # first letters of an ID -> the command that draws its picture, at the user's setting; the longest that fits
 DRAWN = {
     **dict.fromkeys(("A1", "T1", "N1", "U1", "T3", "G-noise", "R-"),
-                    "synthmodel plot thresholds --mu {mu:g} --sigma {sigma:g} --b {b:g} --lam {lam:g}"),
-    **dict.fromkeys(("T1-CE", "T3-CE", "CE-2D"), "synthmodel plot thresholds --mu {mu:g} --sigma {sigma:g} --b {b:g} "
-                    "--lam {lam:g} --loss margin,cross-entropy"),
-    **dict.fromkeys(("N2", "N4", "S1", "CE-monotone"), "synthmodel plot ratios --mu {mu:g} --sigma {sigma:g} "
-                    "--lam {lam:g} --loss margin,cross-entropy"),
-    "N4-K": "synthmodel plot ratios --mu {mu:g} --sigma {sigma:g} --lam {lam:g} --classes 10 --loss "
+                    "synthmodel plot thresholds --mu {mu} --sigma {sigma} --b {b} --lam {lam}"),
+    **dict.fromkeys(("T1-CE", "T3-CE", "CE-2D"), "synthmodel plot thresholds --mu {mu} --sigma {sigma} --b {b} "
+                    "--lam {lam} --loss margin,cross-entropy"),
+    **dict.fromkeys(("N2", "N4", "S1", "CE-monotone"), "synthmodel plot ratios --mu {mu} --sigma {sigma} "
+                    "--lam {lam} --loss margin,cross-entropy"),
+    "N4-K": "synthmodel plot ratios --mu {mu} --sigma {sigma} --lam {lam} --classes 10 --loss "
             "margin,cross-entropy",
-    "T2": "synthmodel plot accuracy --mu {mu:g} --sigma {sigma:g} --eps {eps:g} --lam {lam:g}",
+    "T2": "synthmodel plot accuracy --mu {mu} --sigma {sigma} --eps {eps} --lam {lam}",
     **dict.fromkeys(("T1-temp", "E-margins"), "synthmodel atlas --out atlas (phase_temperature.png)"),
     **dict.fromkeys(("G-K", "G-joint-K", "T2-joint-K", "T2-joint-B", "N2-K", "N2-B"),
                     "synthmodel atlas --out atlas (phase_classes.png)"),
@@ -52,7 +53,23 @@ COLUMNS = {"T1": "Theorem 1", "U1": "Theorem 1", "T2": "Theorem 2", "T3": "Theor
 def picture(claim: Claim, point: Point) -> str:
     """The command that draws what the claim is about; empty where nothing does."""
     fits = max((lead for lead in DRAWN if claim.id.startswith(lead)), key=len, default="")
-    return DRAWN[fits].format(**asdict(point)) if fits else ""
+    exact = {name: f"{value}".removesuffix(".0") for name, value in asdict(point).items()}
+    return DRAWN[fits].format(**exact) if fits else ""
+
+
+def words_of_picture(claim: str, command: str, out: str) -> list[str]:
+    """The words of `plot` that draw a claim's picture, a command, in the file `out`; ValueError where none does.
+
+    >>> words_of_picture("T1", "synthmodel plot thresholds --mu 1", "T1.png")
+    ['plot', 'thresholds', '--mu', '1', '--out', 'T1.png']
+    """
+    program, *words = shlex.split(command) or [""]
+    if program != "synthmodel" or words[0] != "plot":
+        run, *file = command.partition(" (")  # the file that it writes stands behind it
+        instead = (f"leave --out away and run `{run}`{''.join(file)}" if command
+                   else "it has none at all, so leave --out away")
+        raise ValueError(f"--out = {out} was given, but {claim} has no picture at a setting of yours: {instead}.")
+    return [*words, "--out", out]
 
 
 def carried_by(claim: Claim) -> list[str]:

@@ -168,9 +168,18 @@ def test_the_picture_of_a_claim_is_drawn_beside_its_page(tmp_path, capsys, pictu
     assert r"\sigma = 0.3" in figure.axes[0].get_title(loc="left")
 
 
-@pytest.mark.parametrize(("claim", "instead"), [("D3", "run `python -m figures.theory.finite_sample`"),
-                                                ("C1", "it has none at all")])
-def test_a_claim_without_a_picture_of_a_setting_is_not_drawn(claim, instead, tmp_path, capsys):
+def test_the_command_of_a_picture_has_the_exact_setting():
+    point = Point(mu=2, sigma="1/3", eps=0.1 + 0.2, lam=1e-7)
+    words = explain.picture(claim_named("T2-pair"), point).split()
+    assert words[:5] == ["synthmodel", "plot", "accuracy", "--mu", "2"]
+    assert [float(word) for word in words[4::2]] == [2, 1 / 3, 0.1 + 0.2, 1e-7]
+
+
+@pytest.mark.parametrize(("claim", "instead"), [
+    ("D3", "run `python -m figures.theory.finite_sample`."), ("C1", "it has none at all"),
+    ("G-K", "run `synthmodel atlas --out atlas` (phase_classes.png).")])
+def test_a_claim_without_a_picture_of_a_setting_is_not_drawn(claim, instead, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(explain, "at", lambda claim, point: pytest.fail("refused only when all is computed"))
     assert main(["explain", claim, "--out", str(tmp_path / "x.png")]) == 2
     said = capsys.readouterr()
     assert said.out == ""
