@@ -20,7 +20,6 @@ from scipy.optimize import brentq, minimize_scalar
 from synthmodel.accuracy.any_setting import best_ratio
 from synthmodel.model.losses import CrossEntropy
 from synthmodel.model.noise import law
-from synthmodel.model.penalty import weighed
 from synthmodel.model.setting import Setting
 from synthmodel.model.solution import NotConverged
 from synthmodel.solvers.cross_entropy import cross_entropy_ratio, solve_cross_entropy
@@ -139,11 +138,11 @@ def least_excess(k: float, classes: int, design: str = "A") -> tuple[float, floa
     [-0.00016, 1.59084]
     """
     setting = Setting(k, 1.0, classes=classes, design=design)
-    best, (count_e, count_c) = best_ratio(setting, 0.0), weighed(setting, "centred")
+    best = best_ratio(setting, 0.0)
 
     def excess(log_decay: float) -> float:
         L = float(np.exp(log_decay))
-        return solve_cross_entropy(setting, CrossEntropy(), 0.0, L, count_c / count_e * L).ratio - best
+        return solve_cross_entropy(setting, CrossEntropy(), 0.0, L, setting.sharing * L).ratio - best
 
     grid = np.linspace(np.log(0.03), np.log(100), 16)
     values = [excess(x) for x in grid]
