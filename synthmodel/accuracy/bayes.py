@@ -39,7 +39,7 @@ def _check_covered(setting: Setting) -> None:
     checked_setting(setting)
     if setting.norm != math.inf:
         raise ValueError(f"norm = {setting.norm} was given, but the robust Bayes error is known for norm inf only: "
-                         "choose it.")
+                         "choose it, or bound the error by synthmodel.accuracy.bayes.bayes_bounds.")
     if np.any(np.asarray(setting.rho) < 0):
         raise ValueError(f"rho = {np.min(setting.rho)} was given, but the robust Bayes error is proved for features "
                          "that are independent given what they share: choose rho >= 0.")
