@@ -198,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if unknown := set(names) - set(SEARCHES):
         words.error(f"{min(unknown)!r} was given, but the cells that are stored are {', '.join(SEARCHES)}")
     for file, count in make(names=names or SEARCHES):
-        print(f"{file:19} {count:5} cells", flush=True)
+        print(f"{file:{max(map(len, SEARCHES))}} {count:5} cells", flush=True)
 
 
 if __name__ == "__main__":
