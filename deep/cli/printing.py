@@ -1,17 +1,12 @@
 """How results are printed: folded where the terminal ends, and as they are where the output is no terminal."""
 
-import shutil
-import sys
 import textwrap
 from collections.abc import Sequence
 from itertools import groupby
 
-__all__ = ["columns", "say", "say_markdown"]
+from deep.system.terminal import columns
 
-
-def columns() -> int | None:
-    """Return the terminal's width; None where standard output is no terminal."""
-    return shutil.get_terminal_size().columns if sys.stdout and sys.stdout.isatty() else None
+__all__ = ["say", "say_markdown"]
 
 
 def say(text: str, indent: int = 4) -> None:

@@ -1,13 +1,14 @@
 """What both command lines share: one sentence for bad words, and output that no name or encoding can spoil."""
 
 import argparse
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any, NoReturn, TextIO, cast
 
-__all__ = ["COMPLETION", "OneSentenceParser", "PrintAndExit", "PrintCompletion", "complain", "escaped_output",
-           "printable"]
+__all__ = ["COMPLETION", "OneSentenceParser", "PrintAndExit", "PrintCompletion", "columns", "complain",
+           "escaped_output", "printable"]
 
 SHELLS = ("bash", "zsh", "tcsh")
 COMPLETION = "print what makes a shell complete this command, and exit (extra completion)"
@@ -49,6 +50,11 @@ def escaped_output() -> Iterator[None]:
     """In the block, what is printed on standard output is printable."""
     with redirect_stdout(cast(TextIO, sys.stdout and Escaped(sys.stdout))):  # None where there is no standard output
         yield
+
+
+def columns() -> int | None:
+    """Return the terminal's width; None where standard output is no terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout and sys.stdout.isatty() else None
 
 
 def complain(sentence: str) -> None:

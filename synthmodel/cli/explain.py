@@ -12,10 +12,10 @@ from synthmodel.claims.at_setting import at
 from synthmodel.claims.plain import IN_WORDS
 from synthmodel.claims.registry import CLAIMS
 from synthmodel.claims.theory import LINKED, anchor, readings, section, source, symbols_of
-from synthmodel.cli import printing
 from synthmodel.cli.derivations import certificates_of
 from synthmodel.cli.plain_text import formula, plain
 from synthmodel.cli.printing import folded, shown, unicode
+from synthmodel.system.terminal import columns
 
 if TYPE_CHECKING:
     from synthmodel.claims.at_setting import Point
@@ -134,7 +134,7 @@ def explanation(claim: Claim, point: Point) -> dict[str, Any]:
 
 def print_explanation(found: dict[str, Any], out: str | None = None) -> None:
     """The explanation as a page, folded to the terminal; out: the file in which its picture was drawn."""
-    width, greek = printing.columns() or PROSE, unicode()
+    width, greek = columns() or PROSE, unicode()
 
     said = "from the paper" if found["source"] == "paper" else "new here"
     print(f"{found['id']}: {found['status_in_words']} ({said})")

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 from synthmodel.claims.registry import OPEN
+from synthmodel.system.terminal import columns
 
-__all__ = ["columns", "folded", "missed_targets", "print_bench", "print_certificates", "print_claims",
+__all__ = ["folded", "missed_targets", "print_bench", "print_certificates", "print_claims",
            "print_derivations", "print_list", "print_open", "print_readings", "print_result", "print_table",
            "print_verified", "shown", "unicode"]
 
 Row = dict[str, Any]
 NUMBER = 19  # columns of a number of ten digits
-
-
-def columns() -> int | None:
-    """Return the terminal's width; None where standard output is no terminal."""
-    return shutil.get_terminal_size().columns if sys.stdout and sys.stdout.isatty() else None
 
 
 def unicode() -> bool:

@@ -18,9 +18,10 @@ from deep.cli.measure.networks import (
     refuse_of_weights,
     result_path,
 )
-from deep.cli.printing import columns, say
+from deep.cli.printing import say
 from deep.system.device import positive
 from deep.system.files import write_text
+from deep.system.terminal import columns
 
 if TYPE_CHECKING:
     from deep.experiments.measured import Measured

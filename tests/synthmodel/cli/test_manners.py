@@ -19,7 +19,7 @@ from synthmodel.__main__ import main, parser
 from synthmodel.claims import verify
 from synthmodel.claims.registry import CLAIMS
 from synthmodel.claims.verify import row_of
-from synthmodel.cli import benchmark, commands, printing
+from synthmodel.cli import benchmark, commands, explain, printing
 from synthmodel.system import progress
 from synthmodel.system.interrupt import ctrl_c_once
 from synthmodel.system.workers import workers
@@ -36,10 +36,15 @@ def printed(capsys, *words):
     return status, *capsys.readouterr()
 
 
+def set_width(monkeypatch, width):
+    for module in (printing, explain):
+        monkeypatch.setattr(module, "columns", lambda: width)
+
+
 @pytest.fixture
 def narrow(monkeypatch):
     """A terminal of 80 columns."""
-    monkeypatch.setattr(printing, "columns", lambda: 80)
+    set_width(monkeypatch, 80)
 
 
 @pytest.fixture
@@ -59,7 +64,7 @@ def widest(out):
 def test_output_fits_the_terminal_and_loses_no_word(narrow, capsys, monkeypatch, words):
     status, out, _ = printed(capsys, *words.split())
     assert status == 0 and widest(out) <= 80
-    monkeypatch.setattr(printing, "columns", lambda: None)
+    set_width(monkeypatch, None)
     whole = printed(capsys, *words.split())[1]
     if "curve" not in words and "certify" not in words:  # numbers of fewer digits; seconds
         assert out.split() == whole.split()
