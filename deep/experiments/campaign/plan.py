@@ -18,6 +18,7 @@ PARTS: dict[str, set[str]] = {  # of a plan, and what each table of them must ha
     "correlation": {"id", "claim", "arm", "x", "y", "given", "at_most", "pooled"}, "conclusion": {"id", "statement"}}
 LISTED = ("arm", "prediction", "correlation", "conclusion")
 OPTIONAL = ("correlation", "conclusion")
+FOLLOWED = ("refuted_by", "supported_by", "supported_contradicted")  # of a conclusion: predictions
 
 
 def committed() -> tuple[Path, Path]:
@@ -29,7 +30,8 @@ def committed() -> tuple[Path, Path]:
 def plan_of(path: Path) -> dict[str, Any]:
     """The plan in a TOML file.
 
-    ValueError, in one sentence, for one that cannot be read, lacks a part, or judges an arm that it has not.
+    ValueError, in one sentence, for one that cannot be read, lacks a part, or names an arm or a prediction that it has
+    not.
     """
     try:
         plan = from_toml(path.read_bytes())
@@ -51,6 +53,11 @@ def plan_of(path: Path) -> dict[str, Any]:
         if arm not in known:
             raise ValueError(f"{path} was given as a plan, but {rule} in it is of an arm {arm}, and the arms are "
                              f"{', '.join(map(str, known))}: choose among them.")
+    predicted = [rule["id"] for rule in plan["prediction"]]
+    for conclusion in plan.get("conclusion", ()):
+        for one in (one for key in FOLLOWED for one in conclusion.get(key, ()) if one not in predicted):
+            raise ValueError(f"{path} was given as a plan, but {conclusion['id']} in it follows from a prediction "
+                             f"{one}, and the predictions are {', '.join(map(str, predicted))}: choose among them.")
     return plan
 
 

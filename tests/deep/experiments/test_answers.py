@@ -139,6 +139,9 @@ def test_a_plan_with_all_that_it_needs_is_read(tmp_path):
     (WHOLE.replace('arm = "a"', 'arm = "b"'), "but p in it is of an arm b, and the arms are a: choose among them."),
     (WHOLE + 'minus = "b"\n', "but p in it is of an arm b"),
     (WHOLE + '[[conclusion]]\nid = "c"\nstatement = ""\namong = ["a", "b"]\n', "but c in it is of an arm b"),
+    *((WHOLE + f'[[conclusion]]\nid = "c"\nstatement = ""\n{key} = ["p", "q"]\n',
+       "but c in it follows from a prediction q, and the predictions are p: choose among them.")
+      for key in ("refuted_by", "supported_by", "supported_contradicted")),
 ])
 def test_a_plan_that_lacks_a_part_is_refused(text, sentence, tmp_path, capsys):
     (tmp_path / "plan.toml").write_text(text)
