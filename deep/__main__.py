@@ -19,6 +19,7 @@ from deep.system.terminal import (
     PrintCompletion,
     complain,
     escaped_output,
+    flush_output,
 )
 
 __all__ = ["main"]
@@ -68,6 +69,7 @@ def outcome(command: ModuleType, options: argparse.Namespace, continues: str | N
         with Stop(f"deep {options.command}"):
             import_networks(options.imports)
             command.run(options)
+            flush_output()
     except ValueError as error:
         complain(f"deep: {error}")
         return 2
@@ -75,8 +77,9 @@ def outcome(command: ModuleType, options: argparse.Namespace, continues: str | N
         complain(f"deep: {error}")
         return 1
     except OSError as error:
-        complain(f"deep: {error.filename or 'the output'} cannot be read or written ({error.strerror}): choose another "
-                 "place.")
+        if not isinstance(error, BrokenPipeError):  # the reader of a pipe, such as head, has seen enough
+            complain(f"deep: {error.filename or 'the output'} cannot be read or written ({error.strerror}): choose "
+                     "another place.")
         return 1
     except Interrupted as stop:
         complain(f"deep: {stop}; {continues or 'the same command begins again'}.")

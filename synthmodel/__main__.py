@@ -3,7 +3,6 @@
 import argparse
 import csv
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,6 +21,7 @@ from synthmodel.system.terminal import (
     PrintCompletion,
     complain,
     escaped_output,
+    flush_output,
 )
 
 __all__ = ["main"]
@@ -168,7 +168,6 @@ def answered(arguments: Sequence[str] | None) -> int:
         complain(f"synthmodel: {error}")
         return 1
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         complain(f"synthmodel: {error.filename or 'the output'} cannot be written ({error.strerror}): choose another "
@@ -207,7 +206,7 @@ def run(options: argparse.Namespace) -> int:
         writer.writerows(result)
     else:
         print_result(options, result)
-    sys.stdout.flush()
+    flush_output()
     if options.command == "bench":
         return 1 if printing.missed_targets(result) else 0
     rows = result if isinstance(result, list) else [result]

@@ -1,6 +1,7 @@
 """What both command lines share: one sentence for bad words, and output that no name or encoding can spoil."""
 
 import argparse
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -8,7 +9,7 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any, NoReturn, TextIO, cast
 
 __all__ = ["COMPLETION", "OneSentenceParser", "PrintAndExit", "PrintCompletion", "columns", "complain",
-           "escaped_output", "printable"]
+           "escaped_output", "flush_output", "printable"]
 
 SHELLS = ("bash", "zsh", "tcsh")
 COMPLETION = "print what makes a shell complete this command, and exit (extra completion)"
@@ -47,9 +48,25 @@ class Escaped:
 
 @contextmanager
 def escaped_output() -> Iterator[None]:
-    """In the block, what is printed on standard output is printable."""
+    """In the block, what is printed on standard output is printable.
+
+    What cannot be written when the block ends goes nowhere, so that Python does not complain of it at its own end; who
+    must know that all was written flushes before.
+    """
     with redirect_stdout(cast(TextIO, sys.stdout and Escaped(sys.stdout))):  # None where there is no standard output
-        yield
+        try:
+            yield
+        finally:
+            try:
+                flush_output()
+            except OSError:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def flush_output() -> None:
+    """Write what has been printed; OSError where that cannot be. Where there is no standard output, nothing."""
+    if sys.stdout:
+        sys.stdout.flush()
 
 
 def columns() -> int | None:

@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import shlex
+import subprocess
 import sys
 from contextlib import redirect_stdout
 
@@ -156,3 +158,38 @@ def test_what_is_printable_stays():
     assert printable(text) == text
     assert printable("\u202egpj\u200b\x85\x7f") == r"\u202egpj\u200b\x85\u007f"  # turned writing, no width, DEL
     assert json.loads(printable(json.dumps("\x7f"))) == "\x7f"
+
+
+COMMANDS = ["deep recipes", "synthmodel thresholds", "deep --help", "synthmodel --help"]
+
+
+def ended(command, stdout):
+    """(status, what was said on standard error) of a command with this standard output."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    process = subprocess.run([sys.executable, "-m", *command.split()], stdout=stdout, stderr=subprocess.PIPE, text=True,
+                             env=environment, timeout=300)
+    return process.returncode, process.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_reader_that_has_seen_enough_is_no_error(command):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        assert ended(command, writing) == (0 if "help" in command else 1, "")
+    finally:
+        os.close(writing)
+
+
+@pytest.mark.parametrize("command", COMMANDS[:2])
+def test_a_full_disk_is_said_once(command):
+    with open("/dev/full", "w") as full:
+        status, said = ended(command, full)
+    assert status == 1 and said.count("\n") == 1 and "(No space left on device): choose another place." in said
+
+
+@pytest.mark.parametrize("command", COMMANDS[:2])
+def test_without_standard_output_nothing_is_said(command):
+    words = f"exec {shlex.quote(sys.executable)} -m {command} >&-"
+    process = subprocess.run(["sh", "-c", words], stderr=subprocess.PIPE, text=True, timeout=300)
+    assert (process.returncode, process.stderr) == (0, "")
