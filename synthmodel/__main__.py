@@ -77,8 +77,10 @@ def shared_options() -> tuple[OneSentenceParser, OneSentenceParser, OneSentenceP
 def add_claims(command: Callable[..., OneSentenceParser]) -> None:
     """The commands about claims."""
     command("claims", [], "every claim with its status in plain words")
-    explained = command("explain", [], "a claim: what it says, why, its numbers at a setting, what carries it")
-    explained.add_argument("claim", metavar="CLAIM", help="its ID in any case, such as T1")
+    explained = command("explain", [], "a claim: what it says, why, its numbers at a setting, what carries it; or a "
+                        "symbol, or which claims speak of some words")
+    explained.add_argument("words", metavar="WORD", nargs="+", help="a claim's ID in any case, such as T1; a symbol, "
+                           "such as eps0; or words, such as label smoothing")
     for name, default, words in (("mu", "1", "mean of an active feature"), ("sigma", "0.5", "its standard deviation"),
                                  ("eps", "0.2", "attack size"), ("b", "0.1", "smoothing"), ("lam", "0.1", "decay")):
         explained.add_argument(f"--{name}", default=default, help=f"{words} (default: {default})")
@@ -226,7 +228,11 @@ def print_result(options: argparse.Namespace, result: Any) -> None:
         printing.print_verified(result)
     elif options.command == "explain":
         from synthmodel.cli.explain import print_explanation
-        print_explanation(result, options.out)
+        from synthmodel.cli.lookup import print_answer
+        if "id" in result:
+            print_explanation(result, options.out)
+        else:
+            print_answer(result)
     elif options.command == "table":
         (printing.print_readings if options.readings else printing.print_table)(result)
     elif options.command == "derive":

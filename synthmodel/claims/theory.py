@@ -11,8 +11,8 @@ from pathlib import Path
 from synthmodel.claims.plain import IN_WORDS
 from synthmodel.claims.registry import CLAIMS, Claim
 
-__all__ = ["Part", "Symbol", "anchor", "claim_named", "claims_named", "readings", "section", "summary", "symbols",
-           "symbols_of"]
+__all__ = ["Part", "Symbol", "anchor", "claim_named", "claims_named", "is_claim", "readings", "section", "summary",
+           "symbols", "symbols_of", "titles"]
 
 BY_NAME = {claim.id.lower(): claim for claim in CLAIMS}
 LABEL = re.compile(r"^\*\*([^*]+)\*\*|(?<=\s)\*\*(Hypotheses\.)\*\*", re.M)
@@ -52,6 +52,24 @@ def anchor(claim: str) -> str:
     return "claim-" + claim.lower().replace("'", "-prime")
 
 
+def name_of(word: str) -> str:
+    """Return an ID in lower case: "Theorem 1" is t1, and a prime is written in one way."""
+    name = re.sub("-prime$|[\u2019\u2032]$", "'", str(word).strip().lower().replace("_", "-"))
+    return re.sub(r"^(?:theorem|thm\.?)[ -]*(?=\d)", "t", name)
+
+
+def is_claim(word: str) -> bool:
+    """Return whether a word is a claim's ID, or looks as if it was meant for one, such as T9, and is no symbol.
+
+    >>> [is_claim(word) for word in ("Theorem 1", "t2", "T9", "eps0", "w1", "l2", "label smoothing", "threshold")]
+    [True, True, True, False, False, False, False, False]
+    """
+    name = name_of(word)
+    meant = (re.fullmatch(rf"[{''.join({key[0] for key in BY_NAME})}]\d[\w'-]*", name)
+             or any(key.startswith(f"{name}-") for key in BY_NAME))
+    return name in BY_NAME or (bool(meant) and all(word not in symbol.code for symbol in symbols()))
+
+
 def claim_named(word: str) -> Claim:
     """Return the claim of an ID in any case, a prime also as "-prime"; ValueError with the nearest IDs otherwise.
 
@@ -63,8 +81,7 @@ def claim_named(word: str) -> Claim:
     Traceback (most recent call last):
     ValueError: the claim 'T9' is unknown: the nearest are T3, T1 and T1-W; `synthmodel claims` lists all.
     """
-    name = re.sub("-prime$|[\u2019\u2032]$", "'", str(word).strip().lower().replace("_", "-"))
-    name = re.sub(r"^(?:theorem|thm\.?)[ -]*(?=\d)", "t", name)
+    name = name_of(word)
     if name not in BY_NAME:
         begun = [key for key in BY_NAME if key.startswith(f"{name}-")]
         alike = [key for key in difflib.get_close_matches(name, BY_NAME, 3, 0.0) if key not in begun]
@@ -98,6 +115,20 @@ def sources() -> dict[str, str]:
     """Return the Markdown of each section, without its heading, by its anchor."""
     pieces = re.split(r'^#{2,3} <a id="([^"]+)"></a>[^\n]*\n', page("THEORY.md"), flags=re.M)
     return dict(zip(pieces[1::2], map(str.strip, pieces[2::2]), strict=True))
+
+
+@cache
+def titles() -> dict[str, str]:
+    """Return the heading of the chapter that each section stands in, by the section's anchor.
+
+    >>> titles()["claim-t3"]
+    'Section 3: soft labels'
+    """
+    found, chapter = {}, ""
+    for level, place, words in re.findall(r'^(#{2,3}) <a id="([^"]+)"></a>([^\n]*)$', page("THEORY.md"), re.M):
+        chapter = words if level == "##" else chapter
+        found[place] = chapter
+    return found
 
 
 def source(claim: str) -> str:

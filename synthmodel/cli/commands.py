@@ -172,10 +172,17 @@ def run_claims(options: Namespace) -> list[dict[str, Any]]:
 
 def run_explain(options: Namespace) -> dict[str, Any]:
     from synthmodel.claims.at_setting import Point
-    from synthmodel.claims.theory import claim_named
+    from synthmodel.claims.theory import claim_named, is_claim
     from synthmodel.cli.explain import explanation, picture, words_of_picture
-    claim = claim_named(options.claim)
+    from synthmodel.cli.lookup import answer
+    words = " ".join(options.words)
     point = Point(**{name: getattr(options, name) for name in ("mu", "sigma", "eps", "b", "lam")})
+    if not is_claim(words):
+        if options.out is not None:
+            raise ValueError(f"--out = {options.out} was given, but {words[:40]!r} is no claim, and only claims have "
+                             "pictures: leave --out away.")
+        return answer(words, point)
+    claim = claim_named(words)
     if options.out is not None:
         words_of_picture(claim.id, picture(claim, point), options.out)  # refuses before anything is computed
     return explanation(claim, point)
