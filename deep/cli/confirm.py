@@ -31,7 +31,7 @@ def add(commands: Any) -> None:
     confirm.add_argument("--run", action="store_true", help="train, continue and measure what is missing")
     confirm.add_argument("--arms", metavar="A,B", help="with --run: these arms alone, and those that they begin from "
                                                      "or are stopped at")
-    confirm.add_argument("--out", default="runs", help="with --run: where the run folders are (default: runs)")
+    confirm.add_argument("--out", help="with --run: where the run folders are (default: runs)")
     confirm.add_argument("--results", metavar="DIR", help="folder of the result files (default: the committed one, or "
                                                           "OUT/campaign with --run)")
     confirm.add_argument("--plan", metavar="FILE", help="other predictions, in the same form")
@@ -53,12 +53,16 @@ def run(options: "Namespace") -> None:
     plan_path, results = committed()
     plan = plan_of(Path(options.plan) if options.plan else plan_path)
     if options.results or options.run:
-        results = Path(options.results or Path(options.out) / "campaign")
-    if options.arms and not options.run:
-        raise ValueError("--arms was given without --run, but what is there is judged as a whole: add --run.")
+        results = Path(options.results or out_of(options) / "campaign")
+    for option in ("arms", "out"):
+        if getattr(options, option) is not None and not options.run:
+            raise ValueError(f"--{option} was given without --run, but what is there is judged as a whole: add --run.")
     if options.runs and (options.run or options.results):
         raise ValueError(f"{', '.join(options.runs)} was given with --run or --results, but runs of your own are "
                          "judged by themselves: leave the option out.")
+    if options.results and not (options.run or results.is_dir()):
+        raise ValueError(f"--results = {results} was given, but there is no such folder: pass one that `deep confirm "
+                         "--run` has made.")
     if options.run:
         run_missing(options, plan, results)
     said = (answers(of_any_seeds(plan), own(options, plan)) if options.runs
@@ -77,6 +81,11 @@ def run(options: "Namespace") -> None:
         print_answers(said, bool(options.runs))
 
 
+def out_of(options: "Namespace") -> Path:
+    """The folder of the run folders."""
+    return Path("runs" if options.out is None else options.out)
+
+
 def run_missing(options: "Namespace", plan: Any, results: Path) -> None:
     """Train, continue and measure what the plan asks for and the folder of results has not."""
     from deep.experiments.campaign.plan import needed_tasks
@@ -85,7 +94,7 @@ def run_missing(options: "Namespace", plan: Any, results: Path) -> None:
     device = use_device(options.device, options.threads)
     locations = data_locations(options.data)
     for task in needed_tasks(plan, options.arms.split(",")) if options.arms else tasks(plan):
-        run_task(task, location_of(task.recipe, locations), Path(options.out), results, device)
+        run_task(task, location_of(task.recipe, locations), out_of(options), results, device)
 
 
 def own(options: "Namespace", plan: Any) -> dict[str, dict[int, dict[str, Any]]]:
@@ -138,7 +147,7 @@ def print_answers(said: "Answers", own: bool) -> None:
               + f", n = {len(one['seeds'])}, seeds {', '.join(map(str, one['seeds']))}")
     for conclusion, answer in said.conclusions:
         print(f"{answer.upper():12} {conclusion['statement']}")
-    print(f"{len(said.predictions)} predictions: {said.counts()}")
+    print(said.counts())
 
 
 def print_row(rule: "Mapping[str, Any]", row: "Judged | Correlated", said: "Answers", own: bool) -> None:

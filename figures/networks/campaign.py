@@ -87,5 +87,4 @@ def summary(found: Answers) -> str:
     """How many predictions have which verdict, in a sentence."""
     if not found.runs:
         return NOT_RUN
-    return (f"Of {len(found.predictions)} predictions, by {sum(map(len, found.runs.values()))} runs: "
-            f"{found.counts()}.")
+    return f"{found.counts()} ({sum(map(len, found.runs.values()))} runs)."

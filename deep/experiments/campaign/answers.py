@@ -33,8 +33,9 @@ class Answers:
                 *((row.correlation, row) for row in self.correlations)]
 
     def counts(self) -> str:
-        """How many predictions have which verdict."""
-        return counts_of(row.verdict for row in self.predictions)
+        """How many predictions, correlations among them, there are, and how many have which verdict."""
+        rows = self.rows()
+        return f"{len(rows)} prediction{'' if len(rows) == 1 else 's'}: {counts_of(row.verdict for _, row in rows)}"
 
 
 def answers(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -> Answers:
@@ -75,12 +76,17 @@ def with_interval(value: float, interval: tuple[float, float] | None) -> str:
 
 
 def measured_of(row: Judged | Correlated, seeds: bool = False) -> str:
-    """What was measured: the mean, its interval and the number of seeds, or which ones; "" where nothing was."""
+    """What was measured: the mean, its interval, the number of seeds, or which ones, and the p-value of the verdict.
+
+    That is the smaller one of those of "confirmed" and "contradicted". "" where nothing was measured.
+    """
     said = []
     if row.verdict != "not run":
         said.append(f"{with_interval(row.value, row.interval)}, n = {len(row.seeds)}"
                     + (f", seeds {', '.join(map(str, row.seeds))}" if seeds else "")
-                    + (f", and {', '.join(map(str, row.to_run))} to be run" if row.to_run else ""))
+                    + (f", and {', '.join(map(str, row.to_run))} to be run" if row.to_run
+                       else f", p = {min(row.confirming, row.contradicting):.2g} by Holm" if isinstance(row, Judged)
+                       else ""))
     if isinstance(row, Correlated):
         if said:
             said[0] += f", permuted p = {row.permuted:.3f}"

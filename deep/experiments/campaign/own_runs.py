@@ -108,6 +108,8 @@ def by_arm_and_seed(plan: Mapping[str, Any], arms: Iterable[str], words: Iterabl
     given: dict[str, dict[int, RunFolder]] = {}
     for word in words:
         name, equals, path = word.partition("=")
+        if equals and name not in arms and (Path(path) / "recipe.json").exists() and not Path(word).exists():
+            raise ValueError(f"{word} was given, but the plan has no arm {name}: choose among {', '.join(arms)}.")
         run = RunFolder(path if equals and name in arms else word)
         try:
             arm = name if equals and name in arms else arm_of(plan, run.recipe())

@@ -35,8 +35,11 @@ def plan_of(path: Path) -> dict[str, Any]:
     """
     try:
         plan = from_toml(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read as a plan ({error}): restore it from a copy.") from error
+    except OSError as error:
+        raise ValueError(f"{path} was given as a plan, but cannot be read ({error.strerror}): pass a file in the form "
+                         "of figures/predictions.toml.") from error
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read as a plan ({error}): write it as figures/predictions.toml.") from error
     for name, keys in PARTS.items():
         tables = plan.get(name, [])
         if name in LISTED and isinstance(tables, dict):
@@ -83,8 +86,8 @@ def read_results(folder: Path) -> dict[str, dict[int, dict[str, Any]]]:
             result = from_json(path.read_text())
             found.setdefault(result["arm"], {})[int(result["seed"])] = result
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is no result of a campaign ({error!r}): remove it, and it is measured "
-                             "again.") from error
+            raise ValueError(f"{path} is no result of a campaign, or it is damaged: pass a folder that `deep confirm "
+                             "--run` has filled, or restore the file from a copy.") from error
     return found
 
 

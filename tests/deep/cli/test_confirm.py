@@ -253,7 +253,7 @@ def test_a_task_that_was_stopped_is_taken_up(campaign, monkeypatch, tmp_path):
 def test_the_committed_plan_without_results(capsys, tmp_path):
     assert main(["confirm", "--results", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert "40 predictions" in out and out.count("\n") == 2 * (40 + 1) + 5 + 1
+    assert "41 predictions" in out and out.count("\n") == 2 * (40 + 1) + 5 + 1
     plan, results = committed()
     assert plan_of(plan)["campaign"]["seeds"] == [0, 1, 2, 3, 4] and results.name == "campaign"
 
@@ -297,7 +297,7 @@ def test_a_users_runs_are_judged_as_the_campaigns_are(campaign, capsys, monkeypa
     assert f"{given[3]} is taken as new, seed 1.\n" in told.err
     assert main(["confirm", given[0], "--plan", str(campaign / "plan.toml"), "--data", str(campaign / "images")]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "OPEN         It does", "1 predictions: 0 confirmed, 0 contradicted, 0 undecided, 1 not run"]
+        "OPEN         It does", "1 prediction: 0 confirmed, 0 contradicted, 0 undecided, 1 not run"]
     path = RunFolder(given[0]).path / "confirm.json"
     path.write_text(path.read_text().replace('"weights": "', '"weights": "0'))
     with pytest.raises(AssertionError, match="measured again"):  # the weights are others
@@ -459,7 +459,9 @@ def test_runs_of_ones_own_that_are_refused(campaign, capsys, tmp_path):
     path = tmp_path / "unlike" / "recipe.json"
     recipe = json.loads(path.read_text())
     path.write_text(json.dumps(recipe | {"epochs": 5}))
-    for given, sentence in (([str(tmp_path)], "is not a run folder"), (["--run", old], "leave the option out"),
+    for given, sentence in (([str(tmp_path)], "is not a run folder"),
+                            ([f"zz={old}"], f"zz={old} was given, but the plan has no arm zz: choose among old, new."),
+                            (["--run", old], "leave the option out"),
                             ([str(tmp_path / "unlike")], "has 4 of 5 epochs")):
         assert confirm_own(campaign, *given) == 2
         error = capsys.readouterr().err
@@ -477,7 +479,9 @@ def test_runs_of_ones_own_that_are_refused(campaign, capsys, tmp_path):
 
 
 @pytest.mark.parametrize(("more", "sentence"), [
-    (["--arms", "a1"], "add --run"), (["--plan", "/nowhere.toml"], "cannot be read as a plan"),
+    (["--arms", "a1"], "--arms was given without --run"), (["--out", "runs"], "--out was given without --run"),
+    (["--plan", "/nowhere.toml"], "/nowhere.toml was given as a plan, but cannot be read (No such file or directory)"),
+    (["--results", "/nowhere"], "--results = /nowhere was given, but there is no such folder"),
     (["--run", "--arms", "a1,zz"], "the arms zz were given"),
 ])
 def test_what_is_refused(more, sentence, capsys):

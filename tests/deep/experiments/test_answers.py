@@ -1,14 +1,16 @@
 """What `deep confirm` prints of made-up results: what was measured on which seeds, or why nothing was judged."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from deep.__main__ import main
 from deep.cli.confirm import command_of, print_answers
-from deep.experiments.campaign.answers import answers, surgery_rows
+from deep.experiments.campaign.answers import answers, measured_of, surgery_rows
 from deep.experiments.campaign.plan import committed, plan_of
+from deep.experiments.campaign.predictions import Judged
 from tests.support.campaign import made_up, write_results
 
 PLAN = plan_of(committed()[0])
@@ -148,3 +150,9 @@ def test_a_plan_that_lacks_a_part_is_refused(text, sentence, tmp_path, capsys):
     assert main(["confirm", "--plan", str(tmp_path / "plan.toml")]) == 2
     error = capsys.readouterr().err
     assert sentence in error and error.count("\n") == 1
+
+
+def test_what_was_measured_has_the_p_value_of_its_verdict():
+    done = Judged({"id": "p"}, (0, 1), 2.5, (2.0, 3.0), 0.8, 0.0371, "contradicted")
+    assert measured_of(done) == "2.50 [2.00, 3.00], n = 2, p = 0.037 by Holm"
+    assert measured_of(replace(done, verdict="undecided", to_run=(2,))) == "2.50 [2.00, 3.00], n = 2, and 2 to be run"
