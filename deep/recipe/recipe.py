@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -123,8 +124,9 @@ def recipe_named(name: str, overrides: Iterable[str] = ()) -> Recipe:
         key, equals, text = override.partition("=")
         key = "steps" if key == "attack_steps" else key
         if not equals or key not in HINTS:
-            raise ValueError(f"{override!r} was given, but an override is key=value with a key of the recipe: "
-                             f"choose among {', '.join(HINTS)}.")
+            near = get_close_matches(key, HINTS, 3, 0.0)
+            raise ValueError(f"{override!r} was given, but an override is key=value with a key of the recipe, such as "
+                             f"{near[0]}, {near[1]} or {near[2]}: `deep recipes` lists all.")
         changes[key] = from_word(key, text, HINTS[key])
     model = changes.get("model")
     if model in NETWORKS and not built_in(model):

@@ -38,6 +38,17 @@ def test_it_is_printed_within_a_terminals_80_columns(capsys, monkeypatch):
     assert sum(line.startswith("  ") and "=" in line and "[" in line for line in lines) >= len(HINTS)
 
 
+@pytest.mark.parametrize(("words", "recipe", "values"), [
+    (["eps"], "at", {"eps": "8/255"}),
+    (["at-cpu", "batch", "seed=3", "seed"], "at-cpu", {"batch": "128", "seed": "3"})])
+def test_a_key_is_looked_up(words, recipe, values, capsys):
+    assert main(["recipes", *words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["recipe"], {row["key"]: row["value"] for row in found["keys"]}) == (recipe, values)
+    assert main(["recipes", *words]) == 0
+    assert capsys.readouterr().out.count("[") == len(values)
+
+
 @pytest.mark.parametrize(("words", "sentence"), [
     (["no-such"], "the recipe 'no-such' is unknown: choose one of at,"), (["at", "eps=8"], "write 8/255")])
 def test_refusals(words, sentence, capsys):

@@ -139,7 +139,7 @@ def test_eps_is_exact(text, value):
     (["eps=-1/255"], "between 0 and 1"),
     (["eps=nan"], "must be a fraction"),
     (["eps=1/0"], "must be a fraction"),
-    (["epsilon=8/255"], "choose among data, mu"),
+    (["epsilon=8/255"], "with a key of the recipe, such as eps"),
     (["seed"], "key=value"),
     (["seed=x"], "must be of type int"),
     (["lr=-1"], "lr = -1.0 was given, but it must be at least 0"),
