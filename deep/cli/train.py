@@ -37,12 +37,15 @@ def continues(options: argparse.Namespace) -> str:
 def run(options: argparse.Namespace) -> None:
     from contextlib import nullcontext
 
-    from deep.recipe.recipe import recipe_named
+    from deep.recipe.recipe import recipe_named, run_name
     from deep.system.processes import joined
     from deep.system.progress import training_progress
     from deep.training.loop import load_data, train
+    from deep.training.teachers import check_folders
     recipe = recipe_named(options.recipe, options.overrides)
     positive("--stop-after", options.stop_after)
+    begun = (Path(options.out) / run_name(recipe)).exists()  # what it branched off may be gone
+    check_folders(recipe, None if begun else options.branch_of)  # before images are read and a folder is made
     with joined(options.device) as (world, device):
         use_device(device, options.threads)
         data = load_data(recipe, options.data)

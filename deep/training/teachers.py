@@ -15,7 +15,24 @@ from deep.runs.network import load_network
 from deep.runs.results import weights_digest
 from deep.system.messages import tell
 
-__all__ = ["Teachers", "network_of_run"]
+__all__ = ["Teachers", "check_folders", "network_of_run"]
+
+
+def folder_of(name: str) -> tuple[Path, str]:
+    """Return (run folder, checkpoint) of RUN, RUN:best or RUN:last.
+
+    >>> folder_of("runs/a:last"), folder_of("runs/a")
+    ((PosixPath('runs/a'), 'last'), (PosixPath('runs/a'), 'best'))
+    """
+    path, _, which = name.rpartition(":") if name.endswith((":best", ":last")) else (name, "", "best")
+    return Path(path), which
+
+
+def check_folders(recipe: Recipe, branch_of: str | Path | None) -> None:
+    """Raise ValueError where a teacher that a recipe names, or what the run branches off, is not a run folder."""
+    teachers = [name for name in (recipe.teacher, recipe.standard_teacher) if name and name not in ("self", "average")]
+    for folder in (*(folder_of(name)[0] for name in teachers), *([] if branch_of is None else [branch_of])):
+        RunFolder(folder).recipe()
 
 
 def network_of_run(name: str, data: Data, device: torch.device | str) -> Classifier:
@@ -27,8 +44,8 @@ def network_of_run(name: str, data: Data, device: torch.device | str) -> Classif
     Traceback (most recent call last):
     ValueError: /nowhere is not a run folder: it has no readable recipe.json; pass a folder that `deep train` made.
     """
-    path, _, which = name.rpartition(":") if name.endswith((":best", ":last")) else (name, "", "best")
-    run = RunFolder(Path(path))
+    path, which = folder_of(name)
+    run = RunFolder(path)
     run.recipe()
     state = run.model_state(which)
     known = len(state["model"]["linear.weight"])
