@@ -1,13 +1,17 @@
 """What several commands share: options, the places of their files, and how a run stands."""
 
 import argparse
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from deep.cli.printing import say
+from deep.system.reading import from_json
 
 __all__ = ["ATTACK_STEPS", "Commands", "add_attack_steps", "add_data_sets_options", "add_device_options",
-           "add_import_option", "add_machine_options", "import_words", "place", "print_status"]
+           "add_import_option", "add_machine_options", "import_words", "is_json_with", "is_png", "place",
+           "print_status", "refuse_to_replace"]
 
 ATTACK_STEPS = 20  # of PGD where a run is measured; what training writes of itself has the recipe's eval_steps
 Commands = argparse._SubParsersAction  # what `add_subparsers` returns
@@ -52,8 +56,10 @@ def import_words(options: argparse.Namespace) -> list[str]:
     return [word for name in options.imports for word in ("--import", name)]
 
 
-def place(text: str) -> Path:
-    """Return the path that --out names; ValueError unless its folder exists.
+def place(text: str, own: Callable[[Path], bool] | None = None) -> Path:
+    """Return the path that --out names; ValueError unless its folder exists, and nothing is lost by writing there.
+
+    own(path): as `refuse_to_replace` takes it; None: the command looks itself at what is there.
 
     >>> place("/nowhere/found.json")
     Traceback (most recent call last):
@@ -62,7 +68,39 @@ def place(text: str) -> Path:
     path = Path(text)
     if not path.parent.is_dir():
         raise ValueError(f"--out = {text} was given, but there is no folder {path.parent}: make it first.")
+    if path.is_dir():
+        raise ValueError(f"--out = {text} was given, but that is a folder: name a file in it.")
+    if own is not None:
+        refuse_to_replace(text, path, own)
     return path
+
+
+def refuse_to_replace(text: str, path: Path, own: Callable[[Path], bool]) -> None:
+    """Raise ValueError if a file is at `path` that is no result of the same command, such as what the command reads.
+
+    text: what --out was given. own(path): whether the file there is such a result, by its content.
+    """
+    if path.is_file() and not own(path):
+        raise ValueError(f"--out = {text} was given, but {path} is there, and no earlier result of this command: write "
+                         "another name, or move it away.")
+
+
+def is_json_with(*keys: str) -> Callable[[Path], bool]:
+    """Return the test of a file: whether it is a JSON object that has all these keys."""
+    def test(path: Path) -> bool:
+        with suppress(OSError, ValueError), path.open("rb") as file:
+            if file.read(1) == b"{":  # weights of gigabytes are not read on
+                found = from_json(b"{" + file.read())
+                return isinstance(found, dict) and found.keys() >= {*keys}
+        return False
+    return test
+
+
+def is_png(path: Path) -> bool:
+    """Return whether a file begins as a PNG does."""
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(8) == b"\x89PNG\r\n\x1a\n"
+    return False
 
 
 def print_status(status: dict[str, Any], separator: str) -> None:

@@ -62,7 +62,7 @@ def continues(options: argparse.Namespace) -> str | None:
 def run(options: argparse.Namespace) -> None:
     positive("--attack-seeds", options.attack_seeds, most=100)
     positive("--limit", options.limit)
-    out = result_path(options)
+    out = result_path(options, "weights_file" if options.features is None else "features_file", "correlation")
     if options.features is not None:
         if options.eps is not None or options.split != "test" or options.limit is not None:
             raise ValueError("--features was given with --split or --eps or --limit, but the images and the attack "

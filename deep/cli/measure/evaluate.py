@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deep.cli.common import Commands
+from deep.cli.common import Commands, is_json_with, refuse_to_replace
 from deep.cli.measure.networks import (
     add_run_options,
     called,
@@ -56,7 +56,9 @@ def run(options: argparse.Namespace) -> None:
     if eps == 0:
         raise ValueError("--eps = 0 was given, but no attack moves an image then, and the clean accuracy is printed in "
                          "any case: give a larger one.")
-    out = result_path(options)
+    out = result_path(options, "weights_file", "robust", "sanity")
+    if out and options.attacks is not None:
+        refuse_to_replace(options.out, unfinished_beside(out), is_json_with("identity", "values"))
     networks = [replace(one, eps=eps) for one in open_networks(options)]
     from deep.evaluation.battery import rounds_of
     from deep.experiments.checkpoint_evaluation import measure_accuracy
@@ -98,12 +100,16 @@ def places(checkpoint: "Measured", out: Path | None, sample: str, attacks: bool)
     """
     from deep.experiments.measured import Checkpoint
     if not isinstance(checkpoint, Checkpoint):
-        return out, out and out.with_name(f"{out.stem}-unfinished.json")
+        return out, out and unfinished_beside(out)
     # a part of the images, other images, another eps or a battery never replace the evaluation on all of them; under
     # other steps, or by other attacks of a battery, the last result replaces the one before
     name = checkpoint.name + checkpoint.suffix() + sample
     return (checkpoint.run.path / f"{'battery' if attacks else 'evaluate'}-{name}.json",
             checkpoint.run.path / f"battery-{name}-unfinished.json")
+
+
+def unfinished_beside(out: Path) -> Path:
+    return out.with_name(f"{out.stem}-unfinished.json")
 
 
 def print_result(result: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deep.cli.common import add_attack_steps, add_machine_options, place
+from deep.cli.common import add_attack_steps, add_machine_options, is_json_with, place
 from deep.system.device import positive, use_device
 
 if TYPE_CHECKING:  # torch is imported when a command runs
@@ -56,14 +56,17 @@ def add_run_options(command: argparse.ArgumentParser, checkpoints: tuple[str, ..
                          help="of the images and the attack, e.g. data=cifar100, eps=4/255, norm=l2; may be repeated")
 
 
-def result_path(options: argparse.Namespace) -> Path | None:
-    """Return where --out puts the result of --weights or --features, or None; ValueError with a run, which has one."""
+def result_path(options: argparse.Namespace, *keys: str) -> Path | None:
+    """Return where --out puts the result of --weights or --features, or None; ValueError with a run, which has one.
+
+    keys: those by which an earlier result is known, which is replaced; ValueError if anything else is there.
+    """
     if options.out is None:
         return None
     if options.run is not None:
         raise ValueError(f"--out = {options.out} was given with a run, whose results are written into its folder: "
                          "leave it out.")
-    return place(options.out)
+    return place(options.out, is_json_with(*keys))
 
 
 @contextmanager

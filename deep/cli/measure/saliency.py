@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deep.cli.common import Commands, place
+from deep.cli.common import Commands, is_json_with, is_png, place, refuse_to_replace
 from deep.cli.measure.networks import add_run_options, called, open_networks
 from deep.cli.printing import say
 from deep.system.device import positive
@@ -33,6 +33,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    chosen = picture_path(options.out)
     checkpoints = open_networks(options)
     from deep.evaluation.saliency.picture import draw
     from deep.experiments.measured import Checkpoint, alike
@@ -46,25 +47,33 @@ def run(options: argparse.Namespace) -> None:
                                 options.limit)
     # a part of the images never replaces the picture of all
     sample = "" if len(used) == len(data.test) else f"-sample{options.limit}"
-    out = picture_path(options.out, first.run.path / f"saliency{file_suffix(data)}{sample}.png"
-                       if isinstance(first, Checkpoint) else None)
+    out = chosen or (first.run.path / f"saliency{file_suffix(data)}{sample}.png" if isinstance(first, Checkpoint)
+                     else None)
     report, rows = saliency(checkpoints, options.attack_steps, options.inputs == "adversarial", used, shown, classes)
     if out:
-        draw(report, rows, out)
+        # the numbers first: by them the same command, after an interruption, knows the picture for its own
         write_text(out.with_suffix(".json"), json.dumps(report, indent=1) + "\n")
+        draw(report, rows, out)
     if options.json:
         print(json.dumps(report))
     else:
         print_report(report, alike(checkpoints), out)
 
 
-def picture_path(out: str | None, default: Path | None) -> Path | None:
-    """Return where the picture is written, None for nowhere; ValueError unless it is a PNG in a folder that exists."""
+def picture_path(out: str | None) -> Path | None:
+    """Return where --out puts the picture, or None; ValueError unless it is a PNG in a folder that exists.
+
+    Of what is there, a picture and the numbers beside it are replaced only if both are of this command: the numbers
+    tell whose the picture is.
+    """
     if not out:
-        return default
+        return None
     if Path(out).suffix.lower() != ".png":
         raise ValueError(f"--out = {out} was given, but the picture is a PNG: write a name that ends in .png.")
-    return place(out)
+    numbers, own = Path(out).with_suffix(".json"), is_json_with("partner", "definition", "checkpoints")
+    path = place(out, lambda picture: is_png(picture) and own(numbers))
+    refuse_to_replace(out, numbers, own)
+    return path
 
 
 def class_numbers(text: str | None, names: tuple[str, ...]) -> list[int] | None:

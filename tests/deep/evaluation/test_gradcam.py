@@ -11,6 +11,7 @@ from torch import nn
 
 from deep.__main__ import main
 from deep.cli.measure.networks import open_networks
+from deep.cli.measure.saliency import picture_path
 from deep.data.dataset import Split
 from deep.data.planted import planted_images, sign_patterns
 from deep.evaluation.accuracy import evaluation_attack, measure
@@ -395,6 +396,7 @@ def test_command(run, tmp_path, capsys):
     assert main([*words, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report == json.loads(out.with_suffix(".json").read_text())
+    assert picture_path(str(out)) == out  # the same command would replace it
     assert (report["n"], report["inputs"]) == (90, "adversarial")
     assert report["attack"].startswith("PGD-20 linf eps 1/5")
     assert [(c["checkpoint"], c["epoch"]) for c in report["checkpoints"]] == [("best", 1), ("last", 2)]
