@@ -11,8 +11,8 @@ from pathlib import Path
 from synthmodel.claims.plain import IN_WORDS
 from synthmodel.claims.registry import CLAIMS, Claim
 
-__all__ = ["Part", "Symbol", "anchor", "claim_named", "claims_named", "is_claim", "readings", "section", "summary",
-           "symbols", "symbols_of", "titles"]
+__all__ = ["Part", "Symbol", "anchor", "begun_by", "claim_named", "claims_named", "formulas_of", "is_claim", "page",
+           "readings", "section", "source", "summary", "symbols", "symbols_of", "titles", "used"]
 
 BY_NAME = {claim.id.lower(): claim for claim in CLAIMS}
 LABEL = re.compile(r"^\*\*([^*]+)\*\*|(?<=\s)\*\*(Hypotheses\.)\*\*", re.M)
@@ -61,13 +61,21 @@ def name_of(word: str) -> str:
 def is_claim(word: str) -> bool:
     """Return whether a word is a claim's ID, or looks as if it was meant for one, such as T9, and is no symbol.
 
-    >>> [is_claim(word) for word in ("Theorem 1", "t2", "T9", "eps0", "w1", "l2", "label smoothing", "threshold")]
-    [True, True, True, False, False, False, False, False]
+    >>> [is_claim(word) for word in ("Theorem 1", "T9", "t2", "eps0", "w1", "l2", "label smoothing", "threshold")]
+    [True, True, False, False, False, False, False, False]
     """
     name = name_of(word)
-    meant = (re.fullmatch(rf"[{''.join({key[0] for key in BY_NAME})}]\d[\w'-]*", name)
-             or any(key.startswith(f"{name}-") for key in BY_NAME))
+    meant = re.fullmatch(rf"[{''.join({key[0] for key in BY_NAME})}]\d[\w'-]*", name) and not begun_by(word)
     return name in BY_NAME or (bool(meant) and all(word not in symbol.code for symbol in symbols()))
+
+
+def begun_by(word: str) -> list[Claim]:
+    """Return the claims whose IDs begin with a word and a hyphen, in the order of the theory.
+
+    >>> [claim.id for claim in begun_by("Theorem 2")]
+    ['T2-pair', 'T2-joint', "T2-joint'", 'T2-unequal', 'T2-joint-K', 'T2-joint-B']
+    """
+    return [claim for key, claim in BY_NAME.items() if key.startswith(f"{name_of(word)}-")]
 
 
 def claim_named(word: str) -> Claim:
@@ -83,9 +91,13 @@ def claim_named(word: str) -> Claim:
     """
     name = name_of(word)
     if name not in BY_NAME:
-        begun = [key for key in BY_NAME if key.startswith(f"{name}-")]
-        alike = [key for key in difflib.get_close_matches(name, BY_NAME, 3, 0.0) if key not in begun]
-        near = [BY_NAME[key].id for key in begun + alike]
+        if places := [place for symbol in symbols() if word in symbol.code for place in symbol.where]:
+            where = [claim.id for claim in CLAIMS if anchor(claim.id) in places] or ["the model"]
+            raise ValueError(f"{word!r} was given as a claim, but it is a symbol, of {' and '.join(where)}: "
+                             f"`synthmodel explain {word}` says what it means.")
+        begun = begun_by(word)
+        near = [claim.id for claim in begun] + [BY_NAME[key].id for key in difflib.get_close_matches(
+            name, BY_NAME, 3, 0.0) if BY_NAME[key] not in begun]
         raise ValueError(f"the claim {str(word)[:40]!r} is unknown: the nearest are {near[0]}, {near[1]} and "
                          f"{near[2]}; `synthmodel claims` lists all.")
     return BY_NAME[name]

@@ -174,8 +174,8 @@ def run_explain(options: Namespace) -> dict[str, Any]:
     from synthmodel.claims.at_setting import Point
     from synthmodel.claims.theory import claim_named, is_claim
     from synthmodel.cli.explain import explanation, picture, words_of_picture
-    from synthmodel.cli.lookup import answer
-    words = " ".join(options.words)
+    from synthmodel.cli.lookup import answer, tidy
+    words = tidy(" ".join(options.words))
     point = Point(**{name: getattr(options, name) for name in ("mu", "sigma", "eps", "b", "lam")})
     if not is_claim(words):
         if options.out is not None:
