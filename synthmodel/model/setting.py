@@ -39,7 +39,7 @@ def quotient(word: str) -> float:
 
 
 def reals(value: Any) -> Float[np.ndarray, "..."]:
-    """`value` as an array of floats; NaN for what is not real: text, complex or masked numbers, symbols, dates.
+    """`value` as an array of floats; NaN for what is not real: text, complex or masked numbers, True, symbols, dates.
 
     A text may be a fraction of two numbers, also in a list.
 
@@ -48,7 +48,7 @@ def reals(value: Any) -> Float[np.ndarray, "..."]:
     """
     try:
         given = np.asarray(value)
-        if isinstance(value, np.ma.MaskedArray) or given.dtype.kind in "cmM":
+        if isinstance(value, np.ma.MaskedArray) or given.dtype.kind in "bcmM":
             return np.asarray(math.nan)
         if given.dtype.kind == "U":
             return np.array([quotient(word) for word in given.ravel().tolist()], dtype=float).reshape(given.shape)

@@ -54,9 +54,13 @@ def solve(setting: Setting, loss: Loss, eps: Real, lam: Real | None = None, meth
     0.5211
     """
     checked_setting(setting)
+    if not isinstance(loss, Loss):
+        raise ValueError(f"{loss!r} was given as the loss, but it must be one that was made: write Margin(), or "
+                         "loss_named('margin'), and the like.")
     if method not in METHODS:
         raise ValueError(f"the method {method!r} is unknown: choose auto, closed or numeric.")
     decay = decays(setting, lam, lam_e, lam_c, penalty)
+    check_shapes(setting, loss, eps, decay)
     if isinstance(loss, NUMERIC):
         if method == "closed":
             raise ValueError(f"a closed form was asked for {loss}, which has none: use the method numeric.")
@@ -64,6 +68,18 @@ def solve(setting: Setting, loss: Loss, eps: Real, lam: Real | None = None, meth
     if method == "numeric":
         return _each(_solve_margin_numerically, setting, loss, eps, *decay)
     return solve_closed(setting, loss, eps, *decay)
+
+
+def check_shapes(setting: Setting, loss: Loss, eps: Real, decay: tuple[Broadcast, Broadcast]) -> None:
+    """Raise ValueError, which names the shapes, unless all numbers broadcast."""
+    shapes = {name: np.shape(getattr(setting, name)) for name in ("mu_e", "mu_c", "sigma_e", "sigma_c", "rho")}
+    shapes |= {"b": np.shape(getattr(loss, "b", 0.0)), "eps": np.shape(eps)}
+    shapes |= {"lam_e": np.shape(decay[0]), "lam_c": np.shape(decay[1])}
+    try:
+        np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        given = ", ".join(f"{name} {shape}" for name, shape in shapes.items() if shape)
+        raise ValueError(f"arrays of the shapes {given} were given, but they must broadcast: reshape them.") from None
 
 
 def _solve_soft(setting: Setting, loss: CrossEntropy | Distillation | WrongClassLSE | WorstMargin, eps: Real,

@@ -16,6 +16,7 @@ from synthmodel.solvers.margin_polar import _scores
     ([0.5, 2.0, 3.0], {"below": 1}, "= 2.0 was given"), ("some", {}, "= some was given"), (None, {}, "= None was"),
     (math.nan, {}, "= nan was given"), ([1, math.inf], {}, "= inf was given"), (1e60, {}, "of ordinary size"),
     (1e-60, {}, "of ordinary size"), ([], {}, "at least one number"), (1j, {}, "= 1j was given"),
+    (True, {}, "= True was given"), (np.array([True]), {}, "was given, but it must be a finite number"),
 ])
 def test_numbers_outside_their_domain_are_refused(value, bounds, shown):
     with pytest.raises(ValueError, match=r"^x = ") as refusal:

@@ -229,8 +229,12 @@ def test_what_there_is_no_threshold_for_is_refused():
 @pytest.mark.parametrize(("call", "sentence"), [
     (lambda: solve(Setting(), Margin(), 0.2, 0.1, "guess"), "the method 'guess' is unknown"),
     (lambda: solve(Setting(), CrossEntropy(), 0.2, 0.1, "closed"), "which has none"),
-    (lambda: solve(Setting(), "margin", 0.2, 0.1), "margin"), (lambda: solve(Setting(), "margin", 0.2, 0.1, "numeric"),
-                                                               "margin"),
+    *((lambda loss=loss, method=method: solve(Setting(), loss, 0.2, 0.1, method), f"{loss!r} was given as the loss")
+      for loss in ("margin", Margin) for method in ("auto", "numeric", "closed")),
+    (lambda: solve(Setting(), Margin(), 0.2, True), "lam = True was given"),
+    (lambda: solve(Setting(sigma=np.ones(3)), Margin(), [0.1, 0.2], 0.1),
+     "arrays of the shapes sigma_e (3,), sigma_c (3,), eps (2,) were given, but they must broadcast"),
+    (lambda: solve(Setting(), SmoothedMargin(np.full(2, 0.1)), 0.2, [0.1, 0.2, 0.3]), "b (2,), lam_e (3,), lam_c (3,)"),
     (lambda: solve(Setting(), Margin(), [], 0.1), "at least one number"),
     (lambda: solve(Setting(), CrossEntropy(0.7), 0.2, 0.1), "choose b <= 2/3"),
     (lambda: solve(Setting(classes=5), CrossEntropy(0.9), 0.2, 0.1), "choose b <= 4/5"),
