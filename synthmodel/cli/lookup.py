@@ -29,7 +29,7 @@ __all__ = ["answer", "claims_about", "print_answer", "symbols_named", "tidy"]
 PROSE = 100  # columns of text where the output is no terminal
 MOST = 40  # claims that are named one by one
 EMPTY = frozenset("a an and are be by can do does for how if in is it mean means of on or that the this to what when "
-                  "where which who why with".split())
+                  "where which who why with right true help helps".split())
 ALIASES = {"crossentropy": "cross_entropy", "ce": "cross_entropy", "gaussian": "normal", "kd": "distillation"}
 NAMED = {letter: name for name, letter in GREEK.items()}
 # names in the table of symbols -> in QUANTITIES, where they differ
