@@ -102,7 +102,8 @@ def run_best(options: Namespace) -> dict[str, Any]:
     if setting.plain and equal:  # in closed form, where differences are too small to see otherwise
         k = setting.k(eps)
         best = r_acc(k)
-        return {"k": k, "r_at": ratio_closed(k), "r_acc": best, "b_star": b_star(k) if best > 0 else None}
+        return noted({"k": k, "r_at": ratio_closed(k), "r_acc": best, "b_star": b_star(k) if best > 0 else None},
+                     setting)
     used = solve(setting, loss_named("margin"), eps, 1.0).ratio
     smoothing = best_smoothing(setting, eps) if setting.norm == np.inf else None
     reached = smoothing is not None and 0 <= smoothing < 1  # else no smoothing has the best ratio
@@ -114,8 +115,23 @@ def run_best(options: Namespace) -> dict[str, Any]:
         matrix = best_smoothing(setting, eps, decay="matrix")
         found |= {"r_at_matrix": (used or 0.0) / setting.sharing,
                   "b_star_matrix": matrix if matrix is not None and 0 <= matrix < 1 and not flat else None}
-    return found | ({"decay": "r_at, b_star: on (w1, w2) alone, as no general W has; r_at_matrix, b_star_matrix: on "
-                              "every entry of W (N2-B)"} if weights_alone(setting) else {})
+    return noted(found, setting) | ({
+        "decay": "r_at, b_star: on (w1, w2) alone, as no general W has; r_at_matrix, b_star_matrix: on every entry of "
+                 "W (N2-B)"} if weights_alone(setting) else {})
+
+
+def noted(found: dict[str, Any], setting: Setting) -> dict[str, Any]:
+    """What `best` has found, with a note of why k, r_acc or b_star is None."""
+    notes = ["k: of equal means and deviations alone"] if found["k"] is None else []
+    if found["r_acc"] is None:
+        notes.append("r_acc: every ratio is right always, as far as can be told")
+    elif found["b_star"] is None:
+        more = (found["r_at"] or 0.0) > found["r_acc"]
+        notes.append("b_star: " + ("the best ratio is 0" if found["r_acc"] == 0
+                                   else "known for norm inf alone" if setting.norm != np.inf
+                                   else "the margin loss has more than r_acc without smoothing" if more
+                                   else "no smoothing reaches r_acc"))
+    return found | ({"note": "; ".join(notes)} if notes else {})
 
 
 def run_bayes(options: Namespace) -> dict[str, Any]:

@@ -138,6 +138,15 @@ def test_accuracy_and_best(capsys):
     assert (above["r_at"], above["r_acc"], above["b_star"]) == (0, 0, None)
 
 
+@pytest.mark.parametrize(("words", "note"), [
+    ("", None), ("--eps 0.4", "b_star: the best ratio is 0"), ("--norm 2", "b_star: known for norm inf alone"),
+    ("--noise laplace", "b_star: the margin loss has more than r_acc without smoothing"),
+    ("--sigma-c 0.3", "k: of equal means and deviations alone; b_star: no smoothing reaches r_acc")])
+def test_best_says_why_a_number_is_missing(words, note, capsys):
+    best = as_json(capsys, "best", *(words if "--eps" in words else f"--eps 0.2 {words}").split())
+    assert best.get("note") == note and (best["b_star"] is None) == (note is not None)
+
+
 def test_design_b_names_the_decay(capsys):
     """Decay on every entry of W counts w2^2 K - 2 times: r_AT = 1 - e_{K-1}/((K-2) k) < r_acc, b* in (0, 1) (N2-B)."""
     best = as_json(capsys, "best", *"--classes 10 --design B --eps 0.2".split())
