@@ -23,10 +23,10 @@ from deep.evaluation.margins import margin_estimates
 from deep.evaluation.nulls import both_margin_nulls, permuted, random_permutations, sharing, sharing_above
 from deep.evaluation.outcome import Outcome
 
-__all__ = ["RESAMPLES", "by_class", "cas_from_means", "cas_interval", "cas_intervals", "cas_report", "cas_values",
-           "resampled_means"]
+__all__ = ["FEWEST", "RESAMPLES", "by_class", "cas_from_means", "cas_interval", "cas_intervals", "cas_report",
+           "cas_values", "resampled_means", "sample_sizes"]
 
-FEWEST = 10  # images of a class of which a correlation of margins is worth a number
+FEWEST = 10  # images of a class of which an interval, and a correlation of margins, are worth a number
 ROWS, PERMUTATIONS = 10, 2  # of the null levels in each resample; more would only slow it down
 SHARING = ("sharing", "sharing_clean")  # each above its own null
 RESAMPLES = 200
@@ -206,6 +206,16 @@ def cas_interval(outcomes: Sequence[Outcome], weight: Float[Tensor, "K d"], resa
     return cas_intervals(outcomes, weight, resamples, seed)["cas"]
 
 
+def sample_sizes(labels: Int[Tensor, "n"], classes: int) -> dict[str, Any]:
+    """Return the images of the smallest class, and whether they are too few for an interval.
+
+    >>> sample_sizes(torch.tensor([0, 0, 1]), 2)
+    {'fewest_images': 1, 'intervals_too_narrow': True}
+    """
+    fewest = int(labels.bincount(minlength=classes).min())
+    return {"fewest_images": fewest, "intervals_too_narrow": fewest < FEWEST}
+
+
 def cas_report(outcomes: Sequence[Outcome], weight: Float[Tensor, "K d"], classes: Sequence[str],
                superclasses: Sequence[str] = (), margins: Float[Tensor, "n K-1"] | None = None,
                progress: Callable[[int], None] | None = None) -> dict[str, Any]:
@@ -222,10 +232,10 @@ def cas_report(outcomes: Sequence[Outcome], weight: Float[Tensor, "K d"], classe
     share, partner, cosine = (column.tolist() for column in class_profile(correlation))
     profile = [{"class": classes[i], "share": share[i], "partner": classes[partner[i]], "cosine": cosine[i]}
                for i in range(len(share))]
-    estimates, nulls = None, None
-    if margins is not None and first.labels.bincount(minlength=len(weight)).min() >= FEWEST:
+    estimates, nulls, sizes = None, None, sample_sizes(first.labels, len(weight))
+    if margins is not None and not sizes["intervals_too_narrow"]:
         estimates = margin_estimates(margins, first.labels)
         nulls = both_margin_nulls(first.features, first.labels, weight)
-    return {"classes": list(classes)} | values | {
+    return {"classes": list(classes)} | sizes | values | {
         "cas_interval": intervals["cas"], "intervals": intervals, "margins": estimates, "margin_nulls": nulls,
         "profile": profile, "correlation": correlation.tolist()}

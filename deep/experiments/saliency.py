@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from deep.data.dataset import Data, Split, as_float
+from deep.evaluation.cas_intervals import sample_sizes
 from deep.evaluation.saliency.gradcam import Evidence, evidence, resize_maps, split_by_sharing
 from deep.evaluation.saliency.shared_evidence import (
     common_partners,
@@ -34,10 +35,10 @@ def choose_images(labels: Int[Tensor, "n"], total: int, classes: list[int] | Non
 
     labels: of the test images, of `total` classes. classes: those to be shown, None for all; images: which of each,
     counted from 0. limit: about how many images are used, as many of each class; None: all. ValueError for a limit
-    or an image that does not exist.
+    or an image that does not exist, and for fewer than two images of each class, which have no interval.
     """
-    if limit is not None and not total <= limit <= len(labels):
-        raise ValueError(f"--limit = {limit} was given, but it must be from {total}, one image of each class, to "
+    if limit is not None and not 2 * total <= limit <= len(labels):
+        raise ValueError(f"--limit = {limit} was given, but it must be from {2 * total}, two images of each class, to "
                          f"{len(labels)}, all: choose such a number.")
     groups = [torch.nonzero(labels == label)[:limit and limit // total, 0] for label in range(total)]
     used = torch.cat(groups).sort().values
@@ -80,7 +81,7 @@ def saliency(checkpoints: Sequence[Measured], steps: int, adversarial: bool, use
     report = {key: described[0][key] for key in keys if key in described[0]} | {
         "compared": [data.classes[i] for i in pair or ()],
         "inputs": "adversarial" if adversarial else "clean", "attack": described[0]["attack"] if adversarial else None,
-        "n": len(used), "definition": DEFINITION,
+        "n": len(used), **sample_sizes(split.labels, len(data.classes)), "definition": DEFINITION,
         "partner": {data.classes[i]: data.classes[int(j)] for i, j in enumerate(partner)},
         "checkpoints": by_checkpoint, "images": [row["numbers"] for row in rows]}
     return report, rows

@@ -72,8 +72,10 @@ def run(options: argparse.Namespace) -> None:
         return
     networks, end = chosen(options)
     from deep.experiments.checkpoint_evaluation import KEYS, find_cas, measure_cas
+    from deep.experiments.conditions import narrow_intervals
     from deep.experiments.measured import Checkpoint, alike
     from deep.runs.results import write_result
+    note = narrow_intervals(networks[0].images.labels, networks[0].data.classes)
     every = options.checkpoint == "all" and options.run is not None
     groups = [[one] for one in networks] if every else alike(networks)
     del networks
@@ -97,14 +99,19 @@ def run(options: argparse.Namespace) -> None:
                 (print_line if every else print_result)(called(found, group))
         if options.json:
             print(json.dumps(results))
+        elif note:
+            say(note)
 
 
 def run_features(path: str, out: Path | None, as_json: bool) -> None:
     """Print what features alone tell, and write it where that is asked for."""
     if not Path(path).is_file():
         raise ValueError(f"--features = {path} was given, but there is no such file: pass a file of numpy.savez.")
+    from deep.experiments.conditions import narrow_intervals, refuse_single_images
     from deep.experiments.outside_network import cas_of_features, read_features
-    found = {"features_file": path} | cas_of_features(read_features(path))
+    given = read_features(path)
+    refuse_single_images(given.labels, given.classes, path)
+    found = {"features_file": path} | cas_of_features(given)
     with deferred_write_errors() as write:
         if out:
             write(write_text, out, json.dumps(found, indent=1) + "\n")
@@ -113,12 +120,14 @@ def run_features(path: str, out: Path | None, as_json: bool) -> None:
             return
         say(f"{path}, n = {found['n']}")
         print_values(found)
+        if note := narrow_intervals(given.labels, given.classes):
+            say(note)
 
 
 def chosen(options: argparse.Namespace) -> "tuple[list[Measured], str]":
     """Return what is to be measured, each with the split, the eps and the sample, and what file names say of a sample.
 
-    ValueError for an empty split, or a sample without an image of each class.
+    ValueError for an empty split, or one, or a sample, without two images of each class.
     """
     from dataclasses import replace
 
@@ -126,14 +135,17 @@ def chosen(options: argparse.Namespace) -> "tuple[list[Measured], str]":
     eps = None if options.eps is None else parse_eps(options.eps, "--eps")
     networks = [replace(one, split=options.split, eps=eps) for one in open_networks(options)]
     from deep.data.dataset import SPLITS  # with torch, after a folder that is none has been refused
+    from deep.experiments.conditions import refuse_single_images
     from deep.experiments.measured import sampled
     data, limit = networks[0].data, options.limit
     if not len(networks[0].images):
         raise ValueError(f"--split {options.split} was given, but {options.run or options.weights} has no "
                          f"{SPLITS[options.split]} images: choose another split.")
-    if limit is not None and limit < len(data.classes):
-        raise ValueError(f"--limit = {limit} was given, but CAS needs images of each of the {len(data.classes)} "
-                         f"classes: give {len(data.classes)} or more.")
+    refuse_single_images(networks[0].images.labels, data.classes,
+                         f"the split of {SPLITS[options.split]} images of {options.run or options.weights}")
+    if limit is not None and limit < 2 * len(data.classes):
+        raise ValueError(f"--limit = {limit} was given, but the intervals of CAS need two images of each of the "
+                         f"{len(data.classes)} classes: give {2 * len(data.classes)} or more.")
     networks, sample = sampled(networks, limit)
     if not sample:
         return networks, ""

@@ -36,12 +36,14 @@ def run(options: argparse.Namespace) -> None:
     chosen = picture_path(options.out)
     checkpoints = open_networks(options)
     from deep.evaluation.saliency.picture import draw
+    from deep.experiments.conditions import narrow_intervals, refuse_single_images
     from deep.experiments.measured import Checkpoint, alike
     from deep.experiments.saliency import choose_images, saliency
     from deep.runs.fingerprint import file_suffix
     from deep.system.files import write_text
     first = checkpoints[0]
     data = first.data
+    refuse_single_images(data.test.labels, data.classes, "the split of test images")
     classes = class_numbers(options.classes, data.classes)
     used, shown = choose_images(data.test.labels.cpu(), len(data.classes), classes, image_numbers(options),
                                 options.limit)
@@ -57,7 +59,7 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(report))
     else:
-        print_report(report, alike(checkpoints), out)
+        print_report(report, alike(checkpoints), out, narrow_intervals(data.test.labels.cpu()[used], data.classes))
 
 
 def picture_path(out: str | None) -> Path | None:
@@ -105,7 +107,7 @@ def image_numbers(options: argparse.Namespace) -> list[int]:
     return [int(word) for word in words]
 
 
-def print_report(report: dict[str, Any], groups: "list[list[Measured]]", out: Path | None) -> None:
+def print_report(report: dict[str, Any], groups: "list[list[Measured]]", out: Path | None, note: str | None) -> None:
     pair = report["compared"]
     say(f"{report['data']}, {report['inputs']} inputs" + (f", {report['attack']}" if report["attack"] else "")
         + f", n = {report['n']}")
@@ -123,4 +125,6 @@ def print_report(report: dict[str, Any], groups: "list[list[Measured]]", out: Pa
             low, high = line["interval"]
             say(f"  {name:>{width}} with {report['partner'][name]:{width}} {line['share']:.3f} (95 % interval "
                 f"{low:.3f} to {high:.3f}), null level {line['null']:.3f} ± {line['null_sd']:.3f}")
+    if note:
+        say(note)
     print(f"{out}\n{out.with_suffix('.json')}" if out else "no picture was drawn: name one by --out FILE.png")

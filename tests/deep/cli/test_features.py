@@ -81,6 +81,7 @@ def test_clean_features_and_a_bias_tell_more(tmp_path, capsys):
     ({"classes": ["a", "b", "b"]}, "save 3 texts, all different"),
     ({"superclasses": [1, 2, 3]}, "superclasses in"),
     ({"bias": np.ones(4)}, "bias in"),
+    ({"labels": np.array([0, 1] * 29 + [2, 0])}, "f.npz has 1 image of class 2, but an interval resamples the images"),
     ({"clean_features": np.ones((3, 5))}, "must be (n, d), (n,) and (K, d)"),
     ({"weight": np.ones((2, 5)), "labels": np.arange(60) % 2}, "margin-CAS compares triples: give at least 3"),
 ])
@@ -91,6 +92,16 @@ def test_what_is_wrong_with_features_is_said(change, sentence, tmp_path, capsys)
     said = capsys.readouterr()
     assert sentence in said.err
     assert (len(said.err.strip().splitlines()), said.out) == (1, "")
+
+
+def test_intervals_from_few_images_are_said_to_be_too_narrow(tmp_path, capsys):
+    for n, narrow in ((29, True), (30, False)):
+        np.savez(tmp_path / "f.npz", **arrays(n))
+        (found,) = answer(capsys, "cas", "--features", str(tmp_path / "f.npz"))
+        assert (found["fewest_images"], found["intervals_too_narrow"]) == (n // 3, narrow)
+        assert main(["cas", "--features", str(tmp_path / "f.npz")]) == 0
+        said = "the intervals are too narrow: class 2 has 9 images, and a resampling needs 10 or more of each class"
+        assert (said in capsys.readouterr().out) == narrow
 
 
 @pytest.mark.parametrize("words", [["--eps", "0"], ["--split", "val"], ["--limit", "9"]])

@@ -310,6 +310,7 @@ def test_a_file_of_weights_is_measured_in_one_command(brought, somebodys, capsys
     assert "clean accuracy 100.00 %, robust 100.00 %" in out
     report = answer(capsys, "saliency", *words, "--per-class", "1", "--inputs", "clean")
     assert [one["checkpoint"] for one in report["checkpoints"]] == ["network"]
+    assert (report["fewest_images"], report["intervals_too_narrow"]) == (4, True)
     assert files_below(brought) == before | {path: content for path, content in files_below(brought).items()
                                              if "__pycache__" in path.parts}
     (found,) = answer(capsys, "evaluate", *words, "--attacks", "pgd2,apgd-ce2")

@@ -471,7 +471,8 @@ def test_command_by_default_and_on_clean_inputs(run, capsys):
     (["--classes", "7"], "choose among 1, 2, 3"), (["--images", "0,x"], "--images = 0,x was given"),
     (["--images", "0,0"], "different images"), (["--images", "0", "--per-class", "1"], "in place of --per-class"),
     (["--images", "3000"], "image 3000 of class"), (["--per-class", "11", "--limit", "30"], "a larger --limit"),
-    (["--limit", "2"], "--limit = 2 was given"), (["--limit", "6001"], "--limit = 6001 was given"),
+    (["--limit", "5"], "--limit = 5 was given, but it must be from 6"),
+    (["--limit", "6001"], "--limit = 6001 was given"),
     (["--per-class", "0"], "--per-class = 0 was given"), (["--out", "maps.svg"], "ends in .png"),
     (["--out", "/nowhere/maps.png"], "no folder /nowhere"), (["--attack-steps", "0"], "--attack-steps = 0 was given")])
 def test_refusals(linear_run, words, sentence, capsys):

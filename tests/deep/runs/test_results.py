@@ -298,7 +298,8 @@ def test_the_nulls_are_printed_beside_the_values(run, capsys):
 @pytest.mark.parametrize(("words", "sentence"), [
     (["--eps", "8"], "--eps = 8 was given, but it is a fraction of the pixel range between 0 and 1"),
     (["--split", "val"], "has no validation images: choose another split"),
-    (["--limit", "2"], "--limit = 2 was given, but CAS needs images of each of the 3 classes: give 3 or more"),
+    (["--limit", "5"], "--limit = 5 was given, but the intervals of CAS need two images of each of the 3 classes: give "
+                       "6 or more"),
     (["--limit", "0"], "--limit = 0 was given"),
 ])
 def test_refusals_measure_nothing(run, capsys, attacks, monkeypatch, words, sentence):
@@ -309,6 +310,28 @@ def test_refusals_measure_nothing(run, capsys, attacks, monkeypatch, words, sent
     assert main(["cas", str(run), *ONE, *words]) == 2
     err = capsys.readouterr().err
     assert sentence in err and attacks == [] and not (run / "cas.jsonl").exists()
+
+
+def test_one_image_of_a_class_has_no_interval(run, capsys, attacks, monkeypatch):
+    """And from few ones it is too narrow, which is said once, whatever the number of checkpoints."""
+    def few(recipe, folder=None):
+        data = load_data(recipe, folder)
+        labels = torch.tensor([0, 0, 1, 2, 1, 0])
+        return dataclasses.replace(data, val=Split(data.val.images[:6], labels),
+                                   test=Split(data.test.images[:7], torch.cat([labels, torch.tensor([2])])))
+    monkeypatch.setattr(deep.training.loop, "load_data", few)
+    assert main(["cas", str(run), *ONE, "--split", "val"]) == 2
+    assert (f"the split of validation images of {run} has 1 image of class 3, but an interval resamples the images of "
+            "each class, and a single one cannot vary: give two or more of each") in capsys.readouterr().err
+    assert attacks == []
+    assert main(["cas", str(run), "--attack-seeds", "1", "--attack-steps", "1"]) == 0
+    assert " ".join(capsys.readouterr().out.split()).count(
+        "the intervals are too narrow: class 2 has 2 images, and a resampling needs 10 or more of each class") == 1
+    for path in run.glob("cas-*-on-*.json"):
+        found = json.loads(path.read_text())
+        assert (found["fewest_images"], found["intervals_too_narrow"], found["margins"]) == (2, True, None)
+        path.unlink()
+    (run / "cas.jsonl").unlink()
 
 
 def test_a_line_of_an_older_version_is_measured_again(run, capsys, attacks):
