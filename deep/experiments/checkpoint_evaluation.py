@@ -18,6 +18,7 @@ from deep.evaluation.battery import Round, correct, rounds_of, rows, worst_case
 from deep.evaluation.cas_intervals import RESAMPLES, cas_report
 from deep.evaluation.gradient_masking import gap_flag, masking_flags, square_flag
 from deep.evaluation.margins import wrong_class_margins
+from deep.experiments.conditions import refuse_zero_attributions
 from deep.experiments.measured import Checkpoint, Measured
 from deep.experiments.resumable_battery import PartialResults, battery_key, mask_from_text, mask_to_text, resume_battery
 from deep.networks.classifier import Classifier
@@ -82,13 +83,18 @@ def attack_by_pgd(checkpoint: Measured, steps: int) -> dict[str, Any]:
 def measure_cas(checkpoint: Measured, steps: int, seeds: int) -> dict[str, Any]:
     """Measure every CAS with its interval, the profile by class, and the margins with their nulls.
 
-    Attack once for each seed; at eps = 0 once in all, as every attack leaves the images clean.
+    Attack once for each seed; at eps = 0 once in all, as every attack leaves the images clean. ValueError if the
+    attribution of a class is 0, but of a run's own network, whose cosines then count as 0.
     """
     outcomes, data = [], checkpoint.data
     for seed in range(seeds if checkpoint.attack().eps else 1):
         model, _, outcome = attack_test_images(checkpoint, steps, seed)
         outcomes.append(outcome)
     first = outcomes[0]
+    if not isinstance(checkpoint, Checkpoint):  # a run's own network may die in training, which is a result
+        for features, called in ((first.features, "features"), (first.clean_features, "clean features")):
+            refuse_zero_attributions(features, first.labels, model.linear.weight.detach().to(features.device),
+                                     data.classes, str(checkpoint.origin()["weights_file"]), called)
     with bar(f"intervals of {checkpoint.name}", RESAMPLES) as advance:
         report = cas_report(outcomes, model.linear.weight.detach().cpu(), data.classes, data.superclasses,
                             wrong_class_margins(first, model.linear), advance)

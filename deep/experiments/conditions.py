@@ -1,13 +1,14 @@
-"""What the images of a measurement must be like for its intervals to exist, and to say something."""
+"""What images and features must be like for a CAS and its intervals to exist, and to say something."""
 
 from collections.abc import Sequence
 
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from deep.evaluation.cas import checked_shapes, class_means
 from deep.evaluation.cas_intervals import FEWEST
 
-__all__ = ["narrow_intervals", "refuse_single_images"]
+__all__ = ["narrow_intervals", "refuse_single_images", "refuse_zero_attributions"]
 
 
 def smallest_class(labels: Int[Tensor, "n"], names: Sequence[str]) -> tuple[int, str]:
@@ -50,3 +51,30 @@ def narrow_intervals(labels: Int[Tensor, "n"], names: Sequence[str]) -> str | No
         return None
     return (f"the intervals are too narrow: class {name} has {images_of(count)}, and a resampling needs {FEWEST} or "
             "more of each class")
+
+
+def refuse_zero_attributions(features: Float[Tensor, "n d"], labels: Int[Tensor, "n"], weight: Float[Tensor, "K d"],
+                             names: Sequence[str], source: str, called: str = "features") -> None:
+    """Raise ValueError if A_i, the mean of h * W[i] over class i, is 0 for some i: it has no cosine with another.
+
+    A training goes on with such a network, whose cosines count as 0 (`deep.evaluation.cas.cosines`); somebody's
+    features or weights are more likely to be the wrong ones. features: (n, d); labels: (n,), 0..K-1; weight: (K, d);
+    names: of the K classes; source: what has them; called: what the features are called.
+
+    >>> import torch
+    >>> refuse_zero_attributions(torch.ones(2, 3), torch.tensor([0, 1]), torch.zeros(2, 3), ["cat", "dog"], "f.npz")
+    Traceback (most recent call last):
+    ValueError: the weight of f.npz is all 0, so that the attributions have no cosine and there is no CAS: give another.
+    """
+    features, labels, weight = checked_shapes(features, labels, weight)
+    means = class_means(features, labels, len(weight))
+    for values, name in ((features, called), (weight, "weight")):
+        if not values.any():
+            raise ValueError(f"the {name} of {source} {'is' if name == 'weight' else 'are'} all 0, so that the "
+                             "attributions have no cosine and there is no CAS: give another.")
+    for i, name in enumerate(names):
+        if not (means[i] * weight[i]).any():
+            zero = "its row of weight is 0" if not weight[i].any() else (
+                f"the mean of its {called} is 0" + " where its row of weight is not" * bool(means[i].any()))
+            raise ValueError(f"class {name} of {source} has the attribution 0 ({zero}), which has no cosine with "
+                             "another, and there is no CAS: give others.")

@@ -15,6 +15,7 @@ from deep.evaluation.cas import checked_shapes
 from deep.evaluation.cas_intervals import RESAMPLES, cas_report
 from deep.evaluation.margins import margins_of
 from deep.evaluation.outcome import Outcome
+from deep.experiments.conditions import refuse_zero_attributions
 from deep.experiments.measured import Measured
 from deep.networks.classifier import Classifier
 from deep.runs.outside import Normalisation
@@ -142,10 +143,11 @@ def names_in(path: str | Path, key: str, arrays: dict[str, Shaped[np.ndarray, ".
     return tuple(name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in names.tolist())
 
 
-def cas_of_features(found: Features) -> dict[str, Any]:
+def cas_of_features(found: Features, source: str = "what was given") -> dict[str, Any]:
     """Return the `cas_report` of features, as far as they allow: without clean ones, nothing that is defined by these.
 
     The interval is that of the images alone: one attack made the features, or none. margins: only with a bias.
+    source: where they are from. ValueError if the attribution of a class is 0, which has no cosine.
 
     >>> own = torch.eye(3).double()
     >>> r = torch.cat([own, 1 - own], 1)  # the three-class model, r = 1
@@ -154,6 +156,8 @@ def cas_of_features(found: Features) -> dict[str, Any]:
     (2.0, False)
     """
     clean = found.features if found.clean_features is None else found.clean_features
+    for values, called in ((found.features, "features"), (clean, "clean_features")):
+        refuse_zero_attributions(values, found.labels, found.weight, found.classes, source, called)
     unknown = torch.zeros(len(found.labels), dtype=torch.bool)  # whether an image is classified correctly: not reported
     outcome = Outcome(found.labels, unknown, unknown, clean, found.features)
     margins = None if found.bias is None else margins_of(found.features @ found.weight.T + found.bias, found.labels)

@@ -18,7 +18,8 @@ from deep.evaluation.saliency.shared_evidence import (
     shared_fraction,
     summary,
 )
-from deep.experiments.measured import Measured, alike
+from deep.experiments.conditions import refuse_zero_attributions
+from deep.experiments.measured import Checkpoint, Measured, alike
 from deep.system.progress import bar
 
 __all__ = ["choose_images", "saliency"]
@@ -57,6 +58,7 @@ def saliency(checkpoints: Sequence[Measured], steps: int, adversarial: bool, use
 
     steps: of the PGD; adversarial: whether the evidence is that of attacked images. used, shown: as `choose_images`
     returns them. classes: those to be shown, None for the two that share most; of two, each is the other's partner.
+    ValueError if the attribution of a class is 0, but of a run's own network.
     """
     data, attack = checkpoints[0].data, checkpoints[0].attack(steps)
     location = used.to(data.test.labels.device)
@@ -66,7 +68,11 @@ def saliency(checkpoints: Sequence[Measured], steps: int, adversarial: bool, use
         model = group[0].network()
         with bar(f"explaining {group[0].name}", len(split)) as advance:
             explained = evidence(model, split, attack if adversarial else None, 0, shown, progress=advance)
-        found |= {one.name: (explained, model.linear.weight.detach().cpu()) for one in group}
+        weight = model.linear.weight.detach().cpu()
+        if not isinstance(group[0], Checkpoint):
+            refuse_zero_attributions(explained.features.cpu(), explained.labels.cpu(), weight, data.classes,
+                                     str(group[0].origin()["weights_file"]))
+        found |= {one.name: (explained, weight) for one in group}
     overlaps = [overlap(profiles(explained.features, explained.labels, weight)) for explained, weight in found.values()]
     partner, pair = common_partners(overlaps), None
     if classes is not None and len(classes) == 2:

@@ -111,7 +111,7 @@ def run_features(path: str, out: Path | None, as_json: bool) -> None:
     from deep.experiments.outside_network import cas_of_features, read_features
     given = read_features(path)
     refuse_single_images(given.labels, given.classes, path)
-    found = {"features_file": path} | cas_of_features(given)
+    found = {"features_file": path} | cas_of_features(given, path)
     with deferred_write_errors() as write:
         if out:
             write(write_text, out, json.dumps(found, indent=1) + "\n")
@@ -164,6 +164,13 @@ def print_line(result: dict[str, Any]) -> None:
         f"CAS {result['cas']:.3f}, excess {with_interval(result, 'cas_excess')}, sharing "
         f"{with_interval(result, 'sharing')}, margin-CAS {with_interval(result, 'margin_cas')}, its null levels "
         f"{result['margin_cas_null']:.3f}, {result['margin_cas_separation_null']:.3f}; {images_and_eps(result)}")
+    print_zeros(result)
+
+
+def print_zeros(result: dict[str, Any]) -> None:
+    """Say which classes of a run's own network have no cosines: that of an attribution 0 with itself counts as 0."""
+    if dead := [name for i, name in enumerate(result["classes"]) if result["correlation"][i][i] == 0]:
+        say(f"  the attributions of {', '.join(dead)} are 0, which has no cosine with another: theirs count as 0")
 
 
 def images_and_eps(result: dict[str, Any]) -> str:
@@ -197,6 +204,7 @@ def print_values(result: dict[str, Any]) -> None:
     width = max(len(name) for name in result["classes"])
     if len(result["classes"]) <= WIDEST:
         print_correlation(result["classes"], result["correlation"], width)
+    print_zeros(result)
     for one in sorted(result["profile"], key=lambda one: -one["share"])[:WIDEST]:
         say(f"  {one['class']:>{width}} shares {one['share']:.3f}, most with {one['partner']} ({one['cosine']:.3f})")
     for name in ("cas", "cas_within", "cas_between"):

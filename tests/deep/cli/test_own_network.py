@@ -367,6 +367,23 @@ def test_exported_weights_know_their_classes(run, tmp_path, capsys):
     assert "write a name such as weights.pt" in capsys.readouterr().err
 
 
+def test_weights_that_died_have_no_cas(run, tmp_path, capsys):
+    """Of somebody's they are refused; a run may lose a class in training, and says so beside its numbers."""
+    dead = shutil.copytree(run, tmp_path / "run")
+    state = torch.load(dead / "last.pt", weights_only=True)
+    state["model"]["linear.weight"][1] = 0
+    torch.save(state, dead / "last.pt")
+    more = ["--attack-seeds", "1", "--attack-steps", "1", "--limit", "60"]
+    assert main(["export", str(dead), "--checkpoint", "last", "--out", str(tmp_path / "w.pt")]) == 0
+    assert main(["cas", "--weights", str(tmp_path / "w.pt"), *more, "--out", str(tmp_path / "r.json")]) == 2
+    said = capsys.readouterr()
+    assert f"class 2 of {tmp_path / 'w.pt'} has the attribution 0 (its row of weight is 0), which has no" in said.err
+    assert "CAS" not in said.out and not (tmp_path / "r.json").exists()
+    assert main(["cas", str(dead), "--checkpoint", "last", *more]) == 0
+    assert "the attributions of 2 are 0, which has no cosine with another: theirs count as 0" in " ".join(
+        capsys.readouterr().out.split())
+
+
 def test_an_export_replaces_nothing_but_an_export(run, tmp_path, capsys):
     """Neither a run's own files, nor what lies at either of its two places."""
     begun = shutil.copytree(run, tmp_path / "run")
