@@ -75,11 +75,14 @@ def draw(folder: Path, source: Path = DATA) -> None:
         marked = set()
         for (arm, _), (across, up) in zip(found, columns, strict=True):
             trunk = arm == TRUNK
-            label = None if trunk in marked else "trunk, run by run" if trunk else "other arms"
+            label = None if trunk in marked else "the trunk, a line each run" if trunk else "other arms"
+            end = None if trunk in marked else "the trunk's ends"
             marked.add(trunk)
             if trunk:
-                axis.plot(across, up, "-o" if axis is left else "o", color=RED, linewidth=0.7, markersize=3.5,
-                          label=label, zorder=3)
+                if axis is left:
+                    axis.plot(across, up, "-", color=RED, linewidth=0.6, alpha=0.45)
+                axis.plot(across, up, "o", color=RED, markersize=3.5, label=label, zorder=3)
+                axis.plot(across[-1:], up[-1:], "D", color=BLACK, markersize=4, label=end, zorder=4)
             else:
                 axis.plot(across, up, ".", color=BLUE, alpha=0.45, markersize=5, label=label)
     for axis, key, title in ((left, "", "As it is"), (right, "_given", "Given the robust loss on training images")):
@@ -89,7 +92,7 @@ def draw(folder: Path, source: Path = DATA) -> None:
     right.set(xlabel="CAS, what the loss leaves of it", ylabel="robust accuracy, what the loss leaves of it")
     for position in (right.axhline, right.axvline):
         position(0, color=GREY, linewidth=0.7)
-    left.legend(loc="upper left", labelcolor=BLACK)
+    left.legend(loc="lower right", labelcolor=BLACK)
     save(figure, folder, "campaign_partial")
 
 
