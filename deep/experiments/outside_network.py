@@ -93,10 +93,12 @@ def read_features(path: str | Path) -> Features:
     whole = torch.from_numpy(labels.astype(np.int64))
     try:
         checked_shapes(numbers["features"], whole, numbers["weight"])
-        if "clean_features" in numbers:
-            checked_shapes(numbers["clean_features"], whole, numbers["weight"])
     except ValueError as error:
         raise ValueError(f"in {path}: {error}") from None
+    clean = numbers.get("clean_features", numbers["features"])
+    if clean.shape != numbers["features"].shape:
+        raise ValueError(f"in {path}: clean_features {tuple(clean.shape)}, labels {tuple(whole.shape)} and weight "
+                         f"{tuple(numbers['weight'].shape)} were given: they must be (n, d), (n,) and (K, d).")
     count = len(numbers["weight"])
     if count < 3:
         raise ValueError(f"{path} has {count} classes, but margin-CAS compares triples: give at least 3.")

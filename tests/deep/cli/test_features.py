@@ -88,6 +88,7 @@ def test_clean_features_and_a_bias_tell_more(tmp_path, capsys):
     ({"weight": np.outer([1, 0, 2], np.ones(5))}, "class 1 of FILE has the attribution 0 (its row of weight is 0)"),
     ({"features": np.outer(np.arange(60) % 3, np.ones(5))}, "class 0 of FILE has the attribution 0 (the mean of"),
     ({"features": np.eye(5)[np.arange(60) % 3], "weight": np.eye(5)[[0, 1, 3]]}, "0 where its row of weight is not"),
+    ({"clean_features": np.ones((3, 5))}, "in FILE: clean_features (3, 5), labels (60,) and weight (3, 5) were given"),
     ({"clean_features": np.ones((3, 5))}, "must be (n, d), (n,) and (K, d)"),
     ({"weight": np.ones((2, 5)), "labels": np.arange(60) % 2}, "margin-CAS compares triples: give at least 3"),
 ])
