@@ -24,6 +24,7 @@ from deep.system.progress import bar
 __all__ = ["Features", "OutsideNetwork", "cas_of_features", "read_features"]
 
 KEYS = {"features": "(n, d)", "labels": "(n,)", "weight": "(K, d)"}  # of a file, with their shapes
+WANTED = f"numpy.savez(FILE, {', '.join(f'{name}={shape}' for name, shape in KEYS.items())})"
 MORE = {"clean_features": "(n, d)", "bias": "(K,)", "classes": "(K,)", "superclasses": "(K,)"}  # that may be there too
 OF_CLEAN = ("cas_clean", "sharing_clean", "margin_cas")  # values, by their beginnings, that need clean features
 
@@ -79,8 +80,7 @@ def read_features(path: str | Path) -> Features:
     arrays = read_arrays(Path(path))
     for key in KEYS:
         if key not in arrays:
-            raise ValueError(f"{path} has no array {key}: save numpy.savez(FILE, "
-                             f"{', '.join(f'{name}={shape}' for name, shape in KEYS.items())}).")
+            raise ValueError(f"{path} has no array {key}: save {WANTED}.")
     for key in arrays:
         if key not in KEYS | MORE:
             raise ValueError(f"{path} has an array {key}, which is not known: leave it out, or name it one of "
@@ -113,16 +113,22 @@ def read_features(path: str | Path) -> Features:
 def read_arrays(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
     try:
         with path.open("rb") as file:  # which numpy leaves open when it cannot read it
+            if file.read(2) != b"PK":  # which numpy would take for a single array or a pickle
+                raise ValueError("it is no zip archive")
+            file.seek(0)
             found = np.load(file, allow_pickle=False)
-            if not isinstance(found, np.lib.npyio.NpzFile):
-                raise ValueError("a single array")
-            return {key: found[key] for key in found.files}
+            arrays = {key: found[key] for key in found.files}
+            if other := [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]:
+                raise ValueError(f"its {other[0]} is no array")
+            return arrays
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror or error}): pass a file of numpy.savez.") from None
     except (ValueError, TypeError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
-        raise ValueError(f"{path} is no file of numpy.savez with plain arrays ({reason}): save numbers and texts "
-                         "alone, no objects.") from None
+        if "pickle" in reason:  # numpy says how to load what nobody should
+            reason = "Object arrays cannot be read"
+        raise ValueError(f"{path} is no file of numpy.savez with plain arrays ({reason}): save {WANTED}, of numbers "
+                         "and texts alone.") from None
 
 
 def as_tensor(key: str, array: Shaped[np.ndarray, "..."], path: str | Path) -> Float[Tensor, "..."]:

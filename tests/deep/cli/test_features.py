@@ -2,6 +2,7 @@
 
 import json
 from contextlib import nullcontext
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -97,7 +98,7 @@ def test_what_is_wrong_with_features_is_said(change, sentence, tmp_path, capsys)
     np.savez(tmp_path / "f.npz", **given)
     assert main(["cas", "--features", str(tmp_path / "f.npz")]) == 2
     said = capsys.readouterr()
-    assert sentence in said.err.replace(str(tmp_path / "f.npz"), "FILE")
+    assert sentence in said.err.replace(str(tmp_path / "f.npz"), "FILE") and "pickle" not in said.err
     assert (len(said.err.strip().splitlines()), said.out) == (1, "")
 
 
@@ -139,4 +140,15 @@ def test_a_file_that_is_no_npz_is_refused(content, tmp_path, capsys):
     else:
         path.write_bytes(content)
     assert main(["cas", "--features", str(path)]) == 2
-    assert "is no file of numpy.savez with plain arrays" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "is no file of numpy.savez with plain arrays" in said
+    assert "save numpy.savez(FILE, features=(n, d), labels=(n,), weight=(K, d)), of numbers and texts alone" in said
+    assert "pickle" not in said
+    assert ("(it is no zip archive)" in said) == (content is None or not content.startswith(b"PK"))
+
+
+def test_what_a_zip_archive_holds_must_be_arrays(tmp_path, capsys):
+    with ZipFile(tmp_path / "f.npz", "w") as archive:
+        archive.writestr("features", "text")
+    assert main(["cas", "--features", str(tmp_path / "f.npz")]) == 2
+    assert "is no file of numpy.savez with plain arrays (its features is no array): save" in capsys.readouterr().err
