@@ -27,9 +27,13 @@ def export(run: RunFolder, name: str, out: Path) -> Path:
     The state dict has the names of `Classifier`, mean and deviation of the images included. A name that ends in
     .safetensors is written so, which needs the package. The JSON has the words of the recipe that a network and its
     measurement need, the normalisation, the classes and the run. Returns its path. Nothing is written before all of it
-    is known. ValueError: a file is there that is no earlier export of this name, or it is that of a run's checkpoint.
+    is known. ValueError: a file is there that is no earlier export of this name, or it is that of a run's checkpoint,
+    or ends in neither .pt nor .safetensors.
     """
     check_place(out)
+    if out.suffix not in (".pt", ".safetensors"):
+        raise ValueError(f"--out = {out} was given, but weights are written as .pt or .safetensors: write a name such "
+                         "as weights.pt.")
     state, recipe = run.model_state(name), run.recipe().as_dict()
     weights = {key: value.contiguous() for key, value in state["model"].items()}
     kept = ((key, recipe.get(key)) for key in CARRIED + PLANTED * (recipe["data"] == "planted") if key in recipe)

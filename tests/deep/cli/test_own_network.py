@@ -429,6 +429,13 @@ def test_two_exports_of_one_stem_would_share_their_json(run, tmp_path, capsys):
     assert files_below(tmp_path) == before
 
 
+@pytest.mark.parametrize("name", ["w.foo", "w", "w.pth"])
+def test_an_export_has_one_of_two_formats(run, name, tmp_path, capsys):
+    assert main(["export", str(run), "--out", str(tmp_path / name)]) == 2
+    assert f"{name} was given, but weights are written as .pt or .safetensors: write a name" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
 def test_an_export_writes_nothing_before_it_knows_the_classes(run, tmp_path, capsys):
     """Where they stand in a last.pt that is damaged: the best checkpoint of an older version does not hold them."""
     old = shutil.copytree(run, tmp_path / "run")
