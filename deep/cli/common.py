@@ -1,6 +1,7 @@
 """What several commands share: options, the places of their files, and how a run stands."""
 
 import argparse
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -10,8 +11,8 @@ from deep.cli.printing import say
 from deep.system.reading import from_json
 
 __all__ = ["ATTACK_STEPS", "Commands", "add_attack_steps", "add_data_sets_options", "add_device_options",
-           "add_import_option", "add_machine_options", "import_words", "is_json_with", "is_png", "place",
-           "print_status", "refuse_to_replace"]
+           "add_eps_option", "add_import_option", "add_machine_options", "import_words", "is_json_with", "is_png",
+           "place", "print_status", "refuse_to_replace"]
 
 ATTACK_STEPS = 20  # of PGD where a run is measured; what training writes of itself has the recipe's eval_steps
 Commands = argparse._SubParsersAction  # what `add_subparsers` returns
@@ -39,6 +40,12 @@ def add_data_sets_options(command: argparse.ArgumentParser) -> None:
 def add_attack_steps(command: argparse.ArgumentParser) -> None:
     command.add_argument("--attack-steps", type=int, default=ATTACK_STEPS, metavar="N",
                          help=f"steps of the PGD that measures, of size eps/4 (default: {ATTACK_STEPS})")
+
+
+def add_eps_option(command: argparse.ArgumentParser, text: str) -> None:
+    """Add --eps, whose value `parse_eps` refuses where it is negative: argparse takes only -1 and -.1 for a value."""
+    command.add_argument("--eps", metavar="E", help=text)
+    command._negative_number_matcher = re.compile(r"-[\d.]")
 
 
 def add_import_option(command: argparse.ArgumentParser) -> None:

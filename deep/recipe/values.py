@@ -42,7 +42,7 @@ def parse_eps(text: Any, name: str = "eps") -> Fraction:
                          "as 8/255.")
     if not 0 <= value <= 1:
         raise ValueError(f"{name} = {text} was given, but it is a fraction of the pixel range between 0 and 1: "
-                         f"write {text}/255 for {text} levels.")
+                         + (f"write {text}/255 for {text} levels." if value > 1 else "write one such as 8/255."))
     return value
 
 

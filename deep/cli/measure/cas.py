@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deep.cli.common import Commands
+from deep.cli.common import Commands, add_eps_option
 from deep.cli.measure.networks import (
     add_run_options,
     called,
@@ -44,8 +44,7 @@ def add(commands: Commands) -> None:
     cas.add_argument("--attack-seeds", type=int, default=3, help="attacks behind the interval (default: 3)")
     cas.add_argument("--split", choices=("train", "val", "test"), default="test",
                      help="images to measure on; the training images are not augmented (default: test)")
-    cas.add_argument("--eps", metavar="E", help="size of the attack, such as 8/255; 0: clean images (default: the "
-                                                "recipe's)")
+    add_eps_option(cas, "size of the attack, such as 8/255; 0: clean images (default: the recipe's)")
     cas.add_argument("--limit", type=int, metavar="N", help="only a fixed sample of N images of the split, as many of "
                                                             "each class")
     cas.add_argument("--out", metavar="FILE", help="with --weights or --features: write the result there, as JSON")

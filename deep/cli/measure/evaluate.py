@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deep.cli.common import Commands, is_json_with, refuse_to_replace
+from deep.cli.common import Commands, add_eps_option, is_json_with, refuse_to_replace
 from deep.cli.measure.networks import (
     add_run_options,
     called,
@@ -37,7 +37,7 @@ def add(commands: Commands) -> None:
                          help="each attack on every image that is correct when clean, so that it has its own accuracy")
     command.add_argument("--limit", type=int, metavar="N",
                          help="only a fixed sample of N test images, as many of each class")
-    command.add_argument("--eps", metavar="E", help="size of all attacks, such as 4/255 (default: the recipe's)")
+    add_eps_option(command, "size of all attacks, such as 4/255 (default: the recipe's)")
     command.add_argument("--out", metavar="FILE", help="with --weights: write the result there, as JSON")
     add_run_options(command)
 

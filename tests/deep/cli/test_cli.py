@@ -117,6 +117,15 @@ def test_refusals(words, sentence, capsys, tmp_path):
     assert not any(tmp_path.iterdir())  # refused before there is a run folder
 
 
+@pytest.mark.parametrize("eps", ["-1/255", "-8", "-.1", "-1e-3"])
+def test_a_negative_eps_is_refused_by_its_range(eps, capsys):
+    """argparse takes -1/255 for an option."""
+    for command in ("cas", "evaluate"):
+        assert main([command, "/nowhere", "--eps", eps]) == 2
+        assert capsys.readouterr().err == (f"deep: --eps = {eps} was given, but it is a fraction of the pixel range "
+                                           "between 0 and 1: write one such as 8/255.\n")
+
+
 def test_overrides_may_follow_an_option(tmp_path):
     assert main(["train", "planted-linear", *SMALL, "--out", str(tmp_path), "lr=0.01"]) == 0
     assert json.loads(next(tmp_path.glob("*/recipe.json")).read_text())["lr"] == 0.01
