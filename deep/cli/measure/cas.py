@@ -205,7 +205,8 @@ def print_values(result: dict[str, Any]) -> None:
         print_correlation(result["classes"], result["correlation"], width)
     print_zeros(result)
     for one in sorted(result["profile"], key=lambda one: -one["share"])[:WIDEST]:
-        say(f"  {one['class']:>{width}} shares {one['share']:.3f}, most with {one['partner']} ({one['cosine']:.3f})")
+        partner = "most with" if one["share"] > 0 else "nearest:"
+        say(f"  {one['class']:>{width}} shares {one['share']:.3f}, {partner} {one['partner']} ({one['cosine']:.3f})")
     for name in ("cas", "cas_within", "cas_between"):
         if name in result:
             say(f"  {name.replace('cas', 'CAS').replace('_', ' '):22} {with_interval(result, name)}, null level "

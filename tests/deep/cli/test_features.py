@@ -102,6 +102,14 @@ def test_what_is_wrong_with_features_is_said(change, sentence, tmp_path, capsys)
     assert (len(said.err.strip().splitlines()), said.out) == (1, "")
 
 
+def test_a_class_that_shares_nothing_has_a_nearest_one(tmp_path, capsys):
+    given = arrays() | {"features": np.ones((60, 2)), "weight": np.array([[1, 0], [-1, -1], [3, 4]])}
+    np.savez(tmp_path / "f.npz", **given)
+    assert main(["cas", "--features", str(tmp_path / "f.npz")]) == 0
+    out = capsys.readouterr().out
+    assert "1 shares 0.000, nearest: 0 (-0.707)" in out and "0 shares 0.600, most with 2 (0.600)" in out
+
+
 def test_intervals_from_few_images_are_said_to_be_too_narrow(tmp_path, capsys):
     for n, narrow in ((29, True), (30, False)):
         np.savez(tmp_path / "f.npz", **arrays(n))
