@@ -40,7 +40,9 @@ def add(commands: Commands) -> None:
                               "the correlation of each two classes, and CAS, the sum of the positive ones.",
                               epilog="null level: CAS of random rows in place of those of W; excess: CAS above it; "
                               "gauge fixed: CAS of W less its mean row, which no prediction depends on; sharing: that, "
-                              "above a null that keeps how far the classes are apart. deep/README.md says more.")
+                              "above a null that keeps how far the classes are apart. Noise in the class means biases "
+                              "a value, and its interval is corrected for that: with few images a class it may lie "
+                              "beside the value. deep/README.md says more.")
     cas.add_argument("--attack-seeds", type=int, default=3, help="attacks behind the interval (default: 3)")
     cas.add_argument("--split", choices=("train", "val", "test"), default="test",
                      help="images to measure on; the training images are not augmented (default: test)")
@@ -166,6 +168,15 @@ def print_line(result: dict[str, Any]) -> None:
     print_zeros(result)
 
 
+def print_biased(result: dict[str, Any]) -> None:
+    """Say why a value may lie outside its interval, if one that was printed does."""
+    beside = [name for name, (low, high) in result["intervals"].items() if name in result
+              and not name.endswith("_null") and not low <= result[name] <= high]
+    if beside:
+        say(f"  {', '.join(name.replace('_', ' ') for name in beside)}: beside the interval, as noise in the class "
+            "means biases the value, and the interval is corrected for that bias", 2)
+
+
 def print_zeros(result: dict[str, Any]) -> None:
     """Say which classes of a run's own network have no cosines: that of an attribution 0 with itself counts as 0."""
     if dead := [name for i, name in enumerate(result["classes"]) if result["correlation"][i][i] == 0]:
@@ -219,6 +230,7 @@ def print_values(result: dict[str, Any]) -> None:
             f", null levels {level(result, 'margin_cas_null')} (random rows), "
             f"{level(result, 'margin_cas_separation_null')} (features permuted)")
         say(f"  {key.replace('_', ' '):22} {with_interval(result, key)}{nulls}", VALUES)
+    print_biased(result)
     for kind, found in (result["margins"] or {}).items():
         words = found["note"] or f"rho {found['rho']:.3f}, r {found['r']:.3f}, k {found['k']:.3f}"
         say(f"  margins, {kind:13} {words}; wrong-class spread {found['spread']:.3f}", VALUES)

@@ -110,6 +110,23 @@ def test_a_class_that_shares_nothing_has_a_nearest_one(tmp_path, capsys):
     assert "1 shares 0.000, nearest: 0 (-0.707)" in out and "0 shares 0.600, most with 2 (0.600)" in out
 
 
+def test_a_value_beside_its_interval_is_explained(tmp_path, capsys):
+    """Of five noisy images a class in many features: noise lowers every cosine, in a resample once more."""
+    labels = np.arange(15) % 3
+    for size, count, beside in ((3, 500, True), (0.01, 20, False)):
+        rng = np.random.default_rng(0)
+        means = rng.normal(size=(3, count))
+        features = means[labels] + 1 + size * rng.normal(size=(15, count))
+        np.savez(tmp_path / "f.npz", features=features, labels=labels, weight=means, clean_features=features)
+        assert main(["cas", "--features", str(tmp_path / "f.npz"), "--out", str(tmp_path / "r.json")]) == 0
+        found = json.loads((tmp_path / "r.json").read_text())
+        low, high = found["intervals"]["margin_cas"]
+        assert (found["margin_cas"] < low < high) == beside
+        out = capsys.readouterr().out
+        said = "margin cas: beside the interval, as noise in the class means biases the value, and the interval is"
+        assert (said in out, "beside the interval" in out) == (beside, beside)
+
+
 def test_intervals_from_few_images_are_said_to_be_too_narrow(tmp_path, capsys):
     for n, narrow in ((29, True), (30, False)):
         np.savez(tmp_path / "f.npz", **arrays(n))
