@@ -67,7 +67,7 @@ def finding(folder: Path) -> str:
 def draw(folder: Path, source: Path = DATA) -> None:
     """Write campaign_partial.png and .svg: the trunk's runs as lines, the other arms as points, one a checkpoint."""
     found, (x, y, given), r = measured(source)
-    figure, ((left, right),) = new_figure(1, 2, 8.8, 4.2)
+    figure, ((left, right),) = new_figure(1, 2, 8.8, 4.5)
     lengths = np.cumsum([part.shape[1] for part in found.values()])[:-1]
     left_over = [np.split(residuals(values, given), lengths) for values in (x, y)]
     for axis, columns in ((left, [(part[0], part[1]) for part in found.values()]),
@@ -76,15 +76,15 @@ def draw(folder: Path, source: Path = DATA) -> None:
         for (arm, _), (across, up) in zip(found, columns, strict=True):
             trunk = arm == TRUNK
             label = None if trunk in marked else "the trunk, a line each run" if trunk else "other arms"
-            end = None if trunk in marked else "the trunk's ends"
             marked.add(trunk)
             if trunk:
-                if axis is left:
-                    axis.plot(across, up, "-", color=RED, linewidth=0.6, alpha=0.45)
-                axis.plot(across, up, "o", color=RED, markersize=3.5, label=label, zorder=3)
-                axis.plot(across[-1:], up[-1:], "D", color=BLACK, markersize=4, label=end, zorder=4)
+                axis.plot(across, up, "-o" if axis is left else "o", color=(RED, 0.45), linewidth=0.6, markersize=3.5,
+                          markerfacecolor=RED, markeredgecolor=RED, label=label, zorder=3)
             else:
                 axis.plot(across, up, ".", color=BLUE, alpha=0.45, markersize=5, label=label)
+        ends = [(across[-1], up[-1]) for (arm, _), (across, up) in zip(found, columns, strict=True) if arm == TRUNK]
+        if ends:
+            axis.plot(*zip(*ends, strict=True), "D", color=BLACK, markersize=4, label="the trunk's ends", zorder=4)
     for axis, key, title in ((left, "", "As it is"), (right, "_given", "Given the robust loss on training images")):
         within = f"; along the trunk {r['within' + key]:.2f}" if "within" in r else ""
         axis.set_title(f"{title}\ncorrelation {r['pooled' + key]:.2f} over all{within}")
@@ -92,7 +92,7 @@ def draw(folder: Path, source: Path = DATA) -> None:
     right.set(xlabel="CAS, what the loss leaves of it", ylabel="robust accuracy, what the loss leaves of it")
     for position in (right.axhline, right.axvline):
         position(0, color=GREY, linewidth=0.7)
-    left.legend(loc="lower right", labelcolor=BLACK)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, labelcolor=BLACK)
     save(figure, folder, "campaign_partial")
 
 
