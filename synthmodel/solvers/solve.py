@@ -18,7 +18,7 @@ from synthmodel.model.losses import (
     WrongClassLSE,
 )
 from synthmodel.model.penalty import decays
-from synthmodel.model.setting import Setting, checked, checked_setting, number
+from synthmodel.model.setting import Setting, checked, checked_setting, number, reals
 from synthmodel.model.solution import Solution
 from synthmodel.solvers.margin_closed import solve_closed, threshold_closed
 
@@ -73,7 +73,7 @@ def solve(setting: Setting, loss: Loss, eps: Real, lam: Real | None = None, meth
 def check_shapes(setting: Setting, loss: Loss, eps: Real, decay: tuple[Broadcast, Broadcast]) -> None:
     """Raise ValueError, which names the shapes, unless all numbers broadcast."""
     shapes = {name: np.shape(getattr(setting, name)) for name in ("mu_e", "mu_c", "sigma_e", "sigma_c", "rho")}
-    shapes |= {"b": np.shape(getattr(loss, "b", 0.0)), "eps": np.shape(eps)}
+    shapes |= {"b": np.shape(getattr(loss, "b", 0.0)), "eps": reals(eps).shape}
     shapes |= {"lam_e": np.shape(decay[0]), "lam_c": np.shape(decay[1])}
     try:
         np.broadcast_shapes(*shapes.values())
