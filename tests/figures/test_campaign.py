@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from deep.__main__ import main
 from deep.experiments.campaign.answers import answers
 from deep.experiments.campaign.plan import committed, plan_of
+from deep.experiments.campaign.predictions import paired
 from figures import gallery, readme
 from figures.networks import campaign, campaign_arms, campaign_cas, campaign_partial
 from figures.report.job import draw_campaign, in_markdown, judged_campaign
@@ -190,3 +191,16 @@ def test_before_a_run_nothing_is_claimed(tmp_path):
     shown = {picture.name for picture in gallery.PICTURES}
     for picture in gallery.CAMPAIGN:
         assert (picture.name in shown) == (campaign.exists() and (gallery.DATA / f"{picture.name}.png").exists())
+
+
+def test_what_deep_readme_says_of_the_arms_is_what_the_results_say():
+    _, runs = campaign.results()
+
+    def difference(arm, quantity):
+        found = paired({"arm": arm, "minus": "a1", "quantity": quantity}, runs)
+        assert len(found) == 5
+        return np.array([found[seed] for seed in sorted(found)])
+    robust, sharing = difference("a3", "robust_apgd_t"), difference("a3", "sharing_test")
+    assert (robust > 0).all() and (sharing > 0).sum() == 4
+    assert (difference("a5", "sharing_test") > 0).all()
+    assert (difference("a5", "robust") > 0).all() and (difference("a5", "robust_apgd_t") < 0).all()
