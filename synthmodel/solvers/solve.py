@@ -60,7 +60,14 @@ def solve(setting: Setting, loss: Loss, eps: Real, lam: Real | None = None, meth
     if method not in METHODS:
         raise ValueError(f"the method {method!r} is unknown: choose auto, closed or numeric.")
     decay = decays(setting, lam, lam_e, lam_c, penalty)
-    check_shapes(setting, loss, eps, decay)
+    try:
+        return _solve(setting, loss, eps, method, decay)
+    except ValueError:
+        check_shapes(setting, loss, eps, decay)  # if that is why, in words
+        raise
+
+
+def _solve(setting: Setting, loss: Loss, eps: Real, method: str, decay: tuple[Broadcast, Broadcast]) -> Solution:
     if isinstance(loss, NUMERIC):
         if method == "closed":
             raise ValueError(f"a closed form was asked for {loss}, which has none: use the method numeric.")
