@@ -1,11 +1,12 @@
 """What became of a claim, in plain words, for lists and reports; `verify` prints one part after the other itself."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-from synthmodel.claims.registry import STATUSES
+from synthmodel.claims.registry import STATUSES, Claim
 
-__all__ = ["IN_WORDS", "MEANINGS", "sentence", "short", "verdict"]
+__all__ = ["IN_WORDS", "MEANINGS", "sentence", "short", "verdict", "with_words"]
 
 # (in a word or two, in a sentence) of each status, for a claim that is borne out
 MEANINGS = dict(zip(STATUSES, (
@@ -16,6 +17,11 @@ MEANINGS = dict(zip(STATUSES, (
 # what carries a claim of each status, for lists
 IN_WORDS = dict(zip(STATUSES, ("proved by algebra", "proved with interval arithmetic", "tested only",
                                "refuted: counterexample found"), strict=True))
+
+
+def with_words(claim: Claim) -> dict[str, Any]:
+    """Return a claim as plain data, with its status in plain words."""
+    return asdict(claim) | {"status_in_words": IN_WORDS[claim.status]}
 
 
 def verdict(row: Mapping[str, Any]) -> str:

@@ -179,11 +179,9 @@ def run_verify(options: Namespace) -> list[dict[str, Any]]:
 
 
 def run_claims(options: Namespace) -> list[dict[str, Any]]:
-    from dataclasses import asdict
-
-    from synthmodel.claims.plain import IN_WORDS
+    from synthmodel.claims.plain import with_words
     from synthmodel.claims.registry import CLAIMS
-    return [asdict(claim) | {"status_in_words": IN_WORDS[claim.status]} for claim in CLAIMS]
+    return [with_words(claim) for claim in CLAIMS]
 
 
 def run_explain(options: Namespace) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from synthmodel.claims.plain import IN_WORDS
 from synthmodel.claims.registry import CLAIMS
 from synthmodel.claims.theory import LINKED, anchor, readings, section, source, symbols_of
 from synthmodel.cli.derivations import certificates_of
-from synthmodel.cli.plain_text import formula, plain
-from synthmodel.cli.printing import folded, shown, unicode
+from synthmodel.cli.plain_text import plain, symbol_line
+from synthmodel.cli.printing import PROSE, folded, shown, unicode
 from synthmodel.system.terminal import columns
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["explanation", "picture", "print_explanation", "words_of_picture"]
 
-PROSE = 100  # columns of text where the output is no terminal
 # first letters of an ID -> the command that draws its picture, at the user's setting; the longest that fits
 DRAWN = {
     **dict.fromkeys(("A1", "T1", "N1", "U1", "T3", "G-noise", "R-"),
@@ -161,9 +160,7 @@ def print_symbols(symbols: list[dict[str, Any]], width: int, greek: bool) -> Non
     if symbols:
         print("\nSymbols")
     for symbol in symbols:
-        names = ", ".join(formula(name, greek) for name in symbol["latex"])
-        code = f" ({', '.join(symbol['code'])})" if ", ".join(symbol["code"]) not in ("", names) else ""
-        print(folded(f"{names}{code}: {plain(symbol['meaning'], greek)}", indent=6, first=2, width=width))
+        print(folded(symbol_line(symbol, greek), indent=6, first=2, width=width))
 
 
 def print_paragraphs(text: str, width: int) -> None:

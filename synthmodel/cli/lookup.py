@@ -10,11 +10,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from synthmodel.claims.at_setting import QUANTITIES, value
-from synthmodel.claims.plain import IN_WORDS
+from synthmodel.claims.plain import with_words
 from synthmodel.claims.registry import CLAIMS, OPEN, STATUSES
 from synthmodel.claims.theory import anchor, begun_by, formulas_of, page, source, symbols, symbols_of, titles, used
-from synthmodel.cli.plain_text import GREEK, formula, plain
-from synthmodel.cli.printing import folded, shown, unicode
+from synthmodel.cli.plain_text import GREEK, formula, plain, symbol_line
+from synthmodel.cli.printing import PROSE, folded, shown, unicode
 from synthmodel.system.terminal import columns
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["answer", "claims_about", "print_answer", "symbols_named", "tidy"]
 
-PROSE = 100  # columns of text where the output is no terminal
 MOST = 40  # claims that are named one by one
 EMPTY = frozenset("a an and are be by can do does for how if in is it mean means of on or that the this to what when "
                   "where which who why with right true help helps".split())
@@ -102,9 +101,7 @@ def print_symbol(found: dict[str, Any]) -> None:
     width, greek = columns() or PROSE, unicode()
     statements = {claim.id: claim.statement for claim in CLAIMS}
     for i, row in enumerate(found["meanings"]):
-        names = ", ".join(formula(name, greek) for name in row["latex"])
-        code = f" ({', '.join(row['code'])})" if ", ".join(row["code"]) not in ("", names) else ""
-        print("\n" * (i > 0) + folded(f"{names}{code}: {plain(row['meaning'], greek)}", indent=2, first=0, width=width))
+        print("\n" * (i > 0) + folded(symbol_line(row, greek), indent=2, first=0, width=width))
         for claim in row["defined_in"]:
             print(folded(f"see {claim}: {statements[claim]}", indent=4, first=2, width=width))
         if row["numbers"]:
@@ -137,9 +134,10 @@ def pattern(word: str) -> re.Pattern[str] | None:
 @cache
 def texts() -> dict[Claim, tuple[str, str]]:
     """(statement with its hypotheses and its chapter's title, section) of each claim, as plain text."""
-    return {claim: tuple(unicodedata.normalize("NFKC", text) for text in (
-        f"{titles()[anchor(claim.id)]} {claim.statement} {claim.hypotheses} {claim.instead}",
-        plain(source(claim.id)))) for claim in CLAIMS}  # type: ignore[misc]  # two texts, not any number
+    def simple(text: str) -> str:
+        return unicodedata.normalize("NFKC", text)
+    return {claim: (simple(f"{titles()[anchor(claim.id)]} {claim.statement} {claim.hypotheses} {claim.instead}"),
+                    simple(plain(source(claim.id)))) for claim in CLAIMS}
 
 
 def claims_about(words: str) -> list[Claim]:
@@ -194,7 +192,7 @@ def answer(words: str, point: Point) -> dict[str, Any]:
     if claims:
         meaning = re.search(rf"^- \*{status}\*: (.*?)(?=^- |\n\n)", page("THEORY.md"), re.M | re.S) if status else None
         return {"words": words, "meaning": " ".join(plain(meaning[1]).split()) if meaning else "",
-                "claims": [asdict(claim) | {"status_in_words": IN_WORDS[claim.status]} for claim in claims]}
+                "claims": [with_words(claim) for claim in claims]}
     raise ValueError(f"{words[:40]!r} was given, but it is no claim and no symbol, and no claim speaks of it"
                      f"{nearest(words)}: `synthmodel claims` lists all claims, deep/README.md has what is about "
                      "networks.")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
-__all__ = ["formula", "plain"]
+__all__ = ["formula", "plain", "symbol_line"]
 
 GREEK = {"alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "eta": "η", "theta": "θ", "kappa": "κ",
          "lambda": "λ", "mu": "μ", "pi": "π", "rho": "ρ", "varrho": "ϱ", "sigma": "σ", "tau": "τ", "phi": "ϕ",
@@ -154,3 +155,13 @@ def plain(markdown: str, unicode: bool = True) -> str:
     text = re.sub(r"(?<![\w*])\*\*?([^*\n]+(?:\n[^*\n]+)*?)\*\*?(?![\w*])", r"\1", text)
     text = re.sub("\0(\\d+)\0", lambda match: formulas[int(match[1])], text)
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip()
+
+
+def symbol_line(symbol: dict[str, Any], unicode: bool = True) -> str:
+    """Return a row of the table of symbols, as plain data, in a line: its names, those in the code, and its meaning.
+
+    >>> symbol_line({"latex": ["\\\\epsilon_0"], "code": ["eps0"], "meaning": "where $w_2$ dies"})
+    'ε₀ (eps0): where w₂ dies'
+    """
+    names, code = ", ".join(formula(name, unicode) for name in symbol["latex"]), ", ".join(symbol["code"])
+    return names + (f" ({code})" if code not in ("", names) else "") + f": {plain(symbol['meaning'], unicode)}"

@@ -10,12 +10,13 @@ from typing import Any
 from synthmodel.claims.registry import OPEN
 from synthmodel.system.terminal import columns
 
-__all__ = ["folded", "missed_targets", "print_bench", "print_certificates", "print_claims",
+__all__ = ["PROSE", "folded", "missed_targets", "print_bench", "print_certificates", "print_claims",
            "print_derivations", "print_list", "print_open", "print_readings", "print_result", "print_table",
            "print_verified", "shown", "unicode"]
 
 Row = dict[str, Any]
 NUMBER = 19  # columns of a number of ten digits
+PROSE = 100  # columns of text where the output is no terminal
 
 
 def unicode() -> bool:
