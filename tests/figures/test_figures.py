@@ -166,7 +166,7 @@ def test_dropped_is_below_a_tenth_and_kept_above_a_half(tmp_path, margin, drops,
 
 @pytest.mark.slow
 def test_a_small_report(tmp_path, monkeypatch, capsys):
-    """The main job from end to end, with two claims, one seed, two attack sizes and few images for the CNN.
+    """The main job from end to end, with two claims, one seed, one attack size and few images for the CNN.
 
     It asks for all claims, derived and certified, as `verify` does unasked; that all hold has tests of its own.
     """
@@ -177,7 +177,7 @@ def test_a_small_report(tmp_path, monkeypatch, capsys):
         return verify([claim for claim in CLAIMS if claim.id in ("T2-pair", "T2-joint'")], **options)
 
     monkeypatch.setattr(report, "verify", few)
-    monkeypatch.setattr(planted, "SIZES", ("0.2", "0.44"))
+    monkeypatch.setattr(planted, "SIZES", ("0.44",))
     monkeypatch.setattr(planted, "DRAWS", 1)
     listed = planted.jobs()
     monkeypatch.setattr(planted, "jobs", lambda draws: [(network, [*words, *["train_size=500"] * (network == "cnn")])
@@ -197,7 +197,7 @@ def test_a_small_report(tmp_path, monkeypatch, capsys):
     assert {"report.md", "claims.csv", "comparison.csv", "predictions.csv", "provenance.json", "runs"} <= made
     assert made - renamed == {"runs"}  # every file was written beside its place
     rows = read_csv(tmp_path / "planted.csv")
-    assert len(rows) == 8
+    assert len(rows) == 4
     linear = {row["loss"]: row["ratio"] for row in rows if row["network"] == "linear" and row["eps"] == 0.44}
     assert linear["margin"] < 0.05  # the margin loss shows eps0
     assert linear["cross-entropy"] > 0.6  # cross-entropy does not

@@ -252,13 +252,14 @@ def test_three_workers_train_each_run_once(tmp_path, one_thread):
     assert_as_alone(runs, out, tmp_path / "alone")
 
 
-LONG = SMALL.replace("epochs = 4", "epochs = 40").replace("eval_every = 2", "eval_every = 20")
+ENDLESS = SMALL.replace("epochs = 4", "epochs = 4000").replace("eval_every = 2", "eval_every = 20")
 
 
 @pytest.mark.slow
 def test_a_killed_process_is_replaced_by_the_others(tmp_path, one_thread):
     """One sweep stands still in mid-run while another works around it; then it is killed, and a third joins."""
-    path, out = written(tmp_path, LONG), tmp_path / "runs"
+    long_first = '[[run]]\nepochs = 40\neval_every = 20\n[[run]]\nseed = 1\n[[run]]\nseed = 2\n[[run]]\nseed = 3\n'
+    path, out = written(tmp_path, f'recipe = "planted-linear"\n[set]\n{SET}{long_first}'), tmp_path / "runs"
     runs = read_sweep(path)
     words = ["sweep", path, "--out", out, "--threads", 1]
     first = deep(*words)
@@ -282,7 +283,7 @@ def test_a_killed_process_is_replaced_by_the_others(tmp_path, one_thread):
 
 @pytest.mark.slow
 def test_sigterm_checkpoints_every_worker(tmp_path, one_thread, capsys):
-    path, out = written(tmp_path, LONG.replace("epochs = 40", "epochs = 4000")), tmp_path / "runs"
+    path, out = written(tmp_path, ENDLESS), tmp_path / "runs"
     runs = read_sweep(path)
     process = deep("sweep", path, "--out", out, "--workers", 2, "--threads", 1)
     until(lambda: all(run_status(run, out)["epoch"] >= 1 for run in runs[:2]), process)
@@ -300,7 +301,7 @@ def test_sigterm_checkpoints_every_worker(tmp_path, one_thread, capsys):
 
 @pytest.mark.slow
 def test_workers_stop_when_their_sweep_is_killed(tmp_path):
-    path, out = written(tmp_path, LONG.replace("epochs = 40", "epochs = 4000")), tmp_path / "runs"
+    path, out = written(tmp_path, ENDLESS), tmp_path / "runs"
     run = read_sweep(path)[0]
     process = deep("sweep", path, "--out", out, "--workers", 2, "--threads", 1)
     until(lambda: run_status(run, out)["epoch"] >= 1, process)

@@ -129,8 +129,8 @@ def test_every_symbol_has_a_row_and_no_bar_breaks_the_table():
     for symbol in (r"$\mu$", r"$\sigma$", r"$\lambda$", r"$\epsilon$", "$d$", "$k$", "$r$", "$b$", r"$\tau$", "$L$",
                    "$e_n$", r"$\mathrm{imr}$", r"$\delta^\star$", "design A", "design B", "gauge", "null level",
                    r"$r_{\mathrm{AT}}$", r"$r_{\mathrm{CE}}$", r"$r_{\mathrm{acc}}$", r"$b^\star$", r"$\epsilon_0$",
-                   r"$\epsilon_1$", r"$\epsilon_{\max}$", r"$\kappa$", r"$\rho$", "$M$", "$G$", "$p_e$", "$A_2$", r"$\beta$",
-                   "$p$, $q$"):
+                   r"$\epsilon_1$", r"$\epsilon_{\max}$", r"$\kappa$", r"$\rho$", "$M$", "$G$", "$p_e$", "$A_2$",
+                   r"$\beta$", "$p$, $q$"):
         assert symbol in symbols
 
 
