@@ -23,14 +23,15 @@ __all__ = ["compared", "draw", "finding"]
 TRUNK, LARGEST = "a1", "a3"
 SAME = ("data", "model", "norm", "eps", "train_size", "padding")  # an arm of others is not beside the trunk
 # settings of an arm, its colour and marker, and what the legend calls it
-GROUPS = ((("trim",), BLUE, "o", "images dropped"), (("floor", "clip"), RED, "s", "losses bounded"),
+GROUPS = ((("trim",), BLUE, "o", "images dropped"), (("floor", "clip"), RED, "s", "losses floored or clipped"),
           (("cas_weight",), GREEN, "^", "CAS penalised"), (("method", "eps", "seed"), BLACK, "D", "others"))
 
 
 def compared(plan: Any, runs: Any) -> dict[str, dict[str, Any]]:
-    """{arm: {"name", "recipe", "n", "sharing", "robust": (mean, interval)}} of differences to the trunk, seed by seed.
+    """{arm: its differences to the trunk, seed by seed, with "name", "recipe" and the number of seeds, "n"}.
 
-    Arms of other images, networks or balls are left out, standard training too, and those with fewer than two seeds.
+    sharing, robust, clean: (mean, interval); points: (sharing, robust) of each seed. Arms of other images, networks or
+    balls are left out, standard training too, and those with fewer than two seeds.
     """
     found: dict[str, dict[str, Any]] = {}
     level = plan["campaign"]["level"]
@@ -42,9 +43,10 @@ def compared(plan: Any, runs: Any) -> dict[str, dict[str, Any]]:
                 recipe.get(key) != base.get(key) for key in SAME):
             continue
         values = {name: list(paired({"arm": arm["id"], "minus": TRUNK, "quantity": quantity}, runs).values())
-                  for name, quantity in (("sharing", "sharing_test"), ("robust", "robust_apgd_t"))}
+                  for name, quantity in (("sharing", "sharing_test"), ("robust", "robust_apgd_t"), ("clean", "clean"))}
         if len(values["robust"]) > 1:
-            found[arm["id"]] = {"name": arm["name"], "recipe": recipe, "n": len(values["robust"])} | {
+            found[arm["id"]] = {"name": arm["name"], "recipe": recipe, "n": len(values["robust"]),
+                                "points": list(zip(values["sharing"], values["robust"], strict=True))} | {
                 name: decided({"within": 1.0}, part, 0.0, level)[:2] for name, part in values.items()}
     return found
 
@@ -56,8 +58,9 @@ def finding(folder: Path) -> str:
         return "No arm has two seeds beside the trunk yet."
     x, y = (np.array([one[name][0] for one in found.values()]) for name in ("sharing", "robust"))
     in_order = sorted(found, key=lambda arm: found[arm]["robust"][0])
-    said = ", ".join(f"{arm} ({found[arm]['name']}): {found[arm]['robust'][0]:+.1f} points, sharing "
-                     f"{found[arm]['sharing'][0]:+.1f}" for arm in dict.fromkeys((in_order[-1], in_order[0])))
+    said = ", ".join(f"{arm} ({found[arm]['name']}): {found[arm]['robust'][0]:+.1f} points, clean "
+                     f"{found[arm]['clean'][0]:+.1f}, sharing {found[arm]['sharing'][0]:+.1f}"
+                     for arm in reversed(in_order))
     correlation = (f" Over {len(found)} arms the two differences have correlation {np.corrcoef(x, y)[0, 1]:.2f}."
                    if len(found) > 2 else "")
     return f"Against the trunk, APGD-T, {said}.{correlation}"
@@ -81,15 +84,15 @@ def draw(folder: Path, source: Path = DATA) -> None:
     for arm, one in found.items():
         (x, across), (y, up) = one["sharing"], one["robust"]
         color, marker, group = look(one["recipe"])
+        axis.plot(*zip(*one["points"], strict=True), marker, color=color, alpha=0.35, markersize=3)
         axis.errorbar([x], [y], [[y - up[0]], [up[1] - y]], [[x - across[0]], [across[1] - x]], fmt=marker, color=color,
                       linewidth=0.8, markersize=5, label=group)
         axis.annotate(arm, (x, y), (5, 4), textcoords="offset points", fontsize=8)
     if LARGEST in found:  # as robust as a3 with the trunk's sharing, or less
         limit = found[LARGEST]["robust"][0] - 1
         low, high = axis.get_xlim()[0], axis.get_ylim()[1]
-        axis.fill_between([low, 0], limit, max(high, limit + 1), color=GREY, alpha=0.15, linewidth=0)
-        axis.annotate("would refute that sharing\nis necessary", (low, max(high, limit + 1)), (4, -22),
-                      textcoords="offset points", fontsize=7.5, color="#555555")
+        axis.fill_between([low, 0], limit, max(high, limit + 1), color=GREY, alpha=0.15, linewidth=0,
+                          label="where an arm may refute that\nsharing is necessary")
         axis.set_xlim(left=low)
         axis.set_ylim(top=max(high, limit + 1))
     axis.set(xlabel="sharing on adversarial test inputs, minus the trunk's",
@@ -102,7 +105,7 @@ def draw(folder: Path, source: Path = DATA) -> None:
     legend.axis("off")
     legend.text(0, 1, "\n".join(f"{arm}: {name if len(name) < 46 else name[:44] + '...'}{n}" for arm, name, n in names),
                 va="top", fontsize=7.5, linespacing=1.6, transform=legend.transAxes)
-    axis.set_title("Mean over seeds of paired differences, 95 % intervals")
+    axis.set_title("Differences to the trunk: seeds (small), their means, 95 % intervals")
     save(figure, folder, "campaign_arms")
 
 

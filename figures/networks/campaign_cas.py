@@ -23,10 +23,8 @@ __all__ = ["draw", "finding"]
 
 # arm, title, and what stands before "train" and "test" in the name of its inputs
 SIDES = (("a1", "Adversarial training, adversarial inputs", ""), ("a2", "Standard training, clean inputs", "clean_"))
-LINES = {"cas": (("test", "cas", BLUE, "-", "test inputs"), ("train", "cas", RED, "--", "training inputs"),
-                 ("test", "cas_null", GREY, ":", "null: random rows of W"),
-                 ("test", "sharing_null", BLACK, "-.", "null: separation kept")),
-         "sharing": (("test", "sharing", BLUE, "-", "test inputs"), ("train", "sharing", RED, "--", "training inputs"))}
+NULLS = (("cas_null", GREY, ":", "null: random rows of W"), ("sharing_null", BLACK, "-.", "null: separation kept"))
+SPLITS = (("test", "test inputs", BLUE, "-"), ("train", "training inputs", RED, "--"))
 
 
 def complete(runs: Any, arm: str) -> list[Any]:
@@ -46,14 +44,16 @@ def finding(folder: Path) -> str:
     said: list[str] = []
     for arm, title, before in SIDES:
         if found := complete(runs, arm):
-            ends = []
+            ends, shared = [], []
             for split, words in (("test", "test"), ("train", "training")):
                 values = curves(found, before + split, "cas").mean(0)
                 ends.append(f"on {words} inputs from {values.max():.1f} to {values[-1]:.1f}")
-            sharing = curves(found, f"{before}test", "sharing").mean(0)
+            for split, words in (("test", "test"), ("train", "training")):
+                values = curves(found, before + split, "sharing").mean(0)
+                shared.append(f"on {words} inputs from {values.max():.1f} to {values[-1]:.1f}")
             side = title[0].lower() + title[1:] if said else title
-            said.append(f"{side} ({len(found)} seeds): CAS goes from its highest value to the end {', '.join(ends)}, "
-                        f"sharing on test inputs from {sharing.max():.1f} to {sharing[-1]:.1f}")
+            said.append(f"{side} ({len(found)} seeds): CAS goes from its highest value to the end {', '.join(ends)}; "
+                        f"sharing {', '.join(shared)}")
     return "; ".join(said) + "."
 
 
@@ -61,23 +61,33 @@ def finding(folder: Path) -> str:
 def draw(folder: Path, source: Path = DATA) -> None:
     """Write campaign_cas.png and .svg: means over seeds in their range. A side without runs says so."""
     _, runs = results(source, "a1", "a2")
-    figure, axes = new_figure(2, 2, 8.6, 5.8, sharex="col", sharey="row")
+    figure, axes = new_figure(3, 2, 8.6, 7.6, sharex="col", sharey="row")
     for column, (arm, title, before) in enumerate(SIDES):
         found = complete(runs, arm)
-        for row, name in enumerate(("cas", "sharing")):
-            axis = axes[row, column]
+        for row, axis in enumerate(axes[:, column]):
             if not found:
                 axis.text(0.5, 0.5, "not run", transform=axis.transAxes, ha="center", color=GREY)
                 continue
             epochs = [line["epoch"] for line in found[0]["checkpoints"]]
-            for split, key, color, style, label in LINES[name]:
-                band(axis, epochs, curves(found, before + split, key), color, style, label)
+            if row < 2:  # CAS and its nulls on the same inputs
+                split, words, color, style = SPLITS[row]
+                band(axis, epochs, curves(found, before + split, "cas"), color, style, words)
+                for key, *look in NULLS:
+                    band(axis, epochs, curves(found, before + split, key), *look)
+            else:
+                for split, words, color, style in SPLITS:
+                    band(axis, epochs, curves(found, before + split, "sharing"), color, style, words)
             axis.axhline(0, color=BLACK, linewidth=0.6)
         axes[0, column].set_title(f"{title}, {len(found)} seeds")
-        axes[1, column].set(xlabel="epoch")
-    axes[0, 0].set(ylabel="CAS")
-    axes[1, 0].set(ylabel="sharing: CAS of centred W above\nthe null that keeps the separation")
-    axes[0, 1 if runs.get("a2") else 0].legend(loc="upper right")  # standard training leaves the place free
+        axes[2, column].set(xlabel="epoch")
+    for axis, words in zip(axes[:, 0], ("CAS, test inputs", "CAS, training inputs",
+                                        "sharing: CAS of centred W above\nthe null that keeps the separation"),
+                           strict=True):
+        axis.set(ylabel=words)
+    handles: dict[str, Any] = {}
+    for axis in axes.flat:
+        handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
     save(figure, folder, "campaign_cas")
 
 

@@ -1,4 +1,4 @@
-"""Robust accuracy against CAS at every checkpoint, as it is and with the training loss regressed out of both.
+"""Robust accuracy against CAS and sharing at every checkpoint, as it is and with the training loss regressed out.
 
 `python -m figures.networks.campaign_partial` draws figures/data/campaign_partial.png and .svg from the committed
 results, figures/data/campaign, and nothing else.
@@ -6,6 +6,7 @@ results, figures/data/campaign, and nothing else.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,16 +21,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jaxtyping import Float
+    from matplotlib.axes import Axes
 
-__all__ = ["draw", "finding", "points", "residuals"]
+__all__ = ["draw", "finding", "residuals"]
 
 TRUNK = "a1"
+MEASURES = {"cas": "CAS", "sharing": "sharing"}
 
 
-def points(plan: Any, runs: Any) -> dict[tuple[str, int], Float[np.ndarray, "3 epochs"]]:
-    """{(arm, seed): CAS on test inputs, robust accuracy in per cent, robust loss on training images} over epochs."""
+def points(plan: Any, runs: Any, key: str) -> dict[tuple[str, int], Float[np.ndarray, "3 epochs"]]:
+    """{(arm, seed): `key` on test inputs, robust accuracy in per cent, robust loss on training images} over epochs."""
     arms = plan["correlation"][0]["pooled"]
-    return {(arm, seed): np.array([curve(run, "test", "cas"), 100 * curve(run, "test", "accuracy"),
+    return {(arm, seed): np.array([curve(run, "test", key), 100 * curve(run, "test", "accuracy"),
                                    curve(run, "train", "robust_loss")])
             for arm in arms for seed, run in sorted(runs.get(arm, {}).items())}
 
@@ -39,61 +42,83 @@ def residuals(values: Float[np.ndarray, "n"], given: Float[np.ndarray, "n"]) -> 
     return values - np.polyval(np.polyfit(given, values, 1), given)
 
 
-def measured(source: Path) -> tuple[dict[tuple[str, int], Any], Any, dict[str, float]]:
-    """(points, all of them side by side, the four correlations of the picture)."""
+@dataclass(frozen=True)
+class Measured:
+    """Points {(arm, seed): (values, accuracy, loss)} of one measure, all side by side, and their correlations.
+
+    pooled: over all points; within: the mean over the trunk's runs of each run's own, or None; "_given": the loss.
+    """
+
+    points: dict[tuple[str, int], Any]
+    everything: Float[np.ndarray, "3 n"]
+    pooled: float
+    pooled_given: float
+    within: float | None
+    within_given: float | None
+
+
+def measured(source: Path, key: str) -> Measured:
     plan, runs = results(source)
-    found = points(plan, runs)
+    found = points(plan, runs, key)
     everything = np.concatenate([*found.values(), np.empty((3, 0))], axis=1)
     if everything.shape[1] < FEWEST:
         raise NothingToDraw(f"{source} holds {everything.shape[1]} checkpoints of the arms that are pooled, too few "
                             "to correlate: run the campaign first, deep confirm --run --data DIR.")
     own = [part for (arm, _), part in found.items() if arm == TRUNK and part.shape[1] >= FEWEST]
-    x, y, given = everything
-    numbers = {"pooled": float(np.corrcoef(x, y)[0, 1]), "pooled_given": partial_correlation(x, y, given)}
-    if own:
-        numbers |= {"within": float(np.mean([np.corrcoef(part[:2])[0, 1] for part in own])),
-                    "within_given": float(np.mean([partial_correlation(*part) for part in own]))}
-    return found, everything, numbers
+    return Measured(found, everything, float(np.corrcoef(everything[:2])[0, 1]), partial_correlation(*everything),
+                    float(np.mean([np.corrcoef(part[:2])[0, 1] for part in own])) if own else None,
+                    float(np.mean([partial_correlation(*part) for part in own])) if own else None)
 
 
 def finding(folder: Path) -> str:
-    found, everything, r = measured(folder / "campaign")
-    along = f", along the trunk's runs {r['within']:.2f} and {r['within_given']:.2f}" if "within" in r else ""
-    return (f"CAS and robust accuracy have correlation {r['pooled']:.2f}, given the robust loss on training images "
-            f"{r['pooled_given']:.2f}, over {everything.shape[1]} checkpoints of {len(found)} runs{along}.")
+    """The correlations of both measures; the rule of the campaign is about sharing, along the trunk, given the loss."""
+    said = []
+    for key, name in MEASURES.items():
+        r = measured(folder / "campaign", key)
+        along = f", in the trunk's runs {r.within:.2f} and {r.within_given:.2f}" if r.within is not None else ""
+        said.append(f"{name} and robust accuracy have correlation {r.pooled:.2f}, given the robust loss on training "
+                    f"images {r.pooled_given:.2f}{along}")
+    said[0] += f", over {r.everything.shape[1]} checkpoints of {len(r.points)} runs"
+    return "; ".join(said) + ". (A trunk's number is the mean over its runs.)"
 
 
 @styled()
 def draw(folder: Path, source: Path = DATA) -> None:
-    """Write campaign_partial.png and .svg: the trunk's runs as lines, the other arms as points, one a checkpoint."""
-    found, (x, y, given), r = measured(source)
-    figure, ((left, right),) = new_figure(1, 2, 8.8, 4.5)
-    lengths = np.cumsum([part.shape[1] for part in found.values()])[:-1]
-    left_over = [np.split(residuals(values, given), lengths) for values in (x, y)]
-    for axis, columns in ((left, [(part[0], part[1]) for part in found.values()]),
-                          (right, list(zip(*left_over, strict=True)))):
-        marked = set()
-        for (arm, _), (across, up) in zip(found, columns, strict=True):
-            trunk = arm == TRUNK
-            label = None if trunk in marked else "the trunk, a line each run" if trunk else "other arms"
-            marked.add(trunk)
-            if trunk:
-                axis.plot(across, up, "-o" if axis is left else "o", color=(RED, 0.45), linewidth=0.6, markersize=3.5,
-                          markerfacecolor=RED, markeredgecolor=RED, label=label, zorder=3)
-            else:
-                axis.plot(across, up, ".", color=BLUE, alpha=0.45, markersize=5, label=label)
-        ends = [(across[-1], up[-1]) for (arm, _), (across, up) in zip(found, columns, strict=True) if arm == TRUNK]
-        if ends:
-            axis.plot(*zip(*ends, strict=True), "D", color=BLACK, markersize=4, label="the trunk's ends", zorder=4)
-    for axis, key, title in ((left, "", "As it is"), (right, "_given", "Given the robust loss on training images")):
-        within = f"; along the trunk {r['within' + key]:.2f}" if "within" in r else ""
-        axis.set_title(f"{title}\ncorrelation {r['pooled' + key]:.2f} over all{within}")
-    left.set(xlabel="CAS on adversarial test inputs", ylabel="robust accuracy (PGD-10), %")
-    right.set(xlabel="CAS, what the loss leaves of it", ylabel="robust accuracy, what the loss leaves of it")
-    for position in (right.axhline, right.axvline):
-        position(0, color=GREY, linewidth=0.7)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, labelcolor=BLACK)
+    """Write campaign_partial.png and .svg: one point a checkpoint, the trunk's in front."""
+    figure, rows = new_figure(2, 2, 8.8, 7.4, sharey="col")
+    for (left, right), (key, name) in zip(rows, MEASURES.items(), strict=True):
+        r = measured(source, key)
+        x, y, given = r.everything
+        lengths = np.cumsum([part.shape[1] for part in r.points.values()])[:-1]
+        left_over = [np.split(residuals(values, given), lengths) for values in (x, y)]
+        for axis, columns in ((left, [(part[0], part[1]) for part in r.points.values()]),
+                              (right, list(zip(*left_over, strict=True)))):
+            scatter(axis, list(r.points), columns)
+        for axis, title, pooled, within in (
+                (left, "As it is", r.pooled, r.within),
+                (right, "Given the robust loss on training images", r.pooled_given, r.within_given)):
+            own = f"; mean of the trunk's own {within:.2f}" if within is not None else ""
+            axis.set_title(f"{title}\ncorrelation {pooled:.2f} over all{own}")
+        left.set(xlabel=f"{name} on adversarial test inputs", ylabel="robust accuracy (PGD-10), %")
+        right.set(xlabel=f"{name}, what the loss leaves of it", ylabel="accuracy, what the loss leaves of it")
+        for position in (right.axhline, right.axvline):
+            position(0, color=GREY, linewidth=0.7)
+    figure.legend(*rows[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3, labelcolor=BLACK)
     save(figure, folder, "campaign_partial")
+
+
+def scatter(axis: Axes, runs: list[tuple[str, int]], columns: list[tuple[Any, Any]]) -> None:
+    """The points of each run: the trunk's in front, with its last checkpoint marked."""
+    marked = set()
+    for (arm, _), (across, up) in zip(runs, columns, strict=True):
+        trunk = arm == TRUNK
+        label = None if trunk in marked else "the trunk" if trunk else "other arms"
+        marked.add(trunk)
+        axis.plot(across, up, "o" if trunk else ".", color=RED if trunk else BLUE, alpha=0.8 if trunk else 0.45,
+                  markersize=3.5 if trunk else 5, label=label, zorder=3 if trunk else 2)
+    ends = [(across[-1], up[-1]) for (arm, _), (across, up) in zip(runs, columns, strict=True) if arm == TRUNK]
+    if ends:
+        axis.plot(*zip(*ends, strict=True), "D", color=BLACK, markersize=4, label="the trunk's ends", zorder=4)
 
 
 if __name__ == "__main__":

@@ -56,13 +56,16 @@ def test_cas_over_epochs(runs, source, tmp_path, pictures):
     for column, (arm, before) in enumerate((("a1", ""), ("a2", "clean_"))):
         def mean(split, key, arm=arm, before=before):
             return epochs, of(runs, arm, before + split, key).mean(0)
-        assert_draws(figure.axes[column], mean("test", "cas"), mean("train", "cas"), mean("test", "cas_null"),
-                     mean("test", "sharing_null"))
-        assert_draws(figure.axes[2 + column], mean("test", "sharing"), mean("train", "sharing"))
+        for row, split in enumerate(("test", "train")):  # CAS beside the nulls of the same inputs
+            assert_draws(figure.axes[2 * row + column], mean(split, "cas"), mean(split, "cas_null"),
+                         mean(split, "sharing_null"))
+        assert_draws(figure.axes[4 + column], mean("test", "sharing"), mean("train", "sharing"))
         assert "3 seeds" in figure.axes[column].get_title("left")
     test, train = (of(runs, "a1", split, "cas").mean(0) for split in ("test", "train"))
+    shared = of(runs, "a1", "train", "sharing").mean(0)
     assert (f"on test inputs from {test.max():.1f} to {test[-1]:.1f}, on training inputs from {train.max():.1f} to "
-            f"{train[-1]:.1f}") in campaign_cas.finding(tmp_path)
+            f"{train[-1]:.1f}; sharing") in campaign_cas.finding(tmp_path)
+    assert f"on training inputs from {shared.max():.1f} to {shared[-1]:.1f};" in campaign_cas.finding(tmp_path)
 
 
 def test_arms_beside_the_trunk(runs, source, tmp_path, pictures):
@@ -77,30 +80,47 @@ def test_arms_beside_the_trunk(runs, source, tmp_path, pictures):
         y = 100 * np.mean([runs[arm][seed]["end"]["robust_apgd_t"] - runs["a1"][seed]["end"]["robust_apgd_t"]
                            for seed in range(3)])
         assert drawn[arm] == pytest.approx((x, y), abs=1e-9)
+        seeds = [line.get_xydata() for line in axis.get_lines() if len(line.get_xydata()) == 3]
+        assert any(line.mean(0) == pytest.approx((x, y), abs=1e-9) for line in seeds)  # each seed is drawn, too
     found = campaign_arms.compared(PLAN, runs)["a3"]
     assert found["robust"][1][0] < found["robust"][0] < found["robust"][1][1] and found["n"] == 3
-    assert f"a3 ({found['name']}): {found['robust'][0]:+.1f} points" in campaign_arms.finding(tmp_path)
+    assert (f"a3 ({found['name']}): {found['robust'][0]:+.1f} points, clean {found['clean'][0]:+.1f}, sharing "
+            f"{found['sharing'][0]:+.1f}") in campaign_arms.finding(tmp_path)
+    clean = [100 * (runs["a3"][seed]["end"]["clean"] - runs["a1"][seed]["end"]["clean"]) for seed in range(3)]
+    assert found["clean"][0] == pytest.approx(np.mean(clean))
 
 
-def test_accuracy_against_cas_given_the_loss(runs, source, tmp_path, pictures):
+@pytest.mark.parametrize(("row", "key", "name"), [(0, "cas", "CAS"), (1, "sharing", "sharing")])
+def test_accuracy_against_cas_and_sharing_given_the_loss(runs, source, tmp_path, pictures, row, key, name):
     campaign_partial.draw(tmp_path, source)
     (figure,) = pictures
+    as_it_is, given_loss = figure.axes[2 * row:2 * row + 2]
     arms = ("a1", "a3", "a4", "a5")  # of those that are pooled
     points = [(x, 100 * y) for arm in arms
-              for x, y in zip(of(runs, arm, "test", "cas"), of(runs, arm, "test", "accuracy"), strict=True)]
-    assert_draws(figure.axes[0], *points)
-    x, y, given = (np.concatenate([of(runs, arm, *key).ravel() for arm in arms]) for key in (
-        ("test", "cas"), ("test", "accuracy"), ("train", "robust_loss")))
-    left = figure.axes[1].get_lines()[:len(points)]
+              for x, y in zip(of(runs, arm, "test", key), of(runs, arm, "test", "accuracy"), strict=True)]
+    assert_draws(as_it_is, *points)
+    x, y, given = (np.concatenate([of(runs, arm, *one).ravel() for arm in arms]) for one in (
+        ("test", key), ("test", "accuracy"), ("train", "robust_loss")))
+    left = given_loss.get_lines()[:len(points)]
     for values, drawn in ((x, [line.get_xdata() for line in left]), (100 * y, [line.get_ydata() for line in left])):
         slope = np.cov(given, values, bias=True)[0, 1] / given.var()
         np.testing.assert_allclose(np.concatenate(drawn), values - values.mean() - slope * (given - given.mean()),
                                    atol=1e-9)
-    r = np.corrcoef([x, y, given])
-    partial = (r[0, 1] - r[0, 2] * r[1, 2]) / np.sqrt((1 - r[0, 2]**2) * (1 - r[1, 2]**2))
+
+    def correlations(x, y, given):
+        r = np.corrcoef([x, y, given])
+        return r[0, 1], (r[0, 1] - r[0, 2] * r[1, 2]) / np.sqrt((1 - r[0, 2]**2) * (1 - r[1, 2]**2))
+    plain, partial = correlations(x, y, given)
+    own = np.mean([correlations(*each) for each in zip(of(runs, "a1", "test", key), of(runs, "a1", "test", "accuracy"),
+                                                       of(runs, "a1", "train", "robust_loss"), strict=True)], axis=0)
     said = campaign_partial.finding(tmp_path)
-    assert f"correlation {r[0, 1]:.2f}, given the robust loss on training images {partial:.2f}, over {len(x)} " in said
-    assert f"{partial:.2f} over all" in figure.axes[1].get_title("left")
+    assert (f"{name} and robust accuracy have correlation {plain:.2f}, given the robust loss on training images "
+            f"{partial:.2f}, in the trunk's runs {own[0]:.2f} and {own[1]:.2f}") in said
+    assert f", over {len(x)} checkpoints of 12 runs;" in said
+    for axis, over_all, mean in ((as_it_is, plain, own[0]), (given_loss, partial, own[1])):
+        assert f"{over_all:.2f} over all; mean of the trunk's own {mean:.2f}" in axis.get_title("left")
+    rule = PLAN["correlation"][0]
+    assert rule["y"] == ["test", "sharing"] and rule["given"] == ["train", "robust_loss"]  # what the second row shows
 
 
 def test_a_part_of_a_campaign_is_drawn_and_none_is_refused(tmp_path, runs, unrendered):
@@ -114,7 +134,7 @@ def test_a_part_of_a_campaign_is_drawn_and_none_is_refused(tmp_path, runs, unren
     for script in (campaign_cas, campaign_arms):
         with pytest.raises(ValueError, match=r"holds no result of a1.*run the campaign first"):
             script.draw(tmp_path / "arm", arm)
-    assert "along the trunk" not in campaign_partial.finding(tmp_path / "arm")
+    assert "in the trunk's runs" not in campaign_partial.finding(tmp_path / "arm")
     for script in SCRIPTS:
         with pytest.raises(ValueError, match=r"holds no result.*run the campaign first"):
             script.draw(tmp_path, tmp_path / "nothing")

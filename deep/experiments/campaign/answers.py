@@ -76,17 +76,13 @@ def with_interval(value: float, interval: tuple[float, float] | None) -> str:
 
 
 def measured_of(row: Judged | Correlated, seeds: bool = False) -> str:
-    """What was measured: the mean, its interval, the number of seeds, or which ones, and the p-value of the verdict.
-
-    That is the smaller one of those of "confirmed" and "contradicted". "" where nothing was measured.
-    """
+    """What was measured: the mean, its interval, the number of seeds, or which ones, and `p_value`; "" for nothing."""
     said = []
     if row.verdict != "not run":
         said.append(f"{with_interval(row.value, row.interval)}, n = {len(row.seeds)}"
                     + (f", seeds {', '.join(map(str, row.seeds))}" if seeds else "")
                     + (f", and {', '.join(map(str, row.to_run))} to be run" if row.to_run
-                       else f", p = {min(row.confirming, row.contradicting):.2g} by Holm" if isinstance(row, Judged)
-                       else ""))
+                       else f", {p_value(row)}" if isinstance(row, Judged) else ""))
     if isinstance(row, Correlated):
         if said:
             said[0] += f", permuted p = {row.permuted:.3f}"
@@ -94,6 +90,16 @@ def measured_of(row: Judged | Correlated, seeds: bool = False) -> str:
             said.append(f"over all arms {row.pooled['partial']:.2f}, not given the loss {row.pooled['plain']:.2f} "
                         f"({row.pooled['n']} checkpoints)")
     return "; ".join(said)
+
+
+def p_value(row: Judged) -> str:
+    """The smaller one of the p-values that would confirm and contradict a prediction, and which one that is.
+
+    >>> p_value(Judged({}, (0, 1), 2.5, (2.0, 3.0), 0.8, 0.0371, "contradicted"))
+    'p = 0.037 to contradict (Holm)'
+    """
+    word = "confirm" if row.confirming <= row.contradicting else "contradict"
+    return f"p = {min(row.confirming, row.contradicting):.2g} to {word} (Holm)"
 
 
 def surgery_rows(runs: Mapping[int, Run], level: float) -> list[dict[str, Any]]:

@@ -154,5 +154,6 @@ def test_a_plan_that_lacks_a_part_is_refused(text, sentence, tmp_path, capsys):
 
 def test_what_was_measured_has_the_p_value_of_its_verdict():
     done = Judged({"id": "p"}, (0, 1), 2.5, (2.0, 3.0), 0.8, 0.0371, "contradicted")
-    assert measured_of(done) == "2.50 [2.00, 3.00], n = 2, p = 0.037 by Holm"
+    assert measured_of(done) == "2.50 [2.00, 3.00], n = 2, p = 0.037 to contradict (Holm)"
+    assert measured_of(replace(done, confirming=0.02)).endswith("p = 0.02 to confirm (Holm)")
     assert measured_of(replace(done, verdict="undecided", to_run=(2,))) == "2.50 [2.00, 3.00], n = 2, and 2 to be run"
