@@ -54,13 +54,14 @@ def test_it_has_at_most_250_lines_of_120_characters():
 def test_the_first_screen_says_what_eps0_is_what_was_found_and_what_to_type():
     screen = "\n".join(TEXT.splitlines()[:45])
     said = " ".join(screen.split())
-    assert "**eps0 is the attack size from which on training gives the shared features no weight" in said
+    assert "**eps0 is the attack size from which on training with that loss gives the shared features no weight" in said
     assert "eps0 = mu/2 - sigma/(2 sqrt(pi))" in said
     mine = Setting(mu=1, sigma=0.3)
     assert eps0(mine) == pytest.approx(1 / 2 - 0.3 / 2 / 3.141592653589793**0.5)
     below, above = (solve(mine, Margin(), eps=eps0(mine) + change, lam=0.1) for change in (-1e-3, 1e-3))
     assert below.w2 > 0 == above.w2 < above.w1
-    for found in ("The paper's threshold belongs to its loss", "Theorem 2 is true of pairs", "Networks"):
+    for found in ("Theorem 1 holds for the margin loss, not for cross-entropy",
+                  "Theorem 2 holds for pairs of classes, not for accuracy", "Theorem 3 holds for a", "Networks"):
         assert f"**{found}" in screen
     assert [words[:2] for words in commands(screen[screen.index("**What to type.**"):])] == [
         ["synthmodel", "explain"], ["synthmodel", "plot"], ["deep", "evaluate"], ["deep", "cas"]]
