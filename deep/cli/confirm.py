@@ -147,6 +147,8 @@ def print_answers(said: "Answers", own: bool) -> None:
               + f", n = {len(one['seeds'])}, seeds {', '.join(map(str, one['seeds']))}")
     for conclusion, answer in said.conclusions:
         print(f"{answer.upper():12} {conclusion['statement']}")
+        if "rule" in conclusion:
+            print(f"{'':12} {conclusion['rule']}")
     print(said.counts())
 
 

@@ -253,8 +253,10 @@ def test_a_task_that_was_stopped_is_taken_up(campaign, monkeypatch, tmp_path):
 def test_the_committed_plan_without_results(capsys, tmp_path):
     assert main(["confirm", "--results", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert "41 predictions" in out and out.count("\n") == 2 * (40 + 1) + 5 + 1
+    assert "41 predictions" in out and out.count("\n") == 2 * (40 + 1) + 2 * 5 + 1
     plan, results = committed()
+    for conclusion in plan_of(plan)["conclusion"]:
+        assert f"OPEN         {conclusion['statement']}\n             {conclusion['rule']}\n" in out
     assert plan_of(plan)["campaign"]["seeds"] == [0, 1, 2, 3, 4] and results.name == "campaign"
 
 
