@@ -1,4 +1,4 @@
-"""Figure 1: the optimal robust weights against eps, for AT and with smoothing; eps0 and eps1 (claims T1, T3)."""
+"""Figure 1: the optimal robust weights against eps, for the margin loss and with smoothing; eps0 and eps1 (claims T1, T3)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def draw(folder: Path, setting: Setting = SETTING) -> None:
     figure, ((axis,),) = new_figure(1, 1, 5.6, 3.6)
     eps = column["eps"]
     curve(axis, eps, column["w1"], (BLACK, "-"), "$w_1$, class-specific")
-    curve(axis, eps, column["w2_at"], (BLUE, "-"), "$w_2$, cross-class, AT")
+    curve(axis, eps, column["w2_at"], (BLUE, "-"), "$w_2$, cross-class, margin loss")
     curve(axis, eps, column["w2_smoothed"], (RED, "--"), f"$w_2$, smoothed margin, $b={B}$")
     axis.plot(eps, column["w2_smoothed_numeric"], "o", markersize=3.5, color=RED, markerfacecolor="none",
               label="the same, by brute force")
@@ -58,7 +58,7 @@ def draw(folder: Path, setting: Setting = SETTING) -> None:
                                (eps_max(setting), r"$\mu/2$", BLACK)):
         mark(axis, value, name, color)
     axis.set(xlabel=r"attack size $\epsilon$", ylabel="optimal weight", xlim=(0, 0.52), ylim=(-0.02 * top, top))
-    axis.set_title("The cross-class weight dies first, later with smoothing\n"
+    axis.set_title("Margin loss: the cross-class weight vanishes first, later with smoothing\n"
                    rf"($\mu={setting.mu:g}$, $\sigma={setting.sigma:g}$, $\lambda={LAM:g}$)", pad=16)
     axis.legend(loc="lower left", borderaxespad=0.3, handlelength=1.8)
     axis.tick_params(color=GREY)
