@@ -1,4 +1,4 @@
-"""Figure 1: the optimal robust weights against eps, for the margin loss and with smoothing; eps0 and eps1 (claims T1, T3)."""
+"""Figure 1: the optimal robust weights against eps, margin loss, with and without smoothing; eps0, eps1 (T1, T3)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The whole table: what each statement becomes for each loss and attack, computed on a grid of settings.
 
-A cell says "holds", "fails", or, where the grid is cut in two by k = (mu - 2 eps)/sigma, "holds if k > ..."; else the
-share of the grid where it holds.
+A cell says "holds", "fails", or, where the grid is cut in two by k = (mu - 2 eps)/sigma, "holds for k >= ..., fails for
+k <= ..."; else the share of the grid where it holds.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def cell(k: Any, holds: Any) -> str:
     """Say in words on which part of a grid a statement holds.
 
     >>> cell([0.5, 1.0, 2.0], [False, True, True])
-    'holds if k > 0.5, from 1 on'
+    'holds for k >= 1, fails for k <= 0.5'
     """
     k, holds = np.asarray(k, dtype=float), np.asarray(holds, dtype=bool)
     if not len(k):
@@ -94,9 +94,9 @@ def cell(k: Any, holds: Any) -> str:
     if not holds.any():
         return "fails"
     if k[holds].min() > k[~holds].max():
-        return f"holds if k > {k[~holds].max():.3g}, from {k[holds].min():.3g} on"
+        return f"holds for k >= {k[holds].min():.3g}, fails for k <= {k[~holds].max():.3g}"
     if k[holds].max() < k[~holds].min():
-        return f"holds if k < {k[~holds].min():.3g}, up to {k[holds].max():.3g}"
+        return f"holds for k <= {k[holds].max():.3g}, fails for k >= {k[~holds].min():.3g}"
     return f"holds in {holds.sum()} of {len(k)}"
 
 

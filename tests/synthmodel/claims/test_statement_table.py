@@ -31,14 +31,15 @@ def test_what_the_theorems_say_of_each_loss(rows):
     assert with_threshold == {"margin", "smoothed margin", "soft-target margin, exact", "soft-target margin, delta*"}
     assert [name for name, found in said["T3"].items() if found == "holds"] == ["smoothed margin"]
     assert said["N2"]["margin"] == "holds" and said["N4"]["margin"] == "fails"
-    assert said["N4"]["cross-entropy"] == "holds if k < 3.2, up to 2.4"  # the last k of the grid below N4's end
+    assert said["N4"]["cross-entropy"] == "holds for k <= 2.4, fails for k >= 3.2"  # on either side of N4's end
     pairwise, joint = rows[:2]
     assert (pairwise["margin"], joint["margin"]) == ("holds", "fails")
 
 
 @pytest.mark.parametrize(("k", "holds", "words"), [
     ([1, 2], [True, True], "holds"), ([1, 2], [False, False], "fails"), ([], [], "says nothing"),
-    ([1, 2, 3], [True, False, False], "holds if k < 2, up to 1"), ([1, 2, 3], [True, False, True], "holds in 2 of 3")])
+    ([1, 2, 3], [True, False, False], "holds for k <= 1, fails for k >= 2"),
+    ([1, 2, 3], [True, False, True], "holds in 2 of 3")])
 def test_cells(k, holds, words):
     assert cell(k, holds) == words
 
