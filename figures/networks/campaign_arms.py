@@ -87,7 +87,8 @@ def draw(folder: Path, source: Path = DATA) -> None:
         axis.plot(*zip(*one["points"], strict=True), marker, color=color, alpha=0.35, markersize=3)
         axis.errorbar([x], [y], [[y - up[0]], [up[1] - y]], [[x - across[0]], [across[1] - x]], fmt=marker, color=color,
                       linewidth=0.8, markersize=5, label=group)
-        axis.annotate(arm, (x, y), (5, 4), textcoords="offset points", fontsize=8)
+        side, alignment = (-5, "right") if x < 0 else (5, "left")
+        axis.annotate(arm, (x, y), (side, 4), textcoords="offset points", ha=alignment, fontsize=8)
     if LARGEST in found:  # as robust as a3 with the trunk's sharing, or less
         limit = found[LARGEST]["robust"][0] - 1
         low, high = axis.get_xlim()[0], axis.get_ylim()[1]

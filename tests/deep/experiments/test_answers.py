@@ -17,10 +17,10 @@ PLAN = plan_of(committed()[0])
 
 
 def printed(out):
-    """{id: (verdict, second line)} of the rows in a text."""
-    lines = out.splitlines()
-    return {head[13:].partition(":")[0]: (head[:13].strip(), then.strip())
-            for head, then in pairwise(lines) if then.startswith(13 * " ")}
+    """{id: (verdict, second line)} of the predictions in a text, and not of the conclusions below them."""
+    rows = {head[13:].partition(":")[0]: (head[:13].strip(), then.strip())
+            for head, then in pairwise(out.splitlines()) if then.startswith(13 * " ")}
+    return {name: row for name, row in rows.items() if " " not in name}
 
 
 def test_why_nothing_was_judged(capsys):
