@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.ticker import FixedLocator
 
 from deep.experiments.campaign.answers import Answers, answers, measured_of, rule_of, with_interval
 from deep.experiments.campaign.plan import committed, plan_of, results_of
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
     Runs = Mapping[str, Mapping[int, dict[str, Any]]]
 
-__all__ = ["DATA", "PLAN", "NothingToDraw", "band", "conclusion_rows", "exists", "prediction_rows", "results",
-           "said", "summary", "surgery_rows"]
+__all__ = ["DATA", "PLAN", "NothingToDraw", "band", "conclusion_rows", "exists", "far_out", "prediction_rows",
+           "results", "said", "summary", "surgery_rows"]
 
 PLAN, DATA = committed()
 NOT_RUN = "Not run: there is no result of the campaign yet."
@@ -50,6 +51,21 @@ def band(axis: Axes, epochs: Any, values: Any, color: str, style: str, label: st
     values = np.array(values)
     axis.plot(epochs, values.mean(0), style, color=color, label=label)
     axis.fill_between(epochs, values.min(0), values.max(0), color=color, alpha=0.15, linewidth=0)
+
+
+def far_out(axis: Axes, values: Any, linear: int) -> str:
+    """Draw x beyond +-linear on a logarithmic scale where a value lies beyond twice that; what the axis's label says.
+
+    An arm that has CAS in its loss has ten times the trunk's, and would leave no place for the others.
+    """
+    if np.abs(values).max(initial=0) <= 2 * linear:
+        return ""
+    axis.set_xscale("symlog", linthresh=linear, linscale=1.5)
+    outside = [tick for tick in (10, 20, 40, 80) if tick >= 1.5 * linear]
+    ticks = range(-linear, linear + 1, max(1, linear // 4))
+    axis.xaxis.set_major_locator(FixedLocator([*(-tick for tick in outside), *ticks, *outside]))
+    axis.xaxis.set_major_formatter("{x:g}")
+    return f" (logarithmic beyond {linear})"
 
 
 def said(source: Path = DATA) -> Answers:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deep.experiments.campaign.predictions import decided, paired
-from figures.networks.campaign import DATA, results
+from figures.networks.campaign import DATA, far_out, results
 from figures.scripts import command_line
 from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, save, styled
 
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["compared", "draw", "finding"]
 
 TRUNK, LARGEST = "a1", "a3"
+LINEAR = 4  # the sharing up to which the scale stays linear where an arm lies far out
 SAME = ("data", "model", "norm", "eps", "train_size", "padding")  # an arm of others is not beside the trunk
 # settings of an arm, its colour and marker, and what the legend calls it
 GROUPS = ((("trim",), BLUE, "o", "images dropped"), (("floor", "clip"), RED, "s", "losses floored or clipped"),
-          (("cas_weight",), GREEN, "^", "CAS penalised"), (("method", "eps", "seed"), BLACK, "D", "others"))
+          (("cas_weight",), GREEN, "^", "CAS in the loss"), (("method", "eps", "seed"), BLACK, "D", "others"))
 
 
 def compared(plan: Any, runs: Any) -> dict[str, dict[str, Any]]:
@@ -89,6 +90,7 @@ def draw(folder: Path, source: Path = DATA) -> None:
                       linewidth=0.8, markersize=5, label=group)
         side, alignment = (-5, "right") if x < 0 else (5, "left")
         axis.annotate(arm, (x, y), (side, 4), textcoords="offset points", ha=alignment, fontsize=8)
+    scale = far_out(axis, [one["sharing"][0] for one in found.values()], LINEAR)
     if LARGEST in found:  # as robust as a3 with the trunk's sharing, or less
         limit = found[LARGEST]["robust"][0] - 1
         low, high = axis.get_xlim()[0], axis.get_ylim()[1]
@@ -96,7 +98,7 @@ def draw(folder: Path, source: Path = DATA) -> None:
                           label="where an arm may refute that\nsharing is necessary")
         axis.set_xlim(left=low)
         axis.set_ylim(top=max(high, limit + 1))
-    axis.set(xlabel="sharing on adversarial test inputs, minus the trunk's",
+    axis.set(xlabel=f"sharing on adversarial test inputs, minus the trunk's{scale}",
              ylabel="robust accuracy (APGD-T), minus the trunk's, points")
     handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))  # one a group
     if handles:

@@ -13,7 +13,7 @@ import numpy as np
 
 from deep.experiments.campaign.correlations import FEWEST, partial_correlation
 from deep.experiments.campaign.predictions import curve
-from figures.networks.campaign import DATA, NothingToDraw, results
+from figures.networks.campaign import DATA, NothingToDraw, far_out, results
 from figures.scripts import command_line
 from figures.style import BLACK, BLUE, GREY, RED, new_figure, save, styled
 
@@ -99,8 +99,10 @@ def draw(folder: Path, source: Path = DATA) -> None:
                 (right, "Given the robust loss on training images", r.pooled_given, r.within_given)):
             own = f"; mean of the trunk's own {within:.2f}" if within is not None else ""
             axis.set_title(f"{title}\ncorrelation {pooled:.2f} over all{own}")
-        left.set(xlabel=f"{name} on adversarial test inputs", ylabel="robust accuracy (PGD-10), %")
-        right.set(xlabel=f"{name}, what the loss leaves of it", ylabel="accuracy, what the loss leaves of it")
+        left.set(xlabel=f"{name} on adversarial test inputs{far_out(left, x, 12)}",
+                 ylabel="robust accuracy (PGD-10), %")
+        right.set(xlabel=f"{name}, what the loss leaves of it{far_out(right, residuals(x, given), 8)}",
+                  ylabel="accuracy, what the loss leaves of it")
         for position in (right.axhline, right.axvline):
             position(0, color=GREY, linewidth=0.7)
     figure.legend(*rows[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3, labelcolor=BLACK)

@@ -92,6 +92,28 @@ def test_arms_beside_the_trunk(runs, source, tmp_path, pictures):
     assert found["clean"][0] == pytest.approx(np.mean(clean))
 
 
+@pytest.mark.parametrize(("values", "scale", "words"), [
+    ([-8, 3], "linear", ""), ([], "linear", ""),
+    ([1, 32], "symlog", " (logarithmic beyond 4)"), ([-9, 0], "symlog", " (logarithmic beyond 4)")])
+def test_an_arm_far_out_leaves_the_others_their_place(values, scale, words):
+    axis = Figure().subplots()
+    assert campaign.far_out(axis, values, 4) == words and axis.get_xscale() == scale
+    if words:  # linear between -4 and 4, which keep more than half of what -32 to 32 has
+        inner, outer = (np.diff(axis.transScale.transform([(-end, 0), (end, 0)])[:, 0])[0] for end in (4, 32))
+        assert axis.transScale.transform([(2, 0)])[0, 0] == pytest.approx(inner / 4)
+        assert inner > outer / 2
+
+
+def test_the_pictures_of_an_arm_with_cas_in_its_loss(runs, tmp_path, pictures):
+    far = made_up(PLAN, ["a1", "b4-up"], {}, {"b4-up": 30.0}, seeds=(0, 1, 2))
+    source = write_results(tmp_path / "far", {**runs, "b4-up": far["b4-up"]})
+    for script in (campaign_arms, campaign_partial):
+        script.draw(tmp_path, source)
+    arms, partial = pictures
+    assert arms.axes[0].get_xlabel().endswith("(logarithmic beyond 4)")
+    assert [axis.get_xscale() for axis in partial.axes[2:]] == ["symlog"] * 2
+
+
 @pytest.mark.parametrize(("row", "key", "name"), [(0, "cas", "CAS"), (1, "sharing", "sharing")])
 def test_accuracy_against_cas_and_sharing_given_the_loss(runs, source, tmp_path, pictures, row, key, name):
     campaign_partial.draw(tmp_path, source)
