@@ -282,6 +282,13 @@ def test_what_the_pages_say_of_the_campaign_is_what_the_results_say():
          f"({interval(kept)})")
     says(deep, f"changes neither ({interval(robust['a4'])} points, ",
          f"sharing {interval(difference('a4', 'sharing_test'))})")
+    (cas, before), (high, low) = ([course(arm, "test", key)[:, -1].mean() for arm in ("b4-up", "a1")]
+                                  for key in ("cas", "sharing"))
+    pushed = [interval(difference("b4-up", key)) for key in ("robust_apgd_t", "robust")]
+    says(first, f"ends at {cas:.1f} in place of {before:.1f}, and robust accuracy ",
+         f"{pushed[0].lstrip('+')} points higher")
+    says(deep, f"ends at {cas:.1f} in place of the trunk's {before:.1f}, sharing at {high:.1f} in place of {low:.1f}")
+    says(deep, f"({pushed[0]} points; {pushed[1]} by PGD-20)")
     clean = [runs["a5"][seed]["checkpoints"][-1]["test"]["sharing_clean"]
              - runs["a1"][seed]["checkpoints"][-1]["test"]["sharing_clean"] for seed in range(5)]
     says(deep, f"on clean inputs, too ({np.mean(clean):+.1f}), and robust accuracy lower by APGD-T, ",
