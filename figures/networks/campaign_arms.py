@@ -88,7 +88,7 @@ def draw(folder: Path, source: Path = DATA) -> None:
         axis.plot(*zip(*one["points"], strict=True), marker, color=color, alpha=0.35, markersize=3)
         axis.errorbar([x], [y], [[y - up[0]], [up[1] - y]], [[x - across[0]], [across[1] - x]], fmt=marker, color=color,
                       linewidth=0.8, markersize=5, label=group)
-        side, alignment = (-5, "right") if x < 0 else (5, "left")
+        side, alignment = (-5, "right") if -1 < x < 0 else (5, "left")  # not upon the trunk
         axis.annotate(arm, (x, y), (side, 4), textcoords="offset points", ha=alignment, fontsize=8)
     scale = far_out(axis, [one["sharing"][0] for one in found.values()], LINEAR)
     if LARGEST in found:  # as robust as a3 with the trunk's sharing, or less
