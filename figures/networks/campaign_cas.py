@@ -44,16 +44,14 @@ def finding(folder: Path) -> str:
     said: list[str] = []
     for arm, title, before in SIDES:
         if found := complete(runs, arm):
-            ends, shared = [], []
-            for split, words in (("test", "test"), ("train", "training")):
-                values = curves(found, before + split, "cas").mean(0)
-                ends.append(f"on {words} inputs from {values.max():.1f} to {values[-1]:.1f}")
-            for split, words in (("test", "test"), ("train", "training")):
-                values = curves(found, before + split, "sharing").mean(0)
-                shared.append(f"on {words} inputs from {values.max():.1f} to {values[-1]:.1f}")
+            ends: dict[str, list[str]] = {"cas": [], "sharing": []}
+            for key, words in ends.items():
+                for split, inputs, *_ in SPLITS:
+                    values = curves(found, before + split, key).mean(0)
+                    words.append(f"on {inputs} from {values.max():.1f} to {values[-1]:.1f}")
             side = title[0].lower() + title[1:] if said else title
-            said.append(f"{side} ({len(found)} seeds): CAS goes from its highest value to the end {', '.join(ends)}; "
-                        f"sharing {', '.join(shared)}")
+            said.append(f"{side} ({len(found)} seeds): CAS goes from its highest value to the end "
+                        f"{', '.join(ends['cas'])}; sharing {', '.join(ends['sharing'])}")
     return "; ".join(said) + "."
 
 

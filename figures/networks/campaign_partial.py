@@ -57,9 +57,13 @@ class Measured:
     within_given: float | None
 
 
-def measured(source: Path, key: str) -> Measured:
+def measured(source: Path) -> dict[str, Measured]:
+    """What the results say of each of MEASURES; they are read once."""
     plan, runs = results(source)
-    found = points(plan, runs, key)
+    return {key: of_measure(points(plan, runs, key), source) for key in MEASURES}
+
+
+def of_measure(found: dict[tuple[str, int], Any], source: Path) -> Measured:
     everything = np.concatenate([*found.values(), np.empty((3, 0))], axis=1)
     if everything.shape[1] < FEWEST:
         raise NothingToDraw(f"{source} holds {everything.shape[1]} checkpoints of the arms that are pooled, too few "
@@ -73,8 +77,8 @@ def measured(source: Path, key: str) -> Measured:
 def finding(folder: Path) -> str:
     """The correlations of both measures; the rule of the campaign is about sharing, along the trunk, given the loss."""
     said = []
-    for key, name in MEASURES.items():
-        r = measured(folder / "campaign", key)
+    for key, r in measured(folder / "campaign").items():
+        name = MEASURES[key]
         along = f", in the trunk's runs {r.within:.2f} and {r.within_given:.2f}" if r.within is not None else ""
         said.append(f"{name} and robust accuracy have correlation {r.pooled:.2f}, given the robust loss on training "
                     f"images {r.pooled_given:.2f}{along}")
@@ -85,9 +89,10 @@ def finding(folder: Path) -> str:
 @styled()
 def draw(folder: Path, source: Path = DATA) -> None:
     """Write campaign_partial.png and .svg: one point a checkpoint, the trunk's in front."""
+    found = measured(source)
     figure, rows = new_figure(2, 2, 8.8, 7.4, sharey="col")
-    for (left, right), (key, name) in zip(rows, MEASURES.items(), strict=True):
-        r = measured(source, key)
+    for (left, right), (key, r) in zip(rows, found.items(), strict=True):
+        name = MEASURES[key]
         x, y, given = r.everything
         lengths = np.cumsum([part.shape[1] for part in r.points.values()])[:-1]
         left_over = [np.split(residuals(values, given), lengths) for values in (x, y)]
