@@ -157,6 +157,61 @@ def cas_separation() -> Stated:
             "null": level / sp.sqrt(2 * sp.pi * participation)}
 
 
+@claim("CAS-basis")
+def cas_basis() -> Stated:
+    classes, tau, u = 4, sp.Symbol("tau", positive=True), sp.Symbol("u", positive=True)
+    change = sp.Matrix(2, 2, sp.symbols("a_1:5"))
+    row, feature = sp.Matrix([sp.symbols("W_1:3")]), sp.Matrix(sp.symbols("h_1:3"))
+    own, scores = sp.Matrix(sp.symbols("G_1:5", positive=True)), []  # the diagonal of G, and its rows, each of sum 0
+    for i in range(classes):
+        free = sp.symbols(f"g_{i + 1}_1:3", real=True)
+        others = [*free, -own[i] - sum(free)]
+        scores.append([*others[:i], own[i], *others[i:]])
+    scores, one = sp.Matrix(scores), sp.eye(classes)
+    rest = sp.ones(classes, classes) - one
+    spread = rest * sp.diag(*own) - sp.diag(*(rest * own))  # row l: G_i for i != l, less their sum for l
+    p, q = sp.Matrix.vstack(tau * rest, one), sp.Matrix.vstack(
+        spread / (classes - 1), scores - tau * rest * spread / (classes - 1))
+    signs = sp.Matrix([[1, 1, 1, -3]])
+    mean = sp.Matrix([own[i] / signs[i] for i in range(classes)])
+    signed_p, signed_q = sp.Matrix.vstack(tau * mean.T, one), sp.Matrix.vstack(signs, scores - tau * mean * signs)
+    even, single = (K - 2) * tau**2 / ((K - 1) * (tau**2 + (K - 1) * (1 - tau)**2)), tau**2 / (tau**2 + (1 - tau)**2)
+    x = sp.symbols("x_1:5", nonnegative=True)
+    squares, pairs = sum(e**2 for e in x), sum((a - b)**2 for a, b in combinations(x, 2))
+    nothing, first, last = sp.zeros(classes, 1), slice(0, classes), slice(classes, 2 * classes)
+    return (
+        check("A linear map A of the features, undone in W, changes no score of any input, and so no accuracy and no "
+              "attack:", row * change.inv() * (change * feature), "=", row * feature),
+        check("Only the scores G[i, l] = P_i Q_l of the class means P_i have to stay, and that the rows sum to 0. "
+              "Here, for K = 4, are means with no negative entry, tau (J - I) over I, and such rows:",
+              sp.Matrix.hstack(p.T * q, *((q * sp.ones(classes, 1))[half, :] for half in (first, last))), "=",
+              sp.Matrix.hstack(scores, nothing, nothing)),
+        check("P_i times Q_i has tau G_ii/(K - 1) in K - 1 features that it shares, (1 - tau) G_ii in its own:",
+              attributions(q.T, p.T), "=",
+              sp.Matrix.hstack(tau / (classes - 1) * sp.diag(*own) * rest, (1 - tau) * sp.diag(*own))),
+        check("so, with K - 2 features that two classes have in common, the cosine is",
+              (K - 2) * (tau / (K - 1))**2 / ((K - 1) * (tau / (K - 1))**2 + (1 - tau)**2), "=", even),
+        check("With means of either sign one shared feature will do:", signed_p.T * signed_q, "=", scores),
+        check("P_i times Q_i has tau G_ii there, (1 - tau) G_ii in its own, with the cosine tau^2/(tau^2 + (1-tau)^2).",
+              attributions(signed_q.T, signed_p.T), "=",
+              sp.Matrix.hstack(tau * own, (1 - tau) * sp.diag(*own))),
+        check("Both cosines rise with tau,", sp.diff(tau**2 / (1 - tau)**2, tau).subs(tau, u / (1 + u)), ">", 0),
+        check("so that CAS takes all values from 0 to K (K - 2) and, with negative means, to K (K - 1).",
+              K * (K - 1) * sp.Matrix([[e.subs(tau, end) for e in (even, single)] for end in (0, 1)]), "=",
+              sp.Matrix([[0, 0], [K * (K - 2), K * (K - 1)]])),
+        check("With no negative mean it is at most K (K - 2): in each feature the rows sum to 0, so that at most "
+              "n = K - 1 entries x of the unit vectors are positive, and as many negative. For n = 4",
+              4 * squares - sum(x)**2, "=", pairs),
+        check("is not negative:", pairs, ">=", 0),
+        check("the products of pairs, (sum x)^2 - sum x^2, come to at most (n - 1) sum x^2 in each feature, to (K - 2) "
+              "K in all.", sum(x)**2 - squares, "=", 3 * squares - pairs),
+        check("The three-class model's row-centred CAS tends to that as r grows.",
+              sp.Limit(6 * derive("CAS").results["centred"], s.r, sp.oo), "=", 3 * (3 - 2)),
+    ), ("an invertible A exists with A m_i = P_i and W_i = A^T Q_i: both sides have the ranks K and K - 1 and the "
+        "same products, and 2 K features are enough", "max(cos, 0) is at most the product of the positive parts plus "
+        "that of the negative parts"), {"non_negative": K * (K - 1) * even, "signed": K * (K - 1) * single}
+
+
 def family_steps() -> tuple[dict[str, sp.Basic], Steps]:
     """The cosines for features shared by m of K classes, q = r mu_C/mu_E, against the counts of the sets."""
     active = sp.symbols("mu_E mu_C", positive=True)

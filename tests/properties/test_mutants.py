@@ -83,6 +83,7 @@ MUTANTS = {
     "CAS: the same for centred rows": ("cas", {"centred": lambda r: r**2 / (1 + 2 * r**2)}),
     "CAS-separation: normal kurtosis for every law": (
         "separation", {"limit": lambda rho, kurtosis: rho / (1 + 3 * rho)}),
+    "CAS-basis: at most K (K - 5/2)": ("basis", {"most": 2.5}),
     "B1: small is within eps": ("bayes_of_all_classifiers", {"reach": 1}),
     "B1-lp: the lower bound at twice the size": ("bayes_of_an_lp_attack", {"more": 1}),
     "B1: the least mass is right": ("bayes_of_all_classifiers", {"pick": min}),

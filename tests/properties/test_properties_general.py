@@ -234,6 +234,19 @@ def test_separation(mean, c, rare, size, *, limit=lambda rho, kurtosis: rho / (1
     assert inner / length == limit(c**2 * square / mean**2, fourth / square**2)
 
 
+@property_of("CAS-basis", classes=st.integers(3, 5), means=st.lists(st.integers(0, 3), min_size=20, max_size=20),
+             rows=st.lists(st.integers(-3, 3), min_size=20, max_size=20))
+def test_basis(classes, means, rows, *, most=2):
+    """Means that are not negative and rows that sum to 0 in each feature have a CAS of at most K (K - 2)."""
+    means = np.array(means[:4 * classes], float).reshape(classes, 4)
+    rows = np.array(rows[:4 * classes], float).reshape(classes, 4)
+    attributed = means * (rows - rows.mean(0))
+    sizes = np.sqrt((attributed**2).sum(1))
+    found = sum(max(attributed[i] @ attributed[j], 0) / (sizes[i] * sizes[j])
+                for i, j in permutations(range(classes), 2) if sizes[i] * sizes[j] > 0)
+    assert found <= classes * (classes - most) + ROUNDING * classes**2
+
+
 def binomial(n, m):
     return math.comb(n, m) if 0 <= m <= n else 0
 

@@ -227,6 +227,7 @@ MUTATIONS = {
     "D1: limit one per cent off": ("flows", "ratio_closed", scaled("flows", "ratio_closed")),
     "CAS: a negative cosine counts": ("cas", "positive_sum", lambda matrix: float(matrix.sum())),
     "CAS-separation: cosines a tenth off": ("cas", "cosines", scaled("cas", "cosines", 1.1)),
+    "CAS-basis: cosines a tenth off": ("cas", "cosines", scaled("cas", "cosines", 1.1)),
     "mCAS: cosines one per cent off": ("cas", "cosines", scaled("cas", "cosines")),
     "P-linear: lam = lam_F": ("cas", "cross_entropy_ratio", other_argument(
         "cas", "cross_entropy_ratio", 2, lambda lam: lam / 2)),
