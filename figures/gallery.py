@@ -9,17 +9,8 @@ from pathlib import Path
 from types import ModuleType
 
 from figures import atlas
-from figures.networks import (
-    campaign,
-    campaign_arms,
-    campaign_cas,
-    campaign_partial,
-    feature_network,
-    planted,
-    planted_networks,
-    real_run,
-    trimming,
-)
+from figures.networks import feature_network, planted, planted_networks, real_run, trimming
+from figures.networks.campaign import arms, cas, common, partial
 from figures.phase import theorems
 from figures.theory import accuracy, dynamics, finite_sample, learning_curve, ratios, weights
 
@@ -72,10 +63,10 @@ PICTURES: tuple[Picture, ...] = (
 CAMPAIGN = tuple(
     Picture(name, title, script, ("campaign",), f"python -m {script.__name__}", script.finding)
     for name, title, script in (
-        ("campaign_cas", "CAS over epochs, adversarial beside standard training", campaign_cas),
-        ("campaign_arms", "Robust accuracy against sharing, arm by arm", campaign_arms),
-        ("campaign_partial", "Robust accuracy against CAS, given the training loss", campaign_partial)))
-if campaign.exists():
+        ("campaign_cas", "CAS over epochs, adversarial beside standard training", cas),
+        ("campaign_arms", "Robust accuracy against sharing, arm by arm", arms),
+        ("campaign_partial", "Robust accuracy against CAS, given the training loss", partial)))
+if common.exists():
     PICTURES += tuple(picture for picture in CAMPAIGN if (DATA / f"{picture.name}.png").exists())
 
 # Shown once it is trained and drawn.

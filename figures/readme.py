@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from deep.system.files import write_text
 from figures.gallery import gallery, linked
-from figures.networks import campaign, planted
+from figures.networks import planted
+from figures.networks.campaign import common
 from figures.networks.real_run import DATA, summary
 from figures.report.tables import claims_table, markdown
 from figures.scripts import command_line
@@ -111,15 +112,15 @@ def network_tables(found: Answers) -> dict[str, str]:
 
 def campaign_answers(found: Answers) -> str:
     """What the campaign says, for the page of the project: each statement with its answer."""
-    rows = [{key: row[key] for key in ("statement", "answer")} for row in campaign.conclusion_rows(found)]
-    return "\n\n".join([campaign.summary(found), *([markdown(rows)] if found.runs else [])])
+    rows = [{key: row[key] for key in ("statement", "answer")} for row in common.conclusion_rows(found)]
+    return "\n\n".join([common.summary(found), *([markdown(rows)] if found.runs else [])])
 
 
 def campaign_table(found: Answers) -> str:
     """Predictions with rule, measurement and verdict, conclusions, and the surgeries of the trunk."""
-    tables = [campaign.prediction_rows(found), campaign.conclusion_rows(found)] if found.runs else []
-    tables += filter(None, [campaign.surgery_rows(found)])
-    return "\n\n".join([campaign.summary(found), *map(markdown, tables)])
+    tables = [common.prediction_rows(found), common.conclusion_rows(found)] if found.runs else []
+    tables += filter(None, [common.surgery_rows(found)])
+    return "\n\n".join([common.summary(found), *map(markdown, tables)])
 
 
 def put(text: str, name: str, table: str) -> str:
@@ -135,7 +136,7 @@ def put(text: str, name: str, table: str) -> str:
 def pages() -> dict[Path, str]:
     """Return each README page with its tables made anew: path -> text."""
     share = f"take {100 * read('bench-16-pgd10')['evaluation_share']:.1f} % of the training's time"
-    found, answers = {}, campaign.said()
+    found, answers = {}, common.said()
     for folder, tables in (("", {"confirm": campaign_answers(answers)}), ("synthmodel", theory_tables()),
                            ("deep", network_tables(answers)), ("figures", {"gallery": gallery()})):
         path = ROOT / folder / "README.md"

@@ -15,7 +15,8 @@ from rich.console import Console
 
 from deep.system.files import commit, write_text
 from figures.gallery import CAMPAIGN
-from figures.networks import campaign, planted, real_run
+from figures.networks import planted, real_run
+from figures.networks.campaign import common
 from figures.report import slider
 from figures.report.page import Campaign, Contents, page
 from figures.report.plan import Plan, plan
@@ -84,20 +85,20 @@ def draw_networks(folder: Path, asked: Plan, advance: Callable[[str, int], None]
     advance(DRAWING, 1)
 
 
-def judged_campaign(source: Path = campaign.DATA) -> Campaign:
+def judged_campaign(source: Path = common.DATA) -> Campaign:
     """What `deep confirm` says of the committed results."""
-    found = campaign.said(source)
+    found = common.said(source)
     if not found.runs:
-        return Campaign(campaign.summary(found))
-    return Campaign(campaign.summary(found), tuple(campaign.conclusion_rows(found)),
-                    tuple(campaign.prediction_rows(found)), tuple(campaign.surgery_rows(found)))
+        return Campaign(common.summary(found))
+    return Campaign(common.summary(found), tuple(common.conclusion_rows(found)),
+                    tuple(common.prediction_rows(found)), tuple(common.surgery_rows(found)))
 
 
-def draw_campaign(folder: Path, source: Path = campaign.DATA) -> list[Drawn]:
+def draw_campaign(folder: Path, source: Path = common.DATA) -> list[Drawn]:
     """Draw the campaign's pictures, those whose arms have been run, into `folder`; (name, title, finding) of each."""
     drawn = []
     for picture in CAMPAIGN:
-        with suppress(campaign.NothingToDraw):
+        with suppress(common.NothingToDraw):
             picture.script.draw(folder, source)
             drawn.append((picture.name, picture.title, picture.finding(source.parent)))
     return drawn

@@ -14,7 +14,7 @@ from deep.experiments.campaign.answers import answers
 from deep.experiments.campaign.plan import committed, plan_of
 from deep.experiments.campaign.predictions import paired
 from figures import gallery, readme
-from figures.networks import campaign, campaign_arms, campaign_cas, campaign_partial
+from figures.networks.campaign import arms, cas, common, partial
 from figures.report.job import draw_campaign, in_markdown, judged_campaign
 from figures.report.page import Campaign, Contents, page
 from synthmodel import Setting
@@ -24,7 +24,7 @@ from tests.support.rooms import ROOT
 
 PLAN = plan_of(committed()[0])
 MADE = {"command": "synthmodel report", "commit": "0", "torch": "2", "cores": 2, "seconds": 1.0}
-SCRIPTS = (campaign_cas, campaign_arms, campaign_partial)
+SCRIPTS = (cas, arms, partial)
 GAINS, SHARINGS = {"a3": 10.0, "a4": 1.0}, {"a3": 3.0, "a5": 3.0}
 
 
@@ -52,7 +52,7 @@ def of(runs, arm, split, key):
 
 @pytest.mark.slow
 def test_cas_over_epochs(runs, source, tmp_path, pictures):
-    campaign_cas.draw(tmp_path, source)
+    cas.draw(tmp_path, source)
     (figure,) = pictures
     epochs = list(range(5, 61, 5))
     for column, (arm, before) in enumerate((("a1", ""), ("a2", "clean_"))):
@@ -66,13 +66,13 @@ def test_cas_over_epochs(runs, source, tmp_path, pictures):
     test, train = (of(runs, "a1", split, "cas").mean(0) for split in ("test", "train"))
     shared = of(runs, "a1", "train", "sharing").mean(0)
     assert (f"on test inputs from {test.max():.1f} to {test[-1]:.1f}, on training inputs from {train.max():.1f} to "
-            f"{train[-1]:.1f}; sharing") in campaign_cas.finding(tmp_path)
-    assert f"on training inputs from {shared.max():.1f} to {shared[-1]:.1f};" in campaign_cas.finding(tmp_path)
+            f"{train[-1]:.1f}; sharing") in cas.finding(tmp_path)
+    assert f"on training inputs from {shared.max():.1f} to {shared[-1]:.1f};" in cas.finding(tmp_path)
 
 
 def test_arms_beside_the_trunk(runs, source, tmp_path, pictures):
     """Each arm's point is the mean of differences seed by seed; standard training and another eps are not there."""
-    campaign_arms.draw(tmp_path, source)
+    arms.draw(tmp_path, source)
     (figure,) = pictures
     axis = figure.axes[0]
     drawn = {text.get_text(): text.xy for text in axis.texts}
@@ -84,10 +84,10 @@ def test_arms_beside_the_trunk(runs, source, tmp_path, pictures):
         assert drawn[arm] == pytest.approx((x, y), abs=1e-9)
         seeds = [line.get_xydata() for line in axis.get_lines() if len(line.get_xydata()) == 3]
         assert any(line.mean(0) == pytest.approx((x, y), abs=1e-9) for line in seeds)  # each seed is drawn, too
-    found = campaign_arms.compared(PLAN, runs)["a3"]
+    found = arms.compared(PLAN, runs)["a3"]
     assert found["robust"][1][0] < found["robust"][0] < found["robust"][1][1] and found["n"] == 3
     assert (f"a3 ({found['name']}): {found['robust'][0]:+.1f} points, clean {found['clean'][0]:+.1f}, sharing "
-            f"{found['sharing'][0]:+.1f}") in campaign_arms.finding(tmp_path)
+            f"{found['sharing'][0]:+.1f}") in arms.finding(tmp_path)
     clean = [100 * (runs["a3"][seed]["end"]["clean"] - runs["a1"][seed]["end"]["clean"]) for seed in range(3)]
     assert found["clean"][0] == pytest.approx(np.mean(clean))
 
@@ -97,7 +97,7 @@ def test_arms_beside_the_trunk(runs, source, tmp_path, pictures):
     ([1, 32], "symlog", " (logarithmic beyond 4)"), ([-9, 0], "symlog", " (logarithmic beyond 4)")])
 def test_an_arm_far_out_leaves_the_others_their_place(values, scale, words):
     axis = Figure().subplots()
-    assert campaign.far_out(axis, values, 4) == words and axis.get_xscale() == scale
+    assert common.far_out(axis, values, 4) == words and axis.get_xscale() == scale
     if words:  # linear between -4 and 4, which keep more than half of what -32 to 32 has
         inner, outer = (np.diff(axis.transScale.transform([(-end, 0), (end, 0)])[:, 0])[0] for end in (4, 32))
         assert axis.transScale.transform([(2, 0)])[0, 0] == pytest.approx(inner / 4)
@@ -107,23 +107,23 @@ def test_an_arm_far_out_leaves_the_others_their_place(values, scale, words):
 def test_the_pictures_of_an_arm_with_cas_in_its_loss(runs, tmp_path, pictures):
     far = made_up(PLAN, ["a1", "b4-up"], {}, {"b4-up": 30.0}, seeds=(0, 1, 2))
     source = write_results(tmp_path / "far", {**runs, "b4-up": far["b4-up"]})
-    for script in (campaign_arms, campaign_partial):
+    for script in (arms, partial):
         script.draw(tmp_path, source)
-    arms, partial = pictures
-    assert arms.axes[0].get_xlabel().endswith("(logarithmic beyond 4)")
-    assert [axis.get_xscale() for axis in partial.axes[2:]] == ["symlog"] * 2
+    beside, against = pictures
+    assert beside.axes[0].get_xlabel().endswith("(logarithmic beyond 4)")
+    assert [axis.get_xscale() for axis in against.axes[2:]] == ["symlog"] * 2
 
 
 @pytest.mark.parametrize(("row", "key", "name"), [(0, "cas", "CAS"), (1, "sharing", "sharing")])
 def test_accuracy_against_cas_and_sharing_given_the_loss(runs, source, tmp_path, pictures, row, key, name):
-    campaign_partial.draw(tmp_path, source)
+    partial.draw(tmp_path, source)
     (figure,) = pictures
     as_it_is, given_loss = figure.axes[2 * row:2 * row + 2]
-    arms = ("a1", "a3", "a4", "a5")  # of those that are pooled
-    points = [(x, 100 * y) for arm in arms
+    pooled = ("a1", "a3", "a4", "a5")  # of those that are pooled
+    points = [(x, 100 * y) for arm in pooled
               for x, y in zip(of(runs, arm, "test", key), of(runs, arm, "test", "accuracy"), strict=True)]
     assert_draws(as_it_is, *points)
-    x, y, given = (np.concatenate([of(runs, arm, *one).ravel() for arm in arms]) for one in (
+    x, y, given = (np.concatenate([of(runs, arm, *one).ravel() for arm in pooled]) for one in (
         ("test", key), ("test", "accuracy"), ("train", "robust_loss")))
     left = given_loss.get_lines()[:len(points)]
     for values, drawn in ((x, [line.get_xdata() for line in left]), (100 * y, [line.get_ydata() for line in left])):
@@ -134,14 +134,14 @@ def test_accuracy_against_cas_and_sharing_given_the_loss(runs, source, tmp_path,
     def correlations(x, y, given):
         r = np.corrcoef([x, y, given])
         return r[0, 1], (r[0, 1] - r[0, 2] * r[1, 2]) / np.sqrt((1 - r[0, 2]**2) * (1 - r[1, 2]**2))
-    plain, partial = correlations(x, y, given)
+    plain, left_over = correlations(x, y, given)
     own = np.mean([correlations(*each) for each in zip(of(runs, "a1", "test", key), of(runs, "a1", "test", "accuracy"),
                                                        of(runs, "a1", "train", "robust_loss"), strict=True)], axis=0)
-    said = campaign_partial.finding(tmp_path)
+    said = partial.finding(tmp_path)
     assert (f"{name} and robust accuracy have correlation {plain:.2f}, given the robust loss on training images "
-            f"{partial:.2f}, in the trunk's runs {own[0]:.2f} and {own[1]:.2f}") in said
+            f"{left_over:.2f}, in the trunk's runs {own[0]:.2f} and {own[1]:.2f}") in said
     assert f", over {len(x)} checkpoints of 12 runs;" in said
-    for axis, over_all, mean in ((as_it_is, plain, own[0]), (given_loss, partial, own[1])):
+    for axis, over_all, mean in ((as_it_is, plain, own[0]), (given_loss, left_over, own[1])):
         assert f"{over_all:.2f} over all; mean of the trunk's own {mean:.2f}" in axis.get_title("left")
     rule = PLAN["correlation"][0]
     assert rule["y"] == ["test", "sharing"] and rule["given"] == ["train", "robust_loss"]  # what the second row shows
@@ -153,17 +153,17 @@ def test_a_part_of_a_campaign_is_drawn_and_none_is_refused(tmp_path, runs, unren
     for script in SCRIPTS:
         script.draw(tmp_path / "trunk", trunk)
         assert script.finding(tmp_path / "trunk")
-    assert "No arm has two seeds" in campaign_arms.finding(tmp_path / "trunk")
+    assert "No arm has two seeds" in arms.finding(tmp_path / "trunk")
     arm = write_results(tmp_path / "arm" / "campaign", {"a3": runs["a3"]})
-    for script in (campaign_cas, campaign_arms):
+    for script in (cas, arms):
         with pytest.raises(ValueError, match=r"holds no result of a1.*run the campaign first"):
             script.draw(tmp_path / "arm", arm)
-    assert "in the trunk's runs" not in campaign_partial.finding(tmp_path / "arm")
+    assert "in the trunk's runs" not in partial.finding(tmp_path / "arm")
     for script in SCRIPTS:
         with pytest.raises(ValueError, match=r"holds no result.*run the campaign first"):
             script.draw(tmp_path, tmp_path / "nothing")
     with pytest.raises(ValueError, match="another recipe than the plan's"):
-        campaign_partial.draw(tmp_path, of_another_recipe(runs, tmp_path / "other"))
+        partial.draw(tmp_path, of_another_recipe(runs, tmp_path / "other"))
 
 
 def of_another_recipe(runs, folder):
@@ -181,7 +181,7 @@ def test_the_report_leaves_out_what_is_not_there_and_hides_nothing_else(runs, tm
 
     def fails(*arguments):
         raise ValueError("x and y must have same first dimension")
-    monkeypatch.setattr(campaign_partial, "draw", fails)
+    monkeypatch.setattr(partial, "draw", fails)
     with pytest.raises(ValueError, match="same first dimension"):
         draw_campaign(tmp_path, arm)
 
@@ -198,7 +198,7 @@ def test_the_report_and_the_pages_say_what_deep_confirm_says(source, tmp_path, u
     assert all((tmp_path / f"{name}.png").exists() and said for name, _, said in drawn)
     html = page(contents)
     assert found.summary in html and html.count("Predictions of the campaign") == 1 and "<td>a3-robust" in html
-    said = campaign.said(source)
+    said = common.said(source)
     assert " not run (18 runs).\n" in readme.campaign_answers(said) and "| answer |" in readme.campaign_answers(said)
     assert row in readme.campaign_table(said) and "| trunk |" not in readme.campaign_table(said)
     shown = replace(said, surgery=[{"network": "early body, late layer", "seeds": [0, 1], "clean": (30.0, (29.0, 31.0)),
@@ -207,18 +207,18 @@ def test_the_report_and_the_pages_say_what_deep_confirm_says(source, tmp_path, u
                                                  "| --- | --- | --- | --- | --- | --- |\n"
                                                  "| early body, late layer | 2 | 30.00 [29.00, 31.00] | 20.00 | 5.00 | "
                                                  "4.00 |")
-    contents = replace(contents, campaign=replace(found, surgeries=tuple(campaign.surgery_rows(shown))))
+    contents = replace(contents, campaign=replace(found, surgeries=tuple(common.surgery_rows(shown))))
     for written in (in_markdown(contents), page(contents)):
         assert written.count("early body, late layer") == written.count("30.00 [29.00, 31.00]") == 1
     assert main(["confirm", "--results", str(source)]) == 0  # the same numbers in the same words
     measured, out = re.search(r"10\.\d+ \[.*?\], n = 3", row)[0], capsys.readouterr().out
     assert f"robust_apgd_t of a3 - a1 >= 3: {measured}, seeds 0, 1, 2, and 3, 4 to be run; deep confirm" in out
-    assert all(one["measured"] in out.replace(", seeds 0, 1, 2", "") for one in campaign.prediction_rows(said))
+    assert all(one["measured"] in out.replace(", seeds 0, 1, 2", "") for one in common.prediction_rows(said))
 
 
 def test_a_report_and_the_pages_judge_a_campaign_once(source, monkeypatch):
     judged = []
-    monkeypatch.setattr(campaign, "answers", lambda plan, runs: judged.append(runs) or answers(plan, runs))
+    monkeypatch.setattr(common, "answers", lambda plan, runs: judged.append(runs) or answers(plan, runs))
     judged_campaign(source)
     assert len(judged) == 1
     readme.pages()
@@ -234,11 +234,11 @@ def test_before_a_run_nothing_is_claimed(tmp_path):
     assert in_markdown(contents).rstrip().endswith(found.summary)
     shown = {picture.name for picture in gallery.PICTURES}
     for picture in gallery.CAMPAIGN:
-        assert (picture.name in shown) == (campaign.exists() and (gallery.DATA / f"{picture.name}.png").exists())
+        assert (picture.name in shown) == (common.exists() and (gallery.DATA / f"{picture.name}.png").exists())
 
 
 def test_what_the_pages_say_of_the_campaign_is_what_the_results_say():
-    _, runs = campaign.results()
+    _, runs = common.results()
     first, deep = (" ".join((ROOT / name).read_text().split()) for name in ("README.md", "deep/README.md"))
 
     def says(page, *words):
@@ -311,7 +311,7 @@ def test_what_the_pages_say_of_the_campaign_is_what_the_results_say():
     cas = course("a3", "test", "cas")
     says(deep, f"a3's is {(cas.max(1) - cas[:, -1]).mean():.1f})")
 
-    surgery = {row["network"]: row for row in campaign.said().surgery}
+    surgery = {row["network"]: row for row in common.said().surgery}
     early, late = "early body, early layer", "late body, late layer"
     says(deep, f"{surgery[early]['robust'][0]:.1f} % early, ",
          f"{surgery['early body, late layer']['robust'][0]:.1f} % with the late last layer, ",

@@ -1,6 +1,6 @@
 """Robust accuracy against CAS and sharing at every checkpoint, as it is and with the training loss regressed out.
 
-`python -m figures.networks.campaign_partial` draws figures/data/campaign_partial.png and .svg from the committed
+`python -m figures.networks.campaign.partial` draws figures/data/campaign_partial.png and .svg from the committed
 results, figures/data/campaign, and nothing else.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from deep.experiments.campaign.correlations import FEWEST, partial_correlation
 from deep.experiments.campaign.predictions import curve
-from figures.networks.campaign import DATA, NothingToDraw, far_out, results
+from figures.networks.campaign.common import DATA, NothingToDraw, far_out, results
 from figures.scripts import command_line
 from figures.style import BLACK, BLUE, GREY, RED, new_figure, save, styled
 

@@ -1,6 +1,6 @@
 """CAS, sharing and their nulls over epochs, on training and test inputs: adversarial beside standard training.
 
-`python -m figures.networks.campaign_cas` draws figures/data/campaign_cas.png and .svg from the committed results,
+`python -m figures.networks.campaign.cas` draws figures/data/campaign_cas.png and .svg from the committed results,
 figures/data/campaign, and nothing else.
 """
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deep.experiments.campaign.predictions import curve
-from figures.networks.campaign import DATA, band, results
+from figures.networks.campaign.common import DATA, band, results
 from figures.scripts import command_line
 from figures.style import BLACK, BLUE, GREY, RED, new_figure, save, styled
 

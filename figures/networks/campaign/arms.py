@@ -1,6 +1,6 @@
 """Each arm of the campaign beside the trunk, paired by seed: robust accuracy against sharing, with intervals.
 
-`python -m figures.networks.campaign_arms` draws figures/data/campaign_arms.png and .svg from the committed results,
+`python -m figures.networks.campaign.arms` draws figures/data/campaign_arms.png and .svg from the committed results,
 figures/data/campaign, and nothing else.
 """
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deep.experiments.campaign.predictions import decided, paired
-from figures.networks.campaign import DATA, far_out, results
+from figures.networks.campaign.common import DATA, far_out, results
 from figures.scripts import command_line
 from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, save, styled
 
