@@ -1,4 +1,8 @@
-"""Last-layer surgery: what the features of a network are worth under another last layer than its own."""
+"""Last-layer surgery: what the features of a network are worth under another last layer than its own.
+
+And the same last layer in another basis of its features: every score stays, and CAS takes any value (THEORY.md,
+CAS-basis).
+"""
 
 import copy
 
@@ -10,12 +14,16 @@ from torch.nn import functional as F
 from deep.attacks.pgd import Attack
 from deep.data.dataset import Split
 from deep.evaluation.accuracy import outcome_of
+from deep.evaluation.cas import Values, gauge_fixed
 from deep.evaluation.cas_intervals import cas_values
 from deep.networks.classifier import Classifier
 
-__all__ = ["last_layer_surgery", "refitted", "with_last_layer"]
+__all__ = ["change_of_basis", "last_layer_surgery", "refitted", "with_last_layer"]
 
 Layer = tuple[Float[Tensor, "K d"], Float[Tensor, " K"]]
+
+RANK = 1e-9  # singular values below this part of the largest count as zero
+MORE = 10  # times the largest score, what is shared and taken back where some own score is negative
 
 
 def refitted(features: Float[Tensor, "n d"], labels: Int[Tensor, " n"], classes: int) -> Layer:
@@ -86,3 +94,69 @@ def last_layer_surgery(early: Classifier, late: Classifier, unused: Split, test:
         found[name] = {"clean": outcome.clean.double().mean().item(), "robust": outcome.robust.double().mean().item(),
                        "cas": values["cas"], "sharing": values["sharing"]}
     return found
+
+
+def prescribed(own: Float[Tensor, " K"], scores: Float[Tensor, "K K"], share: float,
+               signed: bool) -> tuple[Float[Tensor, "K k"], Float[Tensor, "K k"]]:
+    """Return class means and rows of W, each (K, k), with these scores, whose cosines are those of the claim.
+
+    k = 3 K, or K + 2 where means may have either sign.
+    """
+    classes = len(own)
+    one = torch.eye(classes, dtype=own.dtype)
+    others = 1 - one
+    shared = own if own.min() > 0 else torch.full_like(own, MORE * scores.abs().max().item())
+    means, rows = [], []
+    for amount in (share * shared, share * (own - shared)):  # of each class's own score
+        if signed:
+            rows.append(torch.tensor([[1.0]] * (classes - 1) + [[1.0 - classes]], dtype=own.dtype))
+            means.append(amount[:, None] / rows[-1])
+        else:
+            rows.append((amount[:, None] * others - torch.diag(others @ amount)) / (classes - 1))
+            means.append(others)
+    left = scores.T - sum(row @ mean.T for row, mean in zip(rows, means, strict=True))
+    return torch.cat([*means, one], 1), torch.cat([*rows, left], 1)
+
+
+def change_of_basis(means: Values, weight: Values, share: float, signed: bool = False) -> Float[Tensor, "d d"]:
+    """Return an invertible A (d, d), float64: features A h under W A^-1 have the same scores, and the CAS of `share`.
+
+    means: the class means of the features, (K, d); weight: W, (K, d), taken row-centred; share: tau in [0, 1]. With
+    h -> A h, W -> W A^-1 the CAS of row-centred W is K (K-2) tau^2/(tau^2 + (K-1) (1-tau)^2), and no class mean is
+    negative; signed: K (K-1) tau^2/(tau^2 + (1-tau)^2), with means of either sign (THEORY.md, CAS-basis). This where
+    each class scores above the mean score at its own mean; else CAS is 0 at tau = 0 and within 1 % of K (K-2), or
+    K (K-1), at 1. Raises ValueError unless K >= 3, d >= 3 K, the means are linearly independent, and centred W and the
+    scores of means have rank K - 1.
+
+    >>> from deep import cas, class_correlation
+    >>> means, weight = torch.eye(9)[:3] + 0.1, torch.eye(9)[:3]
+    >>> for share in (0.0, 1.0):
+    ...     change = change_of_basis(means, weight, share)
+    ...     rows = (weight - weight.mean(0)).double() @ change.inverse()
+    ...     round(abs(cas(class_correlation(means.double() @ change.T, [0, 1, 2], rows))), 6)
+    0.0
+    3.0
+    """
+    means, rows = torch.as_tensor(means).double(), gauge_fixed(torch.as_tensor(weight).double())
+    if means.ndim != 2 or means.shape != rows.shape or not 3 <= len(means) <= means.shape[1] / 3:
+        raise ValueError(f"class means {tuple(means.shape)} and weight {tuple(rows.shape)} were given: both must be "
+                         "(K, d), with K >= 3 and d >= 3 K.")
+    if not 0 <= share <= 1:
+        raise ValueError(f"share = {share} was given: it must lie between 0 and 1.")
+    if not (means.isfinite().all() and rows.isfinite().all()):
+        raise ValueError("means or weight hold a NaN or an infinity: scores need finite numbers.")
+    classes, d = means.shape
+    scores = means @ rows.T
+    own = scores.diagonal()
+    ranks = [int(torch.linalg.matrix_rank(each, rtol=RANK)) for each in (means, rows, scores)]
+    if ranks[0] < classes or min(ranks[1:]) < classes - 1:
+        raise ValueError(f"means of rank {ranks[0]}, centred weight of rank {ranks[1]} and their scores of rank "
+                         f"{ranks[2]} were given: the ranks must be {classes}, {classes - 1} and {classes - 1}.")
+    new_means, new_rows = (F.pad(each, (0, d - each.shape[1]))
+                           for each in prescribed(own, scores, share, signed))
+    inverse = torch.linalg.pinv(means.T)  # A means^T = new_means^T and new_rows A = rows, and else anything
+    change = new_means.T @ inverse + torch.linalg.pinv(new_rows) @ (rows - rows @ means.T @ inverse)
+    generator = torch.Generator().manual_seed(0)
+    free = torch.randn(d, d, generator=generator, dtype=torch.float64) / d**0.5
+    unseen = torch.eye(d, dtype=torch.float64) - torch.linalg.pinv(new_rows) @ new_rows
+    return change + unseen @ free @ (torch.eye(d, dtype=torch.float64) - means.T @ inverse)

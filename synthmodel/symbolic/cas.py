@@ -160,6 +160,7 @@ def cas_separation() -> Stated:
 @claim("CAS-basis")
 def cas_basis() -> Stated:
     classes, tau, u = 4, sp.Symbol("tau", positive=True), sp.Symbol("u", positive=True)
+    g, h = sp.symbols("g h", real=True)
     change = sp.Matrix(2, 2, sp.symbols("a_1:5"))
     row, feature = sp.Matrix([sp.symbols("W_1:3")]), sp.Matrix(sp.symbols("h_1:3"))
     own, scores = sp.Matrix(sp.symbols("G_1:5", positive=True)), []  # the diagonal of G, and its rows, each of sum 0
@@ -199,6 +200,9 @@ def cas_basis() -> Stated:
         check("so that CAS takes all values from 0 to K (K - 2) and, with negative means, to K (K - 1).",
               K * (K - 1) * sp.Matrix([[e.subs(tau, end) for e in (even, single)] for end in (0, 1)]), "=",
               sp.Matrix([[0, 0], [K * (K - 2), K * (K - 1)]])),
+        check("Where own scores g and h have any sign, amounts u and g - u in two such features, or sets of K, take "
+              "its place: the cosine of (u, g - u) and (u, h - u), squared, tends to 1 as u grows.",
+              sp.Limit((u**2 + (g - u) * (h - u))**2 / ((u**2 + (g - u)**2) * (u**2 + (h - u)**2)), u, sp.oo), "=", 1),
         check("With no negative mean it is at most K (K - 2): in each feature the rows sum to 0, so that at most "
               "n = K - 1 entries x of the unit vectors are positive, and as many negative. For n = 4",
               4 * squares - sum(x)**2, "=", pairs),
@@ -208,7 +212,7 @@ def cas_basis() -> Stated:
         check("The three-class model's row-centred CAS tends to that as r grows.",
               sp.Limit(6 * derive("CAS").results["centred"], s.r, sp.oo), "=", 3 * (3 - 2)),
     ), ("an invertible A exists with A m_i = P_i and W_i = A^T Q_i: both sides have the ranks K and K - 1 and the "
-        "same products, and 2 K features are enough", "max(cos, 0) is at most the product of the positive parts plus "
+        "same products", "max(cos, 0) is at most the product of the positive parts plus "
         "that of the negative parts"), {"non_negative": K * (K - 1) * even, "signed": K * (K - 1) * single}
 
 
