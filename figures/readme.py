@@ -21,6 +21,8 @@ from figures.report.tables import claims_table, markdown
 from figures.scripts import command_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from deep.experiments.campaign.answers import Answers
 
 __all__ = ["pages"]
@@ -76,6 +78,32 @@ def parts() -> str:
                      if row["step"] != "the whole step"])
 
 
+def basis() -> str:
+    """`python -m figures.networks.campaign.basis`: mean and range over the seeds, in each basis."""
+    found, rows = read("basis"), []
+    for place, name in enumerate(one["basis"] for one in found["networks"][0]["bases"]):
+        networks = [network["bases"][place] for network in found["networks"]]
+        change = max(network["change"] for network in networks)
+        rows.append({"basis": name, **{title: spread([network[key] for network in networks], digits)
+                                       for key, title, digits in (("cas", "CAS", 1), ("sharing", "sharing", 1),
+                                                                  ("margin_cas", "margin-CAS", 2))},
+                     "scores differ by": f"{change:.0e} of the largest" if change else "0",
+                     "predictions that differ": f"{sum(network['moved'] for network in networks)} of "
+                                                f"{2 * found['n_test'] * len(networks):,}"})
+    return markdown(rows)
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """Mean and range; no -0.0.
+
+    >>> spread([1.0, 3.0], 1)
+    '2.0 [1.0, 3.0]'
+    """
+    mean, low, high = (f"{round(value, digits) + 0.0:.{digits}f}" for value in (
+        sum(values) / len(values), min(values), max(values)))
+    return f"{mean} [{low}, {high}]"
+
+
 def paragraph(text: str) -> str:
     """Return a text in lines of at most 120 characters, no link and no word cut."""
     return fill(text, 120, break_long_words=False, break_on_hyphens=False)
@@ -105,6 +133,7 @@ def network_tables(found: Answers) -> dict[str, str]:
     """Return the tables of deep/README.md by the names of their places, and what planted images say."""
     said = paragraph(linked(planted.finding(DATA.parent)))
     tables = {"speed": speed(), "parts": parts(), "timed": timed(), "arithmetic": arithmetic(),
+              "basis": basis(),
               "confirm": campaign_table(found)}
     return {"planted": said} | tables | {
         name: markdown(summary(DATA.with_name(f"{name}.json"))) for name in ("cifar10", "cifar10-crops")}

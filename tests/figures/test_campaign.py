@@ -1,8 +1,9 @@
 """The campaign's figures, tables and sentences on made-up results: what is drawn, on a whole campaign and on a part."""
 
 import copy
+import json
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -237,28 +238,42 @@ def test_before_a_run_nothing_is_claimed(tmp_path):
         assert (picture.name in shown) == (common.exists() and (gallery.DATA / f"{picture.name}.png").exists())
 
 
-def test_what_the_pages_say_of_the_campaign_is_what_the_results_say():
-    _, runs = common.results()
-    first, deep = (" ".join((ROOT / name).read_text().split()) for name in ("README.md", "deep/README.md"))
+@dataclass(frozen=True)
+class Committed:
+    """The committed results, {arm: {seed: result}}, and what is asked of them, an array of one number a seed."""
 
-    def says(page, *words):
-        assert "".join(words) in page, words
+    runs: dict
 
-    def end(arm, key):
-        return 100 * np.array([runs[arm][seed]["end"][key] for seed in range(5)])
+    def end(self, arm, key):
+        return 100 * np.array([self.runs[arm][seed]["end"][key] for seed in range(5)])
 
-    def difference(arm, quantity):
-        found = paired({"arm": arm, "minus": "a1", "quantity": quantity}, runs)
+    def difference(self, arm, quantity, minus="a1"):
+        found = paired({"arm": arm, "minus": minus, "quantity": quantity}, self.runs)
         assert len(found) == 5
         return np.array([found[seed] for seed in sorted(found)])
 
-    def interval(values):
-        half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-        return f"{np.mean(values):+.1f} [{np.mean(values) - half:.1f}, {np.mean(values) + half:.1f}]"
+    def course(self, arm, split, key):
+        """One row a seed, of its checkpoints."""
+        return np.array([[line[split][key] for line in self.runs[arm][seed]["checkpoints"]] for seed in range(5)])
 
-    def course(arm, split, key):
-        return np.array([[line[split][key] for line in runs[arm][seed]["checkpoints"]] for seed in range(5)])
 
+def interval(values):
+    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
+    return f"{np.mean(values):+.1f} [{np.mean(values) - half:.1f}, {np.mean(values) + half:.1f}]"
+
+
+def words_of(name):
+    return " ".join((ROOT / name).read_text().split())
+
+
+def says(page, *words):
+    assert "".join(words) in page, words
+
+
+def test_what_the_pages_say_of_the_arms_is_what_the_results_say():
+    results = Committed(common.results()[1])
+    end, difference, course, runs = results.end, results.difference, results.course, results.runs
+    first, deep = words_of("README.md"), words_of("deep/README.md")
     robust, sharing, clean = (difference("a3", one) for one in ("robust_apgd_t", "sharing_test", "clean"))
     last = sharing.argmin()
     left = 100 * (course("a3", "test", "accuracy")[:, -1] - course("a1", "test", "accuracy").max(1))
@@ -282,13 +297,6 @@ def test_what_the_pages_say_of_the_campaign_is_what_the_results_say():
          f"({interval(kept)})")
     says(deep, f"changes neither ({interval(robust['a4'])} points, ",
          f"sharing {interval(difference('a4', 'sharing_test'))})")
-    (cas, before), (high, low) = ([course(arm, "test", key)[:, -1].mean() for arm in ("b4-up", "a1")]
-                                  for key in ("cas", "sharing"))
-    pushed = [interval(difference("b4-up", key)) for key in ("robust_apgd_t", "robust")]
-    says(first, f"ends at {cas:.1f} in place of {before:.1f}, and robust accuracy ",
-         f"{pushed[0].lstrip('+')} points higher")
-    says(deep, f"ends at {cas:.1f} in place of the trunk's {before:.1f}, sharing at {high:.1f} in place of {low:.1f}")
-    says(deep, f"({pushed[0]} points; {pushed[1]} by PGD-20)")
     clean = [runs["a5"][seed]["checkpoints"][-1]["test"]["sharing_clean"]
              - runs["a1"][seed]["checkpoints"][-1]["test"]["sharing_clean"] for seed in range(5)]
     says(deep, f"on clean inputs, too ({np.mean(clean):+.1f}), and robust accuracy lower by APGD-T, ",
@@ -320,3 +328,33 @@ def test_what_the_pages_say_of_the_campaign_is_what_the_results_say():
     refitted = {body: surgery[f"{body} body, refitted layer"] for body in ("early", "late")}
     says(deep, f"stays {refitted['early']['robust'][0] - refitted['late']['robust'][0]:.1f} points behind")
     assert refitted["late"]["sharing"][0] > refitted["early"]["sharing"][0]
+
+
+def test_what_the_pages_say_of_cas_in_the_loss_is_what_the_results_say():
+    results = Committed(common.results()[1])
+    first, deep = words_of("README.md"), words_of("deep/README.md")
+    cas, sharing, loss = ({arm: results.course(arm, split, key)[:, -1].mean() for arm in ("a1", "b4-up", "b4-down")}
+                          for split, key in (("test", "cas"), ("test", "sharing"), ("train", "robust_loss")))
+    pushed = {arm: [interval(results.difference(arm, key)) for key in ("robust_apgd_t", "robust")]
+              for arm in ("b4-up", "b4-down")}
+    says(first, f"ends at {cas['b4-up']:.1f} in place of {cas['a1']:.1f}, and robust accuracy ",
+         f"{pushed['b4-up'][0].lstrip('+')} points higher")
+    says(deep, f"ends at {cas['b4-up']:.1f} in place of the trunk's {cas['a1']:.1f}, sharing at ",
+         f"{sharing['b4-up']:.1f} in place of {sharing['a1']:.1f}")
+    says(deep, f"({pushed['b4-up'][0]} points; {pushed['b4-up'][1]} by PGD-20)")
+    says(deep, f"it ends at {cas['b4-down']:.1f}, sharing at {sharing['b4-down']:.1f}, and robust accuracy, too, ",
+         f"almost where it was ({pushed['b4-down'][0]} points)")
+    apart = [interval(results.difference("b4-up", key, "b4-down")).lstrip("+") for key in ("robust_apgd_t", "robust")]
+    says(deep, f"lie {cas['b4-up'] - cas['b4-down']:.1f} of CAS and {apart[0]} points of robust accuracy; ",
+         f"{apart[1]} by PGD-20")
+    of_accuracy, of_cas = ((values.max(1) - values[:, -1]).mean() for values in (
+        results.course("a1", "test", key) for key in ("accuracy", "cas")))
+    says(deep, f"loses {100 * of_accuracy:.1f} points while its CAS falls by {of_cas:.1f}.")
+    says(deep, f"(robust loss {loss['b4-up']:.2f}, pushed down {loss['b4-down']:.2f})")
+    alike = {arm: [np.mean([one[key] for one in each]) for key in ("same", "correlation")]
+             for arm, each in json.loads((common.DATA.parent / "basis.json").read_text())["alike"].items()}
+    said = {arm: f"{100 * same:.0f} % ({correlation:.2f})" for arm, (same, correlation) in alike.items()}
+    same, correlation = alike["b4-up"]
+    says(deep, f"gives {100 * same:.0f} % of them the class that the trunk of its seed gives (correlation of all ",
+         f"scores {correlation:.2f}), that pushed down {said['b4-down']}, a6 {said['a6']}, the control a4 ",
+         f"{said['a4']}, a3 {said['a3']}, the trunk of another seed {said['seeds']}")

@@ -2,7 +2,8 @@
 
 `python -m figures.networks.campaign.basis OUT.json --runs DIR --data DIR` takes the ends of the campaign's plain
 trainings (arm a1), attacks their test images (PGD-10), and writes CAS (W row-centred), sharing, margin-CAS, and what
-the change of basis does to scores and predictions, of each network in each basis of BASES.
+the change of basis does to scores and predictions, of each network in each basis of BASES; and how like these networks
+those of the arms that branch off them are.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from deep.system.files import commit, write_text
 from figures.scripts import command_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from jaxtyping import Float
     from torch import Tensor
 
+    from deep.data.dataset import Data
     from deep.evaluation.outcome import Outcome
+    from deep.networks.classifier import Classifier
+    from deep.recipe.recipe import Recipe
 
 __all__ = ["in_bases", "main"]
 
@@ -61,27 +65,64 @@ def in_bases(outcome: Outcome, weight: Float[Tensor, "K d"]) -> list[dict[str, A
     return found
 
 
+def network_of(result: Mapping[str, Any], runs: Path, folder: str | None) -> tuple[Classifier, Recipe, Data]:
+    """The end of the run of a result, its recipe and its images."""
+    from deep.runs.folder import RunFolder
+    from deep.runs.network import load_network
+    from deep.training.loop import load_data
+    run = RunFolder(runs / result["run"])
+    recipe = run.recipe()
+    data = load_data(recipe, folder)
+    return load_network(run, data, "last"), recipe, data
+
+
+def clean_scores(model: Classifier, data: Data) -> Float[Tensor, "n K"]:
+    """The scores of the clean test images, of mean 0 for each."""
+    import torch
+
+    from deep.attacks.pgd import frozen
+    from deep.data.dataset import as_float
+    with frozen(model), torch.no_grad():
+        scores = torch.cat([model(as_float(images)) for images in data.test.images.split(250)]).double()
+    return scores - scores.mean(1, keepdim=True)
+
+
+def alike(one: Float[Tensor, "n K"], other: Float[Tensor, "n K"]) -> dict[str, float]:
+    """{"same": of how many images, as a share, the highest score is the same class's; "correlation": of all scores}.
+
+    >>> import torch
+    >>> alike(torch.eye(2), torch.tensor([[3.0, 1.0], [3.0, 1.0]]))["same"]
+    0.5
+    """
+    import torch
+    return {"same": (one.argmax(1) == other.argmax(1)).double().mean().item(),
+            "correlation": torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1].item()}
+
+
 def measured(runs: Path, folder: str | None) -> dict[str, Any]:
-    """The ends of all seeds of ARM in each basis: {"networks": one of `in_bases` a seed}, with what they are."""
+    """The ends of all seeds of ARM in each basis, and how like them those of the arms that branch off it are.
+
+    "networks": one of `in_bases` a seed. "alike": for each such arm, seed by seed, `alike` on clean test images;
+    "seeds": of two seeds of ARM, each with the next.
+    """
     import torch
 
     from deep.evaluation.accuracy import evaluation_attack, outcome_of
     from deep.experiments.campaign.plan import committed, read_results
-    from deep.runs.folder import RunFolder
-    from deep.runs.network import load_network
-    from deep.training.loop import load_data
-    results, networks = read_results(committed()[1])[ARM], []
-    for seed, result in sorted(results.items()):
-        run = RunFolder(runs / result["run"])
-        recipe = run.recipe()
-        data = load_data(recipe, folder)
-        model = load_network(run, data, "last")
+    results, networks, scores = read_results(committed()[1]), [], {}
+    for seed, result in sorted(results[ARM].items()):
+        model, recipe, data = network_of(result, runs, folder)
         outcome = outcome_of(model, data.test, evaluation_attack(recipe, data.box, STEPS),
                              torch.bfloat16 if recipe.bf16 else None)
         networks.append({"seed": seed, "run": result["run"], "robust": outcome.robust.double().mean().item(),
                          "bases": in_bases(outcome, model.linear.weight)})
+        scores[seed] = clean_scores(model, data)
+    found = {arm: [alike(scores[seed], clean_scores(*network_of(result, runs, folder)[::2]))
+                   for seed, result in sorted(of_arm.items())]
+             for arm, of_arm in results.items() if all(result["trunk"] for result in of_arm.values())}
+    following = [alike(scores[seed], scores[(seed + 1) % len(scores)]) for seed in scores]
     return {"arm": ARM, "steps": STEPS, "data": data.name, "n_test": len(data.test), "commit": commit(),
-            "networks": networks}
+            "networks": networks, "alike": found | {"seeds": following}}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
