@@ -87,9 +87,9 @@ def basis() -> str:
         rows.append({"basis": name, **{title: spread([network[key] for network in networks], digits)
                                        for key, title, digits in (("cas", "CAS", 1), ("sharing", "sharing", 1),
                                                                   ("margin_cas", "margin-CAS", 2))},
-                     "scores differ by": f"{change:.0e} of the largest" if change else "0",
-                     "predictions that differ": f"{sum(network['moved'] for network in networks)} of "
-                                                f"{2 * found['n_test'] * len(networks):,}"})
+                     "largest change of a score / largest score": f"{change:.0e}" if change else "0",
+                     "predictions changed": f"{sum(network['moved'] for network in networks)} of "
+                                            f"{2 * found['n_test'] * len(networks):,}"})
     return markdown(rows)
 
 

@@ -124,9 +124,9 @@ def change_of_basis(means: Values, weight: Values, share: float, signed: bool = 
     means: the class means of the features, (K, d); weight: W, (K, d), taken row-centred; share: tau in [0, 1]. With
     h -> A h, W -> W A^-1 the CAS of row-centred W is K (K-2) tau^2/(tau^2 + (K-1) (1-tau)^2), and no class mean is
     negative; signed: K (K-1) tau^2/(tau^2 + (1-tau)^2), with means of either sign (THEORY.md, CAS-basis). This where
-    each class scores above the mean score at its own mean; else CAS is 0 at tau = 0 and within 1 % of K (K-2), or
-    K (K-1), at 1. Raises ValueError unless K >= 3, d >= 3 K, the means are linearly independent, and centred W and the
-    scores of means have rank K - 1.
+    each class scores above the mean score at its own mean, biases apart; else CAS is 0 at tau = 0 and within 1 % of
+    K (K-2), or K (K-1), at 1. Raises ValueError unless K >= 3, d >= 3 K, the means are linearly independent, centred W
+    and the scores of means have rank K - 1, and no class has exactly the mean score at its own mean.
 
     >>> from deep import cas, class_correlation
     >>> means, weight = torch.eye(9)[:3] + 0.1, torch.eye(9)[:3]
@@ -152,6 +152,9 @@ def change_of_basis(means: Values, weight: Values, share: float, signed: bool = 
     if ranks[0] < classes or min(ranks[1:]) < classes - 1:
         raise ValueError(f"means of rank {ranks[0]}, centred weight of rank {ranks[1]} and their scores of rank "
                          f"{ranks[2]} were given: the ranks must be {classes}, {classes - 1} and {classes - 1}.")
+    if own.abs().min() <= RANK * scores.abs().max():
+        raise ValueError(f"a class that scores {own[own.abs().argmin()]:.1g} above the mean at its own mean was given: "
+                         "it has no attribution but rounding, and its score there must differ from the mean score.")
     new_means, new_rows = (F.pad(each, (0, d - each.shape[1]))
                            for each in prescribed(own, scores, share, signed))
     inverse = torch.linalg.pinv(means.T)  # A means^T = new_means^T and new_rows A = rows, and else anything

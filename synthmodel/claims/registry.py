@@ -228,11 +228,11 @@ CLAIMS = (
     Claim("CAS-separation", "new", "CAS rises with class separation where nothing is shared: independent rows W_i and "
           "means mu_0 + c W_i give K (K-1) rho/(1 + kappa rho), kappa = 3 for normal entries", "symbolic",
           "independent symmetric entries of one law, kurtosis kappa; many features, none of them dominant"),
-    Claim("CAS-basis", "new", "One classifier has every CAS from 0 to K (K-1), by the basis in which its last features "
-          "are written: a linear map of them, undone in W, changes no score; CAS <= K (K-2) where no class mean is "
-          "negative, as after a ReLU", "symbolic", "W row-centred, of rank K-1; class means linearly independent; at "
-          "least 2 K features, and each class above the mean score at its own mean (some below: 3 K, and CAS below the "
-          "ends); the bound: row-centred W alone"),
+    Claim("CAS-basis", "new", "A change of basis of its last features gives one classifier any CAS from 0 to K (K-1): "
+          "a linear map of them, undone in W, changes no score; CAS <= K (K-2) where no class mean is negative, as "
+          "after a ReLU", "symbolic", "K >= 3; W row-centred, of rank K-1; class means linearly independent; at least "
+          "2 K features, and each class above the mean score at its own mean (some below, none at it: 3 K, and CAS "
+          "below the ends); the bound: row-centred W alone"),
     Claim("mCAS", "new", "CAS and margin-CAS for features shared by m of K classes; margin-CAS is invariant under "
           "common rows, scale and rescaled features", "symbolic", "exact class means"),
     Claim("P-linear", "new", "A linear softmax classifier trained on samples has the ratio r_CE at lam = 2 lam_F",

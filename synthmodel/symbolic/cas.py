@@ -181,8 +181,8 @@ def cas_basis() -> Stated:
     squares, pairs = sum(e**2 for e in x), sum((a - b)**2 for a, b in combinations(x, 2))
     nothing, first, last = sp.zeros(classes, 1), slice(0, classes), slice(classes, 2 * classes)
     return (
-        check("A linear map A of the features, undone in W, changes no score of any input, and so no accuracy and no "
-              "attack:", row * change.inv() * (change * feature), "=", row * feature),
+        check("An invertible linear map A of the features, undone in W, changes no score of any input, and so no "
+              "accuracy and no attack on scores:", row * change.inv() * (change * feature), "=", row * feature),
         check("Only the scores G[i, l] = P_i Q_l of the class means P_i have to stay, and that the rows sum to 0. "
               "Here, for K = 4, are means with no negative entry, tau (J - I) over I, and such rows:",
               sp.Matrix.hstack(p.T * q, *((q * sp.ones(classes, 1))[half, :] for half in (first, last))), "=",
@@ -212,8 +212,8 @@ def cas_basis() -> Stated:
         check("The three-class model's row-centred CAS tends to that as r grows.",
               sp.Limit(6 * derive("CAS").results["centred"], s.r, sp.oo), "=", 3 * (3 - 2)),
     ), ("an invertible A exists with A m_i = P_i and W_i = A^T Q_i: both sides have the ranks K and K - 1 and the "
-        "same products", "max(cos, 0) is at most the product of the positive parts plus "
-        "that of the negative parts"), {"non_negative": K * (K - 1) * even, "signed": K * (K - 1) * single}
+        "same products, and the W_i as the Q_i sum to 0", "max(cos, 0) is at most the product of the positive parts "
+        "plus that of the negative parts"), {"non_negative": K * (K - 1) * even, "signed": K * (K - 1) * single}
 
 
 def family_steps() -> tuple[dict[str, sp.Basic], Steps]:

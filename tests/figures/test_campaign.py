@@ -356,5 +356,5 @@ def test_what_the_pages_say_of_cas_in_the_loss_is_what_the_results_say():
     said = {arm: f"{100 * same:.0f} % ({correlation:.2f})" for arm, (same, correlation) in alike.items()}
     same, correlation = alike["b4-up"]
     says(deep, f"gives {100 * same:.0f} % of them the class that the trunk of its seed gives (correlation of all ",
-         f"scores {correlation:.2f}), that pushed down {said['b4-down']}, a6 {said['a6']}, the control a4 ",
-         f"{said['a4']}, a3 {said['a3']}, the trunk of another seed {said['seeds']}")
+         f"scores {correlation:.2f}), the one pushed down {said['b4-down']}, a6 {said['a6']}, a5 ",
+         f"{said['a5']}, the control a4 {said['a4']}, a3 {said['a3']}; two trunks agree on {said['seeds']}")

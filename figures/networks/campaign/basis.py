@@ -31,9 +31,9 @@ __all__ = ["in_bases", "main"]
 ARM, STEPS = "a1", 10
 BASES = {  # tau and the signs of means, as in CAS-basis
     "as it was trained": None,
-    "nothing shared": (0.0, False),
-    "all shared, no mean negative": (1.0, False),
-    "all shared, means of either sign": (1.0, True),
+    "tau = 0: each class has a feature of its own": (0.0, False),
+    "tau = 1, no class mean negative": (1.0, False),
+    "tau = 1, class means of either sign": (1.0, True),
 }
 
 

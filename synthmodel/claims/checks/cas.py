@@ -97,7 +97,7 @@ def check_cas_basis() -> Evidence:
     """Optimisers in place of constructions: maps A of three classes' features that lead CAS to 0 and to K (K - 1),
     and the largest CAS of any means >= 0 and rows of sum 0, for K = 3, 4.
 
-    The sum of all cosines, which has no plateaus, stands for CAS where that is maximised; both are at most K (K - 1).
+    The sum of the cosines of all pairs, which has no plateaus, stands for CAS where that is maximised; it is no larger.
     """
     rng, least, most, highest = np.random.default_rng(0), [], [], []
     for _ in range(3):

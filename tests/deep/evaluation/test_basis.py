@@ -64,7 +64,9 @@ def test_the_means_reach_what_no_means_that_are_not_negative_exceed():
     (torch.eye(9)[:3], torch.eye(9)[:3], 1.5, "share = 1.5 was given"),
     (torch.full((3, 9), torch.nan), torch.eye(9)[:3], 0.5, "NaN"),
     (torch.ones(3, 9), torch.eye(9)[:3], 0.5, "means of rank 1, .* must be 3, 2 and 2"),
-    (torch.eye(9)[:3], torch.ones(3, 9), 0.5, "centred weight of rank 0")])
+    (torch.eye(9)[:3], torch.ones(3, 9), 0.5, "centred weight of rank 0"),
+    (torch.eye(9)[:3], torch.tensor([[0.0, 1, -1], [1, -1, 0], [-1, 0, 1]]) @ torch.eye(9)[:3], 0.5,
+     "scores 0 above the mean")])
 def test_what_has_no_other_basis_is_refused(means, rows, share, said):
     with pytest.raises(ValueError, match=said):
         change_of_basis(means, rows, share)
