@@ -301,6 +301,15 @@ def test_what_the_pages_say_of_the_arms_is_what_the_results_say():
     assert (taught > 0).all()
     says(deep, f"ends higher in every seed ({interval(taught)} points, undecided after Holm's correction), ",
          f"and sharing is not shown to ({interval(difference('a7', 'sharing_test'))})")
+    smoothed = {key: difference("a8", key) for key in ("sharing_test", "robust_apgd_t")}
+    assert all((values < 0).all() for values in smoothed.values())
+    says(deep, f"ends with sharing lower in every seed ({interval(smoothed['sharing_test'])}, to ",
+         f"{round(course('a8', 'test', 'sharing')[:, -1].mean(), 1) + 0.0:.1f})")
+    fitted = [100 * course(arm, "train", "accuracy")[:, -1].mean() for arm in ("a8", "a1")]
+    says(deep, f"robust accuracy lower in every seed, too ({interval(smoothed['robust_apgd_t'])} points); it fits its ",
+         f"training images more (robust accuracy {fitted[0]:.0f} %, the trunk's {fitted[1]:.0f} %)")
+    says(first, f"Label smoothing lowers sharing ({interval(smoothed['sharing_test'])}) and robust accuracy ",
+         f"({interval(smoothed['robust_apgd_t'])} points)")
     clean = [runs["a5"][seed]["checkpoints"][-1]["test"]["sharing_clean"]
              - runs["a1"][seed]["checkpoints"][-1]["test"]["sharing_clean"] for seed in range(5)]
     says(deep, f"on clean inputs, too ({np.mean(clean):+.1f}), and robust accuracy lower by APGD-T, ",
