@@ -250,13 +250,15 @@ def all_met(rules: Iterable[Mapping[str, Any]], arms: Iterable[str | None], plan
 
 def conclusions(plan: Mapping[str, Any], rows: Iterable[Judged], runs: Mapping[str, Mapping[int, Run]] | None = None
                 ) -> list[tuple[Mapping[str, Any], str]]:
-    """Each [[conclusion]] of a plan with "supported", "refuted" or "open", from verdicts and from rules of its own.
+    """Each [[conclusion]] of a plan with its answer, from verdicts and from rules of its own.
 
+    "supported", "refuted"; "open" as long as runs that it asks for are missing, "undecided" once none is.
     refuted_by, supported_by: predictions that must all be confirmed. refuted_rules: rules that one arm of `among` must
     meet, all of them (Holm over the arms). supported_rules: rules that must all be met as well; supported_contradicted:
     predictions that must all be contradicted. What is refuted is not supported.
     """
-    verdicts, runs = {row.prediction["id"]: row.verdict for row in rows}, runs or {}
+    rows, runs = list(rows), runs or {}
+    verdicts = {row.prediction["id"]: row.verdict for row in rows}
 
     def holds(conclusion: Mapping[str, Any], side: str, arms: Iterable[str | None]) -> bool:
         ids, rules = conclusion.get(f"{side}_by", ()), conclusion.get(f"{side}_rules", ())
@@ -264,5 +266,21 @@ def conclusions(plan: Mapping[str, Any], rows: Iterable[Judged], runs: Mapping[s
                 and all(verdicts.get(one) == "contradicted" for one in conclusion.get(f"{side}_contradicted", ()))
                 and (not rules or bool(all_met(rules, arms, plan, runs))))
     return [(conclusion, "refuted" if holds(conclusion, "refuted", conclusion.get("among", [None]))
-             else "supported" if holds(conclusion, "supported", [None]) else "open")
+             else "supported" if holds(conclusion, "supported", [None])
+             else "undecided" if complete(conclusion, plan, rows, runs) else "open")
             for conclusion in plan.get("conclusion", ())]
+
+
+def complete(conclusion: Mapping[str, Any], plan: Mapping[str, Any], rows: list[Judged],
+             runs: Mapping[str, Mapping[int, Run]]) -> bool:
+    """Whether all runs are there that can change a conclusion's answer.
+
+    Those of its predictions, of the others in their groups, which Holm's correction counts, and of its rules' arms.
+    """
+    named = {one for key in ("refuted_by", "supported_by", "supported_contradicted") for one in conclusion.get(key, ())}
+    groups = {row.prediction.get("group") for row in rows if row.prediction["id"] in named}
+    missing = any(row.verdict == "not run" or row.to_run for row in rows if row.prediction.get("group") in groups)
+    ps = [meets(dict(rule) | ({} if arm is None else {"arm": arm}), plan, runs)
+          for side, arms in (("refuted", conclusion.get("among", [None])), ("supported", [None]))
+          for rule in conclusion.get(f"{side}_rules", ()) for arm in arms]
+    return not missing and not bool(np.isnan(ps).any())

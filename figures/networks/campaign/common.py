@@ -87,7 +87,7 @@ def prediction_rows(found: Answers) -> list[Row]:
 
 
 def conclusion_rows(found: Answers) -> list[Row]:
-    """Each conclusion with its answer: supported, refuted or open."""
+    """Each conclusion with its answer: supported, refuted, undecided, or open, where runs are missing."""
     return [{"statement": conclusion["statement"], "answer": answer, "rule": conclusion["rule"]}
             for conclusion, answer in found.conclusions]
 

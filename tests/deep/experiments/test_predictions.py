@@ -131,8 +131,29 @@ def test_conclusions_follow_from_verdicts():
     two = plan({"id": "a", "at_least": 3.0}, {"id": "b", "within": 2.0})
     two["conclusion"] = [{"id": "x", "supported_by": ["a"], "refuted_by": ["b"]},
                          {"id": "y", "supported_by": ["a", "b"]}]
-    for gain, answers in ((10.0, ["supported", "open"]), (0.0, ["refuted", "open"])):
+    for gain, answers in ((10.0, ["supported", "undecided"]), (0.0, ["refuted", "undecided"])):
         assert [answer for _, answer in conclusions(two, judged(two, arms(old=10.0, new=10.0 + gain)))] == answers
+
+
+def test_a_conclusion_is_open_until_the_last_run_that_it_asks_for():
+    """A missing run counts if it is of the group of its predictions, or of its arms, and else it does not."""
+    rules = [{"id": "a", "at_least": 3.0}, {"id": "b", "within": 2.0, "group": "other"}]
+    two, runs = plan(*rules), arms(old=10.0, new=11.0)
+    two["conclusion"] = [{"id": "x", "supported_by": ["a"]}, {"id": "y", "supported_by": ["a", "b"]}]
+    two["prediction"][1]["arm"] = "late"
+
+    def found():
+        return [answer for _, answer in conclusions(two, judged(two, runs), runs)]
+    assert found() == ["undecided", "open"]
+    two["prediction"][1]["group"] = two["prediction"][0].get("group")
+    assert found() == ["open", "open"]
+    runs = arms(old=10.0, new=11.0, late=15.0)
+    assert found() == ["undecided", "undecided"]
+    rule = {"minus": "old", "quantity": two["prediction"][0]["quantity"], "at_least": 3.0}
+    two["conclusion"] = [{"id": "z", "among": ["new", "later"], "refuted_rules": [rule]}]
+    assert found() == ["open"]
+    runs = arms(old=10.0, new=11.0, late=15.0, later=10.5)
+    assert found() == ["undecided"]
 
 
 def test_the_committed_plan_can_be_judged():
