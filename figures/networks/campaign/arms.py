@@ -18,10 +18,15 @@ from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, save, style
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["compared", "draw", "finding"]
+    from figures.style import Row
+
+__all__ = ["arm_rows", "compared", "draw", "finding"]
 
 TRUNK, LARGEST = "a1", "a3"
 LINEAR = 4  # the sharing up to which the scale stays linear where an arm lies far out
+COLUMNS = {"robust": ("APGD-T", "robust_apgd_t", 1), "pgd": ("PGD-20", "robust", 1), "clean": ("clean", "clean", 1),
+           "sharing": ("sharing", "sharing_test", 1), "cas": ("CAS", "cas_test", 1),
+           "loss": ("loss on training images", "train_robust_loss", 2)}  # of a difference: title, quantity, digits
 SAME = ("data", "model", "norm", "eps", "train_size", "padding")  # an arm of others is not beside the trunk
 # settings of an arm, its colour and marker, and what the legend calls it
 GROUPS = ((("trim",), BLUE, "o", "images dropped"), (("floor", "clip"), RED, "s", "losses floored or clipped"),
@@ -31,7 +36,7 @@ GROUPS = ((("trim",), BLUE, "o", "images dropped"), (("floor", "clip"), RED, "s"
 def compared(plan: Any, runs: Any) -> dict[str, dict[str, Any]]:
     """{arm: its differences to the trunk, seed by seed, with "name", "recipe" and the number of seeds, "n"}.
 
-    sharing, robust, clean: (mean, interval); points: (sharing, robust) of each seed. Arms of other images, networks or
+    Those of COLUMNS: (mean, interval); points: (sharing, robust) of each seed. Arms of other images, networks or
     balls are left out, standard training too, and those with fewer than two seeds.
     """
     found: dict[str, dict[str, Any]] = {}
@@ -44,12 +49,22 @@ def compared(plan: Any, runs: Any) -> dict[str, dict[str, Any]]:
                 recipe.get(key) != base.get(key) for key in SAME):
             continue
         values = {name: list(paired({"arm": arm["id"], "minus": TRUNK, "quantity": quantity}, runs).values())
-                  for name, quantity in (("sharing", "sharing_test"), ("robust", "robust_apgd_t"), ("clean", "clean"))}
+                  for name, (_, quantity, _) in COLUMNS.items()}
         if len(values["robust"]) > 1:
             found[arm["id"]] = {"name": arm["name"], "recipe": recipe, "n": len(values["robust"]),
                                 "points": list(zip(values["sharing"], values["robust"], strict=True))} | {
                 name: decided({"within": 1.0}, part, 0.0, level)[:2] for name, part in values.items()}
     return found
+
+
+def arm_rows(source: Path = DATA) -> list[Row]:
+    """Each arm's differences to the trunk at the end, with their intervals, for a table."""
+    rows: list[Row] = []
+    for arm, one in compared(*results(source, TRUNK)).items():
+        rows.append({"arm": arm, "what changes": one["name"], "n": one["n"]} | {
+            title: f"{one[name][0]:+.{digits}f} [{one[name][1][0]:.{digits}f}, {one[name][1][1]:.{digits}f}]"
+            for name, (title, _, digits) in COLUMNS.items()})
+    return rows
 
 
 def finding(folder: Path) -> str:
