@@ -158,3 +158,19 @@ def test_another_table_is_refused(tmp_path):
     with pytest.raises(ValueError, match="it is another table"):
         planted.write_rows(tmp_path / "a.csv", planted.jobs(1, ["linear"]), tmp_path)
     assert (tmp_path / "a.csv").read_text() == "x\n1\n"
+
+
+def test_what_the_pages_say_of_the_committed_table():
+    """figures/predictions.md, "What came out", and deep/README.md."""
+    found = {(one["prediction"], one["network"], one["sigma"]): one for one in judged(read_csv(planted_networks.DATA))}
+    told = {key: one["verdict"] for key, one in found.items()}
+    unsure = {"preactresnet18"}
+    assert {key[1:] for key in told if key[0] == 1 and told[key] == "confirmed"} == {("linear", 0.5), ("linear", 1.0)}
+    for number in (2, 3):
+        assert all(told[key] == ("undecided" if key[1] in unsure else "confirmed") for key in told if key[0] == number)
+    assert {told[key] for key in told if key[0] == 4 and key[2] == 1.0} == {"confirmed"}
+    assert {told[key] for key in told if key[0] == 4 and key[2] == 0.5} == {"undecided"}
+    assert [told[5, network, None] for network in NETWORKS] == ["confirmed", "contradicted", "undecided", "undecided"]
+    means = [f"{found[2, 'preactresnet18', sigma]['value']:.2f}".lstrip("0") for sigma in (0.5, 1.0)]
+    page = " ".join((planted_networks.DATA.parents[1] / "predictions.md").read_text().split())
+    assert f"undecided for the PreActResNet-18, whose means are {means[0]} and {means[1]}" in page
