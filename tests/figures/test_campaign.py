@@ -319,6 +319,10 @@ def test_what_the_pages_say_of_the_arms_is_what_the_results_say():
     says(deep, f"robust accuracy ends lower in every seed, too ({interval(smoothed['robust_apgd_t'])} points); it ",
          f"fits its training images more (robust accuracy {fitted[0]:.0f} %, the trunk's {fitted[1]:.0f} %)")
     says(first, f"less sharing ({interval(smoothed['sharing_test'])}), {interval(smoothed['robust_apgd_t'])} points")
+    row = next(row for row in arms.arm_rows() if row["arm"] == "a5")
+    for title, key in (("APGD-T", "robust_apgd_t"), ("PGD-20", "robust"), ("clean", "clean"), ("CAS", "cas_test"),
+                       ("sharing", "sharing_test")):
+        assert row[title] == interval(difference("a5", key))
     clean = [runs["a5"][seed]["checkpoints"][-1]["test"]["sharing_clean"]
              - runs["a1"][seed]["checkpoints"][-1]["test"]["sharing_clean"] for seed in range(5)]
     says(deep, f"on clean inputs, too ({np.mean(clean):+.1f}), and robust accuracy lower by APGD-T, ",

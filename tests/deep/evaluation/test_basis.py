@@ -47,9 +47,13 @@ def test_cas_is_what_the_derivation_says(classes, d, signed):
 @pytest.mark.parametrize(("signed", "top"), [(False, 80), (True, 90)])
 def test_own_scores_below_the_mean_score_leave_the_ends(signed, top):
     """As on adversarial inputs: CAS is 0 at share 0 and within a hundredth of its largest value at 1."""
-    found = network(10, 64, own=torch.linspace(-1, 1, 10)[:, None])
-    assert abs(value(*rebased(*found, 0.0, signed))) < 1e-8
-    assert 0.99 * top < value(*rebased(*found, 1.0, signed)) < top
+    signs = torch.tensor([1.0, -1.0] * 5, dtype=torch.float64)
+    scores = signs[:, None] * (torch.eye(10, dtype=torch.float64) - 0.1)  # no score of a mean is larger than its own
+    plain = torch.eye(10, 64, dtype=torch.float64), scores.T @ torch.eye(10, 64, dtype=torch.float64), torch.rand(
+        30, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for found in (network(10, 64, own=torch.linspace(-1, 1, 10)[:, None]), plain):
+        assert abs(value(*rebased(*found, 0.0, signed))) < 1e-8
+        assert 0.99 * top < value(*rebased(*found, 1.0, signed)) < top
 
 
 def test_the_means_reach_what_no_means_that_are_not_negative_exceed():
