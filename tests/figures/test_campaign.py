@@ -7,15 +7,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
 from scipy import stats
 
 from deep.__main__ import main
+from deep.evaluation.cas import cas as cas_of
+from deep.evaluation.cas import class_correlation, gauge_fixed
+from deep.evaluation.outcome import Outcome
 from deep.experiments.campaign.answers import answers
 from deep.experiments.campaign.plan import committed, plan_of
 from deep.experiments.campaign.predictions import paired, quantity_of
 from figures import gallery, readme
-from figures.networks.campaign import arms, cas, common, partial
+from figures.networks.campaign import arms, basis, cas, common, partial
 from figures.report.job import draw_campaign, in_markdown, judged_campaign
 from figures.report.page import Campaign, Contents, page
 from synthmodel import Setting
@@ -387,3 +391,23 @@ def test_what_the_pages_say_of_cas_in_the_loss_is_what_the_results_say():
     says(deep, f"gives {100 * same:.0f} % of them the class that the trunk of its seed gives (correlation of all ",
          f"scores {correlation:.2f}), the one pushed down {said['b4-down']}, a6 {said['a6']}, a5 ",
          f"{said['a5']}, the control a4 {said['a4']}, a3 {said['a3']}; two trunks agree on {said['seeds']}")
+
+
+def test_other_bases_of_runs_that_are_not_there(tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        basis.main([str(tmp_path / "basis.json"), "--runs", str(tmp_path)])
+    assert end.value.code == 2 and "is not a run folder" in capsys.readouterr().err
+    assert not (tmp_path / "basis.json").exists()
+
+
+def test_other_bases_of_a_network():
+    """Features and W by hand: in each basis the same scores, and the CAS that it is named after."""
+    generator = torch.Generator().manual_seed(0)
+    labels, weight = torch.arange(60) % 3, torch.randn(3, 12, generator=generator)
+    features = torch.rand(60, 12, generator=generator) + (weight - weight.mean(0))[labels]
+    right = torch.ones(60, dtype=torch.bool)
+    found = basis.in_bases(Outcome(labels, right, right, features, features + 0.01), weight)
+    assert [one["basis"] for one in found] == list(basis.BASES) and all(one["change"] < 1e-9 for one in found)
+    assert [one["moved"] for one in found] == [0] * 4
+    assert [one["cas"] for one in found[1:]] == pytest.approx([0, 3, 6], abs=1e-6)
+    assert found[0]["cas"] == pytest.approx(cas_of(class_correlation(features + 0.01, labels, gauge_fixed(weight))))

@@ -131,7 +131,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words.add_argument("--runs", required=True, type=Path, help="the folder of the campaign's runs")
     words.add_argument("--data", help="the folder of the images")
     options = words.parse_args(arguments)
-    write_text(options.out, json.dumps(measured(options.runs, options.data), indent=1) + "\n")
+    try:
+        write_text(options.out, json.dumps(measured(options.runs, options.data), indent=1) + "\n")
+    except ValueError as error:
+        words.error(str(error).rstrip("."))
 
 
 if __name__ == "__main__":
