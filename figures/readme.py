@@ -84,7 +84,7 @@ def basis() -> str:
     for place, name in enumerate(one["basis"] for one in found["networks"][0]["bases"]):
         networks = [network["bases"][place] for network in found["networks"]]
         change = max(network["change"] for network in networks)
-        rows.append({"basis": name, **{title: spread([network[key] for network in networks], digits)
+        rows.append({"basis": name, **{title: mean_and_range([network[key] for network in networks], digits)
                                        for key, title, digits in (("cas", "CAS", 1), ("sharing", "sharing", 1),
                                                                   ("margin_cas", "margin-CAS", 2))},
                      "largest change of a score / largest score": f"{change:.0e}" if change else "0",
@@ -93,10 +93,10 @@ def basis() -> str:
     return markdown(rows)
 
 
-def spread(values: Sequence[float], digits: int) -> str:
+def mean_and_range(values: Sequence[float], digits: int) -> str:
     """Mean and range; no -0.0.
 
-    >>> spread([1.0, 3.0], 1)
+    >>> mean_and_range([1.0, 3.0], 1)
     '2.0 [1.0, 3.0]'
     """
     mean, low, high = (f"{round(value, digits) + 0.0:.{digits}f}" for value in (

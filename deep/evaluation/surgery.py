@@ -157,9 +157,9 @@ def change_of_basis(means: Values, weight: Values, share: float, signed: bool = 
                          "it has no attribution but rounding, and its score there must differ from the mean score.")
     new_means, new_rows = (F.pad(each, (0, d - each.shape[1]))
                            for each in prescribed(own, scores, share, signed))
-    inverse = torch.linalg.pinv(means.T)  # A means^T = new_means^T and new_rows A = rows, and else anything
-    change = new_means.T @ inverse + torch.linalg.pinv(new_rows) @ (rows - rows @ means.T @ inverse)
-    generator = torch.Generator().manual_seed(0)
-    free = torch.randn(d, d, generator=generator, dtype=torch.float64) / d**0.5
-    unseen = torch.eye(d, dtype=torch.float64) - torch.linalg.pinv(new_rows) @ new_rows
-    return change + unseen @ free @ (torch.eye(d, dtype=torch.float64) - means.T @ inverse)
+    # A means^T = new_means^T and new_rows A = rows; what that leaves free is drawn, so that A is invertible
+    inverse, new_inverse = torch.linalg.pinv(means.T), torch.linalg.pinv(new_rows)
+    change = new_means.T @ inverse + new_inverse @ (rows - scores.T @ inverse)
+    free = torch.randn(d, d, generator=torch.Generator().manual_seed(0), dtype=torch.float64) / d**0.5
+    one = torch.eye(d, dtype=torch.float64)
+    return change + (one - new_inverse @ new_rows) @ free @ (one - means.T @ inverse)

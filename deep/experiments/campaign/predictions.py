@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
+from deep.experiments.campaign.plan import FOLLOWED
+
 __all__ = ["QUANTITIES", "Judged", "conclusions", "curve", "decided", "holm", "holm_pairs", "judged", "quantity_of",
            "still_to_run", "verdict"]
 
@@ -239,12 +241,17 @@ def meets(rule: Mapping[str, Any], plan: Mapping[str, Any], runs: Mapping[str, M
     return p if x <= rule.get("mean_at_most", x) else 1.0
 
 
+def of_arm(rule: Mapping[str, Any], arm: str | None) -> Mapping[str, Any]:
+    """A rule with an arm in the place of its own; None leaves it as it is."""
+    return rule if arm is None else {**rule, "arm": arm}
+
+
 def all_met(rules: Iterable[Mapping[str, Any]], arms: Iterable[str | None], plan: Mapping[str, Any],
             runs: Mapping[str, Mapping[int, Run]]) -> list[str | None]:
     """The arms that meet all rules, by Holm as in `judged`; an arm, unless it is None, takes the place of a rule's."""
     arms, rules = list(arms), list(rules)
-    ps = holm((float(np.max([meets(dict(rule) | ({} if arm is None else {"arm": arm}), plan, runs) for rule in rules]))
-              for arm in arms), whole="seeds" in plan["campaign"])
+    ps = holm((float(np.max([meets(of_arm(rule, arm), plan, runs) for rule in rules])) for arm in arms),
+              whole="seeds" in plan["campaign"])
     return [arm for arm, p in zip(arms, ps, strict=True) if p < 1 - plan["campaign"]["level"]]
 
 
@@ -277,10 +284,10 @@ def complete(conclusion: Mapping[str, Any], plan: Mapping[str, Any], rows: list[
 
     Those of its predictions, of the others in their groups, which Holm's correction counts, and of its rules' arms.
     """
-    named = {one for key in ("refuted_by", "supported_by", "supported_contradicted") for one in conclusion.get(key, ())}
+    named = {one for key in FOLLOWED for one in conclusion.get(key, ())}
     groups = {row.prediction.get("group") for row in rows if row.prediction["id"] in named}
     missing = any(row.verdict == "not run" or row.to_run for row in rows if row.prediction.get("group") in groups)
-    ps = [meets(dict(rule) | ({} if arm is None else {"arm": arm}), plan, runs)
+    ps = [meets(of_arm(rule, arm), plan, runs)
           for side, arms in (("refuted", conclusion.get("among", [None])), ("supported", [None]))
           for rule in conclusion.get(f"{side}_rules", ()) for arm in arms]
-    return not missing and not bool(np.isnan(ps).any())
+    return not missing and not np.isnan(ps).any()
