@@ -89,12 +89,15 @@ def out_of(options: "Namespace") -> Path:
 def run_missing(options: "Namespace", plan: Any, results: Path) -> None:
     """Train, continue and measure what the plan asks for and the folder of results has not."""
     from deep.experiments.campaign.plan import needed_tasks
-    from deep.experiments.campaign.runs import run_task, tasks
+    from deep.experiments.campaign.runs import run_task, tasks, to_train_again
     from deep.experiments.reproduction.data_sets import data_locations, location_of
     device = use_device(options.device, options.threads)
     locations = data_locations(options.data)
     for task in needed_tasks(plan, options.arms.split(",")) if options.arms else tasks(plan):
-        run_task(task, location_of(task.recipe, locations), out_of(options), results, device)
+        root, runs = location_of(task.recipe, locations), out_of(options)
+        for lost in to_train_again(plan, task, runs, results):
+            run_task(lost, root, runs, results, device, again=True)
+        run_task(task, root, runs, results, device)
 
 
 def own(options: "Namespace", plan: Any) -> dict[str, dict[int, dict[str, Any]]]:

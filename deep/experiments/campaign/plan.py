@@ -9,8 +9,8 @@ from typing import Any
 from deep.recipe.recipe import Recipe, recipe_named
 from deep.system.reading import from_json, from_toml
 
-__all__ = ["Task", "check_recipes", "committed", "needed_tasks", "of_any_seeds", "plan_of", "read_results",
-           "result_path", "results_of", "tasks"]
+__all__ = ["Task", "check_recipes", "committed", "compared_with", "needed_tasks", "of_any_seeds", "plan_of",
+           "read_results", "result_path", "results_of", "tasks"]
 
 PARTS: dict[str, set[str]] = {  # of a plan, and what each table of them must have
     "campaign": {"recipe", "words", "seeds", "level"}, "effect": set(), "arm": {"id", "name", "words"},
@@ -78,13 +78,36 @@ def judged_arms(plan: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield rule["id"], arm
 
 
+def compared_with(plan: Mapping[str, Any], arm: str) -> set[str]:
+    """The arms whose values some rule of a plan takes from those of an arm.
+
+    >>> plan = {"prediction": [{"arm": "a3", "minus": "a1"}, {"arm": "a4", "minus": "a2"}],
+    ...         "conclusion": [{"among": ["a3"], "refuted_rules": [{"minus": "a5"}]}]}
+    >>> sorted(compared_with(plan, "a3"))
+    ['a1', 'a5']
+    """
+    rules = [({rule["arm"]}, rule) for rule in plan["prediction"]]
+    for conclusion in plan.get("conclusion", ()):
+        for side in ("supported_rules", "refuted_rules"):
+            rules += [({rule["arm"]} if "arm" in rule else set(conclusion.get("among", ())), rule)
+                      for rule in conclusion.get(side, ())]
+    return {rule["minus"] for arms, rule in rules if arm in arms and "minus" in rule}
+
+
 def read_results(folder: Path) -> dict[str, dict[int, dict[str, Any]]]:
-    """{arm: {seed: result}} of the files in a folder; none if there is no folder. ValueError names a damaged file."""
+    """{arm: {seed: result}} of the files in a folder; none if there is no folder. ValueError names a damaged file.
+
+    A result's "again": those of the same arm and seed trained again, ARM-SEED-again-COURSE.json, if there are any.
+    """
     found: dict[str, dict[int, dict[str, Any]]] = {}
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted(folder.glob("*.json"), key=lambda path: ("-again-" in path.name, path.name)):
         try:
             result = from_json(path.read_text())
-            found.setdefault(result["arm"], {})[int(result["seed"])] = result
+            seeds, seed = found.setdefault(result["arm"], {}), int(result["seed"])
+            if "-again-" in path.name:
+                seeds[seed].setdefault("again", []).append(result)
+            else:
+                seeds[seed] = result
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is no result of a campaign, or it is damaged: pass a folder that `deep confirm "
                              "--run` has filled, or restore the file from a copy.") from error
@@ -125,7 +148,8 @@ def check_recipes(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Mappi
             if seed not in seeds[arm]:
                 raise ValueError(f"the result {arm}-{seed} was given, but the plan asks for the seeds "
                                  f"{', '.join(map(str, seeds[arm]))}: judge it by its own plan.")
-            if result.get("recipe") != recipe_of(plan["campaign"], words[arm], seed).as_dict():
+            asked = recipe_of(plan["campaign"], words[arm], seed).as_dict()
+            if any(one.get("recipe") != asked for one in (result, *result.get("again", ()))):
                 raise ValueError(f"the result {arm}-{seed} is of another recipe than the plan's: judge it by its own "
                                  "plan, or remove it and run it again.")
 
@@ -187,6 +211,6 @@ def needed_tasks(plan: Mapping[str, Any], arms: Iterable[str]) -> list[Task]:
     return found
 
 
-def result_path(folder: Path, task: Task) -> Path:
-    """Where the result of a task is written."""
-    return folder / f"{task.arm}-{task.seed}.json"
+def result_path(folder: Path, task: Task, course: str | None = None) -> Path:
+    """Where the result of a task is written; course: of its training again."""
+    return folder / f"{task.arm}-{task.seed}{f'-again-{course}' if course else ''}.json"

@@ -11,8 +11,8 @@ from scipy import stats
 
 from deep.experiments.campaign.plan import FOLLOWED
 
-__all__ = ["QUANTITIES", "Judged", "conclusions", "curve", "decided", "holm", "holm_pairs", "judged", "quantity_of",
-           "still_to_run", "verdict"]
+__all__ = ["QUANTITIES", "Judged", "beside", "conclusions", "curve", "decided", "holm", "holm_pairs", "judged",
+           "quantity_of", "still_to_run", "verdict"]
 
 Run = Mapping[str, Any]  # a result file of deep/experiments/campaign/runs.py
 
@@ -121,14 +121,28 @@ def holm_pairs(pairs: Sequence[tuple[float, float]], whole: bool = False) -> lis
     return list(zip(holm((one for one, _ in pairs), whole), holm((other for _, other in pairs), whole), strict=True))
 
 
+def beside(run: Run, other: Run) -> Run:
+    """`other`, or the one trained again of its arm and seed that began as `run` did.
+
+    >>> again = {"course": "b"}
+    >>> beside({"course": "b"}, {"course": "a", "again": [again]}) is again, beside({}, {"again": [again]}) is again
+    (True, False)
+    """
+    began = (one for one in other.get("again", ()) if one["course"] == run.get("course"))
+    return next(began, other)
+
+
 def paired(prediction: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -> dict[int, float]:
-    """{seed: value} of a prediction's quantity, less that of the arm `minus`, for the seeds that both arms have."""
+    """{seed: value} of a prediction's quantity, less that of the arm `minus`, for the seeds that both arms have.
+
+    Of a run trained again beside the first, `beside` chooses.
+    """
     name, minus = prediction["quantity"], prediction.get("minus")
-    values = {seed: quantity_of(run, name) for seed, run in runs.get(prediction["arm"], {}).items()}
+    mine = runs.get(prediction["arm"], {})
     if minus is None:
-        return values
-    others = {seed: quantity_of(run, name) for seed, run in runs.get(minus, {}).items() if seed in values}
-    return {seed: values[seed] - other for seed, other in others.items()}
+        return {seed: quantity_of(run, name) for seed, run in mine.items()}
+    return {seed: quantity_of(mine[seed], name) - quantity_of(beside(mine[seed], other), name)
+            for seed, other in runs.get(minus, {}).items() if seed in mine}
 
 
 def still_to_run(plan: Mapping[str, Any], rule: Mapping[str, Any], seeds: Iterable[int]) -> tuple[int, ...]:

@@ -1,10 +1,13 @@
 """The campaign of figures/predictions.toml: its runs are trained, and what the rules ask of each goes to a file.
 
 A result is one JSON file an arm and seed, ARM-SEED.json, written when its run has been measured. A campaign that was
-stopped goes on: finished runs are not trained again, results not measured again.
+stopped goes on: finished runs are not trained again, results not measured again. Where the run of a trunk is lost, and
+its result is not, an arm that is still to begin from it needs it trained again, which another processor does not repeat
+bit by bit. What began there is compared with what began there: ARM-SEED-again-COURSE.json.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +20,20 @@ from deep.evaluation.battery import attack_rounds, rounds_of
 from deep.evaluation.cas_intervals import cas_values
 from deep.evaluation.neural_collapse import last_layer, neural_collapse
 from deep.evaluation.surgery import last_layer_surgery
-from deep.experiments.campaign.plan import Task, result_path, tasks
+from deep.experiments.campaign.plan import Task, compared_with, result_path, tasks
 from deep.networks.classifier import Classifier
 from deep.networks.folding import folded
 from deep.recipe.recipe import Recipe, kept_name, run_name
 from deep.runs.folder import RunFolder
 from deep.runs.network import load_network
+from deep.runs.results import weights_digest
 from deep.system.files import commit, write_text
 from deep.system.progress import bar, training_progress
 from deep.system.reading import from_json
 from deep.training.loop import load_data, train
 
-__all__ = ["Task", "held_out_images", "kept_epochs", "measured_run", "result_path", "run_task", "tasks"]
+__all__ = ["Task", "course_of", "held_out_images", "kept_epochs", "measured_run", "result_path", "run_task", "tasks",
+           "to_train_again"]
 
 TRAJECTORY_STEPS = 10  # of PGD along a training
 END_STEPS = 20  # of PGD at its end
@@ -152,11 +157,39 @@ def held_out_images(recipe: Recipe, data: Data, root: str | Path | None) -> Spli
     return Split(torch.cat([data.test.images, more.images]), torch.cat([data.test.labels, more.labels]))
 
 
-def run_task(task: Task, root: str | Path | None, runs: Path, results: Path, device: str = "cpu") -> dict[str, Any]:
+def course_of(run: RunFolder) -> str | None:
+    """The digest of a run's first kept weights, which tells two trainings of one recipe apart; None without any."""
+    kept = run.kept_epochs()
+    return weights_digest(run.model_state(kept_name(kept[0]))["model"])[:12] if kept else None
+
+
+def to_train_again(plan: Mapping[str, Any], task: Task, runs: Path, results: Path) -> list[Task]:
+    """The trunk of a task, and the arms on it that the task's is compared with, where the runs measured are lost.
+
+    Those alone whose results are written, of another training than the trunk in `runs`, and not of that one as well;
+    none for a task that has its own result, or no trunk.
+    """
+    if task.trunk is None or result_path(results, task).exists():
+        return []
+    course, found = course_of(RunFolder(runs / run_name(task.trunk))), []
+    for one in tasks(plan):
+        if one.seed == task.seed and (one.recipe == task.trunk
+                                      or (one.trunk == task.trunk and one.arm in compared_with(plan, task.arm))):
+            path = result_path(results, one)
+            if path.exists() and from_json(path.read_text()).get("course") != course and not (
+                    course and result_path(results, one, course).exists()):
+                found.append(one)
+    return found
+
+
+def run_task(task: Task, root: str | Path | None, runs: Path, results: Path, device: str = "cpu", again: bool = False
+             ) -> dict[str, Any]:
     """Train or continue the run of a task, measure it, write its result, and return it; at once if it is written.
 
-    root: the folder of the images. ValueError where the trunk has not been trained, the arm at which the run is
-    stopped has not been measured, or a result of another recipe is in the way.
+    root: the folder of the images. again: train it whether or not it is written, and where the result is of another
+    training of the same recipe, write beside it. "course" of a result: `course_of` its trunk, or of itself.
+    ValueError where the trunk has not been trained, the arm at which the run is stopped has not been measured, or a
+    result of another recipe is in the way.
     """
     path = result_path(results, task)
     recipe = task.recipe
@@ -164,14 +197,23 @@ def run_task(task: Task, root: str | Path | None, runs: Path, results: Path, dev
         result = from_json(path.read_text())
         if result.get("recipe") != recipe.as_dict():
             raise ValueError(f"{path} is the result of another recipe: choose another folder of results, or remove it.")
-        return result
+        if not again:
+            return result
     stop = None if task.stopped_at is None else train_accuracy(results / f"{task.stopped_at}-{task.seed}.json")
     data = load_data(recipe, root)
     trunk = None if task.trunk is None else runs / run_name(task.trunk)
     with training_progress(recipe) as progress:
         run = train(recipe, data, runs, device=device, branch_of=trunk, progress=progress)
+    course = course_of(run if trunk is None else RunFolder(trunk))
+    if path.exists():
+        if result.get("course") == course:
+            return result
+        path = result_path(results, task, course)
+        if path.exists():
+            return from_json(path.read_text())
     result = {"arm": task.arm, "name": task.name, "seed": task.seed, "run": run.path.name, "commit": commit(),
-              "recipe": recipe.as_dict(), "trunk": trunk and trunk.name, "stopped_at": task.stopped_at}
+              "recipe": recipe.as_dict(), "trunk": trunk and trunk.name, "stopped_at": task.stopped_at,
+              "course": course}
     data = data.to(device)
     result |= measured_run(run, recipe, data, held_out_images(recipe, data, root), base=task.base, stopped_at=stop,
                            surgery=recipe == task.base)

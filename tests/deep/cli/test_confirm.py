@@ -250,6 +250,43 @@ def test_a_task_that_was_stopped_is_taken_up(campaign, monkeypatch, tmp_path):
     assert again | {"commit": None} == first | {"commit": None}  # the code may have been changed since
 
 
+def test_an_arm_whose_trunk_is_lost_is_compared_with_what_began_where_it_did(campaign, tmp_path, capsys):
+    """The run folders are gone, one result is missing, and the trunk's is of a training that no processor repeats."""
+    found = read_results(campaign / "runs" / "campaign")
+    results = tmp_path / "results"
+    results.mkdir()
+
+    def write(arm, seed, **more):
+        (results / f"{arm}-{seed}.json").write_text(json.dumps(found[arm][seed] | more))
+    for seed in (0, 1):
+        write("old", seed)
+    write("new", 0)
+    command = [*words(campaign, "--results", str(results), "--json"), "--out", str(tmp_path / "runs")]
+    assert main(command) == 0
+    assert {path.name for path in results.iterdir()} == {"old-0.json", "old-1.json", "new-0.json", "new-1.json"}
+    assert read_results(results)["new"][1] | {"commit": None} == found["new"][1] | {"commit": None}
+    capsys.readouterr()
+
+    (results / "new-1.json").unlink()
+    end = found["old"][1]["end"]
+    write("old", 1, course="another", end=end | {"robust": end["robust"] + 0.5})
+    assert main(command) == 0
+    row, = json.loads(capsys.readouterr().out)["predictions"]
+    course = found["old"][1]["course"]
+    assert {path.name for path in results.iterdir()} == {"old-0.json", "old-1.json", f"old-1-again-{course}.json",
+                                                         "new-0.json", "new-1.json"}
+    again = read_results(results)
+    assert again["old"][1]["course"] == "another" and len(course) == 12 and again["new"][1]["course"] == course
+    assert again["old"][1]["again"][0] | {"commit": None} == found["old"][1] | {"commit": None}
+    gains = [100 * (found["new"][seed]["end"]["robust"] - found["old"][seed]["end"]["robust"]) for seed in (0, 1)]
+    assert row["value"] == pytest.approx(sum(gains) / 2, abs=1e-9)  # 25 points less beside the lost trunk
+    before = {path.name: path.stat().st_mtime_ns for path in results.iterdir()}
+    (results / "new-1.json").unlink()
+    assert main(command) == 0  # what was trained again is not trained, or measured, once more
+    after = {path.name: path.stat().st_mtime_ns for path in results.iterdir()}
+    assert {name for name in after if after[name] != before[name]} == {"new-1.json"}
+
+
 def test_the_committed_plan_without_results(capsys, tmp_path):
     assert main(["confirm", "--results", str(tmp_path)]) == 0
     out = capsys.readouterr().out
