@@ -18,6 +18,7 @@ from deep.data.dataset import Data, Split, balanced, unused
 from deep.evaluation.accuracy import Outcome, evaluation_attack, outcome_of, robust_loss
 from deep.evaluation.battery import attack_rounds, rounds_of
 from deep.evaluation.cas_intervals import cas_values
+from deep.evaluation.margins import margin_estimates, wrong_class_margins
 from deep.evaluation.neural_collapse import last_layer, neural_collapse
 from deep.evaluation.surgery import last_layer_surgery
 from deep.experiments.campaign.plan import Task, compared_with, result_path, tasks
@@ -38,22 +39,34 @@ __all__ = ["Task", "course_of", "held_out_images", "kept_epochs", "measured_run"
 TRAJECTORY_STEPS = 10  # of PGD along a training
 END_STEPS = 20  # of PGD at its end
 SAMPLE = 2000  # held-out images of APGD-T
+FEWEST = 10  # images of a class, of whose margins a correlation says something
 TRAINING_IMAGES = 10_000  # on which a training's course is measured, at most
 
 
-def of_split(outcome: Outcome, model: Classifier, loss: str) -> dict[str, dict[str, float]]:
-    """{"": on adversarial inputs, "clean_": on clean ones}: accuracy, CAS and its nulls, collapse, the last layer."""
+def of_split(outcome: Outcome, model: Classifier, loss: str) -> dict[str, dict[str, float | None]]:
+    """{"": on adversarial inputs, "clean_": on clean ones}: accuracy, CAS and its nulls, collapse, the last layer.
+
+    "margin_rho": the correlation of an image's margins (`margin_estimates`, centred), a function of the scores alone;
+    None where a class has too few images.
+    """
     weight, bias = (None if part is None else part.detach().cpu() for part in (model.linear.weight, model.linear.bias))
     assert weight is not None
-    found = {}
+    found: dict[str, dict[str, float | None]] = {}
     for name, features, right in (("", outcome.features, outcome.robust),
                                   ("clean_", outcome.clean_features, outcome.clean)):
         seen = Outcome(outcome.labels, outcome.clean, right, outcome.clean_features, features)
-        found[name] = (cas_values(seen, weight) | neural_collapse(features, outcome.labels, weight, bias)
-                       | last_layer(features, outcome.labels, weight, bias)
-                       | {"accuracy": right.double().mean().item(),
-                          "robust_loss": robust_loss(seen, model.linear, loss)})
+        found[name] = {**cas_values(seen, weight), **neural_collapse(features, outcome.labels, weight, bias),
+                       **last_layer(features, outcome.labels, weight, bias),
+                       "accuracy": right.double().mean().item(), "robust_loss": robust_loss(seen, model.linear, loss),
+                       "margin_rho": margin_rho(seen, model.linear)}
     return found
+
+
+def margin_rho(outcome: Outcome, linear: torch.nn.Linear) -> float | None:
+    if outcome.labels.bincount(minlength=linear.out_features).min() < FEWEST:
+        return None
+    rho = margin_estimates(wrong_class_margins(outcome, linear), outcome.labels)["centred"]["rho"]
+    return None if rho is None else float(rho)
 
 
 def nearest(lines: list[dict[str, Any]], robust: float) -> int:

@@ -7,6 +7,7 @@ import tomllib
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -20,9 +21,10 @@ from deep.data.dataset import as_float
 from deep.evaluation import battery
 from deep.evaluation.accuracy import evaluation_attack, measure
 from deep.evaluation.cas import cas, class_correlation
+from deep.evaluation.outcome import Outcome
 from deep.experiments.campaign.own_runs import arm_of, check_pair, compared, own_results
 from deep.experiments.campaign.plan import committed, plan_of, read_results
-from deep.experiments.campaign.runs import held_out_images, measured_run, run_task, tasks
+from deep.experiments.campaign.runs import held_out_images, measured_run, of_split, run_task, tasks
 from deep.networks.folding import Folded
 from deep.recipe.recipe import recipe_named
 from deep.runs.folder import RunFolder
@@ -127,6 +129,33 @@ def test_what_is_measured_is_what_it_is_called(campaign):
         value = cas(class_correlation(part, y, model.linear.weight.detach()))
         assert last[name]["cas"] == pytest.approx(value, abs=1e-9)
         assert last[name]["accuracy"] == pytest.approx(accuracy, abs=1e-12)
+        assert last[name]["margin_rho"] is None  # of six images a class
+
+
+def test_the_correlation_of_margins_is_that_of_the_scores(campaign):
+    """Images twice, so that a class has twelve: by numpy from the scores, and with another basis of the features."""
+    run = RunFolder(as_own(campaign, ("old", 0))[0])
+    data = load_data(run.recipe(), campaign / "images")
+    model = load_network(run, data, "last").double()
+    y = data.test.labels.repeat(2)
+    with torch.no_grad():
+        features = model.features(as_float(data.test.images).double()).repeat(2, 1)
+    features += 0.1 * torch.randn(features.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    linear, right = model.linear, torch.ones_like(y).bool()
+    found = of_split(Outcome(y, right, right, features, features), model, "cross-entropy")[""]
+    scores = (features @ linear.weight.detach().T + linear.bias.detach()).numpy()
+    covariances = []
+    for label in range(10):
+        own = scores[y.numpy() == label]
+        covariances.append(np.cov(own[:, [label]] - np.delete(own, label, 1), rowvar=False, ddof=0))
+    pooled = np.mean(covariances, 0)
+    off = (pooled.sum() - pooled.trace()) / 72
+    assert found["margin_rho"] == pytest.approx(off / (pooled.trace() / 9), rel=1e-9)
+    rotation = torch.linalg.qr(torch.randn(features.shape[1], features.shape[1], dtype=torch.float64))[0]
+    linear.weight.data = linear.weight.data @ rotation.T
+    again = of_split(Outcome(y, right, right, features @ rotation.T, features @ rotation.T), model, "cross-entropy")[""]
+    assert again["margin_rho"] == pytest.approx(found["margin_rho"], rel=1e-9)
+    assert abs(again["cas"] - found["cas"]) > 0.1  # which the basis moves
 
 
 MORE = """
