@@ -9,8 +9,8 @@ from typing import Any
 from deep.recipe.recipe import Recipe, recipe_named
 from deep.system.reading import from_json, from_toml
 
-__all__ = ["Task", "check_recipes", "committed", "compared_with", "needed_tasks", "of_any_seeds", "plan_of",
-           "read_results", "result_path", "results_of", "tasks"]
+__all__ = ["Task", "check_recipes", "committed", "needed_tasks", "of_any_seeds", "plan_of", "read_results",
+           "result_path", "results_of", "tasks"]
 
 PARTS: dict[str, set[str]] = {  # of a plan, and what each table of them must have
     "campaign": {"recipe", "words", "seeds", "level"}, "effect": set(), "arm": {"id", "name", "words"},
@@ -76,22 +76,6 @@ def judged_arms(plan: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         named = (part[key] for part in parts for key in ("arm", "minus") if key in part)
         for arm in (*named, *rule.get("pooled", ()), *rule.get("among", ())):
             yield rule["id"], arm
-
-
-def compared_with(plan: Mapping[str, Any], arm: str) -> set[str]:
-    """The arms whose values some rule of a plan takes from those of an arm.
-
-    >>> plan = {"prediction": [{"arm": "a3", "minus": "a1"}, {"arm": "a4", "minus": "a2"}],
-    ...         "conclusion": [{"among": ["a3"], "refuted_rules": [{"minus": "a5"}]}]}
-    >>> sorted(compared_with(plan, "a3"))
-    ['a1', 'a5']
-    """
-    rules = [({rule["arm"]}, rule) for rule in plan["prediction"]]
-    for conclusion in plan.get("conclusion", ()):
-        for side in ("supported_rules", "refuted_rules"):
-            rules += [({rule["arm"]} if "arm" in rule else set(conclusion.get("among", ())), rule)
-                      for rule in conclusion.get(side, ())]
-    return {rule["minus"] for arms, rule in rules if arm in arms and "minus" in rule}
 
 
 def read_results(folder: Path) -> dict[str, dict[int, dict[str, Any]]]:

@@ -21,7 +21,7 @@ from deep.evaluation.cas_intervals import cas_values
 from deep.evaluation.margins import margin_estimates, wrong_class_margins
 from deep.evaluation.neural_collapse import last_layer, neural_collapse
 from deep.evaluation.surgery import last_layer_surgery
-from deep.experiments.campaign.plan import Task, compared_with, result_path, tasks
+from deep.experiments.campaign.plan import Task, result_path, tasks
 from deep.networks.classifier import Classifier
 from deep.networks.folding import folded
 from deep.recipe.recipe import Recipe, kept_name, run_name
@@ -177,7 +177,7 @@ def course_of(run: RunFolder) -> str | None:
 
 
 def to_train_again(plan: Mapping[str, Any], task: Task, runs: Path, results: Path) -> list[Task]:
-    """The trunk of a task, and the arms on it that the task's is compared with, where the runs measured are lost.
+    """The trunk of a task, and the arms on it that a prediction compares it with, where the runs measured are lost.
 
     Those alone whose results are written, of another training than the trunk in `runs`, and not of that one as well;
     none for a task that has its own result, or no trunk.
@@ -185,12 +185,12 @@ def to_train_again(plan: Mapping[str, Any], task: Task, runs: Path, results: Pat
     if task.trunk is None or result_path(results, task).exists():
         return []
     course, found = course_of(RunFolder(runs / run_name(task.trunk))), []
+    compared = {rule.get("minus") for rule in plan["prediction"] if rule["arm"] == task.arm}
     for one in tasks(plan):
-        if one.seed == task.seed and (one.recipe == task.trunk
-                                      or (one.trunk == task.trunk and one.arm in compared_with(plan, task.arm))):
+        if one.seed == task.seed and (one.recipe == task.trunk or (one.trunk == task.trunk and one.arm in compared)):
             path = result_path(results, one)
-            if path.exists() and from_json(path.read_text()).get("course") != course and not (
-                    course and result_path(results, one, course).exists()):
+            if path.exists() and (course is None or (from_json(path.read_text()).get("course") != course
+                                                     and not result_path(results, one, course).exists())):
                 found.append(one)
     return found
 

@@ -1,5 +1,6 @@
 """Verdicts by rule: on made-up results whose verdict is plain, at the rules' edges, and with planted errors."""
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from scipy import stats
 from deep.__main__ import main
 from deep.experiments.campaign import predictions
 from deep.experiments.campaign.correlations import correlated
-from deep.experiments.campaign.plan import of_any_seeds, results_of
+from deep.experiments.campaign.plan import of_any_seeds, results_of, tasks
 from deep.experiments.campaign.predictions import QUANTITIES, conclusions, holm, judged, meets, quantity_of
+from deep.experiments.campaign.runs import to_train_again
 from tests.support.campaign import made_up, write_results
 
 PLAN = tomllib.loads((Path(__file__).parents[3] / "figures" / "predictions.toml").read_text())
@@ -267,3 +269,31 @@ def test_a_result_of_another_recipe_or_arm_is_refused_where_it_is_read(tmp_path,
         result["arm"] = "z"
     with pytest.raises(ValueError, match=r"results of an arm z were given, but the plan has a1, a2, "):
         results_of(PLAN, write_results(tmp_path / "z", {"z": results["a3"]}))
+
+
+def test_what_is_trained_again_where_the_run_folders_are_lost(tmp_path):
+    """The trunk, and what a prediction compares the arm with if that began there too; nothing for what is written."""
+    results = write_results(tmp_path / "results", made_up(PLAN, ["a1", "a3", "b3"], seeds=(0, 1)))
+
+    def again(arm, seed):
+        task = next(task for task in tasks(PLAN, [arm]) if task.seed == seed)
+        return [(one.arm, one.seed) for one in to_train_again(PLAN, task, tmp_path / "runs", results)]
+    assert again("b2-hardest", 1) == [("a1", 1), ("a3", 1)] and again("b2-random", 0) == [("a1", 0)]
+    assert again("b3", 0) == []  # it is written
+    assert again("b8", 0) == again("b6-4-largest", 0) == again("b2-random", 2) == []  # no trunk, or no result of it
+
+
+def test_a_damaged_result_of_a_run_trained_again_is_refused(tmp_path):
+    results = made_up(PLAN, ["a1"], seeds=(0, 1))
+    folder = write_results(tmp_path / "results", results)
+    (folder / "a1-1.json").rename(folder / "a1-1-again-0123456789ab.json")
+    with pytest.raises(ValueError, match=r"a1-1-again-0123456789ab.json is no result of a campaign"):
+        results_of(PLAN, folder)  # beside none
+    again = results["a1"][1] | {"course": "0123456789ab"}
+    write_results(folder, results)
+    (folder / "a1-1-again-0123456789ab.json").write_text(json.dumps(again))
+    assert results_of(PLAN, folder)["a1"][1]["again"] == [again]
+    (folder / "a1-1-again-0123456789ab.json").write_text(json.dumps(
+        again | {"recipe": again["recipe"] | {"epochs": 61}}))
+    with pytest.raises(ValueError, match=r"the result a1-1 is of another recipe than the plan's: "):
+        results_of(PLAN, folder)
