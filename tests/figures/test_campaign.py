@@ -372,11 +372,11 @@ def test_what_the_pages_say_of_cas_in_the_loss_is_what_the_results_say():
               for arm in ("b4-up", "b4-down")}
     says(first, f"{cas['b4-up']:.1f} in place of {cas['a1']:.1f}, and {pushed['b4-up'][0]} points ",
          f"({pushed['b4-up'][1]} by PGD-20); punished: {cas['b4-down']:.1f}, and {pushed['b4-down'][0]} points")
-    says(deep, f"ends at {cas['b4-up']:.1f} in place of the trunk's {cas['a1']:.1f}, sharing at ",
+    says(deep, f"Pushed up, it ends at {cas['b4-up']:.1f} in place of the trunk's {cas['a1']:.1f}, sharing at ",
          f"{sharing['b4-up']:.1f} in place of {sharing['a1']:.1f}")
     says(deep, f"({pushed['b4-up'][0]} points; {pushed['b4-up'][1]} by PGD-20)")
-    says(deep, f"it ends at {cas['b4-down']:.1f}, sharing at {sharing['b4-down']:.1f}, and robust accuracy, too, ",
-         f"almost where it was ({pushed['b4-down'][0]} points)")
+    says(deep, f"Pushed down, it ends at {cas['b4-down']:.1f}, sharing at {sharing['b4-down']:.1f}, and robust ",
+         f"accuracy, too, almost where it was ({pushed['b4-down'][0]} points)")
     apart = [interval(results.difference("b4-up", key, "b4-down")).lstrip("+") for key in ("robust_apgd_t", "robust")]
     says(deep, f"lie {cas['b4-up'] - cas['b4-down']:.1f} of CAS and {apart[0]} points of robust accuracy; ",
          f"{apart[1]} by PGD-20")
