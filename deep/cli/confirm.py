@@ -95,8 +95,8 @@ def run_missing(options: "Namespace", plan: Any, results: Path) -> None:
     locations = data_locations(options.data)
     for task in needed_tasks(plan, options.arms.split(",")) if options.arms else tasks(plan):
         root, runs = location_of(task.recipe, locations), out_of(options)
-        for lost in to_train_again(plan, task, runs, results):
-            run_task(lost, root, runs, results, device, again=True)
+        for other in to_train_again(plan, task, results):
+            run_task(other, root, runs, results, device, again=True)
         run_task(task, root, runs, results, device)
 
 

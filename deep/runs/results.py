@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from deep.recipe.recipe import kept_name
 from deep.runs.folder import RunFolder
 from deep.system.files import write_text
 from deep.system.lock import Lock
 from deep.system.reading import from_json
 
-__all__ = ["checkpoint_names", "find_result", "read_results", "weights_digest", "write_result"]
+__all__ = ["checkpoint_names", "course_of", "find_result", "read_results", "weights_digest", "write_result"]
 
 
 def checkpoint_names(run: RunFolder) -> list[str]:
@@ -42,6 +43,18 @@ def weights_digest(weights: dict[str, Tensor]) -> str:
         digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
         digest.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def course_of(run: RunFolder) -> str | None:
+    """What tells two trainings of one recipe apart, if they part before their first kept checkpoint: its digest.
+
+    Of a run that began from another one's checkpoint it is that one's, from branch.json. None before there is any.
+    """
+    branch = run.path / "branch.json"
+    if branch.exists():
+        return from_json(branch.read_text()).get("course")
+    kept = run.kept_epochs()
+    return weights_digest(run.model_state(kept_name(kept[0]))["model"])[:12] if kept else None
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:

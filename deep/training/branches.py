@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from deep.recipe.recipe import HINTS, Recipe
 from deep.runs.folder import RunFolder, load_checkpoint
+from deep.runs.results import course_of
 from deep.training.state import State
 
 __all__ = ["branch", "common_epochs"]
@@ -48,6 +49,6 @@ def branch(training: State, run: RunFolder, trunk: RunFolder) -> None:
         for line in training.history:
             if "eval_seconds" in line:
                 line.setdefault("evaluated", "network")
+    run.write_json("branch.json", {"of": str(trunk.path), "epoch": epoch, "course": course_of(trunk)})
     run.save(training.state(), training.best_state)
     run.write_metrics(training.history)
-    run.write_json("branch.json", {"of": str(trunk.path), "epoch": epoch})

@@ -87,14 +87,18 @@ def read_results(folder: Path) -> dict[str, dict[int, dict[str, Any]]]:
     for path in sorted(folder.glob("*.json"), key=lambda path: ("-again-" in path.name, path.name)):
         try:
             result = from_json(path.read_text())
-            seeds, seed = found.setdefault(result["arm"], {}), int(result["seed"])
-            if "-again-" in path.name:
-                seeds[seed].setdefault("again", []).append(result)
-            else:
-                seeds[seed] = result
+            arm, seed = result["arm"], int(result["seed"])
+            again = "-again-" in path.name and result["course"]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is no result of a campaign, or it is damaged: pass a folder that `deep confirm "
                              "--run` has filled, or restore the file from a copy.") from error
+        if not again:
+            found.setdefault(arm, {})[seed] = result
+        elif seed not in found.get(arm, {}):
+            raise ValueError(f"{path} is of a run trained again, but there is no {arm}-{seed}.json beside it: restore "
+                             "that file from a copy.")
+        else:
+            found[arm][seed].setdefault("again", []).append(result)
     return found
 
 
@@ -132,10 +136,11 @@ def check_recipes(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Mappi
             if seed not in seeds[arm]:
                 raise ValueError(f"the result {arm}-{seed} was given, but the plan asks for the seeds "
                                  f"{', '.join(map(str, seeds[arm]))}: judge it by its own plan.")
-            asked = recipe_of(plan["campaign"], words[arm], seed).as_dict()
-            if any(one.get("recipe") != asked for one in (result, *result.get("again", ()))):
-                raise ValueError(f"the result {arm}-{seed} is of another recipe than the plan's: judge it by its own "
-                                 "plan, or remove it and run it again.")
+            for one in (result, *result.get("again", ())):
+                if one.get("recipe") != recipe_of(plan["campaign"], words[arm], seed).as_dict():
+                    name = f"{arm}-{seed}" + ("" if one is result else f"-again-{one['course']}")
+                    raise ValueError(f"the result {name} is of another recipe than the plan's: judge it by its own "
+                                     "plan, or remove it and run it again.")
 
 
 def results_of(plan: Mapping[str, Any], folder: Path) -> dict[str, dict[int, dict[str, Any]]]:

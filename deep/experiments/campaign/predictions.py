@@ -121,28 +121,37 @@ def holm_pairs(pairs: Sequence[tuple[float, float]], whole: bool = False) -> lis
     return list(zip(holm((one for one, _ in pairs), whole), holm((other for _, other in pairs), whole), strict=True))
 
 
-def beside(run: Run, other: Run) -> Run:
-    """`other`, or the one trained again of its arm and seed that began as `run` did.
+def beside(run: Run, other: Run) -> Run | None:
+    """What `other`, of another arm and the same seed, is compared with `run` as: itself, or as it was trained again.
+
+    Of arms on one trunk, or one of them the trunk, that which began in the same training of it; None without one.
 
     >>> again = {"course": "b"}
-    >>> beside({"course": "b"}, {"course": "a", "again": [again]}) is again, beside({}, {"again": [again]}) is again
-    (True, False)
+    >>> trunk = {"run": "t", "course": "a", "again": [{"course": "c"}, again]}
+    >>> beside({"trunk": "t", "course": "b"}, trunk) is again, beside({"trunk": "t", "course": "a"}, trunk) is trunk
+    (True, True)
+    >>> beside({"trunk": "t", "course": "d"}, trunk) is None, beside({"trunk": None, "course": "b"}, trunk) is trunk
+    (True, True)
     """
-    began = (one for one in other.get("again", ()) if one["course"] == run.get("course"))
-    return next(began, other)
+    if run.get("trunk") is None or run["trunk"] not in (other.get("run"), other.get("trunk")):
+        return other
+    return next((one for one in (other, *other.get("again", ())) if one.get("course") == run.get("course")), None)
 
 
-def paired(prediction: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -> dict[int, float]:
+def paired(prediction: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]], first: bool = False
+           ) -> dict[int, float]:
     """{seed: value} of a prediction's quantity, less that of the arm `minus`, for the seeds that both arms have.
 
-    Of a run trained again beside the first, `beside` chooses.
+    Compared are runs that stand beside one another (`beside`), or `first`: what was run first of each arm and seed.
     """
     name, minus = prediction["quantity"], prediction.get("minus")
     mine = runs.get(prediction["arm"], {})
     if minus is None:
         return {seed: quantity_of(run, name) for seed, run in mine.items()}
-    return {seed: quantity_of(mine[seed], name) - quantity_of(beside(mine[seed], other), name)
-            for seed, other in runs.get(minus, {}).items() if seed in mine}
+    others = {seed: other if first else beside(mine[seed], other) for seed, other in runs.get(minus, {}).items()
+              if seed in mine}
+    return {seed: quantity_of(mine[seed], name) - quantity_of(other, name) for seed, other in others.items()
+            if other is not None}
 
 
 def still_to_run(plan: Mapping[str, Any], rule: Mapping[str, Any], seeds: Iterable[int]) -> tuple[int, ...]:
@@ -246,8 +255,11 @@ def verdict(n: int, confirming: float, contradicting: float, level: float, to_ru
 
 
 def meets(rule: Mapping[str, Any], plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -> float:
-    """The p-value of "the rule is not met", NaN before all seeds are run; x must not lie above `mean_at_most`."""
-    values = paired(rule, runs)
+    """The p-value of "the rule is not met", NaN before all seeds are run; x must not lie above `mean_at_most`.
+
+    Of the first runs alone, so that none that is trained again later changes the answer.
+    """
+    values = paired(rule, runs, first=True)
     if len(values) < 2 or still_to_run(plan, rule, values):
         return nan
     effect = plan["effect"].get(rule["quantity"], 0.0)

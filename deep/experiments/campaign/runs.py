@@ -27,13 +27,13 @@ from deep.networks.folding import folded
 from deep.recipe.recipe import Recipe, kept_name, run_name
 from deep.runs.folder import RunFolder
 from deep.runs.network import load_network
-from deep.runs.results import weights_digest
+from deep.runs.results import course_of
 from deep.system.files import commit, write_text
 from deep.system.progress import bar, training_progress
 from deep.system.reading import from_json
 from deep.training.loop import load_data, train
 
-__all__ = ["Task", "course_of", "held_out_images", "kept_epochs", "measured_run", "result_path", "run_task", "tasks",
+__all__ = ["Task", "held_out_images", "kept_epochs", "measured_run", "result_path", "run_task", "tasks",
            "to_train_again"]
 
 TRAJECTORY_STEPS = 10  # of PGD along a training
@@ -170,60 +170,47 @@ def held_out_images(recipe: Recipe, data: Data, root: str | Path | None) -> Spli
     return Split(torch.cat([data.test.images, more.images]), torch.cat([data.test.labels, more.labels]))
 
 
-def course_of(run: RunFolder) -> str | None:
-    """The digest of a run's first kept weights, which tells two trainings of one recipe apart; None without any."""
-    kept = run.kept_epochs()
-    return weights_digest(run.model_state(kept_name(kept[0]))["model"])[:12] if kept else None
+def to_train_again(plan: Mapping[str, Any], task: Task, results: Path) -> list[Task]:
+    """The trunk of a task, and the arms on it that a prediction compares it with, as far as they have results.
 
-
-def to_train_again(plan: Mapping[str, Any], task: Task, runs: Path, results: Path) -> list[Task]:
-    """The trunk of a task, and the arms on it that a prediction compares it with, where the runs measured are lost.
-
-    Those alone whose results are written, of another training than the trunk in `runs`, and not of that one as well;
-    none for a task that has its own result, or no trunk.
+    These may be of a training that is lost: `run_task(again=True)` sees to it. None for a task that has its own result,
+    or no trunk.
     """
     if task.trunk is None or result_path(results, task).exists():
         return []
-    course, found = course_of(RunFolder(runs / run_name(task.trunk))), []
-    compared = {rule.get("minus") for rule in plan["prediction"] if rule["arm"] == task.arm}
-    for one in tasks(plan):
-        if one.seed == task.seed and (one.recipe == task.trunk or (one.trunk == task.trunk and one.arm in compared)):
-            path = result_path(results, one)
-            if path.exists() and (course is None or (from_json(path.read_text()).get("course") != course
-                                                     and not result_path(results, one, course).exists())):
-                found.append(one)
-    return found
+    pairs = [(rule["arm"], rule.get("minus")) for rule in plan["prediction"]]
+    compared = {arm for pair in pairs if task.arm in pair for arm in pair}
+    return [one for one in tasks(plan) if one.seed == task.seed and result_path(results, one).exists()
+            and (one.recipe == task.trunk or (one.trunk == task.trunk and one.arm in compared))]
 
 
 def run_task(task: Task, root: str | Path | None, runs: Path, results: Path, device: str = "cpu", again: bool = False
              ) -> dict[str, Any]:
     """Train or continue the run of a task, measure it, write its result, and return it; at once if it is written.
 
-    root: the folder of the images. again: train it whether or not it is written, and where the result is of another
-    training of the same recipe, write beside it. "course" of a result: `course_of` its trunk, or of itself.
-    ValueError where the trunk has not been trained, the arm at which the run is stopped has not been measured, or a
-    result of another recipe is in the way.
+    root: the folder of the images. again: where the written result is not of the training that lies in `runs`, or of
+    its trunk's, train, and write beside it. "course" of a result: `course_of` its run. ValueError where the trunk has
+    not been trained, the run has begun from another training of it, the arm at which the run is stopped has not been
+    measured, or a result of another recipe is in the way.
     """
-    path = result_path(results, task)
-    recipe = task.recipe
-    if path.exists():
-        result = from_json(path.read_text())
-        if result.get("recipe") != recipe.as_dict():
-            raise ValueError(f"{path} is the result of another recipe: choose another folder of results, or remove it.")
-        if not again:
-            return result
+    first, recipe = result_path(results, task), task.recipe
+    result = written(first, recipe)
+    if result is not None and not again:
+        return result
     stop = None if task.stopped_at is None else train_accuracy(results / f"{task.stopped_at}-{task.seed}.json")
-    data = load_data(recipe, root)
     trunk = None if task.trunk is None else runs / run_name(task.trunk)
+    begins = None if trunk is None else course_of(RunFolder(trunk))
+    if begins is not None and (result := written_of(task, begins, results)) is not None:
+        return result
+    data = load_data(recipe, root)
     with training_progress(recipe) as progress:
         run = train(recipe, data, runs, device=device, branch_of=trunk, progress=progress)
-    course = course_of(run if trunk is None else RunFolder(trunk))
-    if path.exists():
-        if result.get("course") == course:
-            return result
-        path = result_path(results, task, course)
-        if path.exists():
-            return from_json(path.read_text())
+    course = course_of(run) or begins  # older branches do not say
+    if begins not in (None, course):
+        raise ValueError(f"{run.path} began from another training of {trunk} than lies there now, so that they cannot "
+                         "be compared: move one of them away.")
+    if course is not None and (result := written_of(task, course, results)) is not None:
+        return result
     result = {"arm": task.arm, "name": task.name, "seed": task.seed, "run": run.path.name, "commit": commit(),
               "recipe": recipe.as_dict(), "trunk": trunk and trunk.name, "stopped_at": task.stopped_at,
               "course": course}
@@ -231,8 +218,24 @@ def run_task(task: Task, root: str | Path | None, runs: Path, results: Path, dev
     result |= measured_run(run, recipe, data, held_out_images(recipe, data, root), base=task.base, stopped_at=stop,
                            surgery=recipe == task.base)
     results.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(result) + "\n")
+    write_text(result_path(results, task, course) if first.exists() else first, json.dumps(result) + "\n")
     return result
+
+
+def written(path: Path, recipe: Recipe) -> dict[str, Any] | None:
+    """The result in a file, None without it; ValueError for one of another recipe."""
+    if not path.exists():
+        return None
+    result: dict[str, Any] = from_json(path.read_text())
+    if result.get("recipe") != recipe.as_dict():
+        raise ValueError(f"{path} is the result of another recipe: choose another folder of results, or remove it.")
+    return result
+
+
+def written_of(task: Task, course: str, results: Path) -> dict[str, Any] | None:
+    """The result of a task that is written and of this course, if there is one."""
+    found = (written(path, task.recipe) for path in (result_path(results, task), result_path(results, task, course)))
+    return next((one for one in found if one is not None and one.get("course") == course), None)
 
 
 def train_accuracy(path: Path) -> float:

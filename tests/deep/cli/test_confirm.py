@@ -29,7 +29,7 @@ from deep.networks.folding import Folded
 from deep.recipe.recipe import recipe_named
 from deep.runs.folder import RunFolder
 from deep.runs.network import load_network
-from deep.training.loop import load_data
+from deep.training.loop import load_data, train
 from tests.support.layouts import cifar10_files, noise, pickled, write_tree
 from tests.support.small_network import small_network
 
@@ -279,7 +279,7 @@ def test_a_task_that_was_stopped_is_taken_up(campaign, monkeypatch, tmp_path):
     assert again | {"commit": None} == first | {"commit": None}  # the code may have been changed since
 
 
-def test_an_arm_whose_trunk_is_lost_is_compared_with_what_began_where_it_did(campaign, tmp_path, capsys):
+def test_an_arm_whose_trunk_is_lost_is_compared_with_what_began_where_it_did(campaign, tmp_path, capsys, monkeypatch):
     """The run folders are gone, one result is missing, and the trunk's is of a training that no processor repeats."""
     found = read_results(campaign / "runs" / "campaign")
     results = tmp_path / "results"
@@ -309,11 +309,24 @@ def test_an_arm_whose_trunk_is_lost_is_compared_with_what_began_where_it_did(cam
     assert again["old"][1]["again"][0] | {"commit": None} == found["old"][1] | {"commit": None}
     gains = [100 * (found["new"][seed]["end"]["robust"] - found["old"][seed]["end"]["robust"]) for seed in (0, 1)]
     assert row["value"] == pytest.approx(sum(gains) / 2, abs=1e-9)  # 25 points less beside the lost trunk
-    before = {path.name: path.stat().st_mtime_ns for path in results.iterdir()}
     (results / "new-1.json").unlink()
-    assert main(command) == 0  # what was trained again is not trained, or measured, once more
+    trained, before = [], {path.name: path.stat().st_mtime_ns for path in results.iterdir()}
+
+    def noted(recipe, *more, **options):
+        trained.append(recipe.trim_kind if recipe.trim else "trunk")
+        return train(recipe, *more, **options)
+    monkeypatch.setattr(deep.experiments.campaign.runs, "train", noted)
+    assert main(command) == 0  # what was trained again is not measured once more
     after = {path.name: path.stat().st_mtime_ns for path in results.iterdir()}
-    assert {name for name in after if after[name] != before[name]} == {"new-1.json"}
+    assert {name for name in after if after[name] != before.get(name)} == {"new-1.json"} and len(trained) == 2
+
+    (results / "new-1.json").unlink()
+    trunk = tmp_path / "runs" / found["old"][1]["run"] / "checkpoints"
+    shutil.copy(trunk / "epoch-0004.pt", trunk / "epoch-0002.pt")  # as another training of it
+    task = next(task for task in tasks(tomllib.loads(PLAN)) if (task.arm, task.seed) == ("new", 1))
+    with pytest.raises(ValueError, match="began from another training of"):
+        run_task(task, campaign / "images", tmp_path / "runs", results)
+    assert not (results / "new-1.json").exists()
 
 
 def test_the_committed_plan_without_results(capsys, tmp_path):

@@ -12,7 +12,7 @@ from deep.__main__ import main
 from deep.experiments.campaign import predictions
 from deep.experiments.campaign.correlations import correlated
 from deep.experiments.campaign.plan import of_any_seeds, results_of, tasks
-from deep.experiments.campaign.predictions import QUANTITIES, conclusions, holm, judged, meets, quantity_of
+from deep.experiments.campaign.predictions import QUANTITIES, conclusions, holm, judged, meets, paired, quantity_of
 from deep.experiments.campaign.runs import to_train_again
 from tests.support.campaign import made_up, write_results
 
@@ -272,28 +272,67 @@ def test_a_result_of_another_recipe_or_arm_is_refused_where_it_is_read(tmp_path,
 
 
 def test_what_is_trained_again_where_the_run_folders_are_lost(tmp_path):
-    """The trunk, and what a prediction compares the arm with if that began there too; nothing for what is written."""
-    results = write_results(tmp_path / "results", made_up(PLAN, ["a1", "a3", "b3"], seeds=(0, 1)))
+    """The trunk, and the arms on it that a prediction compares; nothing for what is written, or has no trunk."""
+    results = write_results(tmp_path / "results", made_up(PLAN, ["a1", "a3", "b3", "b4-up"], seeds=(0, 1)))
 
     def again(arm, seed):
         task = next(task for task in tasks(PLAN, [arm]) if task.seed == seed)
-        return [(one.arm, one.seed) for one in to_train_again(PLAN, task, tmp_path / "runs", results)]
+        return [(one.arm, one.seed) for one in to_train_again(PLAN, task, results)]
     assert again("b2-hardest", 1) == [("a1", 1), ("a3", 1)] and again("b2-random", 0) == [("a1", 0)]
+    assert again("b4-down", 0) == [("a1", 0), ("b4-up", 0)]  # b4-up - b4-down
     assert again("b3", 0) == []  # it is written
     assert again("b8", 0) == again("b6-4-largest", 0) == again("b2-random", 2) == []  # no trunk, or no result of it
+
+
+def test_arms_on_one_trunk_are_compared_where_they_began_together():
+    """b3 of seed 0 began in the first training of the trunk, 1 in the second, 2 in one of which nothing is left."""
+    runs = made_up(PLAN, ["a1", "a8", "b3"], {"b3": 5.0}, seeds=(0, 1, 2))
+    for seed in range(3):
+        first = runs["a1"][seed]
+        first["course"] = "first"
+        first["again"] = [{**first, "course": name, "end": {**first["end"], "robust": first["end"]["robust"] + gain}}
+                          for name, gain in (("other", 0.3), ("second", 0.1))]
+        runs["b3"][seed] |= {"trunk": first["run"], "course": ("first", "second", "lost")[seed]}
+        runs["a8"][seed] |= {"trunk": None, "course": "second"}
+    rule = {"arm": "b3", "minus": "a1", "quantity": "robust"}
+
+    def gain(arm, seed):
+        return quantity_of(runs[arm][seed], "robust") - quantity_of(runs["a1"][seed], "robust")
+    assert paired(rule, runs) == pytest.approx({0: gain("b3", 0), 1: gain("b3", 1) - 10})
+    assert paired(rule, runs, first=True) == pytest.approx({seed: gain("b3", seed) for seed in range(3)})
+    assert paired(rule | {"arm": "a8"}, runs) == pytest.approx({seed: gain("a8", seed) for seed in range(3)})
+    row = next(row for row in judged(PLAN, runs) if row.prediction["id"] == "b3-robust")
+    assert row.seeds == (0, 1) and row.to_run == (2, 3, 4)
+
+
+def test_a_conclusion_hangs_on_the_first_runs_alone():
+    among = PLAN["conclusion"][1]["among"]
+    runs = made_up(PLAN, ["a1", "a3", *among], {"a3": 8.0, "b3": 8.0}, {"b3": -1.5})
+    for arm, seeds in runs.items():
+        for seed, result in seeds.items():
+            result["course"] = "first"
+            if arm == "a3":
+                result["again"] = [{**result, "course": "second", "trunk": runs["a1"][seed]["run"],
+                                    "end": {name: value + 0.2 for name, value in result["end"].items()}}]
+            if arm == "b3":
+                result |= {"course": "second", "trunk": runs["a1"][seed]["run"]}
+    assert {rule["id"]: answer for rule, answer in conclusions(PLAN, [], runs)}["necessary"] == "refuted"
 
 
 def test_a_damaged_result_of_a_run_trained_again_is_refused(tmp_path):
     results = made_up(PLAN, ["a1"], seeds=(0, 1))
     folder = write_results(tmp_path / "results", results)
-    (folder / "a1-1.json").rename(folder / "a1-1-again-0123456789ab.json")
-    with pytest.raises(ValueError, match=r"a1-1-again-0123456789ab.json is no result of a campaign"):
-        results_of(PLAN, folder)  # beside none
+    path = folder / "a1-1-again-0123456789ab.json"
+
+    def read(result):
+        path.write_text(json.dumps(result))
+        return results_of(PLAN, folder)
     again = results["a1"][1] | {"course": "0123456789ab"}
-    write_results(folder, results)
-    (folder / "a1-1-again-0123456789ab.json").write_text(json.dumps(again))
-    assert results_of(PLAN, folder)["a1"][1]["again"] == [again]
-    (folder / "a1-1-again-0123456789ab.json").write_text(json.dumps(
-        again | {"recipe": again["recipe"] | {"epochs": 61}}))
-    with pytest.raises(ValueError, match=r"the result a1-1 is of another recipe than the plan's: "):
-        results_of(PLAN, folder)
+    assert read(again)["a1"][1]["again"] == [again]
+    with pytest.raises(ValueError, match=r"the result a1-1-again-0123456789ab is of another recipe than the plan"):
+        read(again | {"recipe": again["recipe"] | {"epochs": 61}})
+    with pytest.raises(ValueError, match=r"0123456789ab.json is no result of a campaign"):
+        read(results["a1"][1])  # of no course
+    (folder / "a1-1.json").unlink()
+    with pytest.raises(ValueError, match=r"0123456789ab.json is of a run trained again, but there is no a1-1.json"):
+        read(again)
