@@ -19,7 +19,7 @@ from deep.experiments.campaign.answers import answers
 from deep.experiments.campaign.plan import committed, plan_of
 from deep.experiments.campaign.predictions import paired, quantity_of
 from figures import gallery, readme
-from figures.networks.campaign import arms, basis, cas, common, partial
+from figures.networks.campaign import arms, basis, cas, common, margins, partial
 from figures.report.job import draw_campaign, in_markdown, judged_campaign
 from figures.report.page import Campaign, Contents, page
 from synthmodel import Setting
@@ -103,6 +103,49 @@ def test_arms_beside_the_trunk(runs, source, tmp_path, pictures):
             f"{found['sharing'][0]:+.1f}") in arms.finding(tmp_path)
     clean = [100 * (runs["a3"][seed]["end"]["clean"] - runs["a1"][seed]["end"]["clean"]) for seed in range(3)]
     assert found["clean"][0] == pytest.approx(np.mean(clean))
+
+
+def test_what_training_once_more_changes(runs, tmp_path):
+    """Of two arms run again one lacks a seed; the other's ends are 1, 2 and 3 points of APGD-T higher."""
+    seeds = {seed: copy.deepcopy(run) for seed, run in runs["a1"].items()}
+    for seed, run in seeds.items():
+        other = copy.deepcopy(run)
+        other["end"]["robust_apgd_t"] += (1 + seed) / 100
+        run["again"] = [other]
+    part = {seed: {**run, "again": [run]} if seed else run for seed, run in runs["a3"].items()}
+    source = tmp_path / "campaign"
+    write_results(source, runs)
+    for arm, found in (("a1", seeds), ("a3", part)):
+        for seed, run in found.items():
+            for other in run.get("again", ()):
+                (source / f"{arm}-{seed}-again-0.json").write_text(json.dumps(other | {"course": "0"}))
+    rows = {row["measure"]: row for row in arms.again_rows(source)}
+    assert {row["arm"] for row in rows.values()} == {"a1"} and rows["APGD-T"]["n"] == 3
+    first = np.mean([100 * run["end"]["robust_apgd_t"] for run in runs["a1"].values()])
+    half = stats.t.ppf(0.975, 2) / np.sqrt(3)
+    assert rows["APGD-T"]["again - first"] == f"+2.0 [{2 - half:.1f}, {2 + half:.1f}]"
+    assert rows["APGD-T"]["first"].startswith(f"{first:.1f} [")
+    assert rows["APGD-T"]["again"].startswith(f"{first + 2:.1f} [")
+    assert rows["sharing"]["again - first"] == "+0.0 [0.0, 0.0]"
+
+
+def test_the_correlation_of_margins_in_a_table(runs, tmp_path):
+    """From the runs that have it, the first of a seed; of the trunk at three epochs, of an arm at its end."""
+    lacking = copy.deepcopy({arm: runs[arm] for arm in ("a1", "a3", "a4")})
+    for seed in range(3):
+        for line in lacking["a1"][seed]["checkpoints"] + (lacking["a4"][seed]["checkpoints"] if seed else []):
+            for split in ("train", "test", "clean_train", "clean_test"):
+                line[split].pop("margin_rho")
+    source = write_results(tmp_path / "campaign", lacking)
+    assert [row["arm"] for row in margins.margin_rows(source)] == ["a3, epoch 60"]
+    for seed, run in runs["a1"].items():
+        (source / f"a1-{seed}-again-0.json").write_text(json.dumps(run | {"course": "0"}))
+    rows = {row["arm"]: row for row in margins.margin_rows(source)}
+    assert list(rows) == ["a1, epoch 5", "a1, epoch 15", "a1, epoch 60", "a3, epoch 60"]
+    for place, epoch in ((0, 5), (2, 15), (-1, 60)):
+        for split, title in margins.SPLITS.items():
+            mean = of(runs, "a1", split, "margin_rho")[:, place].mean()
+            assert rows[f"a1, epoch {epoch}"][title].startswith(f"{mean:.2f} [")
 
 
 @pytest.mark.parametrize(("values", "scale", "words"), [
@@ -361,6 +404,23 @@ def test_what_the_pages_say_of_the_arms_is_what_the_results_say():
     refitted = {body: surgery[f"{body} body, refitted layer"] for body in ("early", "late")}
     says(deep, f"stays {refitted['early']['robust'][0] - refitted['late']['robust'][0]:.1f} points behind")
     assert refitted["late"]["sharing"][0] > refitted["early"]["sharing"][0]
+
+
+def test_what_the_pages_say_of_the_trunks_trained_again_is_what_the_results_say():
+    runs = {"again": {seed: run["again"][0] for seed, run in common.results()[1]["a1"].items()}}
+    results, deep = Committed(runs), words_of("deep/README.md")
+    rho = {split: results.course("again", split, "margin_rho").mean(0) for split in margins.SPLITS}
+    says(deep, f"it stays where it was, {rho['test'][0]:.2f} at epoch 5 and {rho['test'][-1]:.2f} at the end; on ",
+         f"clean test inputs it rises, from {rho['clean_test'][2]:.2f} at a quarter of the epochs to ",
+         f"{rho['clean_test'][-1]:.2f}, and on adversarial training inputs it falls")
+    epochs = [line["epoch"] for line in runs["again"][0]["checkpoints"]]
+    cas, accuracy = (results.course("again", "test", key).mean(0) for key in ("cas", "accuracy"))
+    assert epochs[:3] == [5, 10, 15] and epochs[-1] == 60 and cas[-1] < 0.5 * cas.max()
+    assert accuracy[-1] < 0.6 * accuracy.max() and rho["train"][-1] < rho["train"][:3].min()
+    first = Committed(common.results()[1])
+    for key in ("robust", "robust_apgd_t"):
+        change, ends = results.end("again", key) - first.end("a1", key), first.end("a1", key)
+        assert np.abs(change).max() < 1 and change.std() < ends.std()
 
 
 def test_what_the_pages_say_of_cas_in_the_loss_is_what_the_results_say():

@@ -10,7 +10,7 @@ from deep.experiments.campaign.plan import tasks
 
 def measures(accuracy, loss, cas, sharing, number):
     return {"accuracy": accuracy, "robust_loss": loss, "cas": cas, "cas_null": 3.5 + 0.01 * number,
-            "sharing": sharing, "sharing_null": cas - sharing}
+            "sharing": sharing, "sharing_null": cas - sharing, "margin_rho": 0.4 + 0.1 * accuracy}
 
 
 def made_up(plan, arms=None, gains=None, sharings=None, coupling=0.0, seeds=None):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deep.experiments.campaign.predictions import decided, paired
-from figures.networks.campaign.common import DATA, far_out, results
+from deep.experiments.campaign.predictions import decided, paired, quantity_of
+from figures.networks.campaign.common import DATA, far_out, mean_of, results
 from figures.scripts import command_line
 from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, save, styled
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from figures.style import Row
 
-__all__ = ["arm_rows", "compared", "draw", "finding"]
+__all__ = ["again_rows", "arm_rows", "compared", "draw", "finding"]
 
 TRUNK, LARGEST = "a1", "a3"
 LINEAR = 4  # the sharing up to which the scale stays linear where an arm lies far out
@@ -64,6 +64,26 @@ def arm_rows(source: Path = DATA) -> list[Row]:
         rows.append({"arm": arm, "what changes": one["name"], "n": one["n"]} | {
             title: f"{one[name][0]:+.{digits}f} [{one[name][1][0]:.{digits}f}, {one[name][1][1]:.{digits}f}]"
             for name, (title, _, digits) in COLUMNS.items()})
+    return rows
+
+
+def again_rows(source: Path = DATA) -> list[Row]:
+    """What training once more changes, of the same recipes, seeds and images, where all seeds of an arm were run again.
+
+    Means over seeds at the end, and of the difference seed by seed, with their intervals.
+    """
+    plan, runs = results(source, TRUNK)
+    level = plan["campaign"]["level"]
+    rows: list[Row] = []
+    for arm, seeds in runs.items():
+        pairs = [(run, run["again"][0]) for run in seeds.values() if "again" in run]
+        if len(pairs) < max(2, len(seeds)):
+            continue
+        for title, quantity, digits in COLUMNS.values():
+            first, again = np.array([[quantity_of(run, quantity) for run in pair] for pair in pairs]).T
+            rows.append({"arm": arm, "n": len(pairs), "measure": title, "first": mean_of(first, level, digits),
+                         "again": mean_of(again, level, digits),
+                         "again - first": mean_of(again - first, level, digits, "+")})
     return rows
 
 

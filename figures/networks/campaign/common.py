@@ -10,9 +10,10 @@ from matplotlib.ticker import FixedLocator
 
 from deep.experiments.campaign.answers import Answers, answers, measured_of, rule_of, with_interval
 from deep.experiments.campaign.plan import committed, plan_of, results_of
+from deep.experiments.campaign.predictions import decided
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
     Runs = Mapping[str, Mapping[int, dict[str, Any]]]
 
-__all__ = ["DATA", "PLAN", "NothingToDraw", "band", "conclusion_rows", "exists", "far_out", "prediction_rows",
-           "results", "said", "summary", "surgery_rows"]
+__all__ = ["DATA", "PLAN", "NothingToDraw", "band", "conclusion_rows", "exists", "far_out", "mean_of",
+           "prediction_rows", "results", "said", "summary", "surgery_rows"]
 
 PLAN, DATA = committed()
 NOT_RUN = "Not run: there is no result of the campaign yet."
@@ -51,6 +52,17 @@ def band(axis: Axes, epochs: Any, values: Any, color: str, style: str, label: st
     values = np.array(values)
     axis.plot(epochs, values.mean(0), style, color=color, label=label)
     axis.fill_between(epochs, values.min(0), values.max(0), color=color, alpha=0.15, linewidth=0)
+
+
+def mean_of(values: Sequence[float], level: float, digits: int, sign: str = "") -> str:
+    """The mean of a value a seed, with its interval by Student's t; no -0.0.
+
+    >>> mean_of([1.0, 2.0, 3.0], 0.95, 1), mean_of([0.0, -0.001], 0.5, 1, "+")
+    ('2.0 [-0.5, 4.5]', '+0.0 [0.0, 0.0]')
+    """
+    mean, (low, high) = decided({"within": 1.0}, list(values), 0.0, level)[:2]
+    mean, low, high = (round(value, digits) + 0.0 for value in (mean, low, high))
+    return f"{mean:{sign}.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def far_out(axis: Axes, values: Any, linear: int) -> str:
