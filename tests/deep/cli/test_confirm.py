@@ -140,7 +140,8 @@ def test_the_correlation_of_margins_is_that_of_the_scores(campaign):
     y = data.test.labels.repeat(2)
     with torch.no_grad():
         features = model.features(as_float(data.test.images).double()).repeat(2, 1)
-    features += 0.1 * torch.randn(features.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    features += 0.1 * torch.randn(features.shape, generator=generator, dtype=torch.float64)
     linear, right = model.linear, torch.ones_like(y).bool()
     found = of_split(Outcome(y, right, right, features, features), model, "cross-entropy")[""]
     scores = (features @ linear.weight.detach().T + linear.bias.detach()).numpy()
@@ -151,7 +152,8 @@ def test_the_correlation_of_margins_is_that_of_the_scores(campaign):
     pooled = np.mean(covariances, 0)
     off = (pooled.sum() - pooled.trace()) / 72
     assert found["margin_rho"] == pytest.approx(off / (pooled.trace() / 9), rel=1e-9)
-    rotation = torch.linalg.qr(torch.randn(features.shape[1], features.shape[1], dtype=torch.float64))[0]
+    square = torch.randn(features.shape[1], features.shape[1], generator=generator, dtype=torch.float64)
+    rotation = torch.linalg.qr(square)[0]
     linear.weight.data = linear.weight.data @ rotation.T
     again = of_split(Outcome(y, right, right, features @ rotation.T, features @ rotation.T), model, "cross-entropy")[""]
     assert again["margin_rho"] == pytest.approx(found["margin_rho"], rel=1e-9)
