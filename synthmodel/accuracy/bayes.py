@@ -1,4 +1,4 @@
-"""The robust Bayes error: what no classifier, linear or not, can beat (claims B1, B1-lp and B1-linear).
+"""The robust Bayes error: what no classifier can beat (claims B1 and B1-lp), and linear ones (B1-linear, B1-rows).
 
 A feature of value x is small if |x| <= 2 eps. The attack can take small features to where the classes that lack them
 can be, and no others: so all that is left of an input is which of its features are not small.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtr, xlog1py
 
+from synthmodel.accuracy.three_classes import joint_accuracy, r_acc
 from synthmodel.model.noise import Law, law, quantile_rule, settled  # noqa: F401 - law is used by a doctest
 from synthmodel.model.setting import Setting, checked, checked_setting, number
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
     from synthmodel.model.types import Broadcast, Real
 
-__all__ = ["affine_error", "bayes_bounds", "bayes_error", "error_of_chances", "exclusive_error", "small"]
+__all__ = ["affine_error", "bayes_bounds", "bayes_error", "error_of_chances", "exclusive_error", "linear_error",
+           "small"]
 
 
 def small(known: Law, mean: Real, deviation: Real, eps: Real) -> Float[np.ndarray, "..."]:
@@ -128,3 +130,16 @@ def affine_error(k: Real) -> Broadcast:
     """
     k = np.asarray(checked("k", k, above=0))
     return number((ndtr(-k) + ndtr(-math.sqrt(2) * k)) / 3)
+
+
+def linear_error(k: float) -> float:
+    """(Phi(-sqrt(3) k) + 2 (1 - P(r_acc, k)))/3: at eps = 0 scores W x come as near to this error as one likes.
+
+    Three classes, equal means and noises, k = mu/sigma > 0; P: `joint_accuracy`, which the best two weights have in
+    each class (claim B1-rows). The scores have no constants, and the rows of W are not alike.
+
+    >>> round(linear_error(1.2), 6), round(1 - float(joint_accuracy(r_acc(1.2), 1.2)), 6)
+    (0.057905, 0.077439)
+    """
+    k = checked("k", k, above=0, single=True)
+    return float(ndtr(-math.sqrt(3) * k) + 2 * (1 - joint_accuracy(r_acc(k), k))) / 3

@@ -216,6 +216,9 @@ QUANTITIES: dict[str, tuple[str, Callable[[Point], float | None]]] = {
     "exclusive error": ("of exclusive features alone", lambda p: bayes.exclusive_error(p.setting, p.eps)),
     "two-weight error": ("of the best two weights", lambda p: 1 - joint_accuracy(r_acc(p.k), p.k)),
     "affine error": ("approached by linear scores with constants", lambda p: bayes.affine_error(p.k)),
+    "linear error, eps = 0": ("approached by W x, without constants", lambda p: bayes.linear_error(p.mu / p.sigma)),
+    "two-weight error, eps = 0": ("of the best two weights", lambda p: 1 - joint_accuracy(r_acc(p.mu / p.sigma),
+                                                                                         p.mu / p.sigma)),
     "chance": (f"that {EXAMPLES} examples give w2 > 0", lambda p: chance_used(p.k, EXAMPLES)),
 }
 MARGINS, SOFT, SMOOTH = "eps0|eps_max|w1|w2|r_AT", "w1 CE|w2 CE|r_CE", "w1 CE smoothed|w2 CE smoothed|r_CE smoothed"
@@ -296,6 +299,8 @@ SPEAKS_OF: dict[str, tuple[str, tuple[tuple[str, Condition], ...]]] = {
     "B1-linear": ("Bayes error|affine error|exclusive error|two-weight error",
                   (("two-weight error < affine error",
                     ("eps0 <= eps < mu/2", lambda p: eps0(p.setting) <= p.eps < p.mu / 2)),)),
+    "B1-rows": ("linear error, eps = 0|two-weight error, eps = 0",
+                (("two-weight error, eps = 0 < linear error, eps = 0", EVERYWHERE),)),
     "G-share": ("eps0", ()), "N1-sample": ("k|eps0|chance", ()),
 }
 

@@ -254,6 +254,10 @@ CLAIMS = (
     Claim("B1-linear", "new", "The best two-weight classifier is the best linear one, so that from eps0 on no linear "
           "classifier gains by cross-class features", "refuted", "three classes; equal means and noises", instead=
           "with constants in the scores the error comes near (Phi(-k) + Phi(-sqrt(2) k))/3, by a cross-class feature"),
+    Claim("B1-rows", "new", "Without constants no linear classifier W x has a smaller robust error than the best two "
+          "weights", "refuted", "three classes; equal means and noises", instead="at eps = 0 rows that are not alike "
+          "come near (Phi(-sqrt(3) k) + 2 (1 - P(r_acc, k)))/3, less than 1 - P(r_acc, k) for every k, so that some W "
+          "is better at every small eps; at mu = 1, sigma = 2, eps = .01 beyond eps0, too"),
     Claim("G-share", "new", "Any sharing of features: eps0 is the root of E[M], M = min_j c_j in the mean over the "
           "classes; if each class has a wrong class that lacks none of its features, as within a superclass, w2 = 0 "
           "and r_acc = 0 for every eps; cross-entropy keeps w2 up to mu/2 whatever is shared", "symbolic",
@@ -291,7 +295,7 @@ OPEN = (
     "that r_CE falls in eps (CE-monotone) for k > 1.1 and lam/sigma^2 < min(0.001, 6 exp(-k^2/2))",
     "that w1 and w2 fall in b under delta* for k > 3 (T3-CE)",
     "a proof of N4 for K > 3 (N4-K) between e_{K-1} and its end",
-    "that no linear classifier without constants beats the best two weights (B1-linear)",
+    "from which eps on no linear classifier without constants beats the best two weights (B1-rows)",
     "the robust Bayes error under l_p attacks between the bounds of B1-lp, and for rho < 0 (B1)",
     "unimodality of w2 in D4 where it is kept, and when exactly label smoothing helps there",
     "the predictions for networks (D4-remedies): trimming, smoothing, early teachers",

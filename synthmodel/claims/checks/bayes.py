@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 from scipy.special import ndtr
 
 from synthmodel.accuracy.any_setting import accuracy_of
-from synthmodel.accuracy.bayes import affine_error, bayes_error, error_of_chances, exclusive_error
+from synthmodel.accuracy.bayes import affine_error, bayes_error, error_of_chances, exclusive_error, linear_error
 from synthmodel.accuracy.sharing import ANIMALS_AND_VEHICLES, Sharing, error_of_sharing
 from synthmodel.accuracy.three_classes import joint_accuracy, r_acc
 from synthmodel.claims.checks.samples import robust_margins
@@ -27,7 +27,8 @@ from synthmodel.solvers.margin_closed import threshold_closed
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["CHECKS", "affine_scores", "best_of_all_classifiers", "designed", "small_chance"]
+__all__ = ["CHECKS", "affine_scores", "best_of_all_classifiers", "designed", "nested_rows", "opposed_rows",
+           "small_chance"]
 
 ERRORS = 4.5  # standard errors that a sample may be off
 TWO = (Setting(1.0, 0.5), 0.4)  # mu = 1, sigma = .5, eps = .4: beyond eps0 = .359
@@ -153,9 +154,9 @@ def affine_scores(eps: float, sharp: float = 2000.0,
     return weight, constant
 
 
-def affine_by_sample(setting: Setting, eps: float, count: int, rng: np.random.Generator) -> float:
-    """Their robust error on a sample: right iff every margin stays positive after its own worst attack."""
-    weight, constant = affine_scores(eps)
+def linear_by_sample(weight: Float[np.ndarray, "3 6"], constant: Float[np.ndarray, "3"], setting: Setting, eps: float,
+                     count: int, rng: np.random.Generator) -> float:
+    """The robust error of W x + a on a sample: right iff every margin stays positive after its own worst attack."""
     rows, label = np.hstack([np.eye(3), 1 - np.eye(3)]), np.arange(count) % 3
     x = rows[label] * (setting.mu + setting.sigma * rng.standard_normal((count, 6)))
     scores = x @ weight.T + constant
@@ -169,7 +170,8 @@ def affine_by_sample(setting: Setting, eps: float, count: int, rng: np.random.Ge
 def check_b1_linear() -> Evidence:
     setting, eps = TWO
     k, size = setting.k(eps), 300_000
-    found, limit = affine_by_sample(setting, eps, size, np.random.default_rng(0)), affine_error(k)
+    found = linear_by_sample(*affine_scores(eps), setting, eps, size, np.random.default_rng(0))
+    limit = affine_error(k)
     two = 1 - float(joint_accuracy(r_acc(k), k))
     alone, error = exclusive_error(setting, eps), math.sqrt(limit * (1 - limit) / size)
     holds = abs(found - limit) <= ERRORS * error + 1e-3 and found + ERRORS * error < alone < two
@@ -177,6 +179,37 @@ def check_b1_linear() -> Evidence:
                     alone - found, "exclusive features' best error less theirs",
                     f"affine scores with a cross-class feature: {limit:.4f}; two weights: {two:.4f}; any classifier of "
                     f"the exclusive features: {alone:.4f}; of all: {bayes_error(setting, eps):.4f}")
+
+
+def nested_rows(r: float, own: float = 1e-2, step: float = 1e-4) -> Float[np.ndarray, "3 6"]:
+    """W of the scores (S + step D, S, 0): S tells class 3 from the others, D class 1 from 2. Features E1..E3, C1..C3.
+
+    S = x_E1 + x_E2 + r x_C3 - own (x_E3 + x_C1 + x_C2), D = x_E1 + r x_C2 - x_E2 - r x_C1.
+    """
+    others, pair = np.array([1, 1, -own, -own, -own, r]), np.array([1, -1, 0, -r, r, 0])
+    return np.array([others + step * pair, others, np.zeros(6)])
+
+
+def opposed_rows() -> Float[np.ndarray, "3 6"]:
+    """W of the scores (u, -u, 4 x_E3), u = x_E1 + x_C3 - 8 x_E2."""
+    u, third = np.array([1.0, -8, 0, 0, 0, 1]), np.array([0.0, 0, 4, 0, 0, 0])
+    return np.array([u, -u, third])
+
+
+def check_b1_rows() -> Evidence:
+    size, rng, none = 300_000, np.random.default_rng(5), np.zeros(3)
+    holds, said = True, []
+    for weight, setting, eps in [(nested_rows(r_acc(k)), Setting(k, 1.0), 0.0) for k in (0.5, 1.2, 2.0)] + [
+            (opposed_rows(), Setting(1.0, 2.0), 0.01)]:
+        k = setting.k(eps)
+        found = linear_by_sample(weight, none, setting, eps, size, rng)
+        two, error = 1 - float(joint_accuracy(r_acc(k), k)), ERRORS * math.sqrt(found * (1 - found) / size)
+        holds &= found + error < two and (eps > 0 or abs(found - linear_error(k)) <= error + 1e-3)
+        said.append((k, eps, found, two))
+    gain = min(two - found for _, _, found, two in said)
+    return Evidence(bool(holds), f"k = .5, 1.2, 2 at eps = 0, and mu = 1, sigma = 2, eps = .01 > eps0; {size} inputs, "
+                    "each margin at its own worst attack", gain, "least gain over the best two weights", "; ".join(
+                        f"k = {k:g}, eps = {eps:g}: {found:.4f}, two weights {two:.4f}" for k, eps, found, two in said))
 
 
 def worst_margins(features: Sequence[Sequence[int]], x: Float[np.ndarray, "points d"], i: int, w1: float, w2: float,
@@ -254,5 +287,5 @@ def check_n1_sample() -> Evidence:
                     f"largest error in standard errors (allowed: {ERRORS})")
 
 
-CHECKS = {"B1": check_b1, "B1-lp": check_b1_lp, "B1-linear": check_b1_linear, "G-share": check_g_share,
-          "G-share-rule": check_g_share_rule, "N1-sample": check_n1_sample}
+CHECKS = {"B1": check_b1, "B1-lp": check_b1_lp, "B1-linear": check_b1_linear, "B1-rows": check_b1_rows,
+          "G-share": check_g_share, "G-share-rule": check_g_share_rule, "N1-sample": check_n1_sample}

@@ -10,12 +10,14 @@ import sympy as sp
 from scipy.optimize import linprog
 from scipy.sparse import csr_array
 from scipy.special import ndtr
+from scipy.stats import multivariate_normal
 
-from synthmodel import Margin, Setting, accuracy_of, bayes_error, best_ratio, eps0, threshold
+from synthmodel import Margin, Setting, accuracy_of, bayes_error, best_ratio, eps0, joint_accuracy, threshold
 from synthmodel.__main__ import main
-from synthmodel.accuracy.bayes import affine_error, bayes_bounds, error_of_chances, exclusive_error, small
+from synthmodel.accuracy.bayes import affine_error, bayes_bounds, error_of_chances, exclusive_error, linear_error, small
 from synthmodel.accuracy.sharing import ANIMALS_AND_VEHICLES, Sharing, error_of_sharing
-from synthmodel.claims.checks.bayes import designed, rule_by_sample, small_chance
+from synthmodel.accuracy.three_classes import r_acc
+from synthmodel.claims.checks.bayes import designed, nested_rows, opposed_rows, rule_by_sample, small_chance
 from synthmodel.model.noise import law
 from synthmodel.symbolic import derive
 from synthmodel.symbolic.general.bayes import K, q_e
@@ -32,6 +34,35 @@ def test_the_errors_of_the_example():
         found = two, exclusive_error(SETTING, eps), affine_error(SETTING.k(eps)), bayes_error(SETTING, eps)
         assert found == pytest.approx(expected, abs=5e-5)
     assert 0.2 < eps0(SETTING) < 0.4
+
+
+def error_of_rows(weight, mu, sigma, eps):
+    """The robust error of W x, W (3, 6) of E1..E3, C1..C3: both margins of a class are jointly normal."""
+    has, right = np.hstack([np.eye(3), 1 - np.eye(3)]), 0.0
+    for i in range(3):
+        margins = np.array([weight[i] - weight[j] for j in range(3) if j != i])
+        seen = margins * has[i]
+        mean = mu * seen.sum(1) - eps * np.abs(margins).sum(1)
+        right += multivariate_normal.cdf(mean, np.zeros(2), sigma**2 * seen @ seen.T, allow_singular=True, rng=0) / 3
+    return 1 - right
+
+
+@pytest.mark.parametrize("k", [0.1, 0.5, 0.6, 1.2, 2.0, 3.0])
+def test_rows_that_are_not_alike_come_near_their_limit(k):
+    """At eps = 0, and at a small eps they are better than two weights, too; those have two weights' own error."""
+    limit, r = linear_error(k), r_acc(k)
+    two = np.hstack([np.eye(3), r * (1 - np.eye(3))])
+    assert error_of_rows(two, k, 1, 0.0) == pytest.approx(1 - joint_accuracy(r, k), abs=1e-7)
+    gaps = [error_of_rows(nested_rows(r, own, own**2), k, 1, 0.0) - limit for own in (1e-1, 1e-2, 1e-3)]
+    assert abs(gaps[2]) < 1e-2 * limit and abs(gaps[2]) < abs(gaps[0]) / 30
+    eps = 1e-5 * k
+    assert error_of_rows(nested_rows(r), k, 1, eps) < 1 - joint_accuracy(r_acc(k - 2 * eps), k - 2 * eps)
+
+
+def test_the_errors_of_the_scores_of_b1_rows():
+    found = error_of_rows(opposed_rows(), 1, 2, 0.01)
+    assert found == pytest.approx(0.3018, abs=5e-5) and ndtr(-0.49) == pytest.approx(0.3121, abs=5e-5)
+    assert eps0(Setting(1, 2)) < 0 and best_ratio(Setting(1, 2), 0.01) == 0
 
 
 @pytest.mark.parametrize("classes", [3, 4, 10, 100])

@@ -126,6 +126,7 @@ original_best, CURVATURES = original("general", "best_ratio"), original("softmax
 CHANCE = original("bayes", "small_chance")
 BEST_OF_MANY = original("losses.many_classes", "best")
 AFFINE, SHARING = original("bayes", "affine_scores"), original("bayes", "Sharing")
+NESTED, OPPOSED = original("bayes", "nested_rows"), original("bayes", "opposed_rows")
 
 
 def solve_margin(setting, eps):
@@ -240,6 +241,9 @@ MUTATIONS = {
     "B1-linear: the limit ten per cent off": ("bayes", "affine_error", scaled("bayes", "affine_error", 1.1)),
     "B1-linear: no constants": ("bayes", "affine_scores", lambda eps: (
         AFFINE(eps)[0], np.zeros(3))),
+    "B1-rows: the limit ten per cent off": ("bayes", "linear_error", scaled("bayes", "linear_error", 1.1)),
+    "B1-rows: the pair's rows alike": ("bayes", "nested_rows", lambda r: NESTED(r, step=0.0)),
+    "B1-rows: class 3 without a weight of its own": ("bayes", "opposed_rows", lambda: OPPOSED() * [[1], [1], [0]]),
     "G-share: eps0 one per cent off": ("bayes", "threshold_closed", scaled("bayes", "threshold_closed")),
     "G-share: the attack on w2 costs nothing": ("bayes", "worst_margins", other_argument(
         "bayes", "worst_margins", 4, lambda w2: w2 / 2)),

@@ -32,7 +32,7 @@ from synthmodel import (
 )
 from synthmodel.__main__ import main
 from synthmodel.accuracy import any_setting
-from synthmodel.accuracy.bayes import affine_error, bayes_error, exclusive_error
+from synthmodel.accuracy.bayes import affine_error, bayes_error, exclusive_error, linear_error
 from synthmodel.accuracy.sharing import Sharing
 from synthmodel.accuracy.three_classes import imr, joint_slope, r_acc_cubic, slope_sign
 from synthmodel.flows.any_noise import Features
@@ -77,7 +77,7 @@ DOORS = {
     "Outliers": lambda x: Outliers(x, 1, 1, 0.1, 3), "p": lambda x: Outliers(1, 1, 1, x, 3),
     "ratio with outliers": OUTLIERS.accuracy, "Features": lambda x: Features(1, x),
     "eps of bayes_error": lambda x: bayes_error(S, x), "eps of exclusive_error": lambda x: exclusive_error(S, x),
-    "affine_error": affine_error, "k of chance_used": lambda x: chance_used(x, 3),
+    "affine_error": affine_error, "linear_error": linear_error, "k of chance_used": lambda x: chance_used(x, 3),
     "N of chance_used": lambda x: chance_used(1, x), "N of chance_used_normal": lambda x: chance_used_normal(1, x),
     "mu of Sharing": lambda x: Sharing([[1], [0]], mu=x), "eps of a sharing": lambda x: SHARED.bayes_error(x),
     "ratio of a sharing": lambda x: SHARED.accuracy(x, 0.1), "matrix": Sharing,
