@@ -257,7 +257,7 @@ CLAIMS = (
     Claim("B1-rows", "new", "Without constants no linear classifier W x has a smaller robust error than the best two "
           "weights", "refuted", "three classes; equal means and noises", instead="at eps = 0 rows that are not alike "
           "come near (Phi(-sqrt(3) k) + 2 (1 - P(r_acc, k)))/3, less than 1 - P(r_acc, k) for every k, so that some W "
-          "is better at every small eps; at mu = 1, sigma = 2, eps = .01 beyond eps0, too"),
+          "is better at every small eps; beyond eps0, too, as at mu = 1, sigma = 1.5, eps = .1"),
     Claim("G-share", "new", "Any sharing of features: eps0 is the root of E[M], M = min_j c_j in the mean over the "
           "classes; if each class has a wrong class that lacks none of its features, as within a superclass, w2 = 0 "
           "and r_acc = 0 for every eps; cross-entropy keeps w2 up to mu/2 whatever is shared", "symbolic",

@@ -26,6 +26,7 @@ from tests.support.enclosed import (
     growing,
     mean_least,
     minimiser,
+    normal_mean,
     number,
     numbers,
 )
@@ -286,14 +287,15 @@ def b1_linear(eps="2/5", mu=1, sigma="1/2"):
     return [eps - (mu - sigma * mean_least()) / 2, alone - affine, two - alone], [(affine, 4), (two, 4), (alone, 4)]
 
 
-def b1_rows(eps="1/100", mu=1, sigma=2):
-    """f = (u, -u, 4 x_E3), u = x_E1 + x_C3 - 8 x_E2, errs less often than any r does, which beyond eps0 is r = 0."""
+def b1_rows(eps="1/10", mu=1, sigma="3/2"):
+    """f = (x_E1 + (x_C2 + x_C3)/2, 4 x_E2, 4 x_E3) errs less often than any r does, which beyond eps0 > 0 is r = 0."""
     mu, sigma, eps = numbers(mu, sigma, eps)
-    cost = eps * 14  # of f_1 - f_3, which has the entries 1, -8, -4, 1, and of f_2 - f_3; f_1 - f_2 = 2 u costs 20 eps
-    means, spreads = (2 * mu, 7 * mu, 4 * mu), (number(2).sqrt(), number(65).sqrt(), number(4))
-    wrong = [below(-(mean - cost) / (spread * sigma)).real for mean, spread in zip(means, spreads, strict=True)]
-    two = below(-(mu - 2 * eps) / sigma).real
-    return [eps - (mu - sigma * mean_least()) / 2, 2 * cost - 20 * eps, two - sum(wrong) / 3], [(two, 4)]
+    eps0, two = (mu - sigma * mean_least()) / 2, below(-(mu - 2 * eps) / sigma).real
+    first = below((2 * mu - 6 * eps) / (sigma * (number(3) / 2).sqrt())).real  # f_1 - f_2: 1, 4, 1/2, 1/2
+    # in class 2: x_C3 < 8 x_E2 - 12 eps and x_E2 > 2 eps, as f_2 - f_3 has the entries 4, 4
+    second = normal_mean(lambda z: below((8 * (mu + sigma * z) - 12 * eps - mu) / sigma), (2 * eps - mu) / sigma, 10)
+    rows = 1 - (first + 2 * second) / 3
+    return [eps0, eps - eps0, two - rows], [(two, 4)]
 
 
 def g_share_rule(eps="1/4", mu=1, sigma="1/2"):
@@ -322,7 +324,7 @@ CASES = {
     "D2-overshoot": (d2_overshoot, {"end": 3, "corner": ("0.66", "0.54"), "cells": (1, 1)}),
     "D4-accuracy": (d4_accuracy, {"k": "3/10", "times": ("4/25", "44/25")}),
     "B1-linear": (b1_linear, {"eps": "1/2"}),
-    "B1-rows": (b1_rows, {"eps": "1/20"}),
+    "B1-rows": (b1_rows, {"eps": "1/5"}),
     "G-share-rule": (g_share_rule, {"eps": "2/5"}),
     "D4-smoothing": (d4_smoothing, {"k": 1, "b": "1/10", "pull": "7/25",
                                     "axes": (("2.549208", "2.549209"), ("0.9", "0.91"))}),

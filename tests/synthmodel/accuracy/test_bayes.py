@@ -17,7 +17,7 @@ from synthmodel.__main__ import main
 from synthmodel.accuracy.bayes import affine_error, bayes_bounds, error_of_chances, exclusive_error, linear_error, small
 from synthmodel.accuracy.sharing import ANIMALS_AND_VEHICLES, Sharing, error_of_sharing
 from synthmodel.accuracy.three_classes import r_acc
-from synthmodel.claims.checks.bayes import designed, nested_rows, opposed_rows, rule_by_sample, small_chance
+from synthmodel.claims.checks.bayes import designed, nested_rows, one_sharing_row, rule_by_sample, small_chance
 from synthmodel.model.noise import law
 from synthmodel.symbolic import derive
 from synthmodel.symbolic.general.bayes import K, q_e
@@ -60,9 +60,9 @@ def test_rows_that_are_not_alike_come_near_their_limit(k):
 
 
 def test_the_errors_of_the_scores_of_b1_rows():
-    found = error_of_rows(opposed_rows(), 1, 2, 0.01)
-    assert found == pytest.approx(0.3018, abs=5e-5) and ndtr(-0.49) == pytest.approx(0.3121, abs=5e-5)
-    assert eps0(Setting(1, 2)) < 0 and best_ratio(Setting(1, 2), 0.01) == 0
+    found, setting = error_of_rows(one_sharing_row(), 1, 1.5, 0.1), Setting(1, 1.5)
+    assert found == pytest.approx(0.2912, abs=5e-5) and ndtr(-0.8 / 1.5) == pytest.approx(0.2969, abs=5e-5)
+    assert eps0(setting) == pytest.approx(0.0769, abs=5e-5) and best_ratio(setting, 0.1) == 0
 
 
 @pytest.mark.parametrize("classes", [3, 4, 10, 100])

@@ -126,7 +126,7 @@ original_best, CURVATURES = original("general", "best_ratio"), original("softmax
 CHANCE = original("bayes", "small_chance")
 BEST_OF_MANY = original("losses.many_classes", "best")
 AFFINE, SHARING = original("bayes", "affine_scores"), original("bayes", "Sharing")
-NESTED, OPPOSED = original("bayes", "nested_rows"), original("bayes", "opposed_rows")
+NESTED, ONE = original("bayes", "nested_rows"), original("bayes", "one_sharing_row")
 
 
 def solve_margin(setting, eps):
@@ -243,7 +243,7 @@ MUTATIONS = {
         AFFINE(eps)[0], np.zeros(3))),
     "B1-rows: the limit ten per cent off": ("bayes", "linear_error", scaled("bayes", "linear_error", 1.1)),
     "B1-rows: the pair's rows alike": ("bayes", "nested_rows", lambda r: NESTED(r, step=0.0)),
-    "B1-rows: class 3 without a weight of its own": ("bayes", "opposed_rows", lambda: OPPOSED() * [[1], [1], [0]]),
+    "B1-rows: classes 2 and 3 with twice the weight": ("bayes", "one_sharing_row", lambda: ONE() * [[1], [2], [2]]),
     "G-share: eps0 one per cent off": ("bayes", "threshold_closed", scaled("bayes", "threshold_closed")),
     "G-share: the attack on w2 costs nothing": ("bayes", "worst_margins", other_argument(
         "bayes", "worst_margins", 4, lambda w2: w2 / 2)),
