@@ -6,6 +6,7 @@ figures/data/campaign, and nothing else.
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -139,10 +140,10 @@ def draw(folder: Path, source: Path = DATA) -> None:
     if handles:
         legend.legend(handles.values(), handles.keys(), loc="lower left")
     names = [(TRUNK, next(arm["name"] for arm in plan["arm"] if arm["id"] == TRUNK), "")]
-    names += [(arm, one["name"], f", n = {one['n']}") for arm, one in found.items()]
+    names += [(arm, one["name"], f", n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{one['n']}") for arm, one in found.items()]
     legend.axis("off")
-    legend.text(0, 1, "\n".join(f"{arm}: {name if len(name) < 46 else name[:44] + '...'}{n}" for arm, name, n in names),
-                va="top", fontsize=7.5, linespacing=1.6, transform=legend.transAxes)
+    legend.text(0, 1, "\n".join(fill(f"{arm}: {name}{n}", 60, subsequent_indent="    ") for arm, name, n in names),
+                va="top", fontsize=7.5, linespacing=1.5, transform=legend.transAxes)
     axis.set_title("Differences to the trunk: seeds (small), their means, 95 % intervals")
     save(figure, folder, "campaign_arms")
 
