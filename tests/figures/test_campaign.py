@@ -162,12 +162,20 @@ def test_an_arm_far_out_leaves_the_others_their_place(values, scale, words):
 
 def test_the_pictures_of_an_arm_with_cas_in_its_loss(runs, tmp_path, pictures):
     far = made_up(PLAN, ["a1", "b4-up"], {}, {"b4-up": 30.0}, seeds=(0, 1, 2))
-    source = write_results(tmp_path / "far", {**runs, "b4-up": far["b4-up"]})
+    source = write_results(tmp_path / "far" / "campaign", {**runs, "b4-up": far["b4-up"]})
     for script in (arms, partial):
         script.draw(tmp_path, source)
     beside, against = pictures
     assert beside.axes[0].get_xlabel().endswith("(logarithmic beyond 4)")
     assert [axis.get_xscale() for axis in against.axes[2:]] == ["symlog"] * 2
+    pooled = ("a1", "a3", "a4", "a5")  # all but b4-up, which is said beside the rest
+    x, y = (np.concatenate([of(runs, arm, "test", key).ravel() for arm in pooled]) for key in ("sharing", "accuracy"))
+    said = partial.finding(tmp_path / "far").split("; sharing")[1]
+    assert f", without the arms that have CAS in their loss {np.corrcoef(x, y)[0, 1]:.2f} and " in said
+    x, y = (np.mean([[of(runs, arm, "test", "sharing")[seed, -1] if key is None else runs[arm][seed]["end"][key]
+                      for seed in range(3)] for arm in pooled[1:]], axis=1) for key in (None, "robust_apgd_t"))
+    found = f" Over the 3 without CAS in their loss it is {np.corrcoef(x, y)[0, 1]:.2f}."
+    assert found in arms.finding(tmp_path / "far")
 
 
 @pytest.mark.parametrize(("row", "key", "name"), [(0, "cas", "CAS"), (1, "sharing", "sharing")])

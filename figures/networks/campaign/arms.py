@@ -100,6 +100,10 @@ def finding(folder: Path) -> str:
                      for arm in reversed(in_order))
     correlation = (f" Over {len(found)} arms the two differences have correlation {np.corrcoef(x, y)[0, 1]:.2f}."
                    if len(found) > 2 else "")
+    free = np.array(["cas_weight" not in one["recipe"] for one in found.values()])
+    if 2 < free.sum() < len(found):  # where CAS is in the loss, sharing lies far from all else
+        correlation += (f" Over the {free.sum()} without CAS in their loss it is "
+                        f"{np.corrcoef(x[free], y[free])[0, 1]:.2f}.")
     return f"Against the trunk, APGD-T, {said}.{correlation}"
 
 

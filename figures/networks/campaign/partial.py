@@ -76,12 +76,16 @@ def of_measure(found: dict[tuple[str, int], Any], source: Path) -> Measured:
 
 def finding(folder: Path) -> str:
     """The correlations of both measures; the rule of the campaign is about sharing, along the trunk, given the loss."""
-    said = []
+    said, runs = [], results(folder / "campaign")[1]
     for key, r in measured(folder / "campaign").items():
         name = MEASURES[key]
         along = f", in the trunk's runs {r.within:.2f} and {r.within_given:.2f}" if r.within is not None else ""
         said.append(f"{name} and robust accuracy have correlation {r.pooled:.2f}, given the robust loss on training "
                     f"images {r.pooled_given:.2f}{along}")
+        others = {at: part for at, part in r.points.items() if not runs[at[0]][at[1]]["recipe"].get("cas_weight")}
+        if len(others) < len(r.points):  # where CAS is in the loss, it lies far from all else
+            rest = of_measure(others, folder)
+            said[-1] += f", without the arms that have CAS in their loss {rest.pooled:.2f} and {rest.pooled_given:.2f}"
     said[0] += f", over {r.everything.shape[1]} checkpoints of {len(r.points)} runs"
     return "; ".join(said) + ". (A trunk's number is the mean over its runs.)"
 
