@@ -139,7 +139,7 @@ def linear_error(k: float) -> float:
     each class (claim B1-rows). The scores have no constants, and the rows of W are not alike.
 
     >>> round(linear_error(1.2), 6), round(1 - float(joint_accuracy(r_acc(1.2), 1.2)), 6)
-    (0.057905, 0.077439)
+    (0.057904, 0.077439)
     """
     k = checked("k", k, above=0, single=True)
     return float(ndtr(-math.sqrt(3) * k) + 2 * (1 - joint_accuracy(r_acc(k), k))) / 3
