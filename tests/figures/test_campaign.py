@@ -172,6 +172,8 @@ def test_the_pictures_of_an_arm_with_cas_in_its_loss(runs, tmp_path, pictures):
     x, y = (np.concatenate([of(runs, arm, "test", key).ravel() for arm in pooled]) for key in ("sharing", "accuracy"))
     said = partial.finding(tmp_path / "far").split("; sharing")[1]
     assert f", without the arms that have CAS in their loss {np.corrcoef(x, y)[0, 1]:.2f} and " in said
+    alone = write_results(tmp_path / "alone" / "campaign", {"b4-up": far["b4-up"]})
+    assert partial.finding(alone.parent).count("without the arms") == 0
     x, y = (np.mean([[of(runs, arm, "test", "sharing")[seed, -1] if key is None else runs[arm][seed]["end"][key]
                       for seed in range(3)] for arm in pooled[1:]], axis=1) for key in (None, "robust_apgd_t"))
     found = f" Over the 3 without CAS in their loss it is {np.corrcoef(x, y)[0, 1]:.2f}."

@@ -47,6 +47,8 @@ class Measured:
     """Points {(arm, seed): (values, accuracy, loss)} of one measure, all side by side, and their correlations.
 
     pooled: over all points; within: the mean over the trunk's runs of each run's own, or None; "_given": the loss.
+    others: both, over the arms without CAS in their loss, which lies far from all else; None where all are such arms,
+    or none is.
     """
 
     points: dict[tuple[str, int], Any]
@@ -55,37 +57,40 @@ class Measured:
     pooled_given: float
     within: float | None
     within_given: float | None
+    others: tuple[float, float] | None
 
 
 def measured(source: Path) -> dict[str, Measured]:
     """What the results say of each of MEASURES; they are read once."""
     plan, runs = results(source)
-    return {key: of_measure(points(plan, runs, key), source) for key in MEASURES}
+    free = {(arm, seed) for arm in runs for seed, run in runs[arm].items() if "cas_weight" not in run["recipe"]}
+    return {key: of_measure(points(plan, runs, key), free, source) for key in MEASURES}
 
 
-def of_measure(found: dict[tuple[str, int], Any], source: Path) -> Measured:
+def of_measure(found: dict[tuple[str, int], Any], free: set[tuple[str, int]], source: Path) -> Measured:
     everything = np.concatenate([*found.values(), np.empty((3, 0))], axis=1)
     if everything.shape[1] < FEWEST:
         raise NothingToDraw(f"{source} holds {everything.shape[1]} checkpoints of the arms that are pooled, too few "
                             "to correlate: run the campaign first, deep confirm --run --data DIR.")
     own = [part for (arm, _), part in found.items() if arm == TRUNK and part.shape[1] >= FEWEST]
+    rest = np.concatenate([*(part for at, part in found.items() if at in free), np.empty((3, 0))], axis=1)
     return Measured(found, everything, float(np.corrcoef(everything[:2])[0, 1]), partial_correlation(*everything),
                     float(np.mean([np.corrcoef(part[:2])[0, 1] for part in own])) if own else None,
-                    float(np.mean([partial_correlation(*part) for part in own])) if own else None)
+                    float(np.mean([partial_correlation(*part) for part in own])) if own else None,
+                    (float(np.corrcoef(rest[:2])[0, 1]), partial_correlation(*rest))
+                    if FEWEST <= rest.shape[1] < everything.shape[1] else None)
 
 
 def finding(folder: Path) -> str:
     """The correlations of both measures; the rule of the campaign is about sharing, along the trunk, given the loss."""
-    said, runs = [], results(folder / "campaign")[1]
+    said = []
     for key, r in measured(folder / "campaign").items():
         name = MEASURES[key]
         along = f", in the trunk's runs {r.within:.2f} and {r.within_given:.2f}" if r.within is not None else ""
         said.append(f"{name} and robust accuracy have correlation {r.pooled:.2f}, given the robust loss on training "
                     f"images {r.pooled_given:.2f}{along}")
-        others = {at: part for at, part in r.points.items() if not runs[at[0]][at[1]]["recipe"].get("cas_weight")}
-        if len(others) < len(r.points):  # where CAS is in the loss, it lies far from all else
-            rest = of_measure(others, folder)
-            said[-1] += f", without the arms that have CAS in their loss {rest.pooled:.2f} and {rest.pooled_given:.2f}"
+        if r.others:
+            said[-1] += f", without the arms that have CAS in their loss {r.others[0]:.2f} and {r.others[1]:.2f}"
     said[0] += f", over {r.everything.shape[1]} checkpoints of {len(r.points)} runs"
     return "; ".join(said) + ". (A trunk's number is the mean over its runs.)"
 
