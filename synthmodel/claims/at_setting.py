@@ -137,6 +137,11 @@ def w1_is_small(point: Point) -> bool:
     return point.lam >= point.sigma**2 * min(3.0, 6 * math.exp(-k * k / 2))
 
 
+def two_weight_error(k: float) -> float:
+    """The least robust error of two weights."""
+    return 1 - float(joint_accuracy(r_acc(k), k))
+
+
 SMOOTHED, EXACT = SmoothedMargin, partial(CrossEntropy, attack="exact")
 QUANTITIES: dict[str, tuple[str, Callable[[Point], float | None]]] = {
     "k": ("(mu - 2 eps)/sigma", lambda p: p.k),
@@ -214,11 +219,10 @@ QUANTITIES: dict[str, tuple[str, Callable[[Point], float | None]]] = {
     "tau*": ("temperature at which the log-sum-exp has r_acc", lambda p: tau_star(p.setting, p.eps, p.lam)),
     "Bayes error": ("the least robust error of any classifier", lambda p: bayes.bayes_error(p.setting, p.eps)),
     "exclusive error": ("of exclusive features alone", lambda p: bayes.exclusive_error(p.setting, p.eps)),
-    "two-weight error": ("of the best two weights", lambda p: 1 - joint_accuracy(r_acc(p.k), p.k)),
+    "two-weight error": ("of the best two weights", lambda p: two_weight_error(p.k)),
     "affine error": ("approached by linear scores with constants", lambda p: bayes.affine_error(p.k)),
     "linear error, eps = 0": ("approached by W x, without constants", lambda p: bayes.linear_error(p.mu / p.sigma)),
-    "two-weight error, eps = 0": ("of the best two weights", lambda p: 1 - joint_accuracy(r_acc(p.mu / p.sigma),
-                                                                                         p.mu / p.sigma)),
+    "two-weight error, eps = 0": ("of the best two weights", lambda p: two_weight_error(p.mu / p.sigma)),
     "chance": (f"that {EXAMPLES} examples give w2 > 0", lambda p: chance_used(p.k, EXAMPLES)),
 }
 MARGINS, SOFT, SMOOTH = "eps0|eps_max|w1|w2|r_AT", "w1 CE|w2 CE|r_CE", "w1 CE smoothed|w2 CE smoothed|r_CE smoothed"
