@@ -79,7 +79,7 @@ def parts() -> str:
 
 
 def basis() -> str:
-    """`python -m figures.networks.campaign.basis`: mean and range over the seeds, in each basis."""
+    """`python -m figures.networks.campaign.basis`: in each basis mean and range over seeds, largest change."""
     found, rows = read("basis"), []
     for place, name in enumerate(one["basis"] for one in found["networks"][0]["bases"]):
         networks = [network["bases"][place] for network in found["networks"]]

@@ -114,7 +114,7 @@ def as_dict(row: "Judged") -> dict[str, Any]:
     known = row.n > 1
     return dict(row.prediction) | {
         "n": row.n, "seeds": list(row.seeds), "to_run": list(row.to_run), "verdict": row.verdict,
-        "value": row.value if known else None,
+        "possible": list(row.possible), "value": row.value if known else None,
         "interval": list(row.interval) if known else None, "p_confirming": row.confirming if known else None,
         "p_contradicting": row.contradicting if known else None}
 

@@ -15,7 +15,7 @@ from deep.__main__ import main
 from deep.evaluation.cas import cas as cas_of
 from deep.evaluation.cas import class_correlation, gauge_fixed
 from deep.evaluation.outcome import Outcome
-from deep.experiments.campaign.answers import answers
+from deep.experiments.campaign.answers import answers, with_interval
 from deep.experiments.campaign.plan import committed, plan_of
 from deep.experiments.campaign.predictions import paired, quantity_of
 from figures import gallery, readme
@@ -93,7 +93,7 @@ def test_arms_beside_the_trunk(runs, source, tmp_path, pictures):
     row = next(row for row in arms.arm_rows(source) if row["arm"] == "a3")
     for title, key in (("APGD-T", "robust_apgd_t"), ("PGD-20", "robust"), ("clean", "clean")):
         mean = 100 * np.mean([runs["a3"][seed]["end"][key] - runs["a1"][seed]["end"][key] for seed in range(3)])
-        assert row[title].startswith(f"{mean:+.1f} [")
+        assert row[title].startswith(f"{mean:+.1f} [" if round(mean, 1) else "0.0 [")
     for title, split, key, digits in (("CAS", "test", "cas", 1),
                                       ("loss on training images", "train", "robust_loss", 2)):
         mean = (of(runs, "a3", split, key)[:, -1] - of(runs, "a1", split, key)[:, -1]).mean()
@@ -126,7 +126,7 @@ def test_what_training_once_more_changes(runs, tmp_path):
     assert rows["APGD-T"]["again - first"] == f"+2.0 [{2 - half:.1f}, {2 + half:.1f}]"
     assert rows["APGD-T"]["first"].startswith(f"{first:.1f} [")
     assert rows["APGD-T"]["again"].startswith(f"{first + 2:.1f} [")
-    assert rows["sharing"]["again - first"] == "+0.0 [0.0, 0.0]"
+    assert rows["sharing"]["again - first"] == "0.0 [0.0, 0.0]"
 
 
 def test_the_correlation_of_margins_in_a_table(runs, tmp_path):
@@ -393,8 +393,10 @@ def test_what_the_pages_say_of_the_arms_is_what_the_results_say():
     says(deep, f"on clean inputs, too ({np.mean(clean):+.1f}), and robust accuracy lower by APGD-T, ",
          f"{end('a5', 'robust_apgd_t').mean():.1f} % against {end('a1', 'robust_apgd_t').mean():.1f} %")
     taken = {arm: end(arm, "robust").mean() - end(arm, "robust_apgd_t").mean() for arm in ("a1", "a5")}
-    says(deep, f"{end('a5', 'robust').mean():.1f} % against {end('a1', 'robust').mean():.1f} %: from PGD-20 to ",
-         f"APGD-T a5 loses {taken['a5']:.1f} points, the trunk {taken['a1']:.1f}.")
+    says(deep, f"{end('a5', 'robust').mean():.1f} % against {end('a1', 'robust').mean():.1f} %: from PGD-20 ",
+         f"on all images to APGD-T on 2,000 of them a5 loses {taken['a5']:.1f} points, the trunk {taken['a1']:.1f}.")
+    says(deep, f"is not the least, for standard training ends at {end('a2', 'robust_apgd_t').mean():.1f} %.")
+    assert abs(end("a1", "robust_apgd_t").mean() - 10) < 0.5
 
     accuracy, null = course("a1", "test", "accuracy"), course("a1", "train", "sharing_null").mean(0)
     shared = course("a1", "train", "sharing").mean(0)
@@ -418,8 +420,12 @@ def test_what_the_pages_say_of_the_arms_is_what_the_results_say():
         assert sharing["train"].max() - sharing["train"][-1] > sharing["test"].max() - sharing["test"][-1]
         assert sharing["train"][-1] < 0
     cas = course("a3", "test", "cas")
-    says(deep, f"that of CAS in a3 is {(cas.max(1) - cas[:, -1]).mean():.1f})")
+    says(deep, f"the fall of CAS in a3 is {(cas.max(1) - cas[:, -1]).mean():.1f})")
 
+    a5 = next(row for rule, row in common.said().rows() if rule["id"] == "a5-robust")
+    says(deep, f"it is {with_interval(a5.value, a5.interval)}, on the side that speaks against the statement.")
+    others = partial.measured(common.DATA)["sharing"].others
+    says(deep, f"without it they are {others[1]:.2f} and {others[0]:.2f}.")
     surgery = {row["network"]: row for row in common.said().surgery}
     early, late = "early body, early layer", "late body, late layer"
     says(deep, f"{surgery[early]['robust'][0]:.1f} % early, ",
@@ -440,9 +446,10 @@ def test_what_the_pages_say_of_the_trunks_trained_again_is_what_the_results_say(
     rho = {split: results.course("again", split, "margin_rho") for split in margins.SPLITS}
     change = {(split, begin): two_digits(values[:, -1] - values[:, begin]) for split, values in rho.items()
               for begin in (0, 2)}
-    says(deep, f"it changes little, by {change['test', 0]} from epoch 5 to the end. On clean test inputs it rises ",
-         f"from a quarter of the epochs on, by {change['clean_test', 2]}, as if a little were given up; on ",
-         f"adversarial training inputs, where sharing ends below 0, it falls, by {change['train', 0]}.")
+    says(deep, f"it changes little, by {change['test', 0]} from epoch 5 to the end and by {change['test', 2]} from ",
+         f"epoch 15 on. On clean test inputs it rises, by {change['clean_test', 0]} and {change['clean_test', 2]}, ",
+         "as if a little were given up; on adversarial training inputs, where sharing ends below 0, it falls, ",
+         f"by {change['train', 0]} and {change['train', 2]}.")
     epochs = [line["epoch"] for line in runs["again"][0]["checkpoints"]]
     cas, accuracy = (results.course("again", "test", key).mean(0) for key in ("cas", "accuracy"))
     assert epochs[:3] == [5, 10, 15] and epochs[-1] == 60 and cas[-1] < 0.5 * cas.max()
@@ -451,10 +458,12 @@ def test_what_the_pages_say_of_the_trunks_trained_again_is_what_the_results_say(
     for key in ("robust", "robust_apgd_t"):
         change, ends = results.end("again", key) - first.end("a1", key), first.end("a1", key)
         assert np.abs(change).max() < 1 and change.std(ddof=1) < ends.std(ddof=1)  # two seeds: that times sqrt(2)
-    for key in ("cas", "sharing"):
+    apart = []
+    for key in ("sharing", "cas"):
         change = results.course("again", "test", key)[:, -1] - first.course("a1", "test", key)[:, -1]
-        apart = np.sqrt(2) * first.course("a1", "test", key)[:, -1].std(ddof=1)
-        assert 0.7 * apart < change.std(ddof=1) < 1.4 * apart
+        deviations = change.std(ddof=1), np.sqrt(2) * first.course("a1", "test", key)[:, -1].std(ddof=1)
+        apart.append(" and ".join(f"{deviation:.2f}"[1:] for deviation in deviations))
+    says(deep, f"(standard deviation of the difference of sharing {apart[0]}, of CAS {apart[1]})")
 
 
 def beside_its_trunk(runs, name):
@@ -477,11 +486,11 @@ def test_what_the_pages_say_of_a_random_share_of_each_batch_is_what_the_results_
     says(words_of("deep/README.md"), "That nothing changes is contradicted: robust accuracy ends higher in every ",
          f"seed, by {interval(robust)} points, and so does sharing ({interval(sharing)}), at no cost of clean ",
          f"accuracy ({interval(clean)}). With 3/5 of the gradients the training images are fitted less (robust ",
-         f"accuracy {fitted['arm']:.0f} %, the trunk's {fitted['trunk']:.0f} %). So some of a3's gain needs no choice ",
-         "of images; a4 sees the images that it keeps as often as the trunk does and could not show this. With the ",
-         f"smallest 2/5 ignored the gain is {smallest:.1f} points, with random ones {robust.mean():.1f}, with the ",
-         f"largest {largest:.1f}; but the fit differs, too ({others[0]:.0f}, {fitted['arm']:.0f} and ",
-         f"{others[1]:.0f} %).")
+         f"accuracy {fitted['arm']:.0f} %, the trunk's {fitted['trunk']:.0f} %). So a part of a3's gain may need no ",
+         "choice of images; a4 sees the images that it keeps as often as the trunk does and could not show this. ",
+         f"With the smallest 2/5 ignored the gain is {smallest:.1f} points, with random ones ",
+         f"{robust.mean():.1f}, with the largest {largest:.1f}; but the fit differs, too ({others[0]:.0f}, ",
+         f"{fitted['arm']:.0f} and {others[1]:.0f} %).")
     verdicts = {rule["id"]: row.verdict for rule, row in common.said().rows()}
     assert verdicts["b2-random"] == "contradicted"
 
@@ -510,7 +519,7 @@ def test_what_the_pages_say_of_weight_perturbation_is_what_the_results_say():
     less = ends["c-smoothing-1"] - ends["a1"]
     assert max(less) < 0 and verdicts["c-smoothing-1"] == "undecided"
     says(words_of("deep/README.md"), "Smoothing of 0.1 (c-smoothing-1, three seeds) lowers sharing in every seed, too ",
-         f"({interval(less)}, undecided until its group is run).")
+         f"({interval(less)}; undecided, and may still be confirmed when its group is run).")
 
 
 def test_what_the_pages_say_of_the_running_average_is_what_the_results_say():
@@ -556,7 +565,8 @@ def test_what_the_pages_say_of_cas_in_the_loss_is_what_the_results_say():
          f"{apart[1]} by PGD-20")
     of_accuracy, of_cas = ((values.max(1) - values[:, -1]).mean() for values in (
         results.course("a1", "test", key) for key in ("accuracy", "cas")))
-    says(deep, f"loses {100 * of_accuracy:.1f} points while its CAS falls by {of_cas:.1f}.")
+    says(deep, f"loses {100 * of_accuracy:.1f} points of PGD-10 from its highest value, while its CAS falls ",
+         f"by {of_cas:.1f}.")
     says(deep, f"(robust loss {loss['b4-up']:.2f}, pushed down {loss['b4-down']:.2f})")
     alike = {arm: [np.mean([one[key] for one in each]) for key in ("same", "correlation")]
              for arm, each in json.loads((common.DATA.parent / "basis.json").read_text())["alike"].items()}

@@ -95,11 +95,16 @@ def measured_of(row: Judged | Correlated, seeds: bool = False) -> str:
 def p_value(row: Judged) -> str:
     """The smaller one of the p-values that would confirm and contradict a prediction, and which one that is.
 
+    Of an undecided one also what it can still become when all of its group is run.
+
     >>> p_value(Judged({}, (0, 1), 2.5, (2.0, 3.0), 0.8, 0.0371, "contradicted"))
     'p = 0.037 to contradict (Holm)'
+    >>> p_value(Judged({}, (0, 1), 2.5, (2.0, 3.0), 0.06, 0.9, "undecided", possible=("confirmed",)))
+    'p = 0.06 to confirm (Holm; may still be confirmed)'
     """
     word = "confirm" if row.confirming <= row.contradicting else "contradict"
-    return f"p = {min(row.confirming, row.contradicting):.2g} to {word} (Holm)"
+    later = f"; may still be {' or '.join(row.possible)}" if row.verdict == "undecided" and row.possible else ""
+    return f"p = {min(row.confirming, row.contradicting):.2g} to {word} (Holm{later})"
 
 
 def surgery_rows(runs: Mapping[int, Run], level: float) -> list[dict[str, Any]]:

@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from deep.experiments.campaign.plan import FOLLOWED
-
 __all__ = ["QUANTITIES", "Judged", "beside", "conclusions", "curve", "decided", "holm", "holm_pairs", "judged",
            "quantity_of", "still_to_run", "verdict"]
+
+DECIDED = ("confirmed", "contradicted")
 
 Run = Mapping[str, Any]  # a result file of deep/experiments/campaign/runs.py
 
@@ -82,7 +82,8 @@ class Judged:
     value: the mean over seeds; interval: of it, by Student's t; n: seeds. confirming, contradicting: p-values of the
     hypotheses that the verdict rejects, corrected by Holm. verdict: "confirmed", "contradicted", "undecided", or
     "not run" with fewer than two seeds. to_run: the seeds that the plan asks for beside these; until they are there the
-    verdict is "undecided", so that nobody stops where the numbers please.
+    verdict is "undecided", so that nobody stops where the numbers please. possible: the verdicts other than "undecided"
+    that can stand once all runs of the plan are there; the group's other predictions decide it by Holm's correction.
     """
 
     prediction: Mapping[str, Any]
@@ -93,6 +94,7 @@ class Judged:
     contradicting: float
     verdict: str
     to_run: tuple[int, ...] = ()
+    possible: tuple[str, ...] = DECIDED
 
     @property
     def n(self) -> int:
@@ -234,15 +236,19 @@ def judged(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -> li
         found = (decided(prediction, [values[seed] for seed in seeds], effect, level) if len(seeds) > 1
                  else (nan, (nan, nan), nan, nan))
         rows.append((prediction, seeds, *found))
+    waiting = [still_to_run(plan, prediction, seeds) for prediction, seeds, *_ in rows]
     corrected: list[tuple[float, float]] = [(nan, nan)] * len(rows)
+    least = list(corrected)  # what they can become, where all that is still to be run is the clearer result
     for group in {row[0].get("group") for row in rows}:
         members = [index for index, row in enumerate(rows) if row[0].get("group") == group]
-        pairs = holm_pairs([rows[index][4:] for index in members], "seeds" in plan["campaign"])
-        for index, pair in zip(members, pairs, strict=True):
-            corrected[index] = pair
-    waiting = [still_to_run(plan, prediction, seeds) for prediction, seeds, *_ in rows]
-    return [Judged(prediction, seeds, value, interval, *pair, verdict(len(seeds), *pair, 1 - level, to_run), to_run)
-            for (prediction, seeds, value, interval, *_), pair, to_run in zip(rows, corrected, waiting, strict=True)]
+        ps = [rows[index][4:] for index in members]
+        run = [(nan, nan) if waiting[index] else pair for index, pair in zip(members, ps, strict=True)]
+        for index, pair, low in zip(members, holm_pairs(ps, "seeds" in plan["campaign"]), holm_pairs(run), strict=True):
+            corrected[index], least[index] = pair, low
+    return [Judged(prediction, seeds, value, interval, *pair, verdict(len(seeds), *pair, 1 - level, to_run), to_run,
+                   tuple(word for word, p in zip(DECIDED, low, strict=True) if not p >= 1 - level))  # NaN: all can be
+            for (prediction, seeds, value, interval, *_), pair, low, to_run
+            in zip(rows, corrected, least, waiting, strict=True)]
 
 
 def verdict(n: int, confirming: float, contradicting: float, level: float, to_run: tuple[int, ...] = ()) -> str:
@@ -272,48 +278,38 @@ def of_arm(rule: Mapping[str, Any], arm: str | None) -> Mapping[str, Any]:
     return rule if arm is None else {**rule, "arm": arm}
 
 
-def all_met(rules: Iterable[Mapping[str, Any]], arms: Iterable[str | None], plan: Mapping[str, Any],
-            runs: Mapping[str, Mapping[int, Run]]) -> list[str | None]:
-    """The arms that meet all rules, by Holm as in `judged`; an arm, unless it is None, takes the place of a rule's."""
-    arms, rules = list(arms), list(rules)
+def met(rules: Iterable[Mapping[str, Any]], arms: Iterable[str | None], plan: Mapping[str, Any],
+        runs: Mapping[str, Mapping[int, Run]], in_the_end: bool = False) -> bool:
+    """Whether an arm meets all rules, by Holm as in `judged`, or, `in_the_end`, can do so once all runs are there.
+
+    An arm, unless it is None, takes the place of a rule's.
+    """
+    rules = list(rules)
     ps = holm((float(np.max([meets(of_arm(rule, arm), plan, runs) for rule in rules])) for arm in arms),
-              whole="seeds" in plan["campaign"])
-    return [arm for arm, p in zip(arms, ps, strict=True) if p < 1 - plan["campaign"]["level"]]
+              whole="seeds" in plan["campaign"] and not in_the_end)
+    return any(p < 1 - plan["campaign"]["level"] or (in_the_end and p != p) for p in ps)
 
 
 def conclusions(plan: Mapping[str, Any], rows: Iterable[Judged], runs: Mapping[str, Mapping[int, Run]] | None = None
                 ) -> list[tuple[Mapping[str, Any], str]]:
     """Each [[conclusion]] of a plan with its answer, from verdicts and from rules of its own.
 
-    "supported", "refuted"; "open" as long as runs that it asks for are missing, "undecided" once none is.
+    "supported", "refuted"; else "open" as long as missing runs can make it one of these, and "undecided" once none can.
     refuted_by, supported_by: predictions that must all be confirmed. refuted_rules: rules that one arm of `among` must
     meet, all of them (Holm over the arms). supported_rules: rules that must all be met as well; supported_contradicted:
     predictions that must all be contradicted. What is refuted is not supported.
     """
     rows, runs = list(rows), runs or {}
-    verdicts = {row.prediction["id"]: row.verdict for row in rows}
+    now = {row.prediction["id"]: (row.verdict,) for row in rows}
+    possible = {row.prediction["id"]: row.possible for row in rows}
 
-    def holds(conclusion: Mapping[str, Any], side: str, arms: Iterable[str | None]) -> bool:
-        ids, rules = conclusion.get(f"{side}_by", ()), conclusion.get(f"{side}_rules", ())
-        return (bool(ids or rules) and all(verdicts.get(one) == "confirmed" for one in ids)
-                and all(verdicts.get(one) == "contradicted" for one in conclusion.get(f"{side}_contradicted", ()))
-                and (not rules or bool(all_met(rules, arms, plan, runs))))
-    return [(conclusion, "refuted" if holds(conclusion, "refuted", conclusion.get("among", [None]))
-             else "supported" if holds(conclusion, "supported", [None])
-             else "undecided" if complete(conclusion, plan, rows, runs) else "open")
-            for conclusion in plan.get("conclusion", ())]
-
-
-def complete(conclusion: Mapping[str, Any], plan: Mapping[str, Any], rows: list[Judged],
-             runs: Mapping[str, Mapping[int, Run]]) -> bool:
-    """Whether all runs are there that can change a conclusion's answer.
-
-    Those of its predictions, of the others in their groups, which Holm's correction counts, and of its rules' arms.
-    """
-    named = {one for key in FOLLOWED for one in conclusion.get(key, ())}
-    groups = {row.prediction.get("group") for row in rows if row.prediction["id"] in named}
-    missing = any(row.verdict == "not run" or row.to_run for row in rows if row.prediction.get("group") in groups)
-    ps = [meets(of_arm(rule, arm), plan, runs)
-          for side, arms in (("refuted", conclusion.get("among", [None])), ("supported", [None]))
-          for rule in conclusion.get(f"{side}_rules", ()) for arm in arms]
-    return not missing and not np.isnan(ps).any()
+    def holds(conclusion: Mapping[str, Any], side: str, in_the_end: bool = False) -> bool:
+        verdicts, ids = possible if in_the_end else now, conclusion.get(f"{side}_by", ())
+        rules = conclusion.get(f"{side}_rules", ())
+        arms = conclusion.get("among", [None]) if side == "refuted" else [None]
+        return (bool(ids or rules) and all("confirmed" in verdicts.get(one, ()) for one in ids)
+                and all("contradicted" in verdicts.get(one, ()) for one in conclusion.get(f"{side}_contradicted", ()))
+                and (not rules or met(rules, arms, plan, runs, in_the_end)))
+    return [(conclusion, "refuted" if holds(conclusion, "refuted") else "supported" if holds(conclusion, "supported")
+             else "open" if any(holds(conclusion, side, in_the_end=True) for side in ("refuted", "supported"))
+             else "undecided") for conclusion in plan.get("conclusion", ())]

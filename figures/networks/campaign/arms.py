@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deep.experiments.campaign.predictions import decided, paired, quantity_of
-from figures.networks.campaign.common import DATA, far_out, mean_of, results
+from figures.networks.campaign.common import DATA, far_out, mean_of, results, rounded
 from figures.scripts import command_line
 from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, save, styled
 
@@ -63,8 +63,7 @@ def arm_rows(source: Path = DATA) -> list[Row]:
     rows: list[Row] = []
     for arm, one in compared(*results(source, TRUNK)).items():
         rows.append({"arm": arm, "what changes": one["name"], "n": one["n"]} | {
-            title: f"{one[name][0]:+.{digits}f} [{one[name][1][0]:.{digits}f}, {one[name][1][1]:.{digits}f}]"
-            for name, (title, _, digits) in COLUMNS.items()})
+            title: rounded(one[name][0], one[name][1], digits, "+") for name, (title, _, digits) in COLUMNS.items()})
     return rows
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Runs = Mapping[str, Mapping[int, dict[str, Any]]]
 
 __all__ = ["DATA", "PLAN", "NothingToDraw", "band", "conclusion_rows", "exists", "far_out", "mean_of",
-           "prediction_rows", "results", "said", "summary", "surgery_rows"]
+           "prediction_rows", "results", "rounded", "said", "summary", "surgery_rows"]
 
 PLAN, DATA = committed()
 NOT_RUN = "Not run: there is no result of the campaign yet."
@@ -55,14 +55,22 @@ def band(axis: Axes, epochs: Any, values: Any, color: str, style: str, label: st
 
 
 def mean_of(values: Sequence[float], level: float, digits: int, sign: str = "") -> str:
-    """The mean of a value a seed, with its interval by Student's t; no -0.0.
+    """The mean of a value a seed, with its interval by Student's t, in the form of `rounded`.
 
-    >>> mean_of([1.0, 2.0, 3.0], 0.95, 1), mean_of([0.0, -0.001], 0.5, 1, "+")
-    ('2.0 [-0.5, 4.5]', '+0.0 [0.0, 0.0]')
+    >>> mean_of([1.0, 2.0, 3.0], 0.95, 1)
+    '2.0 [-0.5, 4.5]'
     """
-    mean, (low, high) = decided({"within": 1.0}, list(values), 0.0, level)[:2]
-    mean, low, high = (round(value, digits) + 0.0 for value in (mean, low, high))
-    return f"{mean:{sign}.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return rounded(*decided({"within": 1.0}, list(values), 0.0, level)[:2], digits, sign)
+
+
+def rounded(mean: float, interval: tuple[float, float], digits: int, sign: str = "") -> str:
+    """A mean, with a sign if sign is "+", and its interval; what rounds to 0 has none.
+
+    >>> rounded(2.0, (1.0, 3.0), 1, "+"), rounded(-0.046, (-0.55, 0.46), 1, "+")
+    ('+2.0 [1.0, 3.0]', '0.0 [-0.6, 0.5]')
+    """
+    mean, low, high = (round(value, digits) + 0.0 for value in (mean, *interval))
+    return f"{mean:{sign if mean else ''}.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def far_out(axis: Axes, values: Any, linear: int) -> str:
