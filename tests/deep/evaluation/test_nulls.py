@@ -1,5 +1,10 @@
 """The nulls of CAS: what they keep and destroy, against plain loops and networks whose sharing is known."""
 
+from collections import Counter
+from fractions import Fraction
+from itertools import combinations, permutations
+
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +19,7 @@ from deep.evaluation.nulls import (
     random_permutations,
     sharing,
 )
+from tests.support.rooms import ROOT
 
 K, WIDE = 10, 2048
 
@@ -68,6 +74,58 @@ def test_sharing_rises_with_what_pairs_of_classes_share():
     order = random_permutations(K, WIDE, 20)
     values = [sharing(*shared(level), order)[0].item() for level in (0.0, 0.2, 0.5, 0.8)]
     assert values == sorted(values) and abs(values[0]) < 0.3 and values[2] > 1 and values[3] > 3
+
+
+def in_the_model(classes, design, r):
+    """(means, W) of the model: class means where mu = 1, own features and then the shared ones."""
+    own = torch.eye(classes, dtype=torch.float64)
+    pairs = [[float(i in pair) for pair in combinations(range(classes), 2)] for i in range(classes)]
+    common = 1 - own if design == "A" else torch.tensor(pairs, dtype=torch.float64)
+    return torch.cat([own, common], 1), torch.cat([own, r * common], 1)
+
+
+def sharing_of_three_classes(r):
+    """Over all permutations of the six features, by class: 180 orders of six pairs, the same for each class.
+
+    What all classes have in common is one number on the own features and one on the shared ones, so that the first
+    class's order counts up to permutations within these two.
+    """
+    means, weight = (part.numpy() for part in in_the_model(3, "A", r))
+    rows, common = weight - weight.mean(0), means.mean(0)
+    pairs = [tuple(pair) for pair in np.round(np.stack([rows[0], (means - common)[0]], 1), 12)]
+    orders = sorted(set(permutations(pairs)))
+    firsts = Counter((*sorted(order[:3]), *sorted(order[3:])) for order in orders)
+    assert len(orders) == firsts.total() == 180
+
+    def positive(classes):
+        return 2 * sum(np.maximum(0, (one * other).sum(-1) / np.maximum(
+            np.linalg.norm(one, axis=-1) * np.linalg.norm(other, axis=-1), 1e-300))
+            for one, other in combinations(classes, 2))
+    second, third = np.array(orders)[:, None], np.array(orders)[None]
+    null = 0.0
+    for first, count in firsts.items():
+        centre = (np.array(first) + second + third) / 3
+        moved = [1.5**0.5 * (one - centre) for one in (np.array(first), second, third)]  # (W, means) of each feature
+        moved = [np.where(np.abs(one) < 1e-9, 0, one) for one in moved]
+        null += positive([one[..., 0] * (common + one[..., 1]) for one in moved]).mean() * count / len(orders)
+    return positive(rows * means) - null
+
+
+@pytest.mark.slow
+def test_sharing_in_the_model_is_what_the_theory_text_says():
+    """Its table: three classes by all permutations, ten by some of them; in design B it falls where r grows."""
+    text = (ROOT / "synthmodel" / "THEORY.md").read_text().split("**Sharing in the model.**")[1].split("\n\n")[1]
+    head, _, *rows = ([cell.strip() for cell in line.strip("| ").split("|")] for line in text.splitlines())
+    ratios = [float(Fraction(cell.strip("$"))) for cell in head[1:]]
+    table = {name: [float(cell) for cell in cells] for name, *cells in rows}
+    assert ratios[2:4] == [0.5, 1.0] and table["$K = 3$"] == [round(sharing_of_three_classes(r), 2) for r in ratios]
+    for classes, design, draws in ((3, "A", 2000), (10, "A", 1000), (10, "B", 1000)):
+        printed = table[f"$K = {classes}$" + f", design {design}" * (classes > 3)]
+        for r, value in zip(ratios, printed, strict=True):
+            means, weight = in_the_model(classes, design, r)
+            found, null = sharing(means, weight, random_permutations(classes, means.shape[1], draws, seed=1))
+            assert abs(found.item() - value) < 0.05 + 4 * null.std().item() / draws**0.5
+    assert max(printed) < 0 and printed[2] < printed[1] < printed[0]
 
 
 def test_a_null_that_moves_rows_alone_would_take_separation_for_sharing():
