@@ -29,8 +29,8 @@ def add(commands: Any) -> None:
                          help="run folders of your own; without ARM a run's recipe says which arm it is, whatever its "
                               "seed and its size")
     confirm.add_argument("--run", action="store_true", help="train, continue and measure what is missing")
-    confirm.add_argument("--arms", metavar="A,B", help="with --run: these arms alone, and those that they begin from "
-                                                     "or are stopped at")
+    confirm.add_argument("--arms", metavar="A,B", help="print what is predicted of these arms alone; with --run: "
+                         "train these alone, and those that they begin from or are stopped at")
     confirm.add_argument("--out", help="with --run: where the run folders are (default: runs)")
     confirm.add_argument("--results", metavar="DIR", help="folder of the result files (default: the committed one, or "
                                                           "OUT/campaign with --run)")
@@ -49,17 +49,22 @@ def continues(options: "Namespace") -> str | None:
 def run(options: "Namespace") -> None:
     """Train what is missing if that is asked for; judge, and print."""
     from deep.experiments.campaign.answers import answers
-    from deep.experiments.campaign.plan import committed, of_any_seeds, plan_of, results_of
+    from deep.experiments.campaign.plan import committed, of_any_seeds, plan_of, results_of, tasks
     plan_path, results = committed()
     plan = plan_of(Path(options.plan) if options.plan else plan_path)
     if options.results or options.run:
         results = Path(options.results or out_of(options) / "campaign")
-    for option in ("arms", "out"):
-        if getattr(options, option) is not None and not options.run:
-            raise ValueError(f"--{option} was given without --run, but what is there is judged as a whole: add --run.")
-    if options.runs and (options.run or options.results):
-        raise ValueError(f"{', '.join(options.runs)} was given with --run or --results, but runs of your own are "
-                         "judged by themselves: leave the option out.")
+    if options.out is not None and not options.run:
+        raise ValueError("--out was given without --run, but nothing is trained then: add --run.")
+    if options.runs and (options.run or options.results or options.arms):
+        raise ValueError(f"{', '.join(options.runs)} was given with --run, --results or --arms, but runs of your own "
+                         "are judged by themselves: leave the option out.")
+    arms = options.arms.split(",") if options.arms else []
+    tasks(plan, arms)  # ValueError for an arm that the plan has not
+    for word in options.runs:
+        if word in [arm["id"] for arm in plan["arm"]] and not Path(word).exists():
+            raise ValueError(f"{word} was given as a run, but it is an arm of the plan, and there is no folder of that "
+                             f"name: `deep confirm --arms {word}` says what is known of it.")
     if options.results and not (options.run or results.is_dir()):
         raise ValueError(f"--results = {results} was given, but there is no such folder: pass one that `deep confirm "
                          "--run` has made.")
@@ -67,6 +72,8 @@ def run(options: "Namespace") -> None:
         run_missing(options, plan, results)
     said = (answers(of_any_seeds(plan), own(options, plan)) if options.runs
             else answers(plan, results_of(plan, results)))
+    if arms and not options.run:
+        said = said.of_arms(arms)
     if options.json:
         runs = said.runs if options.runs else None
         print(json.dumps({"predictions": [as_dict(row) | {"command": command_of(row.prediction, row.seeds, runs)}

@@ -1,7 +1,7 @@
 """What the runs of a plan say, judged together, and its words: for `deep confirm`, the report and the pages alike."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deep.experiments.campaign.correlations import Correlated, correlated
@@ -31,6 +31,16 @@ class Answers:
         """Each prediction, and then each correlation, of the plan with what was made of it."""
         return [*((row.prediction, row) for row in self.predictions),
                 *((row.correlation, row) for row in self.correlations)]
+
+    def of_arms(self, arms: Iterable[str]) -> "Answers":
+        """What is predicted of these arms, or compared with one of them, judged as before; no conclusion."""
+        wanted = set(arms)
+
+        def named(rule: Mapping[str, Any]) -> bool:
+            return not wanted.isdisjoint((rule["arm"], rule.get("minus")))
+        return replace(self, predictions=[row for row in self.predictions if named(row.prediction)],
+                       correlations=[row for row in self.correlations if named(row.correlation)], conclusions=[],
+                       surgery=[])
 
     def counts(self) -> str:
         """How many predictions, correlations among them, there are, and how many have which verdict."""

@@ -562,7 +562,9 @@ def test_runs_of_ones_own_that_are_refused(campaign, capsys, tmp_path):
 
 
 @pytest.mark.parametrize(("more", "sentence"), [
-    (["--arms", "a1"], "--arms was given without --run"), (["--out", "runs"], "--out was given without --run"),
+    (["--out", "runs"], "--out was given without --run"), (["--arms", "zz"], "the arms zz were given"),
+    (["a8"], "a8 was given as a run, but it is an arm of the plan"),
+    (["--arms", "a8", "runs/a"], "runs/a was given with --run, --results or --arms"),
     (["--plan", "/nowhere.toml"], "/nowhere.toml was given as a plan, but cannot be read (No such file or directory)"),
     (["--results", "/nowhere"], "--results = /nowhere was given, but there is no such folder"),
     (["--run", "--arms", "a1,zz"], "the arms zz were given"),
@@ -571,6 +573,21 @@ def test_what_is_refused(more, sentence, capsys):
     assert main(["confirm", *more]) == 2
     error = capsys.readouterr().err
     assert sentence in error and error.count("\n") == 1
+
+
+def test_what_is_known_of_an_arm(capsys):
+    """The rows of all predictions that speak of it, as they stand in the whole."""
+    assert main(["confirm"]) == 0
+    whole = capsys.readouterr().out.splitlines()
+    assert main(["confirm", "--arms", "a6"]) == 0
+    *rows, counts = capsys.readouterr().out.splitlines()
+    assert len(rows) == 2 and rows[0].split()[1] == "a6-robust:" and set(rows) < set(whole)
+    assert counts.startswith("1 prediction: ")
+    assert main(["confirm", "--arms", "a3,a2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    ids = {row["id"] for row in found["predictions"]}
+    assert {"a3-robust", "a6-robust", "a2-fall", "b8-robust"} <= ids and not {"a4-robust", "a1-cas"} & ids
+    assert found["conclusions"] == found["surgery"] == found["correlations"] == []
 
 
 def test_a_damaged_result_is_named(tmp_path):
