@@ -19,6 +19,8 @@ from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, save, style
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matplotlib.axes import Axes
+
     from figures.style import Row
 
 __all__ = ["again_rows", "arm_rows", "compared", "draw", "finding"]
@@ -111,6 +113,23 @@ def look(recipe: dict[str, Any]) -> tuple[str, str, str]:
     return next((color, marker, name) for keys, color, marker, name in GROUPS if any(key in recipe for key in keys))
 
 
+def name_points(axis: Axes, points: dict[str, tuple[float, float]]) -> None:
+    """Write each name beside its point, in that of four places where it covers the fewest points and names."""
+    scale = axis.figure.dpi / 72  # pixels a point of type
+    here = {name: axis.transData.transform(point) / scale for name, point in points.items()}
+    taken = np.array(list(here.values()))
+    for name, point in points.items():
+        width = 4.6 * len(name)
+        tried: list[Any] = []
+        for x, y, alignment in ((5, 4, "left"), (-5, 4, "right"), (5, -11, "left"), (-5, -11, "right")):
+            middle = here[name] + (x + width / 2 * (1 if alignment == "left" else -1), y + 3)
+            covered = (np.abs(taken - middle) < (width / 2 + 4, 8)).all(1).sum()
+            tried.append((covered, len(tried), (x, y), alignment, middle))
+        _, _, place, alignment, middle = min(tried, key=lambda one: one[:2])
+        axis.annotate(name, point, place, textcoords="offset points", ha=alignment, fontsize=8)
+        taken = np.vstack([taken, middle + np.outer(np.linspace(-0.5, 0.5, 5), (width, 0))])
+
+
 @styled()
 def draw(folder: Path, source: Path = DATA) -> None:
     """Write campaign_arms.png and .svg: means and t intervals of the differences to the trunk, which is the origin."""
@@ -120,15 +139,12 @@ def draw(folder: Path, source: Path = DATA) -> None:
     axis.axhline(0, color=GREY, linewidth=0.7)
     axis.axvline(0, color=GREY, linewidth=0.7)
     axis.plot([0], [0], "*", color=BLACK, markersize=10)
-    axis.annotate(TRUNK, (0, 0), (5, -11), textcoords="offset points", fontsize=8)
-    for arm, one in found.items():
+    for one in found.values():
         (x, across), (y, up) = one["sharing"], one["robust"]
         color, marker, group = look(one["recipe"])
         axis.plot(*zip(*one["points"], strict=True), marker, color=color, alpha=0.35, markersize=3)
         axis.errorbar([x], [y], [[y - up[0]], [up[1] - y]], [[x - across[0]], [across[1] - x]], fmt=marker, color=color,
                       linewidth=0.8, markersize=5, label=group)
-        side, alignment = (-5, "right") if -1 < x < 0 else (5, "left")  # not upon the trunk
-        axis.annotate(arm, (x, y), (side, 4), textcoords="offset points", ha=alignment, fontsize=8)
     scale = far_out(axis, [one["sharing"][0] for one in found.values()], LINEAR)
     if LARGEST in found:  # as robust as a3 with the trunk's sharing, or less
         limit = found[LARGEST]["robust"][0] - 1
@@ -137,6 +153,7 @@ def draw(folder: Path, source: Path = DATA) -> None:
                           label="where an arm may refute that\nsharing is necessary")
         axis.set_xlim(left=low)
         axis.set_ylim(top=max(high, limit + 1))
+    name_points(axis, {TRUNK: (0, 0)} | {arm: (one["sharing"][0], one["robust"][0]) for arm, one in found.items()})
     axis.set(xlabel=f"sharing on adversarial test inputs, minus the trunk's{scale}",
              ylabel="robust accuracy (APGD-T), minus the trunk's, points")
     handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))  # one a group
