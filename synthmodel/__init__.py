@@ -14,19 +14,21 @@ from synthmodel.model.losses import (
     Margin,
     SmoothedMargin,
     SoftTargetMargin,
+    WorstMargin,
     WrongClassLSE,
     loss_named,
 )
 from synthmodel.model.penalty import decays
 from synthmodel.model.setting import Setting
 from synthmodel.model.solution import NotConverged, Solution
+from synthmodel.model.surrogates import Surrogate
 from synthmodel.solvers.margin_closed import eps0, eps1, eps_max
 from synthmodel.solvers.solve import solve, threshold
 
 __all__ = ["CrossEntropy", "Distillation", "Margin", "NotConverged", "Setting", "SmoothedMargin", "SoftTargetMargin",
-           "Solution", "WrongClassLSE", "accuracy_of", "b_star", "bayes_error", "best_ratio", "best_smoothing",
-           "decays", "eps0", "eps1", "eps_max", "joint_accuracy", "loss_named", "pairwise_accuracy", "r_acc", "solve",
-           "threshold"]
+           "Solution", "Surrogate", "WorstMargin", "WrongClassLSE", "accuracy_of", "b_star", "bayes_error",
+           "best_ratio", "best_smoothing", "decays", "eps0", "eps1", "eps_max", "joint_accuracy", "loss_named",
+           "pairwise_accuracy", "r_acc", "solve", "threshold"]
 
 
 def __getattr__(name: str) -> str:

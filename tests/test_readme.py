@@ -140,8 +140,9 @@ def test_its_lines_of_python_run_and_are_what_their_comments_say():
 
 
 @pytest.mark.slow
-def test_the_worked_example_of_the_theory_prints_what_stands_below_it():
-    page = part("A setting of your own", (ROOT / "synthmodel/README.md").read_text())
+@pytest.mark.parametrize("section", ["A setting of your own", "A loss of your own"])
+def test_the_worked_examples_of_the_theory_print_what_stands_below_them(section):
+    page = part(section, (ROOT / "synthmodel/README.md").read_text())
     (block,), (shown,) = blocks("python", page), blocks("text", page)
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         exec(block, {})

@@ -17,7 +17,11 @@ class Surrogate:
     """phi(t), for a margin t: convex and nowhere rising.
 
     value, slope: functions of an array t.  kinks: the t at which the slope jumps or bends sharply; never 0, since at
-    w = 0 every margin is 0, and a slope that jumps there lets w1 die before mu/2.
+    w = 0 every margin is 0, and a slope that jumps there lets w1 die before mu/2. ValueError for one at 0.
+
+    >>> half = Surrogate(value=lambda t: np.maximum(0.5 - t, 0), slope=lambda t: -1.0 * (t < 0.5), kinks=(0.5,))
+    >>> half.value(np.array([0.0, 1.0])).tolist()
+    [0.5, 0.0]
     """
 
     value: Callable[[Any], Any]
