@@ -83,8 +83,7 @@ def carried_by(claim: Claim) -> list[str]:
         found.append("Coq: synthmodel/certificates/*.v, see above")
     found.append(f"check against independent numerics: `synthmodel verify {claim.id}` ({check.__name__} in "
                  f"{check.__module__})")
-    tests = tests_of(claim)
-    return [*found, f"tests that name it: {', '.join(tests)}"] if tests else found
+    return found
 
 
 def tests_of(claim: Claim) -> list[str]:
@@ -128,7 +127,8 @@ def explanation(claim: Claim, point: Point) -> dict[str, Any]:
             "section": [asdict(part) for part in section(claim.id)], "setting": asdict(point),
             "numbers": [asdict(number) for number in numbers],
             "inequalities": [asdict(one) for one in inequalities],
-            "picture": picture(claim, point), "carried_by": carried_by(claim), "nearby": nearby(claim)}
+            "picture": picture(claim, point), "carried_by": carried_by(claim), "nearby": nearby(claim),
+            "tests": tests_of(claim)}
 
 
 def print_explanation(found: dict[str, Any], out: str | None = None) -> None:
@@ -153,6 +153,8 @@ def print_explanation(found: dict[str, Any], out: str | None = None) -> None:
             print(f"\n{title}")
         for line in lines:
             print(folded(f"- {line}", indent=4, first=2, width=width))
+    if found["tests"]:
+        print(f"\nTests that name it\n{folded(', '.join(found['tests']), indent=2, width=width)}")
 
 
 def print_symbols(symbols: list[dict[str, Any]], width: int, greek: bool) -> None:

@@ -4,7 +4,9 @@ import copy
 import json
 import re
 from dataclasses import dataclass, replace
+from itertools import combinations
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -103,6 +105,17 @@ def test_arms_beside_the_trunk(runs, source, tmp_path, pictures):
             f"{found['sharing'][0]:+.1f}") in arms.finding(tmp_path)
     clean = [100 * (runs["a3"][seed]["end"]["clean"] - runs["a1"][seed]["end"]["clean"]) for seed in range(3)]
     assert found["clean"][0] == pytest.approx(np.mean(clean))
+
+
+def test_names_do_not_lie_upon_each_other():
+    """Two points that all but agree, and one in the way of the place that a name takes first."""
+    figure, axis = plt.subplots()
+    axis.set(xlim=(0, 1), ylim=(0, 1))
+    arms.name_points(axis, {"one-arm": (0.5, 0.5), "another": (0.505, 0.502), "third": (0.55, 0.52)})
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in axis.texts]
+    plt.close(figure)
+    assert len(boxes) == 3 and not any(one.overlaps(other) for one, other in combinations(boxes, 2))
 
 
 def test_what_training_once_more_changes(runs, tmp_path):

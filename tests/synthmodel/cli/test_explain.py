@@ -46,7 +46,7 @@ def test_theorem_1_is_explained_at_the_users_setting(capsys):
     assert (status, err) == (0, "")
     assert out.startswith("T1: proved by algebra (from the paper)\n")
     order = ["Symbols", "Statement (Theorem 1)", "Hypotheses", "Proof", "At mu = 1, sigma = 0.3, eps = 0.2", "Picture",
-             "Carried by", "What differs nearby"]
+             "Carried by", "What differs nearby", "Tests that name it"]
     places = [out.index(f"\n{word}") for word in order]
     assert places == sorted(places)
     for words in ("w₁ = max(μ - 2 ε, 0)/λ,", "ε₀ > 0 needs σ < √π μ.", "S(x) ≥ S(x*) + (λ/2) (x - x*)²",
