@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -24,6 +23,7 @@ from figures import gallery, readme
 from figures.networks.campaign import arms, basis, cas, common, margins, partial
 from figures.report.job import draw_campaign, in_markdown, judged_campaign
 from figures.report.page import Campaign, Contents, page
+from figures.style import new_figure
 from synthmodel import Setting
 from tests.conftest import assert_draws
 from tests.support.campaign import made_up, write_results
@@ -109,12 +109,11 @@ def test_arms_beside_the_trunk(runs, source, tmp_path, pictures):
 
 def test_names_do_not_lie_upon_each_other():
     """Two points that all but agree, and one in the way of the place that a name takes first."""
-    figure, axis = plt.subplots()
+    figure, ((axis,),) = new_figure(1, 1, 6, 4)
     axis.set(xlim=(0, 1), ylim=(0, 1))
     arms.name_points(axis, {"one-arm": (0.5, 0.5), "another": (0.505, 0.502), "third": (0.55, 0.52)})
     figure.canvas.draw()
     boxes = [text.get_window_extent() for text in axis.texts]
-    plt.close(figure)
     assert len(boxes) == 3 and not any(one.overlaps(other) for one, other in combinations(boxes, 2))
 
 
