@@ -10,7 +10,7 @@ from types import ModuleType
 
 from figures import atlas
 from figures.networks import feature_network, planted, planted_networks, real_run, trimming
-from figures.networks.campaign import arms, cas, common, partial
+from figures.networks.campaign import arms, cas, common, fit, partial
 from figures.phase import theorems
 from figures.theory import accuracy, dynamics, finite_sample, learning_curve, ratios, weights
 
@@ -65,6 +65,7 @@ CAMPAIGN = tuple(
     for name, title, script in (
         ("campaign_cas", "CAS over epochs, adversarial beside standard training", cas),
         ("campaign_arms", "Robust accuracy against sharing, arm by arm", arms),
+        ("campaign_fit", "Robust accuracy against the fit, arm by arm", fit),
         ("campaign_partial", "Robust accuracy against CAS, given the training loss", partial)))
 if common.exists():
     PICTURES += tuple(picture for picture in CAMPAIGN if (DATA / f"{picture.name}.png").exists())

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from deep.system.files import write_text
 from figures.gallery import gallery, linked
 from figures.networks import planted
-from figures.networks.campaign import arms, common, margins
+from figures.networks.campaign import arms, common, fit, margins
 from figures.networks.real_run import DATA, summary
 from figures.report.tables import claims_table, markdown
 from figures.scripts import command_line
@@ -134,6 +134,7 @@ def network_tables(found: Answers) -> dict[str, str]:
     said = paragraph(linked(planted.finding(DATA.parent)))
     tables = {"speed": speed(), "parts": parts(), "timed": timed(), "arithmetic": arithmetic(),
               "basis": basis(), "arms": markdown(arms.arm_rows()), "again": markdown(arms.again_rows()),
+              "fit": markdown(fit.fit_rows()),
               "margins": markdown(margins.margin_rows()), "confirm": campaign_table(found)}
     return {"planted": said} | tables | {
         name: markdown(summary(DATA.with_name(f"{name}.json"))) for name in ("cifar10", "cifar10-crops")}

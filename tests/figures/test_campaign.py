@@ -20,7 +20,7 @@ from deep.experiments.campaign.answers import answers, with_interval
 from deep.experiments.campaign.plan import committed, plan_of
 from deep.experiments.campaign.predictions import paired, quantity_of
 from figures import gallery, readme
-from figures.networks.campaign import arms, basis, cas, common, margins, partial
+from figures.networks.campaign import arms, basis, cas, common, fit, margins, partial
 from figures.report.job import draw_campaign, in_markdown, judged_campaign
 from figures.report.page import Campaign, Contents, page
 from figures.style import new_figure
@@ -31,7 +31,7 @@ from tests.support.rooms import ROOT
 
 PLAN = plan_of(committed()[0])
 MADE = {"command": "synthmodel report", "commit": "0", "torch": "2", "cores": 2, "seconds": 1.0}
-SCRIPTS = (cas, arms, partial)
+SCRIPTS = (cas, arms, fit, partial)
 GAINS, SHARINGS = {"a3": 10.0, "a4": 1.0}, {"a3": 3.0, "a5": 3.0}
 
 
@@ -105,6 +105,34 @@ def test_arms_beside_the_trunk(runs, source, tmp_path, pictures):
             f"{found['sharing'][0]:+.1f}") in arms.finding(tmp_path)
     clean = [100 * (runs["a3"][seed]["end"]["clean"] - runs["a1"][seed]["end"]["clean"]) for seed in range(3)]
     assert found["clean"][0] == pytest.approx(np.mean(clean))
+
+
+def test_arms_beside_the_trunk_when_it_had_fitted_as_much(runs, tmp_path, pictures):
+    """By hand: the trunk's fit passes 30, 60, 90 % at its last three checkpoints; the arm ends at 62 %."""
+    both = copy.deepcopy({arm: runs[arm] for arm in ("a1", "a3", "b6-4")})
+    for seed, run in both["a1"].items():
+        for line in run["checkpoints"]:
+            line["train"]["accuracy"] = 0.05
+        for line, known, right, shares in zip(run["checkpoints"][-3:], (0.3, 0.6, 0.9), (0.2, 0.15 + seed / 100, 0.1),
+                                              (6, 5, 4), strict=True):
+            line["train"]["accuracy"], line["test"]["accuracy"], line["test"]["sharing"] = known, right, shares
+    for run in both["a3"].values():
+        last = run["checkpoints"][-1]
+        last["train"]["accuracy"], last["test"]["accuracy"], last["test"]["sharing"] = 0.62, 0.18, 5.5
+    found = fit.at_equal_fit(PLAN, both)
+    assert found.keys() == {"a3"}  # another eps is not beside the trunk
+    assert found["a3"] == pytest.approx(np.array([[62] * 3, [60] * 3, [8] * 3, [3, 2, 1], [0.5] * 3]))
+    source = write_results(tmp_path / "campaign", both)
+    (row,) = fit.fit_rows(source)
+    assert row["at equal fit"].startswith("+2.0 [") and row["the trunk's there, %"] == "60"
+    assert "a3 +2.0 [" in fit.finding(tmp_path)
+    fit.draw(tmp_path, source)
+    (figure,) = pictures
+    drawn = {text.get_text(): text.xy for text in figure.axes[0].texts}
+    assert drawn["a3"] == pytest.approx((62, 18)) and drawn["epoch 60"] == pytest.approx((90, 10))
+    both["a1"][0]["again"] = [{**both["a1"][0], "course": "other"}]  # an arm of a lost trunk has that one beside it
+    both["a3"][0] |= {"course": "none", "trunk": both["a1"][0]["run"]}
+    assert fit.at_equal_fit(PLAN, both)["a3"].shape == (5, 2)
 
 
 def test_names_do_not_lie_upon_each_other():
@@ -231,9 +259,9 @@ def test_a_part_of_a_campaign_is_drawn_and_none_is_refused(tmp_path, runs, unren
     for script in SCRIPTS:
         script.draw(tmp_path / "trunk", trunk)
         assert script.finding(tmp_path / "trunk")
-    assert "No arm has two seeds" in arms.finding(tmp_path / "trunk")
+    assert all("No arm has two seeds" in script.finding(tmp_path / "trunk") for script in (arms, fit))
     arm = write_results(tmp_path / "arm" / "campaign", {"a3": runs["a3"]})
-    for script in (cas, arms):
+    for script in (cas, arms, fit):
         with pytest.raises(ValueError, match=r"holds no result of a1.*run the campaign first"):
             script.draw(tmp_path / "arm", arm)
     assert "in the trunk's runs" not in partial.finding(tmp_path / "arm")
@@ -272,7 +300,7 @@ def test_the_report_and_the_pages_say_what_deep_confirm_says(source, tmp_path, u
     assert re.search(r"`robust_apgd_t` of a3 - a1 ≥ 3 \| 10\.\d+ \[\d+\.\d+, 1\d\.\d+\], n = 3, and 3, 4 to be run "
                      r"\| undecided \|$", row)
     assert "| proxy |" in text and "| Shared features are necessary" in text
-    assert [name for name, _, _ in drawn] == ["campaign_cas", "campaign_arms", "campaign_partial"]
+    assert [name for name, _, _ in drawn] == ["campaign_cas", "campaign_arms", "campaign_fit", "campaign_partial"]
     assert all((tmp_path / f"{name}.png").exists() and said for name, _, said in drawn)
     html = page(contents)
     assert found.summary in html and html.count("Predictions of the campaign") == 1 and "<td>a3-robust" in html
@@ -505,6 +533,22 @@ def test_what_the_pages_say_of_a_random_share_of_each_batch_is_what_the_results_
          f"{fitted['arm']:.0f} and {others[1]:.0f} %).")
     verdicts = {rule["id"]: row.verdict for rule, row in common.said().rows()}
     assert verdicts["b2-random"] == "contradicted"
+
+
+def test_what_the_pages_say_of_the_arms_at_equal_fit_is_what_the_results_say():
+    runs, said = common.results()[1], {row["arm"]: row for row in fit.fit_rows()}
+    end = {arm: said[arm]["PGD-10, end"].split()[0].lstrip("+") for arm in said}
+    equal = {arm: said[arm]["at equal fit"].lstrip("+") for arm in said}
+    says(words_of("deep/README.md"), f"Of a3's {end['a3']} points of PGD-10 this leaves {equal['a3']}, of b9-awp's ",
+         f"{end['b9-awp']} {equal['b9-awp']}, of b2-random's {end['b2-random']} {equal['b2-random']}: what a ")
+    says(words_of("README.md"), f"of {end['b2-random']} points by PGD-10 {equal['b2-random']} are left at equal fit ",
+         f"([picture](figures/data/campaign_fit.png)); of the {end['a3']} of the largest losses {equal['a3']}.")
+    results = Committed(runs)
+    fitted, epochs = results.course("a1", "train", "accuracy").mean(0), [5 * number for number in range(1, 13)]
+    assert [line["epoch"] for line in runs["a1"][0]["checkpoints"]] == epochs
+    says(words_of("deep/README.md"), f"the trunk's rises from {100 * fitted[5]:.0f} to {100 * fitted[6]:.0f} %")
+    lost = {arm: at[2].mean() - at[3].mean() for arm, at in fit.at_equal_fit(plan_of(committed()[0]), runs).items()}
+    assert lost["b2-random"] > 0.6 * float(end["b2-random"]) and lost["a3"] < 0.6 * float(end["a3"])
 
 
 def test_what_the_pages_say_of_weight_perturbation_is_what_the_results_say():

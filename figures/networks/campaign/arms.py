@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deep.experiments.campaign.predictions import decided, paired, quantity_of
-from figures.networks.campaign.common import DATA, far_out, mean_of, results, rounded
+from figures.networks.campaign.common import DATA, TRUNK, far_out, mean_of, results, rounded
 from figures.scripts import command_line
 from figures.style import BLACK, BLUE, GREEN, GREY, RED, new_figure, save, styled
 
@@ -23,33 +23,41 @@ if TYPE_CHECKING:
 
     from figures.style import Row
 
-__all__ = ["again_rows", "arm_rows", "compared", "draw", "finding"]
+__all__ = ["again_rows", "arm_rows", "comparable", "compared", "draw", "finding", "look", "name_points"]
 
-TRUNK, LARGEST = "a1", "a3"
+LARGEST = "a3"
 LINEAR = 4  # the sharing up to which the scale stays linear where an arm lies far out
 COLUMNS = {"robust": ("APGD-T", "robust_apgd_t", 1), "pgd": ("PGD-20", "robust", 1), "clean": ("clean", "clean", 1),
            "sharing": ("sharing", "sharing_test", 1), "cas": ("CAS", "cas_test", 1),
            "loss": ("loss on training images", "train_robust_loss", 2)}  # of a difference: title, quantity, digits
 SAME = ("data", "model", "norm", "eps", "train_size", "padding")  # an arm of others is not beside the trunk
+PLACES = tuple((side * x, y, "left" if side > 0 else "right") for x, y in ((5, 4), (5, -11), (12, 14), (12, -22))
+               for side in (1, -1))  # of a name beside its point, in points of type
 # settings of an arm, its colour and marker, and what the legend calls it
 GROUPS = ((("trim",), BLUE, "o", "images dropped"), (("floor", "clip"), RED, "s", "losses floored or clipped"),
           (("cas_weight",), GREEN, "^", "CAS in the loss"), (("method", "eps", "seed"), BLACK, "D", "others"))
 
 
+def comparable(plan: Any, runs: Any) -> dict[str, dict[str, Any]]:
+    """{arm: its recipe} of the arms beside the trunk: of its images, network and ball, no standard training."""
+    recipes: dict[str, dict[str, Any]] = {arm: run["recipe"] for arm, seeds in runs.items() for run in seeds.values()}
+    base = recipes.get(TRUNK, {})
+    return {arm["id"]: recipe for arm in plan["arm"] if arm["id"] != TRUNK and base
+            and (recipe := recipes.get(arm["id"])) and recipe.get("method") != "standard"
+            and all(recipe.get(key) == base.get(key) for key in SAME)}
+
+
 def compared(plan: Any, runs: Any) -> dict[str, dict[str, Any]]:
     """{arm: its differences to the trunk, seed by seed, with "name", "recipe" and the number of seeds, "n"}.
 
-    Those of COLUMNS: (mean, interval); points: (sharing, robust) of each seed. Arms of other images, networks or
-    balls are left out, standard training too, and those with fewer than two seeds.
+    Those of COLUMNS: (mean, interval); points: (sharing, robust) of each seed. Of the `comparable` arms with two seeds
+    or more.
     """
     found: dict[str, dict[str, Any]] = {}
-    level = plan["campaign"]["level"]
-    recipes: dict[str, dict[str, Any]] = {arm: run["recipe"] for arm, seeds in runs.items() for run in seeds.values()}
-    base = recipes.get(TRUNK)
+    level, beside_it = plan["campaign"]["level"], comparable(plan, runs)
     for arm in plan["arm"]:
-        recipe = recipes.get(arm["id"])
-        if arm["id"] == TRUNK or not recipe or not base or recipe.get("method") == "standard" or any(
-                recipe.get(key) != base.get(key) for key in SAME):
+        recipe = beside_it.get(arm["id"])
+        if recipe is None:
             continue
         values = {name: list(paired({"arm": arm["id"], "minus": TRUNK, "quantity": quantity}, runs).values())
                   for name, (_, quantity, _) in COLUMNS.items()}
@@ -114,14 +122,15 @@ def look(recipe: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def name_points(axis: Axes, points: dict[str, tuple[float, float]]) -> None:
-    """Write each name beside its point, in that of four places where it covers the fewest points and names."""
+    """Write each name beside its point, in the first of PLACES where it covers the fewest points and names."""
+    axis.autoscale_view()  # the limits are those of the picture
     scale = axis.figure.dpi / 72  # pixels a point of type
     here = {name: axis.transData.transform(point) / scale for name, point in points.items()}
     taken = np.array(list(here.values()))
     for name, point in points.items():
         width = 4.6 * len(name)
         tried: list[Any] = []
-        for x, y, alignment in ((5, 4, "left"), (-5, 4, "right"), (5, -11, "left"), (-5, -11, "right")):
+        for x, y, alignment in PLACES:
             middle = here[name] + (x + width / 2 * (1 if alignment == "left" else -1), y + 3)
             covered = (np.abs(taken - middle) < (width / 2 + 4, 8)).all(1).sum()
             tried.append((covered, len(tried), (x, y), alignment, middle))

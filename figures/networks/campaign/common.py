@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
     Runs = Mapping[str, Mapping[int, dict[str, Any]]]
 
-__all__ = ["DATA", "PLAN", "NothingToDraw", "band", "conclusion_rows", "exists", "far_out", "mean_of",
+__all__ = ["DATA", "PLAN", "TRUNK", "NothingToDraw", "band", "conclusion_rows", "exists", "far_out", "mean_of",
            "prediction_rows", "results", "rounded", "said", "summary", "surgery_rows"]
 
 PLAN, DATA = committed()
+TRUNK = "a1"
 NOT_RUN = "Not run: there is no result of the campaign yet."
 
 

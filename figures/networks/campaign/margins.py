@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from figures.networks.campaign.common import DATA, mean_of, results
+from figures.networks.campaign.common import DATA, TRUNK, mean_of, results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["margin_rows"]
 
-TRUNK = "a1"
 SPLITS = {"test": "adversarial test", "clean_test": "clean test", "train": "adversarial training",
           "clean_train": "clean training"}
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from deep.experiments.campaign.correlations import FEWEST, partial_correlation
 from deep.experiments.campaign.predictions import curve
-from figures.networks.campaign.common import DATA, NothingToDraw, far_out, results
+from figures.networks.campaign.common import DATA, TRUNK, NothingToDraw, far_out, results
 from figures.scripts import command_line
 from figures.style import BLACK, BLUE, GREY, RED, new_figure, save, styled
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["draw", "finding", "residuals"]
 
-TRUNK = "a1"
 MEASURES = {"cas": "CAS", "sharing": "sharing"}
 
 
