@@ -459,6 +459,7 @@ def test_what_the_pages_say_of_the_arms_is_what_the_results_say():
         assert cas["train"].max() - cas["train"][-1] < cas["test"].max() - cas["test"][-1]
         assert sharing["train"].max() - sharing["train"][-1] > sharing["test"].max() - sharing["test"][-1]
         assert sharing["train"][-1] < 0
+    says(deep, f"on training inputs to {sharing['train'][-1]:.1f}, and CAS falls on them, too.")
     cas = course("a3", "test", "cas")
     says(deep, f"the fall of CAS in a3 is {(cas.max(1) - cas[:, -1]).mean():.1f})")
 
