@@ -104,6 +104,8 @@ def print_symbol(found: dict[str, Any]) -> None:
         print("\n" * (i > 0) + folded(symbol_line(row, greek), indent=2, first=0, width=width))
         for claim in row["defined_in"]:
             print(folded(f"see {claim}: {statements[claim]}", indent=4, first=2, width=width))
+        for name in (name for name in row["code"] if name in found["setting"]):
+            print(f"  chosen by --{name}, here {found['setting'][name]:g}")
         if row["numbers"]:
             setting = ", ".join(f"{name} = {number:g}" for name, number in found["setting"].items())
             print(folded(f"at {setting}: " + "; ".join(said(*one) for one in row["numbers"].items()), 4, 2, width))

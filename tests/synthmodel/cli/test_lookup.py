@@ -31,6 +31,7 @@ def test_a_symbol_has_its_meaning_its_value_and_its_claims(capsys):
     assert (status, err) == (0, "")
     assert out.startswith("ε₀ (eps0): where the margin loss drops w₂: μ/2 - σ/(2 √π)\n  see T1: Margin loss:")
     assert f"eps0 = {1 - 0.15 / math.sqrt(math.pi):.7g}, from there on" in " ".join(out.split())
+    assert "chosen by" not in out and "\n  chosen by --lam, here 0.3\n" in printed(capsys, "lam", "--lam", ".3")[1]
     for name, exact in (("eps0", eps0(Setting(2, 0.3))), ("r_acc", r_acc(1.6 / 0.3)), ("k", 1.6 / 0.3),
                         ("r_at", solve(Setting(2, 0.3), Margin(), 0.2, 0.1).ratio), ("L", 0.1 / 0.09)):
         assert main(["explain", name, "--mu", "2", "--sigma", ".3", "--json"]) == 0
