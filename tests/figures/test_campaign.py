@@ -95,7 +95,7 @@ def test_arms_beside_the_trunk(runs, source, tmp_path, pictures):
     row = next(row for row in arms.arm_rows(source) if row["arm"] == "a3")
     for title, key in (("APGD-T", "robust_apgd_t"), ("PGD-20", "robust"), ("clean", "clean")):
         mean = 100 * np.mean([runs["a3"][seed]["end"][key] - runs["a1"][seed]["end"][key] for seed in range(3)])
-        assert row[title].startswith(f"{mean:+.1f} [" if round(mean, 1) else "0.0 [")
+        assert row[title].startswith(f"{mean:+.1f} [")
     for title, split, key, digits in (("CAS", "test", "cas", 1),
                                       ("loss on training images", "train", "robust_loss", 2)):
         mean = (of(runs, "a3", split, key)[:, -1] - of(runs, "a1", split, key)[:, -1]).mean()
@@ -166,7 +166,7 @@ def test_what_training_once_more_changes(runs, tmp_path):
     assert rows["APGD-T"]["again - first"] == f"+2.0 [{2 - half:.1f}, {2 + half:.1f}]"
     assert rows["APGD-T"]["first"].startswith(f"{first:.1f} [")
     assert rows["APGD-T"]["again"].startswith(f"{first + 2:.1f} [")
-    assert rows["sharing"]["again - first"] == "0.0 [0.0, 0.0]"
+    assert rows["sharing"]["again - first"] == "+0.0 [-0.0, 0.0]"
 
 
 def test_the_correlation_of_margins_in_a_table(runs, tmp_path):
@@ -369,7 +369,7 @@ def interval(values):
 
 def two_digits(values):
     half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    mean, low, high = (f"{round(np.mean(values) + side, 2) + 0.0:.2f}" for side in (0, -half, half))
+    mean, low, high = (f"{np.mean(values) + side:.2f}" for side in (0, -half, half))
     return f"{mean} [{low}, {high}]"
 
 
@@ -464,7 +464,8 @@ def test_what_the_pages_say_of_the_arms_is_what_the_results_say():
     says(deep, f"the fall of CAS in a3 is {(cas.max(1) - cas[:, -1]).mean():.1f})")
 
     a5 = next(row for rule, row in common.said().rows() if rule["id"] == "a5-robust")
-    says(deep, f"it is {with_interval(a5.value, a5.interval)}, on the side that speaks against the statement.")
+    says(deep, f"its mean is not: {with_interval(a5.value, a5.interval)}, on the side that speaks ",
+         "against the statement.")
     others = partial.measured(common.DATA)["sharing"].others
     says(deep, f"without it they are {others[1]:.2f} and {others[0]:.2f}.")
     surgery = {row["network"]: row for row in common.said().surgery}
@@ -542,14 +543,25 @@ def test_what_the_pages_say_of_the_arms_at_equal_fit_is_what_the_results_say():
     equal = {arm: said[arm]["at equal fit"].lstrip("+") for arm in said}
     says(words_of("deep/README.md"), f"Of a3's {end['a3']} points of PGD-10 this leaves {equal['a3']}, of b9-awp's ",
          f"{end['b9-awp']} {equal['b9-awp']}, of b2-random's {end['b2-random']} {equal['b2-random']}: what a ")
-    says(words_of("README.md"), f"of {end['b2-random']} points by PGD-10 {equal['b2-random']} are left at equal fit ",
-         f"([picture](figures/data/campaign_fit.png)); of the {end['a3']} of the largest losses {equal['a3']}.")
+    says(words_of("README.md"), f"{equal['b2-random']} of {end['b2-random']} points by PGD-10 are left, of the ",
+         f"{end['a3']} of the largest losses {equal['a3']}.")
     results = Committed(runs)
+    ahead = interval(list(paired({"arm": "a3", "minus": "b8", "quantity": "robust_apgd_t"}, runs).values())).lstrip("+")
+    gained = results.difference("a3", "robust_apgd_t").mean()
+    says(words_of("deep/README.md"), f"a3 ends {ahead} points above it by APGD-T (four seeds of five so far), of the ",
+         f"{gained:.1f} that it gains.")
+    averaged = [next(line for line in run["checkpoints"] if line["epoch"] == 30) for run in runs["b9-ema"].values()]
+    known, right = (100 * np.array([line[split]["accuracy"] for line in averaged]) for split in ("train", "test"))
+    ends = 100 * results.course("a3", "test", "accuracy")[:, -1]
+    says(words_of("deep/README.md"), f"has fitted {known.mean():.0f} % at epoch 30 and has {right.mean():.1f} % on ",
+         f"test images then, about as much as a3 at its end ({ends.mean():.1f} %; seed by seed ",
+         f"{interval(ends - right)}).")
+    assert list(runs["b9-ema"]) == list(runs["a3"]) == list(range(5))
     fitted, epochs = results.course("a1", "train", "accuracy").mean(0), [5 * number for number in range(1, 13)]
     assert [line["epoch"] for line in runs["a1"][0]["checkpoints"]] == epochs
     says(words_of("deep/README.md"), f"the trunk's rises from {100 * fitted[5]:.0f} to {100 * fitted[6]:.0f} %")
     lost = {arm: at[2].mean() - at[3].mean() for arm, at in fit.at_equal_fit(plan_of(committed()[0]), runs).items()}
-    assert lost["b2-random"] > 0.6 * float(end["b2-random"]) and lost["a3"] < 0.6 * float(end["a3"])
+    assert lost["b2-random"] > 0.6 * float(end["b2-random"])
 
 
 def test_what_the_pages_say_of_weight_perturbation_is_what_the_results_say():
@@ -585,6 +597,8 @@ def test_what_the_pages_say_of_more_and_less_smoothing_is_what_the_results_say()
          f"sharing in every seed, too ({interval(less[0])} and {interval(less[1])}), as predicted: the more ",
          "smoothing, the less is left of sharing, and of robust accuracy ",
          f"({interval(robust[0])} and {interval(robust[1])} points).")
+    says(words_of("README.md"), f"of .1 and .4, three seeds: {less[0].mean():.1f} and {less[1].mean():.1f} of ",
+         f"sharing, {robust[0].mean():.1f} and {robust[1].mean():.1f} points.")
     higher = [two_digits(np.array([runs["c-smoothing-4"][seed]["checkpoints"][-1][split]["margin_rho"]
                                    - runs["a1"][seed]["again"][0]["checkpoints"][-1][split]["margin_rho"]
                                    for seed in range(3)])) for split in ("test", "clean_test")]
@@ -613,8 +627,10 @@ def test_what_the_pages_say_of_the_running_average_is_what_the_results_say():
          f"it is {ahead} points of PGD-10 ahead of its trunk; hardly anything of that is left at the end.")
     assert accuracy[:, -1].mean() < accuracy[:, epochs.index(30)].mean() / 5
     verdicts = {rule["id"]: row.verdict for rule, row in common.said().rows()}
-    fell = interval([quantity_of(run, "cas_test_fall") for run in runs["c-fast"].values()]).lstrip("+")
-    says(words_of("deep/README.md"), f"CAS falls from its highest value by {fell}, in all three seeds, as predicted.")
+    fell = [interval([quantity_of(run, f"{name}_test_fall") for run in runs["c-fast"].values()]).lstrip("+")
+            for name in ("robust", "cas")]
+    says(words_of("deep/README.md"), f"(PGD-10) falls from its highest value by {fell[0]} points and CAS by ",
+         f"{fell[1]}, in all three seeds, as predicted.")
     assert len(runs["c-fast"]) == 3 and verdicts["c-fast"] == "confirmed"
     assert verdicts["b9-ema-robust"] == verdicts["b9-ema-sharing"] == "contradicted"
     assert runs["b9-ema"][0]["recipe"]["drops"] == ["1/2", "3/4"]

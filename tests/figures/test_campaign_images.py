@@ -1,5 +1,9 @@
 """The campaign's images, from a stand-in for the official CIFAR-10 that has them in the same rows."""
 
+import errno
+import os
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -30,8 +34,12 @@ def stand_in(exact, folder):
     assert begin == len(exact.train_labels)
 
 
+def no_space(path, content):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 @pytest.mark.slow
-def test_the_images_of_the_campaign_from_the_official_ones(cifar, tmp_path, capsys):
+def test_the_images_of_the_campaign_from_the_official_ones(cifar, tmp_path, capsys, monkeypatch):
     exact = read(cifar)
     if len(exact.train_labels) != sum(images.ROWS):
         missing("the images of the campaign (DEEP_DATA holds others)")
@@ -49,7 +57,19 @@ def test_the_images_of_the_campaign_from_the_official_ones(cifar, tmp_path, caps
         images.main(["--data", str(cifar), str(tmp_path / "other")])
     assert "8,068 training and 1,017 test images were given" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit):
+        images.main(["--data", str(tmp_path), str(tmp_path / "file" / "below")])
+    error = capsys.readouterr().err
+    assert "cannot be written (Not a directory)" in error and "Traceback" not in error
+    monkeypatch.setattr(images.Path, "write_bytes", no_space)
+    with pytest.raises(SystemExit):
+        images.main(["--data", str(tmp_path), str(tmp_path / "full")])
+    assert "cannot be written (No space left on device)" in capsys.readouterr().err
+    assert list((tmp_path / "full").iterdir()) == []  # nothing is left of what was begun
     official = read(tmp_path)
+    with pytest.raises(ValueError, match="class names"):
+        images.of_official(replace(official, classes=tuple("0123456789")))
     official.train_images[20_000, 0, 0, 0] ^= 1  # one bit of a pixel, in a row that is taken
     with pytest.raises(ValueError, match="in the official order"):
         images.of_official(official)

@@ -83,7 +83,8 @@ class Judged:
     hypotheses that the verdict rejects, corrected by Holm. verdict: "confirmed", "contradicted", "undecided", or
     "not run" with fewer than two seeds. to_run: the seeds that the plan asks for beside these; until they are there the
     verdict is "undecided", so that nobody stops where the numbers please. possible: the verdicts other than "undecided"
-    that can stand once all runs of the plan are there; the group's other predictions decide it by Holm's correction.
+    that can stand once all runs of the plan are there, as far as Holm's correction over the group tells; while seeds of
+    its own are to be run, both.
     """
 
     prediction: Mapping[str, Any]
@@ -211,7 +212,9 @@ def judged(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -> li
 
     plan: figures/predictions.toml as a table: [campaign] level, [effect] by quantity, [[prediction]]. The p-values are
     corrected by Holm over the predictions of the same `group`, where the plan asks for seeds with those that are not
-    run yet, so that no later run takes a verdict back; a verdict needs p < 1 - level, and all seeds asked for.
+    run yet, so that no later run takes a verdict back; a verdict needs p < 1 - level, and all seeds asked for. What
+    lies within wide bounds and beyond the smallest effect could be both: confirmed goes first, and contradicted waits
+    until confirmed is out of the question.
     Raises ValueError for a prediction without a rule, or with an unknown quantity.
 
     >>> plan = {"campaign": {"level": 0.95}, "effect": {"robust": 1.0},
@@ -238,17 +241,24 @@ def judged(plan: Mapping[str, Any], runs: Mapping[str, Mapping[int, Run]]) -> li
         rows.append((prediction, seeds, *found))
     waiting = [still_to_run(plan, prediction, seeds) for prediction, seeds, *_ in rows]
     corrected: list[tuple[float, float]] = [(nan, nan)] * len(rows)
-    least = list(corrected)  # what they can become, where all that is still to be run is the clearer result
+    least = list(corrected)  # what they become where all that is still to be run turns out clearer
     for group in {row[0].get("group") for row in rows}:
         members = [index for index, row in enumerate(rows) if row[0].get("group") == group]
         ps = [rows[index][4:] for index in members]
         run = [(nan, nan) if waiting[index] else pair for index, pair in zip(members, ps, strict=True)]
         for index, pair, low in zip(members, holm_pairs(ps, "seeds" in plan["campaign"]), holm_pairs(run), strict=True):
             corrected[index], least[index] = pair, low
-    return [Judged(prediction, seeds, value, interval, *pair, verdict(len(seeds), *pair, 1 - level, to_run), to_run,
-                   tuple(word for word, p in zip(DECIDED, low, strict=True) if not p >= 1 - level))  # NaN: all can be
-            for (prediction, seeds, value, interval, *_), pair, low, to_run
-            in zip(rows, corrected, least, waiting, strict=True)]
+    judgements = []
+    for row, pair, low, to_run in zip(rows, corrected, least, waiting, strict=True):
+        prediction, seeds, value, interval = row[:4]
+        open_ended = bool(to_run) or (len(seeds) < 2 and "seeds" not in plan["campaign"])
+        possible = DECIDED if open_ended else tuple(word for word, p in zip(DECIDED, low, strict=True) if p < 1 - level)
+        said = verdict(len(seeds), *pair, 1 - level, to_run)
+        if said == "contradicted" and "confirmed" in possible:
+            said = "undecided"
+        judgements.append(Judged(prediction, seeds, value, interval, *pair, said, to_run,
+                                 (said,) if said in DECIDED else possible))
+    return judgements
 
 
 def verdict(n: int, confirming: float, contradicting: float, level: float, to_run: tuple[int, ...] = ()) -> str:
@@ -278,23 +288,24 @@ def of_arm(rule: Mapping[str, Any], arm: str | None) -> Mapping[str, Any]:
     return rule if arm is None else {**rule, "arm": arm}
 
 
-def met(rules: Iterable[Mapping[str, Any]], arms: Iterable[str | None], plan: Mapping[str, Any],
+def met(rules: Sequence[Mapping[str, Any]], arms: Iterable[str | None], plan: Mapping[str, Any],
         runs: Mapping[str, Mapping[int, Run]], in_the_end: bool = False) -> bool:
     """Whether an arm meets all rules, by Holm as in `judged`, or, `in_the_end`, can do so once all runs are there.
 
     An arm, unless it is None, takes the place of a rule's.
     """
-    rules = list(rules)
-    ps = holm((float(np.max([meets(of_arm(rule, arm), plan, runs) for rule in rules])) for arm in arms),
-              whole="seeds" in plan["campaign"] and not in_the_end)
-    return any(p < 1 - plan["campaign"]["level"] or (in_the_end and p != p) for p in ps)
+    ps = np.array([[meets(of_arm(rule, arm), plan, runs) for rule in rules] for arm in arms])
+    if in_the_end:
+        ps[np.isnan(ps)] = 0
+    return any(p < 1 - plan["campaign"]["level"] for p in holm(ps.max(axis=1), whole="seeds" in plan["campaign"]))
 
 
 def conclusions(plan: Mapping[str, Any], rows: Iterable[Judged], runs: Mapping[str, Mapping[int, Run]] | None = None
                 ) -> list[tuple[Mapping[str, Any], str]]:
     """Each [[conclusion]] of a plan with its answer, from verdicts and from rules of its own.
 
-    "supported", "refuted"; else "open" as long as missing runs can make it one of these, and "undecided" once none can.
+    "supported", "refuted"; else "open" as long as missing runs can make it one of these, as far as Holm's correction
+    tells, and "undecided" once none can.
     refuted_by, supported_by: predictions that must all be confirmed. refuted_rules: rules that one arm of `among` must
     meet, all of them (Holm over the arms). supported_rules: rules that must all be met as well; supported_contradicted:
     predictions that must all be contradicted. What is refuted is not supported.

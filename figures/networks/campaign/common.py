@@ -65,13 +65,12 @@ def mean_of(values: Sequence[float], level: float, digits: int, sign: str = "") 
 
 
 def rounded(mean: float, interval: tuple[float, float], digits: int, sign: str = "") -> str:
-    """A mean, with a sign if sign is "+", and its interval; what rounds to 0 has none.
+    """A mean, with a sign if sign is "+", and its interval; what rounds to 0 keeps its minus.
 
-    >>> rounded(2.0, (1.0, 3.0), 1, "+"), rounded(-0.046, (-0.55, 0.46), 1, "+")
-    ('+2.0 [1.0, 3.0]', '0.0 [-0.6, 0.5]')
+    >>> rounded(2.0, (1.0, 3.0), 1, "+"), rounded(1.14, (-0.04, 2.32), 1, "+")
+    ('+2.0 [1.0, 3.0]', '+1.1 [-0.0, 2.3]')
     """
-    mean, low, high = (round(value, digits) + 0.0 for value in (mean, *interval))
-    return f"{mean:{sign if mean else ''}.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{mean:{sign}.{digits}f} [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
 
 
 def far_out(axis: Axes, values: Any, linear: int) -> str:

@@ -2,7 +2,7 @@
 
 `python -m figures.networks.campaign.fit` draws figures/data/campaign_fit.png and .svg from the committed results,
 figures/data/campaign, and nothing else. What lies above the path is more robust than the trunk was when it had fitted
-as much. No prediction was made of this.
+as much, at a higher learning rate. No prediction was made of this.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def draw(folder: Path, source: Path = DATA) -> None:
     name_points(axis, points)
     axis.set(xlabel="robust accuracy (PGD-10) on training images, %",
              ylabel="robust accuracy (PGD-10) on test images, %",
-             title="Above the trunk's path: more robust at equal fit (means, standard deviations over seeds)")
+             title="The arms' ends beside the trunk's path: means and standard deviations over seeds")
     handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))  # one a group
     axis.legend(handles.values(), handles.keys(), loc="lower left")
     save(figure, folder, "campaign_fit")

@@ -9,8 +9,8 @@ official order, which were at hand as JPEG alone; the digest of the result is ch
 from __future__ import annotations
 
 import pickle
-from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +19,6 @@ import torch
 from deep.data.dataset import Split
 from deep.data.formats.cifar import CIFAR10_FILES
 from deep.data.layouts import LAYOUTS, locate, read_images
-from deep.system.files import write_atomically
 from figures.scripts import command_line
 
 if TYPE_CHECKING:
@@ -32,6 +31,7 @@ __all__ = ["DIGESTS", "ROWS", "main", "of_official"]
 BATCH = 10_000  # rows of each official file
 ROWS = (4000, 1017, 1017, 1017, 1017)  # of data_batch_1 to 5, from the first on
 TEST_ROWS = 1017
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 DIGESTS = ("807d4f1d6bc4e767fe082ce9c1f3b56644f8be22281753e4719c1c61f42bd643",  # of both results of `of_official`
            "e2b235e06449cad3edf3e0e6c00b0012c8e06e81fedc91915128aa2fbbb47805")
 
@@ -45,10 +45,10 @@ def of_official(data: Decoded) -> tuple[Split, Split]:
     if len(data.train_labels) == BATCH * len(ROWS) and len(data.test_labels) == BATCH:
         train = Split(torch.from_numpy(data.train_images[rows]), torch.from_numpy(data.train_labels[rows]))
         test = Split(torch.from_numpy(data.test_images[:TEST_ROWS]), torch.from_numpy(data.test_labels[:TEST_ROWS]))
-        if (train.digest(), test.digest()) == DIGESTS:
+        if (train.digest(), test.digest()) == DIGESTS and data.classes == CLASSES:
             return train, test
     raise ValueError(f"{len(data.train_labels):,} training and {len(data.test_labels):,} test images were given, but "
-                     "not those of CIFAR-10 in the official order and with exact pixels: get "
+                     "not those of CIFAR-10 in the official order, with exact pixels and class names: get "
                      "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz.")
 
 
@@ -64,13 +64,20 @@ def main(words: Sequence[str] | None = None) -> None:
     try:
         data, _ = read_images(layout, locate(layout, options.data), None)
         splits = of_official(data)
+        contents = [{b"data": split.images.flatten(1).numpy(), b"labels": split.labels.tolist()} for split in splits]
+        names = {b"label_names": [name.encode() for name in data.classes]}
+        options.folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=options.folder, prefix=".images-") as unfinished:  # all files at once, or none
+            made = Path(unfinished) / out.name
+            made.mkdir()
+            for name, content in zip(("data_batch_1", "test_batch", CIFAR10_FILES[-1]), (*contents, names),
+                                     strict=True):
+                (made / name).write_bytes(pickle.dumps(content, protocol=2))
+            made.rename(out)
     except ValueError as error:
         parser.error(str(error))
-    out.mkdir(parents=True)
-    contents = [{b"data": split.images.flatten(1).numpy(), b"labels": split.labels.tolist()} for split in splits]
-    names = {b"label_names": [name.encode() for name in data.classes]}
-    for name, content in zip(("data_batch_1", "test_batch", CIFAR10_FILES[-1]), (*contents, names), strict=True):
-        write_atomically(out / name, partial(pickle.dump, content, protocol=2))
+    except OSError as error:
+        parser.error(f"{out} cannot be written ({error.strerror}): choose another folder.")
     print(f"{len(splits[0]):,} training and {len(splits[1]):,} test images are in {out}")
 
 

@@ -114,12 +114,12 @@ def sharing_of_three_classes(r):
 @pytest.mark.slow
 def test_sharing_in_the_model_is_what_the_theory_text_says():
     """Its table: three classes by all permutations, ten by some of them; in design B it falls where r grows."""
-    text = (ROOT / "synthmodel" / "THEORY.md").read_text().split("**Sharing in the model.**")[1].split("\n\n")[1]
+    text = (ROOT / "synthmodel" / "THEORY.md").read_text().split("**Sharing in the model**")[1].split("\n\n")[1]
     head, _, *rows = ([cell.strip() for cell in line.strip("| ").split("|")] for line in text.splitlines())
     ratios = [float(Fraction(cell.strip("$"))) for cell in head[1:]]
     table = {name: [float(cell) for cell in cells] for name, *cells in rows}
     assert ratios[2:4] == [0.5, 1.0] and table["$K = 3$"] == [round(sharing_of_three_classes(r), 2) for r in ratios]
-    for classes, design, draws in ((3, "A", 2000), (10, "A", 1000), (10, "B", 1000)):
+    for classes, design, draws in ((3, "A", 20_000), (10, "A", 20_000), (10, "B", 8000)):
         printed = table[f"$K = {classes}$" + f", design {design}" * (classes > 3)]
         for r, value in zip(ratios, printed, strict=True):
             means, weight = in_the_model(classes, design, r)
