@@ -51,6 +51,13 @@ def test_it_has_at_most_250_lines_of_120_characters():
     assert [line for line in by_hand.splitlines() if len(line) > 120] == []
 
 
+@pytest.mark.parametrize("page", ["README.md", "deep/README.md", "synthmodel/README.md", "figures/README.md",
+                                  "CONTRIBUTING.md", "CHANGELOG.md", "synthmodel/THEORY.md"])
+def test_no_item_of_a_list_is_swallowed_by_the_one_before(page):
+    """A dash at the end of a line, or after the end of a sentence, where none is meant."""
+    assert re.findall(r".* -$|.*\. - [A-Z*`\d].*", (ROOT / page).read_text(), re.MULTILINE) == []
+
+
 def test_the_first_screen_says_what_eps0_is_what_was_found_and_what_to_type():
     screen = "\n".join(TEXT.splitlines()[:45])
     said = " ".join(screen.split())

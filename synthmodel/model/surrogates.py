@@ -17,7 +17,8 @@ class Surrogate:
     """phi(t), for a margin t: convex and nowhere rising.
 
     value, slope: functions of an array t.  kinks: the t at which the slope jumps or bends sharply; never 0, since at
-    w = 0 every margin is 0, and a slope that jumps there lets w1 die before mu/2. ValueError for one at 0.
+    w = 0 every margin is 0, and a slope that jumps there lets w1 die before mu/2. ValueError for one at 0, and where
+    value and slope are not those of such a function at some t from -8 to 8.
 
     >>> half = Surrogate(value=lambda t: np.maximum(0.5 - t, 0), slope=lambda t: -1.0 * (t < 0.5), kinks=(0.5,))
     >>> half.value(np.array([0.0, 1.0])).tolist()
@@ -32,6 +33,16 @@ class Surrogate:
         if 0 in self.kinks:
             raise ValueError("a surrogate with a kink at 0 was given, but all margins are 0 at w = 0, where it must "
                              "have one slope: shift the kink.")
+        t = np.linspace(-8, 8, 641)
+        value, slope = (np.asarray(function(t), float) for function in (self.value, self.slope))
+        if value.shape != t.shape or slope.shape != t.shape or not np.isfinite([value, slope]).all():
+            raise ValueError("a surrogate was given whose value or slope is not one finite number for each t from -8 "
+                             "to 8: let both take an array.")
+        chord, slack = np.diff(value) / np.diff(t), 1e-9 * (1 + np.abs(value[:-1]) + np.abs(slope[:-1]))
+        wrong = (slope[:-1] > chord + slack) | (chord > slope[1:] + slack) | (slope[1:] > slack)
+        if wrong.any():  # of a convex function each chord lies between the slopes at its ends
+            raise ValueError(f"a surrogate was given that is not convex, or rises, or has another slope than that "
+                             f"given, near t = {t[wrong.argmax()]:g}: correct value or slope.")
 
 
 SURROGATES = {

@@ -149,7 +149,7 @@ def solve_worst_margin(setting: Setting, loss: WorstMargin, eps: float, lam: flo
     error = float(np.linalg.norm(np.where(free | (found < 0), finer - found, 0))) / scale
     if not (residual <= RESIDUAL and error <= ERROR and w.min() >= 0):
         raise NotConverged(f"slopes of {residual:.1e} mu, good to {error:.1e} mu, are left at eps = {eps}, lam = {lam} "
-                           f"in {setting}, but at most {RESIDUAL:.0e} and {ERROR:.0e} are accepted: bring sigma, eps "
-                           "and lam nearer to mu.")
+                           f"in {setting}, but at most {RESIDUAL:.0e} and {ERROR:.0e} are accepted: name in kinks "
+                           "where the loss bends, or bring sigma, eps and lam nearer to mu.")
     value = float(risk.at(w)[0] + decay @ w**2 / 2)
     return Solution(float(w[0]), float(w[1]), value, residual, "numeric", count, error)

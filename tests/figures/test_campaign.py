@@ -645,7 +645,8 @@ def test_what_the_pages_say_of_cas_in_the_loss_is_what_the_results_say():
                           for split, key in (("test", "cas"), ("test", "sharing"), ("train", "robust_loss")))
     pushed = {arm: [interval(results.difference(arm, key)) for key in ("robust_apgd_t", "robust")]
               for arm in ("b4-up", "b4-down")}
-    says(first, f"{cas['b4-up']:.1f} in place of {cas['a1']:.1f}, and {pushed['b4-up'][0]} points ",
+    says(first, f"{cas['b4-up']:.1f} in place of {cas['a1']:.1f}, sharing ",
+         f"{interval(results.difference('b4-up', 'sharing_test'))}, and {pushed['b4-up'][0]} points ",
          f"({pushed['b4-up'][1]} by PGD-20); punished: {cas['b4-down']:.1f}, and {pushed['b4-down'][0]} points")
     says(deep, f"Pushed up, it ends at {cas['b4-up']:.1f} in place of the trunk's {cas['a1']:.1f}, sharing at ",
          f"{sharing['b4-up']:.1f} in place of {sharing['a1']:.1f}")

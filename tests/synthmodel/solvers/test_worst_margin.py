@@ -83,6 +83,29 @@ def test_an_infinite_mean_is_no_number():
         Surrogate(lambda t: np.maximum(-t, 0), lambda t: -(t < 0), (0,))
 
 
+@pytest.mark.parametrize(("value", "slope", "near"), [
+    (lambda t: np.maximum(1 - t, 0)**2, lambda t: -4 * np.maximum(1 - t, 0), "-8"),  # twice the slope
+    (lambda t: np.clip(1 - t, 0, 1), lambda t: -1.0 * ((t > 0) & (t < 1)), "0"),  # not convex
+    (lambda t: (1 - t)**2, lambda t: -2 * (1 - t), "1"),  # rises
+])
+def test_a_loss_of_ones_own_that_is_none_is_refused(value, slope, near):
+    with pytest.raises(ValueError, match=f"not convex, or rises, or has another slope.*near t = {near}:"):
+        Surrogate(value, slope)
+    for broken in (lambda t: 1.0, lambda t: np.full_like(t, np.nan)):
+        with pytest.raises(ValueError, match="not one finite number for each t"):
+            Surrogate(broken, slope)
+        with pytest.raises(ValueError, match="not one finite number for each t"):
+            Surrogate(value, broken)
+
+
+def test_a_bend_that_is_not_named_says_how_to_name_it():
+    value, slope = (lambda t: np.maximum(1 - t, 0)**2), (lambda t: -2 * np.maximum(1 - t, 0))
+    with pytest.raises(NotConverged, match="name in kinks where the loss bends"):
+        solve(Setting(1, 0.5), WorstMargin(Surrogate(value, slope)), 0.2, 0.1)
+    named = solve(Setting(1, 0.5), WorstMargin(Surrogate(value, slope, (1.0,))), 0.2, 0.1)
+    assert named.w2 == pytest.approx(solve(Setting(1, 0.5), WorstMargin("squared-hinge"), 0.2, 0.1).w2, rel=1e-9)
+
+
 def test_on_the_command_line(capsys):
     assert main(["solve", "--loss", "hinge", "--eps", "0.2", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
