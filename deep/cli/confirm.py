@@ -2,11 +2,13 @@
 
 import json
 import shlex
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deep.cli.common import add_data_sets_options
 from deep.system.device import use_device
+from deep.system.messages import tell
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -31,6 +33,7 @@ def add(commands: Any) -> None:
     confirm.add_argument("--run", action="store_true", help="train, continue and measure what is missing")
     confirm.add_argument("--arms", metavar="A,B", help="print what is predicted of these arms alone; with --run: "
                          "train these alone, and those that they begin from or are stopped at")
+    confirm.add_argument("--seeds", type=seeds_of, metavar="S,T", help="with --run: these seeds alone")
     confirm.add_argument("--out", help="with --run: where the run folders are (default: runs)")
     confirm.add_argument("--results", metavar="DIR", help="folder of the result files (default: the committed one, or "
                                                           "OUT/campaign with --run)")
@@ -54,8 +57,9 @@ def run(options: "Namespace") -> None:
     plan = plan_of(Path(options.plan) if options.plan else plan_path)
     if options.results or options.run:
         results = Path(options.results or out_of(options) / "campaign")
-    if options.out is not None and not options.run:
-        raise ValueError("--out was given without --run, but nothing is trained then: add --run.")
+    for option in ("seeds", "out"):
+        if getattr(options, option) is not None and not options.run:
+            raise ValueError(f"--{option} was given without --run, but nothing is trained then: add --run.")
     if options.runs and (options.run or options.results or options.arms):
         raise ValueError(f"{', '.join(options.runs)} was given with --run, --results or --arms, but runs of your own "
                          "are judged by themselves: leave the option out.")
@@ -88,6 +92,18 @@ def run(options: "Namespace") -> None:
         print_answers(said, bool(options.runs))
 
 
+def seeds_of(word: str) -> set[int]:
+    """The seeds in a word; ArgumentTypeError for others than whole numbers.
+
+    >>> seeds_of("0,2")
+    {0, 2}
+    """
+    try:
+        return set(map(int, word.split(",")))
+    except ValueError:
+        raise ArgumentTypeError(f"{word!r} was given, but seeds are whole numbers: write 0,1.") from None
+
+
 def out_of(options: "Namespace") -> Path:
     """The folder of the run folders."""
     return Path("runs" if options.out is None else options.out)
@@ -96,11 +112,22 @@ def out_of(options: "Namespace") -> Path:
 def run_missing(options: "Namespace", plan: Any, results: Path) -> None:
     """Train, continue and measure what the plan asks for and the folder of results has not."""
     from deep.experiments.campaign.plan import needed_tasks
-    from deep.experiments.campaign.runs import run_task, tasks, to_train_again
+    from deep.experiments.campaign.runs import other_images, result_path, run_task, tasks, to_train_again
     from deep.experiments.reproduction.data_sets import data_locations, location_of
     device = use_device(options.device, options.threads)
     locations = data_locations(options.data)
-    for task in needed_tasks(plan, options.arms.split(",")) if options.arms else tasks(plan):
+    wanted = needed_tasks(plan, options.arms.split(",")) if options.arms else tasks(plan)
+    if options.seeds is not None:
+        if unknown := options.seeds - {task.seed for task in wanted}:
+            raise ValueError(f"the seeds {', '.join(map(str, sorted(unknown)))} were given, but no arm that was asked "
+                             "for has them: choose among those of the plan.")
+        wanted = [task for task in wanted if task.seed in options.seeds]
+    missing = [task for task in wanted if not result_path(results, task).exists()]
+    tell(f"{len(missing)} of {len(wanted)} runs have no result in {results} yet.")
+    if any(task.recipe.data == "cifar10" for task in missing) and other_images(plan, locations["cifar10"]):
+        tell(f"{locations['cifar10']} holds other images than those of the committed results, which `python -m "
+             "figures.networks.campaign.images` makes from the official CIFAR-10.")
+    for task in wanted:
         root, runs = location_of(task.recipe, locations), out_of(options)
         for other in to_train_again(plan, task, results):
             run_task(other, root, runs, results, device, again=True)

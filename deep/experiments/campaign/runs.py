@@ -15,6 +15,7 @@ import torch
 
 from deep.attacks.pgd import Attack
 from deep.data.dataset import Data, Split, balanced, unused
+from deep.data.layouts import LAYOUTS, locate, read_images
 from deep.evaluation.accuracy import Outcome, evaluation_attack, outcome_of, robust_loss
 from deep.evaluation.battery import attack_rounds, rounds_of
 from deep.evaluation.cas_intervals import cas_values
@@ -33,7 +34,7 @@ from deep.system.progress import bar, training_progress
 from deep.system.reading import from_json
 from deep.training.loop import load_data, train
 
-__all__ = ["Task", "held_out_images", "kept_epochs", "measured_run", "result_path", "run_task", "tasks",
+__all__ = ["Task", "held_out_images", "kept_epochs", "measured_run", "other_images", "result_path", "run_task", "tasks",
            "to_train_again"]
 
 TRAJECTORY_STEPS = 10  # of PGD along a training
@@ -182,6 +183,18 @@ def to_train_again(plan: Mapping[str, Any], task: Task, results: Path) -> list[T
     compared = {arm for pair in pairs if task.arm in pair for arm in pair}
     return [one for one in tasks(plan) if one.seed == task.seed and result_path(results, one).exists()
             and (one.recipe == task.trunk or (one.trunk == task.trunk and one.arm in compared))]
+
+
+def other_images(plan: Mapping[str, Any], root: str | Path | None) -> bool:
+    """Whether the CIFAR-10 in a folder is not that of the plan; False for a plan that names no images.
+
+    ValueError where there is none.
+    """
+    if "images" not in plan["campaign"]:
+        return False
+    images, _ = read_images(LAYOUTS["cifar10"], locate(LAYOUTS["cifar10"], root or ""), None)
+    splits = ((images.train_images, images.train_labels), (images.test_images, images.test_labels))
+    return [Split(*map(torch.from_numpy, split)).digest() for split in splits] != plan["campaign"]["images"]
 
 
 def run_task(task: Task, root: str | Path | None, runs: Path, results: Path, device: str = "cpu", again: bool = False

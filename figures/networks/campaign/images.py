@@ -19,6 +19,7 @@ import torch
 from deep.data.dataset import Split
 from deep.data.formats.cifar import CIFAR10_FILES
 from deep.data.layouts import LAYOUTS, locate, read_images
+from deep.experiments.campaign.plan import committed, plan_of
 from figures.scripts import command_line
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ BATCH = 10_000  # rows of each official file
 ROWS = (4000, 1017, 1017, 1017, 1017)  # of data_batch_1 to 5, from the first on
 TEST_ROWS = 1017
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-DIGESTS = ("807d4f1d6bc4e767fe082ce9c1f3b56644f8be22281753e4719c1c61f42bd643",  # of both results of `of_official`
-           "e2b235e06449cad3edf3e0e6c00b0012c8e06e81fedc91915128aa2fbbb47805")
+DIGESTS = tuple(plan_of(committed()[0])["campaign"]["images"])  # of both results of `of_official`
 
 
 def of_official(data: Decoded) -> tuple[Split, Split]:

@@ -17,7 +17,8 @@ import deep.experiments.campaign.own_runs
 import deep.experiments.campaign.runs
 from deep.__main__ import main
 from deep.attacks.pgd import pgd
-from deep.data.dataset import as_float
+from deep.data.dataset import Split, as_float
+from deep.data.layouts import LAYOUTS, read_images
 from deep.evaluation import battery
 from deep.evaluation.accuracy import evaluation_attack, measure
 from deep.evaluation.cas import cas, class_correlation
@@ -409,6 +410,24 @@ def test_all_is_computed_on_the_device_that_was_asked_for(campaign, capsys, monk
     assert seen == 11 * ["meta"]
 
 
+def test_seeds_alone_and_images_that_are_others(campaign, monkeypatch, tmp_path, capsys):
+    """What is trained, and what is said of the images: nothing where they are those of the plan, or it names none."""
+    done = []
+    monkeypatch.setattr(deep.experiments.campaign.runs, "run_task",
+                        lambda task, *more, **how: done.append((task.arm, task.seed)))
+    images = read_images(LAYOUTS["cifar10"], campaign / "images" / "cifar-10-batches-py", None)[0]
+    digests = [Split(torch.from_numpy(images.train_images), torch.from_numpy(images.train_labels)).digest(),
+               Split(torch.from_numpy(images.test_images), torch.from_numpy(images.test_labels)).digest()]
+    for named, other in ((digests, False), (digests[::-1], True), (None, False)):
+        more = "" if named is None else f"images = {json.dumps(named)}\n"
+        (tmp_path / "plan.toml").write_text(PLAN.replace("[campaign]\n", f"[campaign]\n{more}"))
+        assert main(words(campaign, "--seeds", "1", "--plan", str(tmp_path / "plan.toml"), "--results",
+                          str(tmp_path / "results"))) == 0
+        error = capsys.readouterr().err
+        assert "2 of 2 runs have no result in" in error and ("holds other images than those" in error) == other
+    assert done == 3 * [("old", 1), ("new", 1)]
+
+
 def test_where_a_plans_image_folder_lies(campaign, monkeypatch, tmp_path):
     """It is looked for where CIFAR-10 would be, as everywhere: not in $DEEP_DATA."""
     roots = []
@@ -563,6 +582,7 @@ def test_runs_of_ones_own_that_are_refused(campaign, capsys, tmp_path):
 
 @pytest.mark.parametrize(("more", "sentence"), [
     (["--out", "runs"], "--out was given without --run"), (["--arms", "zz"], "the arms zz were given"),
+    (["--seeds", "0"], "--seeds was given without --run"), (["--run", "--seeds", "9"], "the seeds 9 were given"),
     (["a8"], "a8 was given as a run, but it is an arm of the plan"),
     (["--arms", "a8", "runs/a"], "runs/a was given with --run, --results or --arms"),
     (["--plan", "/nowhere.toml"], "/nowhere.toml was given as a plan, but cannot be read (No such file or directory)"),
