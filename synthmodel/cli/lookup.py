@@ -145,11 +145,15 @@ def texts() -> dict[Claim, tuple[str, str]]:
 def claims_about(words: str) -> list[Claim]:
     """The claims that speak of all the words, in their statement and its chapter's title, or else in their section.
 
-    A word stands for all that begin with it, without its last s, ed or ing, if four letters are left.
+    A word stands for all that begin with it, without its last s, ed or ing, if four letters are left; a number of
+    classes for K. Statements that have the words side by side come first.
 
     >>> [claim.id for claim in claims_about("what are soft labels")][:3], claims_about("no elephant")
     (['A1', 'T3', 'T3-target'], [])
+    >>> [claim.id for claim in claims_about("10 classes")][:2]
+    ['N4-K', 'G-K']
     """
+    words = re.sub(r"\b(?:\d+|ten|more|many)(?= classes\b)", "K", words)
     patterns = [found for found in map(pattern, words.split()) if found]
     if not re.search(r"[^\W\d_]", words) or not patterns:
         return []
@@ -157,6 +161,7 @@ def claims_about(words: str) -> list[Claim]:
     def has_all(text: str) -> bool:
         return all(one.search(text) for one in patterns)
     stated = [claim for claim, (statement, _) in texts().items() if has_all(statement)]
+    stated.sort(key=lambda claim: words.lower() not in texts()[claim][0].lower())
     return stated + [claim for claim, both in texts().items() if claim not in stated and has_all(" ".join(both))]
 
 
