@@ -135,6 +135,17 @@ def test_arms_beside_the_trunk_when_it_had_fitted_as_much(runs, tmp_path, pictur
     assert fit.at_equal_fit(PLAN, both)["a3"].shape == (5, 2)
 
 
+def test_two_seeds_have_no_interval_in_a_picture(runs, tmp_path, pictures):
+    source = write_results(tmp_path / "campaign", {
+        arm: {seed: run for seed, run in runs[arm].items() if seed or arm != "a4"}
+        for arm in ("a1", "a3", "a4")})
+    for script, bars in ((arms, 1), (fit, 1)):
+        script.draw(tmp_path, source)
+        axis = pictures[-1].axes[0]
+        assert len([one for one in axis.containers if one.has_yerr]) == bars  # a3's
+        assert [line.get_fillstyle() for line in axis.get_lines()].count("none") == 1
+
+
 def test_names_do_not_lie_upon_each_other():
     """Two points that all but agree, and one in the way of the place that a name takes first."""
     figure, ((axis,),) = new_figure(1, 1, 6, 4)

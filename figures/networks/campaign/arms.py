@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["again_rows", "arm_rows", "comparable", "compared", "draw", "finding", "look", "name_points"]
 
 LARGEST = "a3"
+FEW = 3  # seeds: fewer have no interval in the picture
 LINEAR = 4  # the sharing up to which the scale stays linear where an arm lies far out
 COLUMNS = {"robust": ("APGD-T", "robust_apgd_t", 1), "pgd": ("PGD-20", "robust", 1), "clean": ("clean", "clean", 1),
            "sharing": ("sharing", "sharing_test", 1), "cas": ("CAS", "cas_test", 1),
@@ -122,10 +123,11 @@ def look(recipe: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def name_points(axis: Axes, points: dict[str, tuple[float, float]]) -> None:
-    """Write each name beside its point, in the first of PLACES where it covers the fewest points and names."""
+    """Write each name beside its point, inside the axes, in the first of PLACES where it covers the fewest others."""
     axis.autoscale_view()  # the limits are those of the picture
     scale = axis.figure.dpi / 72  # pixels a point of type
     here = {name: axis.transData.transform(point) / scale for name, point in points.items()}
+    left, right = (axis.transAxes.transform((side, 0))[0] / scale for side in (0, 1))
     taken = np.array(list(here.values()))
     for name, point in points.items():
         width = 4.6 * len(name)
@@ -133,6 +135,8 @@ def name_points(axis: Axes, points: dict[str, tuple[float, float]]) -> None:
         for x, y, alignment in PLACES:
             middle = here[name] + (x + width / 2 * (1 if alignment == "left" else -1), y + 3)
             covered = (np.abs(taken - middle) < (width / 2 + 4, 8)).all(1).sum()
+            inside = left < middle[0] - width / 2 and middle[0] + width / 2 < right
+            covered += 0 if inside else 10
             tried.append((covered, len(tried), (x, y), alignment, middle))
         _, _, place, alignment, middle = min(tried, key=lambda one: one[:2])
         axis.annotate(name, point, place, textcoords="offset points", ha=alignment, fontsize=8)
@@ -151,6 +155,9 @@ def draw(folder: Path, source: Path = DATA) -> None:
     for one in found.values():
         (x, across), (y, up) = one["sharing"], one["robust"]
         color, marker, group = look(one["recipe"])
+        if one["n"] < FEW:  # too few for an interval that says anything
+            axis.plot([x], [y], marker, color=color, markersize=5, fillstyle="none", label=group)
+            continue
         axis.plot(*zip(*one["points"], strict=True), marker, color=color, alpha=0.35, markersize=3)
         axis.errorbar([x], [y], [[y - up[0]], [up[1] - y]], [[x - across[0]], [across[1] - x]], fmt=marker, color=color,
                       linewidth=0.8, markersize=5, label=group)
@@ -173,7 +180,7 @@ def draw(folder: Path, source: Path = DATA) -> None:
     legend.axis("off")
     legend.text(0, 1, "\n".join(fill(f"{arm}: {name}{n}", 60, subsequent_indent="    ") for arm, name, n in names),
                 va="top", fontsize=7.5, linespacing=1.5, transform=legend.transAxes)
-    axis.set_title("Differences to the trunk: seeds (small), their means, 95 % intervals")
+    axis.set_title("More sharing, more robust? Differences to the trunk: means, 95 % intervals, seeds (small)")
     save(figure, folder, "campaign_arms")
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deep.experiments.campaign.predictions import beside, curve
-from figures.networks.campaign.arms import comparable, look, name_points
+from deep.experiments.campaign.predictions import beside, curve, decided
+from figures.networks.campaign.arms import FEW, comparable, look, name_points
 from figures.networks.campaign.common import DATA, TRUNK, mean_of, results
 from figures.scripts import command_line
 from figures.style import BLACK, GREY, new_figure, save, styled
@@ -81,6 +81,7 @@ def finding(folder: Path) -> str:
 def draw(folder: Path, source: Path = DATA) -> None:
     """Write campaign_fit.png and .svg: the trunk's seeds and their mean, checkpoint by checkpoint, the arms' ends."""
     plan, runs = results(source, TRUNK)
+    level = plan["campaign"]["level"]
     figure, ((axis,),) = new_figure(1, 1, 8.2, 5.4)
     paths = [path_of(run) for run in runs[TRUNK].values()]
     for path in paths:
@@ -95,13 +96,15 @@ def draw(folder: Path, source: Path = DATA) -> None:
     for arm in at_equal_fit(plan, runs):
         ends = np.array([[path_of(run)[name][-1] for name in PER_CENT] for run in runs[arm].values()]).T
         color, marker, group = look(next(iter(runs[arm].values()))["recipe"])
-        (x, y), (across, up) = ends.mean(1), ends.std(1, ddof=1)
-        axis.errorbar([x], [y], [up], [across], fmt=marker, color=color, linewidth=0.8, markersize=5, label=group)
+        (x, across), (y, up) = (decided({"within": 0.0}, list(values), 0.0, level)[:2] for values in ends)
+        bars = ([[y - up[0]], [up[1] - y]], [[x - across[0]], [across[1] - x]]) if ends.shape[1] >= FEW else ()
+        axis.errorbar([x], [y], *bars, fmt=marker, color=color, linewidth=0.8, markersize=5, label=group,
+                      fillstyle="full" if bars else "none")
         points[arm] = (x, y)
     name_points(axis, points)
     axis.set(xlabel="robust accuracy (PGD-10) on training images, %",
              ylabel="robust accuracy (PGD-10) on test images, %",
-             title="The arms' ends beside the trunk's path: means and standard deviations over seeds")
+             title="The arms' ends beside the trunk's path: means and 95 % intervals")
     handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))  # one a group
     axis.legend(handles.values(), handles.keys(), loc="lower left")
     save(figure, folder, "campaign_fit")
