@@ -42,7 +42,9 @@ def add(commands: Commands) -> None:
                               "gauge fixed: CAS of W less its mean row, which no prediction depends on; sharing: that, "
                               "above a null that keeps how far the classes are apart. Noise in the class means biases "
                               "a value, and its interval is corrected for that: with few images a class it may lie "
-                              "beside the value. deep/README.md says more.")
+                              "beside the value. An interval resamples the images; +- is the spread of a null over "
+                              "its draws: sharing whose interval leaves out 0 can lie within that spread, where "
+                              "nothing need be shared. deep/README.md says more.")
     cas.add_argument("--attack-seeds", type=int, default=3, help="attacks behind the interval (default: 3)")
     cas.add_argument("--split", choices=("train", "val", "test"), default="test",
                      help="images to measure on; the training images are not augmented (default: test)")
@@ -223,8 +225,10 @@ def print_values(result: dict[str, Any]) -> None:
             say(f"  {name.replace('cas', 'CAS').replace('_', ' '):22} {with_interval(result, name)}, null level "
                 f"{level(result, name + '_null')}, excess {with_interval(result, name + '_excess')}", VALUES)
     for name in (name for name in ("sharing", "sharing_clean") if name in result):
+        spread = result[f"{name}_null_sd"]
+        times = f", {result[name] / spread:.1f} times that spread" if spread else ""
         say(f"  {name.replace('_', ' '):22} {with_interval(result, name)}, above its null level "
-            f"{level(result, name + '_null')}", VALUES)
+            f"{level(result, name + '_null')}{times}", VALUES)
     for key in (key for key in PLAIN if key in result):
         nulls = "" if key != "margin_cas" else (
             f", null levels {level(result, 'margin_cas_null')} (random rows), "

@@ -40,7 +40,8 @@ def test_features_alone_have_a_cas(tmp_path, capsys):
     assert (found["classes"], found["n"], found["margins"]) == (["ape", "bee", "cow"], 60, None)
     assert main(["cas", "--features", str(tmp_path / "f.npz")]) == 0
     out = capsys.readouterr().out
-    assert all(word in out for word in ("null level", "sharing", "95 % interval", "bee shares", "CAS within"))
+    assert all(word in out for word in ("null level", "sharing", "95 % interval", "bee shares", "CAS within",
+                                        "times that spread"))
 
 
 def test_its_intervals_have_a_bar(tmp_path, monkeypatch):

@@ -76,6 +76,21 @@ def test_sharing_rises_with_what_pairs_of_classes_share():
     assert values == sorted(values) and abs(values[0]) < 0.3 and values[2] > 1 and values[3] > 3
 
 
+@pytest.mark.slow
+def test_an_interval_over_images_is_no_test_of_sharing():
+    """Where nothing is shared it leaves out 0 in many networks; beside the null's spread none of them stands out."""
+    labels, right, missed = torch.arange(10).repeat_interleave(50), torch.ones(500, dtype=torch.bool), 0
+    for seed in range(12):
+        generator = torch.Generator().manual_seed(seed)
+        weight = torch.randn(10, 64, generator=generator)
+        features = 2 + weight[labels] + torch.randn(500, 64, generator=generator)
+        outcome = Outcome(labels, right, right, features, features)
+        values, (low, high) = cas_values(outcome, weight), cas_intervals([outcome], weight)["sharing"]
+        missed += not low < 0 < high
+        assert abs(values["sharing"]) < 3 * values["sharing_null_sd"]
+    assert missed >= 4
+
+
 def in_the_model(classes, design, r):
     """(means, W) of the model: class means where mu = 1, own features and then the shared ones."""
     own = torch.eye(classes, dtype=torch.float64)
