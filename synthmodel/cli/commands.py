@@ -102,8 +102,8 @@ def run_best(options: Namespace) -> dict[str, Any]:
     if setting.plain and equal:  # in closed form, where differences are too small to see otherwise
         k = setting.k(eps)
         best = r_acc(k)
-        return noted({"k": k, "r_at": ratio_closed(k), "r_acc": best, "b_star": b_star(k) if best > 0 else None},
-                     setting)
+        found = {"k": k, "r_at": ratio_closed(k), "r_acc": best, "b_star": b_star(k) if best > 0 else None}
+        return noted(found | accuracies(found, setting, eps), setting)
     used = solve(setting, loss_named("margin"), eps, 1.0).ratio
     smoothing = best_smoothing(setting, eps) if setting.norm == np.inf else None
     reached = smoothing is not None and 0 <= smoothing < 1  # else no smoothing has the best ratio
@@ -115,9 +115,15 @@ def run_best(options: Namespace) -> dict[str, Any]:
         matrix = best_smoothing(setting, eps, decay="matrix")
         found |= {"r_at_matrix": (used or 0.0) / setting.sharing,
                   "b_star_matrix": matrix if matrix is not None and 0 <= matrix < 1 and not flat else None}
-    return noted(found, setting) | ({
+    return noted(found | accuracies(found, setting, eps), setting) | ({
         "decay": "r_at, b_star: on (w1, w2) alone, as no general W has; r_at_matrix, b_star_matrix: on every entry of "
                  "W (N2-B)"} if weights_alone(setting) else {})
+
+
+def accuracies(found: dict[str, Any], setting: Setting, eps: float) -> dict[str, float | None]:
+    """The robust accuracy at the ratio of the margin loss and at the best one, where there is one."""
+    return {f"accuracy_{name}": None if found[name] is None else float(accuracy_of(setting, found[name], eps)[0])
+            for name in ("r_at", "r_acc")}
 
 
 def noted(found: dict[str, Any], setting: Setting) -> dict[str, Any]:

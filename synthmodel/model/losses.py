@@ -213,7 +213,9 @@ def loss_named(name: Any, **parameters: Any) -> Loss:
     SmoothedMargin(b=0.1)
     """
     if not isinstance(name, str) or name not in LOSSES:
-        raise ValueError(f"the loss {name!r} is unknown: choose {', '.join(list(LOSSES)[:-1])} or {list(LOSSES)[-1]}.")
+        several = " (one of them; plot and explore take several)" if "," in str(name) else ""
+        raise ValueError(f"the loss {name!r} is unknown: choose {', '.join(list(LOSSES)[:-1])} or {list(LOSSES)[-1]}"
+                         f"{several}.")
     kind, known = LOSSES[name]
     given = {key: value for key, value in parameters.items() if value is not None}
     for key in sorted(set(given) - set(known)):
