@@ -86,7 +86,7 @@ def run(options: "Namespace") -> None:
                                            | {"command": command_of(row.correlation, row.seeds, runs)}
                                            for row in said.correlations],
                           "surgery": said.surgery,
-                          "conclusions": [dict(conclusion) | {"answer": answer}
+                          "conclusions": [dict(conclusion) | {"answer": answer, "grounds": said.grounds(conclusion)}
                                           for conclusion, answer in said.conclusions]}))
     else:
         print_answers(said, bool(options.runs))
@@ -186,6 +186,8 @@ def print_answers(said: "Answers", own: bool) -> None:
         print(f"{answer.upper():12} {conclusion['statement']}")
         if "rule" in conclusion:
             print(f"{'':12} {conclusion['rule']}")
+        if grounds := said.grounds(conclusion):
+            print(f"{'':12} {grounds}")
     print(said.counts())
 
 

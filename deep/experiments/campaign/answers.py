@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from deep.experiments.campaign.correlations import Correlated, correlated
+from deep.experiments.campaign.plan import FOLLOWED
 from deep.experiments.campaign.predictions import Judged, Run, conclusions, decided, judged
 
 __all__ = ["Answers", "answers", "counts_of", "measured_of", "rule_of", "surgery_rows", "with_interval"]
@@ -41,6 +42,13 @@ class Answers:
         return replace(self, predictions=[row for row in self.predictions if named(row.prediction)],
                        correlations=[row for row in self.correlations if named(row.correlation)], conclusions=[],
                        surgery=[])
+
+    def grounds(self, conclusion: Mapping[str, Any]) -> str:
+        """The predictions from which a conclusion follows, with verdict and value; "" where none is named."""
+        named = [one for key in FOLLOWED for one in conclusion.get(key, ())]
+        rows = {row.prediction["id"]: row for row in self.predictions}
+        return ", ".join(f"{one} {rows[one].verdict}" + (f": {rows[one].value:.2f}" if rows[one].n > 1 else "")
+                         for one in dict.fromkeys(named) if one in rows)
 
     def counts(self) -> str:
         """How many predictions, correlations among them, there are, and how many have which verdict."""

@@ -188,11 +188,14 @@ def to_train_again(plan: Mapping[str, Any], task: Task, results: Path) -> list[T
 def other_images(plan: Mapping[str, Any], root: str | Path | None) -> bool:
     """Whether the CIFAR-10 in a folder is not that of the plan; False for a plan that names no images.
 
-    ValueError where there is none.
+    False, too, where there is none that can be read: a training says why.
     """
     if "images" not in plan["campaign"]:
         return False
-    images, _ = read_images(LAYOUTS["cifar10"], locate(LAYOUTS["cifar10"], root or ""), None)
+    try:
+        images, _ = read_images(LAYOUTS["cifar10"], locate(LAYOUTS["cifar10"], root or ""), None)
+    except ValueError:
+        return False
     splits = ((images.train_images, images.train_labels), (images.test_images, images.test_labels))
     return [Split(*map(torch.from_numpy, split)).digest() for split in splits] != plan["campaign"]["images"]
 

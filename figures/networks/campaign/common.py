@@ -107,8 +107,9 @@ def prediction_rows(found: Answers) -> list[Row]:
 
 
 def conclusion_rows(found: Answers) -> list[Row]:
-    """Each conclusion with its answer: supported, refuted, undecided, or open, where runs are missing."""
-    return [{"statement": conclusion["statement"], "answer": answer, "rule": conclusion["rule"]}
+    """Each conclusion with its answer, its rule, and the verdicts that it follows from."""
+    return [{"statement": conclusion["statement"], "answer": answer, "rule": conclusion["rule"],
+             "verdicts": found.grounds(conclusion)}
             for conclusion, answer in found.conclusions]
 
 

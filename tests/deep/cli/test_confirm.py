@@ -335,7 +335,7 @@ def test_an_arm_whose_trunk_is_lost_is_compared_with_what_began_where_it_did(cam
 def test_the_committed_plan_without_results(capsys, tmp_path):
     assert main(["confirm", "--results", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert "41 predictions" in out and out.count("\n") == 2 * (40 + 1) + 2 * 5 + 1
+    assert "41 predictions" in out and out.count("\n") == 2 * (40 + 1) + 2 * 5 + 4 + 1  # four name predictions
     plan, results = committed()
     for conclusion in plan_of(plan)["conclusion"]:
         assert f"OPEN         {conclusion['statement']}\n             {conclusion['rule']}\n" in out
@@ -381,7 +381,8 @@ def test_a_users_runs_are_judged_as_the_campaigns_are(campaign, capsys, monkeypa
     assert f"{given[3]} is taken as new, seed 1.\n" in told.err
     assert main(["confirm", given[0], "--plan", str(campaign / "plan.toml"), "--data", str(campaign / "images")]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "OPEN         It does", "1 prediction: 0 confirmed, 0 contradicted, 0 undecided, 1 not run"]
+        "OPEN         It does", "             gain not run",
+        "1 prediction: 0 confirmed, 0 contradicted, 0 undecided, 1 not run"]
     path = RunFolder(given[0]).path / "confirm.json"
     path.write_text(path.read_text().replace('"weights": "', '"weights": "0'))
     with pytest.raises(AssertionError, match="measured again"):  # the weights are others

@@ -9,7 +9,7 @@ import pytest
 from deep.__main__ import main
 from deep.cli.confirm import command_of, print_answers
 from deep.experiments.campaign.answers import answers, measured_of, surgery_rows
-from deep.experiments.campaign.plan import committed, plan_of
+from deep.experiments.campaign.plan import committed, plan_of, results_of
 from deep.experiments.campaign.predictions import Judged
 from tests.support.campaign import made_up, write_results
 
@@ -49,6 +49,15 @@ def test_why_nothing_was_judged(capsys):
         del run["checkpoints"][4:]
     print_answers(answers(PLAN, runs), own=True)
     assert "no run of a1 has enough checkpoints; over all arms" in printed(capsys.readouterr().out)["proxy"][1]
+
+
+def test_the_verdicts_that_a_conclusion_follows_from_stand_below_it(capsys):
+    assert main(["confirm"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    place = next(i for i, line in enumerate(lines) if "keeping them prevents it" in line)
+    row = {row.prediction["id"]: row for row in answers(PLAN, results_of(PLAN, committed()[1])).predictions}
+    assert lines[place + 2].strip() == ", ".join(f"{one} {row[one].verdict}: {row[one].value:.2f}"
+                                                 for one in ("a5-sharing", "a5-robust"))
 
 
 def test_a_command_that_is_printed_trains_all_that_it_needs(tmp_path, monkeypatch, capsys):
