@@ -62,7 +62,7 @@ def test_the_images_of_the_campaign_from_the_official_ones(cifar, tmp_path, caps
         images.main(["--data", str(tmp_path), str(tmp_path / "file" / "below")])
     error = capsys.readouterr().err
     assert "cannot be written (Not a directory)" in error and "Traceback" not in error
-    monkeypatch.setattr(images.Path, "write_bytes", no_space)
+    monkeypatch.setattr(images, "write_atomically", no_space)
     with pytest.raises(SystemExit):
         images.main(["--data", str(tmp_path), str(tmp_path / "full")])
     assert "cannot be written (No space left on device)" in capsys.readouterr().err

@@ -9,6 +9,7 @@ official order, which were at hand as JPEG alone; the digest of the result is ch
 from __future__ import annotations
 
 import pickle
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from deep.data.dataset import Split
 from deep.data.formats.cifar import CIFAR10_FILES
 from deep.data.layouts import LAYOUTS, locate, read_images
 from deep.experiments.campaign.plan import committed, plan_of
+from deep.system.files import write_atomically
 from figures.scripts import command_line
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ def main(words: Sequence[str] | None = None) -> None:
             made.mkdir()
             for name, content in zip(("data_batch_1", "test_batch", CIFAR10_FILES[-1]), (*contents, names),
                                      strict=True):
-                (made / name).write_bytes(pickle.dumps(content, protocol=2))
+                write_atomically(made / name, partial(pickle.dump, content, protocol=2))
             made.rename(out)
     except ValueError as error:
         parser.error(str(error))
