@@ -79,9 +79,9 @@ def draw(folder: Path, source: Path = DATA) -> None:
         axes[0, column].set_title(f"{title}, {len(found)} seeds")
         axes[2, column].set(xlabel="epoch")
     for axis, words in zip(axes[:, 0], ("CAS, test inputs", "CAS, training inputs",
-                                        "sharing: CAS of centred W above\nthe null that keeps the separation"),
-                           strict=True):
+                                        "sharing: CAS less the null\nthat keeps the separation"), strict=True):
         axis.set(ylabel=words)
+    figure.suptitle("CAS falls on test inputs, with an adversary and without", fontsize="medium")
     handles: dict[str, Any] = {}
     for axis in axes.flat:
         handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
