@@ -631,6 +631,23 @@ def test_what_the_pages_say_of_more_and_less_smoothing_is_what_the_results_say()
     assert verdicts["c-smoothing-1"] == verdicts["c-smoothing-4"] == "confirmed"
 
 
+def test_what_the_pages_say_of_trades_is_what_the_results_say():
+    runs = common.results()[1]
+    ahead, less = (list(paired({"arm": "c-trades", "minus": "a1", "quantity": quantity}, runs).values())
+                   for quantity in ("robust_apgd_t", "sharing_test"))
+    assert min(ahead) > 0 > max(less) and len(ahead) == 3
+    fell = interval([quantity_of(run, "cas_test_fall") for run in runs["c-trades"].values()]).lstrip("+")
+    says(words_of("README.md"), f"TRADES, three seeds: {interval(ahead)} points, less sharing ({interval(less)}).")
+    says(words_of("deep/README.md"), f"CAS falls from its highest value by {fell}, as predicted. It ends ",
+         f"{interval(ahead)} points more robust than the trunk, as much fitted, and with less sharing ",
+         f"({interval(less)}) in every seed: the two go apart.")
+    fitted = [np.mean([run["checkpoints"][-1]["train"]["accuracy"] for run in runs[arm].values()])
+              for arm in ("c-trades", "a1")]
+    assert abs(fitted[0] - fitted[1]) < 0.02
+    verdicts = {rule["id"]: row.verdict for rule, row in common.said().rows()}
+    assert verdicts["c-trades"] == "confirmed"
+
+
 def test_what_the_pages_say_of_the_running_average_is_what_the_results_say():
     runs = common.results()[1]
     results = beside_its_trunk(runs, "b9-ema")
