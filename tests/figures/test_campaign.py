@@ -648,6 +648,16 @@ def test_what_the_pages_say_of_trades_is_what_the_results_say():
     assert verdicts["c-trades"] == "confirmed"
 
 
+def test_what_the_pages_say_of_other_images_is_what_the_results_say():
+    tiny = common.results()[1]["c-tiny"]
+    fell = {name: [quantity_of(run, f"{name}_test_fall") for run in tiny.values()] for name in ("cas", "robust")}
+    cas, robust = (interval(values).lstrip("+") for values in fell.values())
+    fitted = 100 * np.mean([run["checkpoints"][-1]["train"]["accuracy"] for run in tiny.values()])
+    assert len(tiny) == 3 and min(fell["cas"]) > 11
+    says(words_of("deep/README.md"), f"falls from its highest value by {cas}, by more than 11 in each seed, while ",
+         f"robust accuracy (PGD-10) falls by {robust} points and {fitted:.0f} % of the training images are fitted.")
+
+
 def test_what_the_pages_say_of_the_running_average_is_what_the_results_say():
     runs = common.results()[1]
     results = beside_its_trunk(runs, "b9-ema")
