@@ -128,7 +128,7 @@ def sharing_of_three_classes(r):
 
 @pytest.mark.slow
 def test_sharing_in_the_model_is_what_the_theory_text_says():
-    """Its table: three classes by all permutations, ten by some of them; in design B it falls where r grows."""
+    """Its table: three classes by all permutations, ten by these draws; in design B it falls where r grows."""
     text = (ROOT / "synthmodel" / "THEORY.md").read_text().split("**Sharing in the model**")[1].split("\n\n")[1]
     head, _, *rows = ([cell.strip() for cell in line.strip("| ").split("|")] for line in text.splitlines())
     ratios = [float(Fraction(cell.strip("$"))) for cell in head[1:]]
@@ -139,7 +139,8 @@ def test_sharing_in_the_model_is_what_the_theory_text_says():
         for r, value in zip(ratios, printed, strict=True):
             means, weight = in_the_model(classes, design, r)
             found, null = sharing(means, weight, random_permutations(classes, means.shape[1], draws, seed=1))
-            assert abs(found.item() - value) < 0.05 + 4 * null.std().item() / draws**0.5
+            error = null.std().item() / draws**0.5
+            assert error < 0.035 and abs(found.item() - value) < (0.005 + 4 * error if classes == 3 else 0.0501)
     assert max(printed) < 0 and printed[2] < printed[1] < printed[0]
 
 
