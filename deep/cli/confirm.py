@@ -73,7 +73,7 @@ def run(options: "Namespace") -> None:
         raise ValueError(f"--results = {results} was given, but there is no such folder: pass one that `deep confirm "
                          "--run` has made.")
     if options.run:
-        run_missing(options, plan, results)
+        run_missing(options, plan, results, arms)
     said = (answers(of_any_seeds(plan), own(options, plan)) if options.runs
             else answers(plan, results_of(plan, results)))
     if arms and not options.run:
@@ -109,14 +109,14 @@ def out_of(options: "Namespace") -> Path:
     return Path("runs" if options.out is None else options.out)
 
 
-def run_missing(options: "Namespace", plan: Any, results: Path) -> None:
-    """Train, continue and measure what the plan asks for and the folder of results has not."""
+def run_missing(options: "Namespace", plan: Any, results: Path, arms: list[str]) -> None:
+    """Train, continue and measure what the plan asks for and the folder of results has not; arms: of these alone."""
     from deep.experiments.campaign.plan import needed_tasks
     from deep.experiments.campaign.runs import other_images, result_path, run_task, tasks, to_train_again
     from deep.experiments.reproduction.data_sets import data_locations, location_of
     device = use_device(options.device, options.threads)
     locations = data_locations(options.data)
-    wanted = needed_tasks(plan, options.arms.split(",")) if options.arms else tasks(plan)
+    wanted = needed_tasks(plan, arms) if arms else tasks(plan)
     if options.seeds is not None:
         if unknown := options.seeds - {task.seed for task in wanted}:
             raise ValueError(f"the seeds {', '.join(map(str, sorted(unknown)))} were given, but no arm that was asked "

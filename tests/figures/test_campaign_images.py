@@ -34,8 +34,15 @@ def stand_in(exact, folder):
     assert begin == len(exact.train_labels)
 
 
-def no_space(path, content):
+def no_space(*words):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_images_that_cannot_be_read_are_not_said_to_be_unwritable(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(images, "locate", no_space)
+    with pytest.raises(SystemExit):
+        images.main(["--data", "there", str(tmp_path / "out")])
+    assert "there cannot be read (No space left on device)" in capsys.readouterr().err
 
 
 @pytest.mark.slow

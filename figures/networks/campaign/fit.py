@@ -94,7 +94,7 @@ def draw(folder: Path, source: Path = DATA) -> None:
                   fontsize=8)
     points = {f"epoch {epochs[-1]}": (mean["fit"][-1], mean["robust"][-1])}
     for arm in at_equal_fit(plan, runs):
-        ends = np.array([[path_of(run)[name][-1] for name in PER_CENT] for run in runs[arm].values()]).T
+        ends = np.array([[path[name][-1] for name in PER_CENT] for path in map(path_of, runs[arm].values())]).T
         color, marker, group = look(next(iter(runs[arm].values()))["recipe"])
         (x, across), (y, up) = (decided({"within": 0.0}, list(values), 0.0, level)[:2] for values in ends)
         bars = ([[y - up[0]], [up[1] - y]], [[x - across[0]], [across[1] - x]]) if ends.shape[1] >= FEW else ()

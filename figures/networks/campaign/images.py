@@ -66,8 +66,13 @@ def main(words: Sequence[str] | None = None) -> None:
     try:
         data, _ = read_images(layout, locate(layout, options.data), None)
         splits = of_official(data)
-        contents = [{b"data": split.images.flatten(1).numpy(), b"labels": split.labels.tolist()} for split in splits]
-        names = {b"label_names": [name.encode() for name in data.classes]}
+    except ValueError as error:
+        parser.error(str(error))
+    except OSError as error:
+        parser.error(f"{options.data} cannot be read ({error.strerror}): pass a folder that may be read.")
+    contents = [{b"data": split.images.flatten(1).numpy(), b"labels": split.labels.tolist()} for split in splits]
+    names = {b"label_names": [name.encode() for name in data.classes]}
+    try:
         options.folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=options.folder, prefix=".images-") as unfinished:  # all files at once, or none
             made = Path(unfinished) / out.name
@@ -76,8 +81,6 @@ def main(words: Sequence[str] | None = None) -> None:
                                      strict=True):
                 write_atomically(made / name, partial(pickle.dump, content, protocol=2))
             made.rename(out)
-    except ValueError as error:
-        parser.error(str(error))
     except OSError as error:
         parser.error(f"{out} cannot be written ({error.strerror}): choose another folder.")
     print(f"{len(splits[0]):,} training and {len(splits[1]):,} test images are in {out}")
